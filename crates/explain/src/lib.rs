@@ -1,1 +1,13 @@
-//! placeholder
+//! Why: numbered records, their English sentences, and what can be read from them.
+//!
+//! One value, many renderings: journal, store, API and people read the same [`Record`]. Refuses to know: how a
+//! record is kept or sent.
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod record;
+
+pub use record::{Act, AttemptRecord, CallRecord, Direction, Ending, Entry, MediaRecord, Names, Operator, Record, Who};

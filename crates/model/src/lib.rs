@@ -1,1 +1,27 @@
-//! placeholder
+//! Nouns everyone shares: time, ids, trunks' health, outcomes, signals, evidence.
+//!
+//! No behaviour lives here beyond arithmetic and printing, so that `sense` and `decide` can meet in a value
+//! without knowing each other. Refuses to know: protocols, clocks, sockets, files.
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod evidence;
+mod health;
+mod id;
+mod name;
+mod outcome;
+mod rng;
+mod signal;
+mod time;
+
+pub use evidence::{CallEvidence, Evidence, ProbeEvidence, Share, TransportEvidence};
+pub use health::{Admin, Health, Throttle};
+pub use id::{CallRef, Epoch, GroupId, ListenId, RouteId, Seq, ShardId, SocketId, TargetId, TrunkId};
+pub use name::Name;
+pub use outcome::{AttemptOutcome, Blame, ProbeResult, TransportFault};
+pub use rng::Rng;
+pub use signal::{Observed, Signal};
+pub use time::{Instant, Span, Wall};

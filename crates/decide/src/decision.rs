@@ -1,0 +1,194 @@
+//! A decision: what changes about whom, by which evidence, and what happens next.
+//!
+//! Built only by `judge`, `Engine` and the operator's acts; the trunk table takes nothing else.
+
+use model::{Admin, Epoch, Evidence, Health, Instant, Span, TargetId, TrunkId};
+use serde::{Deserialize, Serialize};
+
+/// One change of the trunk table, or one that was held back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// When.
+    pub at: Instant,
+    /// Epoch of the table after it; the same as before when not enforced.
+    pub epoch: Epoch,
+    /// About whom.
+    pub subject: Subject,
+    /// What changes.
+    pub change: Change,
+    /// Why.
+    pub cause: Cause,
+    /// What had been seen, for those causes that rest on it.
+    pub evidence: Option<Evidence>,
+    /// What held it back; none when it was enforced.
+    pub veto: Option<Veto>,
+    /// When the subject is looked at again, if a time is set.
+    pub next_look: Option<Span>,
+    /// Fingerprint of the policy it was judged by.
+    pub policy: u32,
+}
+
+/// About whom a decision is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// One target of a trunk.
+    Target(TargetId),
+    /// A whole trunk.
+    Trunk(TrunkId),
+}
+
+/// What changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// Health as seen.
+    Health {
+        /// Before.
+        from: Health,
+        /// After.
+        to: Health,
+    },
+    /// Share of its calls that a target on Probation gets, in percent.
+    Share {
+        /// Before.
+        from: u8,
+        /// After.
+        to: u8,
+    },
+    /// What the operator wants.
+    Admin {
+        /// Before.
+        from: Admin,
+        /// After.
+        to: Admin,
+    },
+    /// The peer asked for no calls.
+    Throttle {
+        /// For how long.
+        asked: Span,
+    },
+}
+
+/// Why. The counts and limits are those that were compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// First good probe or call of a target never seen before.
+    FirstSeen,
+    /// Probes failed in a row.
+    ProbesFailed {
+        /// How many.
+        count: u32,
+        /// The limit.
+        limit: u32,
+    },
+    /// Calls late, silent or stalled within the correlation window.
+    CallsLate {
+        /// How many.
+        count: u32,
+        /// The limit.
+        limit: u32,
+    },
+    /// Calls blamed on the trunk in a row.
+    CallsFailed {
+        /// How many.
+        count: u32,
+        /// The limit.
+        limit: u32,
+    },
+    /// Calls in a row without any reply, and a fast probe failed too.
+    CallsSilent {
+        /// How many.
+        count: u32,
+        /// The limit.
+        limit: u32,
+    },
+    /// The network refused packets in a row.
+    Refused {
+        /// How many.
+        count: u32,
+        /// The limit.
+        limit: u32,
+    },
+    /// Share of failed calls.
+    FailureShare {
+        /// In percent.
+        percent: u32,
+        /// The limit in percent.
+        limit: u32,
+        /// Attempts counted.
+        of: u32,
+    },
+    /// Doubt is over: probes good in a row and nothing bad for the calm time.
+    Calm {
+        /// Good probes in a row.
+        probes: u32,
+        /// Time without anything bad.
+        calm: Span,
+    },
+    /// Dwell over and probes good in a row.
+    DwellOver {
+        /// The dwell.
+        dwell: Span,
+        /// Good probes in a row.
+        probes: u32,
+    },
+    /// The group's failback time is over.
+    Stable {
+        /// Time on Probation without anything bad.
+        held: Span,
+    },
+    /// Good calls earned a canary step.
+    EarnedByCalls {
+        /// How many.
+        count: u32,
+    },
+    /// Quiet time earned a canary step.
+    EarnedByTime {
+        /// How long.
+        held: Span,
+    },
+    /// Something bad while on Probation.
+    Relapse,
+    /// 503 with Retry-After.
+    RetryAfter,
+    /// The operator said so.
+    Operator,
+}
+
+/// What held a decision back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Veto {
+    /// It would take the last usable trunk of a group.
+    LastUsable,
+    /// It would take more of the group than allowed.
+    TooManyOut {
+        /// Share that would be out, in percent.
+        percent: u32,
+        /// The limit in percent.
+        limit: u32,
+    },
+    /// The trunk has changed too often lately.
+    TooManyFlips {
+        /// Changes within 10 min.
+        count: u32,
+        /// The limit.
+        limit: u32,
+    },
+    /// Unrelated trunks failed within the same second: the fault is likely ours.
+    SuspectOurselves {
+        /// How many.
+        trunks: u32,
+    },
+    /// A trunk given back by hand waits for the operator.
+    ManualFailback,
+}
+
+impl Decision {
+    /// Whether the table changed by it.
+    pub const fn enforced(&self) -> bool {
+        self.veto.is_none()
+    }
+}

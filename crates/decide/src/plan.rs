@@ -1,0 +1,129 @@
+//! Values of the fast loop: what is known of a call, the plan for it, and the verdict after an attempt.
+
+use alloc::vec::Vec;
+use model::{Epoch, GroupId, Health, Instant, RouteId, Span, TargetId, TrunkId};
+use serde::{Deserialize, Serialize};
+
+/// What routing may know of a call.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// Trunk the call came from.
+    pub from: TrunkId,
+    /// Called number: user part of the request URI, without parameters.
+    pub number: &'a str,
+    /// An emergency call passes every gate (RFC 5031).
+    pub emergency: bool,
+}
+
+/// The order in which targets are tried, and who is not tried and why. From one epoch of the table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Epoch of the table.
+    pub epoch: Epoch,
+    /// The route that matched.
+    pub route: RouteId,
+    /// The group it points to.
+    pub group: GroupId,
+    /// Best first; never empty.
+    pub attempts: Vec<Candidate>,
+    /// Members of the group that are not tried.
+    pub excluded: Vec<Excluded>,
+    /// Every candidate is Down: tried all the same, since nothing is better.
+    pub last_resort: bool,
+}
+
+/// One target to try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Whom.
+    pub target: TargetId,
+    /// Its tier, 0 the best.
+    pub tier: u8,
+    /// Its health when the plan was made.
+    pub health: Health,
+}
+
+/// One trunk that is not tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Excluded {
+    /// Whom.
+    pub trunk: TrunkId,
+    /// Why.
+    pub cause: Exclusion,
+}
+
+/// Why a trunk is not tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exclusion {
+    /// All its targets are Down.
+    Down {
+        /// Since when the best of them.
+        since: Instant,
+    },
+    /// On Probation, and this call is not in its share.
+    OutsideShare {
+        /// The share in percent; 0 before failback.
+        share: u8,
+    },
+    /// The operator drains it.
+    Draining,
+    /// The operator took it out.
+    OutOfService,
+    /// It asked for no calls.
+    Throttled {
+        /// Until when.
+        until: Instant,
+    },
+    /// The call came from it.
+    CameFromIt,
+    /// It carries as many calls as it may.
+    CallLimit {
+        /// The limit.
+        limit: u32,
+    },
+    /// It has been offered as many calls this second as it may.
+    RateLimit {
+        /// The limit in calls per second.
+        limit: u32,
+    },
+}
+
+/// Why there is no plan at all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoPlan {
+    /// No route matches.
+    NoRoute,
+    /// A route matches, and nobody in its group may take the call.
+    NobodyLeft {
+        /// The group.
+        group: GroupId,
+        /// Why, one by one.
+        excluded: Vec<Excluded>,
+    },
+}
+
+/// How far a hunt has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SoFar {
+    /// Time since the caller's INVITE.
+    pub elapsed: Span,
+    /// Candidates not yet tried.
+    pub left: usize,
+    /// A provisional response other than 100 was relayed to the caller.
+    pub progress_relayed: bool,
+}
+
+/// What to do after an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Next {
+    /// Try the next candidate now.
+    Next,
+    /// Tell the caller the best final response so far.
+    Stop {
+        /// SIP status code for the caller.
+        code: u16,
+    },
+}

@@ -1,0 +1,145 @@
+//! Every threshold the edge decides by: unit, default, reason.
+//!
+//! Times are spans, shares are percent, the rest are counts. A reload replaces whole policies; nothing else writes them.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use model::{GroupId, Span, TrunkId};
+use serde::{Deserialize, Serialize};
+
+/// When a target's health changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthPolicy {
+    /// Probes that fail in a row before Suspect. Default 2: one lost packet is weather.
+    pub suspect_after: u32,
+    /// Probes that fail in a row before Down. Default 3.
+    pub fall: u32,
+    /// Good probes in a row before Suspect or Down ends. Default 3.
+    pub rise: u32,
+    /// Call attempts late, silent or stalled within 10 s before Suspect. Default 3.
+    pub late_calls: u32,
+    /// Call attempts blamed on the trunk in a row before Suspect. Default 3: a grey failure shows in calls alone.
+    pub blamed_calls: u32,
+    /// Call attempts in a row without any reply (and a fast probe that fails too) before Down. Default 3.
+    pub silent_calls: u32,
+    /// Refusals by the network in a row before Down. Default 2: ICMP is a strong word, but one can be stale.
+    pub refusals: u32,
+    /// Trunk-blamed share of attempts, in percent, before Down. Default 50.
+    pub failure_share: u32,
+    /// Attempts in the window before the share counts. Default 20: a share of three calls says nothing.
+    pub failure_min: u32,
+    /// Time without anything bad before Suspect ends. Default 10 s: shorter, and a trunk that flaps drags traffic along.
+    pub calm: Span,
+    /// Time Down before Probation. Default 30 s; doubles per relapse.
+    pub dwell: Span,
+    /// Longest dwell. Default 30 min.
+    pub dwell_max: Span,
+    /// Time Up after which one doubling is forgiven. Default 10 min.
+    pub forgive: Span,
+    /// Good calls that earn a canary step. Default 5.
+    pub canary_calls: u32,
+    /// Time without anything bad that earns a canary step when calls are few. Default 20 s.
+    pub canary_time: Span,
+}
+
+impl Default for HealthPolicy {
+    fn default() -> Self {
+        Self {
+            suspect_after: 2,
+            fall: 3,
+            rise: 3,
+            late_calls: 3,
+            blamed_calls: 3,
+            silent_calls: 3,
+            refusals: 2,
+            failure_share: 50,
+            failure_min: 20,
+            calm: Span::from_secs(10),
+            dwell: Span::from_secs(30),
+            dwell_max: Span::from_secs(30 * 60),
+            forgive: Span::from_secs(10 * 60),
+            canary_calls: 5,
+            canary_time: Span::from_secs(20),
+        }
+    }
+}
+
+/// How long one attempt may take, and what moves the hunt on. Per trunk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptPolicy {
+    /// INVITE to the first response of any kind. Default 1000 ms: two retransmissions (T1 = 250 ms) fit in it.
+    pub first_reply: Span,
+    /// 100 to progress. Default 6 s.
+    pub progress: Span,
+    /// Ringing to answer. Default 180 s.
+    pub ring: Span,
+    /// The whole hunt, until something rings. Default 12 s: a caller hangs up soon after.
+    pub hunt: Span,
+    /// Status codes that move on, besides 408, 500, 502, 503, 504.
+    pub move_on: Vec<u16>,
+    /// Status codes that stop, though they would move on.
+    pub stop: Vec<u16>,
+    /// Move on even after ringing was relayed. Default no: the caller has heard someone's phone.
+    pub hunt_after_progress: bool,
+}
+
+impl Default for AttemptPolicy {
+    fn default() -> Self {
+        Self {
+            first_reply: Span::from_millis(1_000),
+            progress: Span::from_secs(6),
+            ring: Span::from_secs(180),
+            hunt: Span::from_secs(12),
+            move_on: Vec::new(),
+            stop: Vec::new(),
+            hunt_after_progress: false,
+        }
+    }
+}
+
+/// A trunk in a tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// The trunk.
+    pub trunk: TrunkId,
+    /// Its share of the tier's calls relative to the others. Default 1; never 0.
+    pub weight: u16,
+}
+
+/// When a recovered trunk of a better tier is preferred again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failback {
+    /// Once it has been on Probation and free of faults for so long. Default 60 s.
+    After(Span),
+    /// Only when the operator restores it.
+    Manual,
+}
+
+/// A group: tiers of members, and how traffic comes back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupPolicy {
+    /// The group's place in the list of groups.
+    pub id: GroupId,
+    /// Best tier first.
+    pub tiers: Vec<Vec<Member>>,
+    /// When a recovered trunk is preferred again.
+    pub failback: Failback,
+    /// Canary steps in percent of its share, ascending, the last one 100. Default 5, 25, 100.
+    pub ramp: Vec<u8>,
+    /// At most this share of the group's trunks may be Down by decision, in percent; the last usable one never.
+    pub eject_share: u32,
+    /// Changes of health per trunk within 10 min, beyond which a change upward waits. Default 6.
+    pub flips: u32,
+}
+
+/// One `[[route]]`: calls from these trunks, and with these number prefixes if any, go to that group. First match wins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteRule {
+    /// Trunks the call may come from; empty means any.
+    pub from: Vec<TrunkId>,
+    /// Prefixes of the called number, `+` included when written; empty means any.
+    pub prefixes: Vec<String>,
+    /// Where it goes.
+    pub to: GroupId,
+}

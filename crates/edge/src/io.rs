@@ -1,0 +1,155 @@
+//! Everything that enters or leaves the edge, as closed enums: two for a shard, two for the control machine.
+//!
+//! The live node, the simulator and the fuzzer drive the same program through these. Refuses to know: sockets,
+//! threads, clocks, rings.
+
+use crate::config::Settings;
+use crate::view::{CallView, ShardView};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use decide::TrunkTable;
+use explain::{CallRecord, Entry};
+use media::PairId;
+use model::{CallRef, ListenId, Name, Signal, SocketId, TransportFault, TrunkId, Wall};
+use core::net::SocketAddr;
+use sense::ProbeOrder;
+use sip::{Flow, Transmit};
+
+/// What reaches a shard.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A SIP datagram.
+    Datagram {
+        /// Where it came from and by which socket.
+        flow: Flow,
+        /// The whole datagram.
+        bytes: &'a [u8],
+    },
+    /// The network refused a SIP datagram we sent (ICMP), with as much of it as came back.
+    Undeliverable {
+        /// By which socket it was sent.
+        socket: SocketId,
+        /// To whom.
+        peer: SocketAddr,
+        /// The beginning of what was sent.
+        sent: &'a [u8],
+        /// How it was refused.
+        fault: TransportFault,
+    },
+    /// Configuration and trunk table of a new epoch.
+    Update(Arc<Snapshot>),
+    /// Send this probe.
+    Probe(ProbeOrder),
+    /// Media port pairs, open and ready.
+    Ports {
+        /// For which listen.
+        listen: ListenId,
+        /// The pairs and the address of each one's RTP port.
+        pairs: Vec<(PairId, SocketAddr)>,
+    },
+    /// Someone wants to see calls; answered by `Output::View` with the same ticket.
+    Look {
+        /// Number of the question.
+        ticket: u64,
+        /// One call, or all (up to a limit).
+        call: Option<CallRef>,
+    },
+    /// Take no new calls from now on: the process is about to end.
+    Drain,
+    /// Time has passed.
+    Tick,
+}
+
+/// What leaves a shard.
+#[derive(Debug)]
+pub enum Output {
+    /// Send this SIP datagram.
+    Datagram(Transmit),
+    /// Tell control what was seen.
+    Signal(Signal),
+    /// A call ended.
+    Ended(Box<CallRecord>),
+    /// Open more media port pairs for this listen.
+    WantPorts {
+        /// For which listen.
+        listen: ListenId,
+        /// How many.
+        count: u32,
+    },
+    /// Answer to `Input::Look`.
+    View {
+        /// Number of the question.
+        ticket: u64,
+        /// What is there.
+        view: Box<ShardView>,
+        /// The calls asked for.
+        calls: Vec<CallView>,
+    },
+}
+
+/// What all shards work by: one configuration and one epoch of the trunk table.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The configuration.
+    pub settings: Arc<Settings>,
+    /// The trunk table.
+    pub table: Arc<TrunkTable>,
+}
+
+/// What reaches the control machine.
+#[derive(Debug)]
+pub enum ControlInput {
+    /// From a shard.
+    Signal(Signal),
+    /// From a shard.
+    Ended(Box<CallRecord>),
+    /// The operator acts on a trunk.
+    Operate {
+        /// Which trunk.
+        trunk: TrunkId,
+        /// What.
+        act: TrunkAct,
+        /// Where from: `api`, `signal`.
+        via: &'static str,
+    },
+    /// A new configuration that has been checked; or what was wrong with it.
+    Reload(Result<Arc<Settings>, ReloadFault>),
+    /// The whole edge begins to drain.
+    Stop,
+    /// Time has passed.
+    Tick,
+}
+
+/// What an operator can do to a trunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrunkAct {
+    /// Keep live calls, take no new ones.
+    Drain,
+    /// Take none.
+    Out,
+    /// As health allows again, preferred at once.
+    Restore,
+}
+
+/// A configuration that was refused.
+#[derive(Clone, Debug)]
+pub struct ReloadFault {
+    /// How many faults it has.
+    pub faults: u32,
+    /// The first of them, in one line.
+    pub first: Name,
+}
+
+/// What leaves the control machine.
+#[derive(Debug)]
+pub enum ControlOutput {
+    /// For every shard.
+    Update(Arc<Snapshot>),
+    /// For the shard that owns the socket towards the target.
+    Probe(ProbeOrder),
+    /// For the journal, in order of its number.
+    Entry(Arc<Entry>),
+}
+
+/// Time as the control machine needs it: monotonic is passed beside, this is for the journal.
+pub type Stamp = Wall;

@@ -1,0 +1,212 @@
+//! Records: everything the edge decides or does to a call, as one numbered value each.
+//!
+//! They carry names beside ids, so that they read the same after a reload or a restart.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use decide::{Decision, NoPlan, Plan};
+use model::{AttemptOutcome, CallRef, Instant, Name, Seq, Span, TargetId, Wall};
+use serde::{Deserialize, Serialize};
+
+/// A record with its number and wall-clock time: one line of the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its number; grows by one.
+    pub seq: Seq,
+    /// When it was written down.
+    pub wall: Wall,
+    /// What it says.
+    pub record: Record,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Record {
+    /// The edge began with, or changed to, this configuration.
+    Configured {
+        /// Fingerprint of the configuration.
+        fingerprint: u32,
+        /// Names by id at that time, so that decisions can be replayed.
+        names: Names,
+        /// False for a reload.
+        start: bool,
+    },
+    /// Health, share, throttle: judged.
+    Decision {
+        /// Names of the trunk and target.
+        who: Who,
+        /// The decision.
+        decision: Decision,
+    },
+    /// The operator acted.
+    Operator(Operator),
+    /// A call ended.
+    Call(alloc::boxed::Box<CallRecord>),
+    /// Something an operator should hear of.
+    Alarm {
+        /// In one sentence.
+        text: String,
+    },
+}
+
+/// Names by id.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct Names {
+    /// By `TrunkId`; empty names are holes.
+    pub trunks: Vec<Name>,
+    /// By `GroupId`.
+    pub groups: Vec<Name>,
+}
+
+/// Names of a decision's subject.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Who {
+    /// The trunk.
+    pub trunk: Name,
+    /// Address of the target as text, when the decision is about one.
+    pub target: Option<String>,
+    /// The trunk has only this target, so that naming it would be noise.
+    pub only_target: bool,
+}
+
+/// The operator's act.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Operator {
+    /// On which trunk, if on one.
+    pub trunk: Option<Name>,
+    /// What.
+    pub act: Act,
+    /// Where from: `api`, `signal`.
+    pub via: String,
+}
+
+/// What an operator can do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    /// Keep live calls, take no new ones.
+    Drain,
+    /// Take none.
+    Out,
+    /// As health allows again, at once.
+    Restore,
+    /// New configuration taken.
+    Reload {
+        /// Its fingerprint.
+        fingerprint: u32,
+    },
+    /// New configuration refused; the old one stays.
+    ReloadRefused {
+        /// How many faults it has.
+        faults: u32,
+        /// The first of them.
+        first: String,
+    },
+    /// The whole edge drains.
+    Stop,
+}
+
+/// A call from its INVITE to its end: plan, attempts, times, media. The CDR is cut from it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallRecord {
+    /// The call.
+    pub call: CallRef,
+    /// Call-ID of the caller's leg.
+    pub call_id: String,
+    /// Trunk it came from.
+    pub from: Name,
+    /// Calling number as sent.
+    pub caller: String,
+    /// Called number as sent.
+    pub called: String,
+    /// INVITE received.
+    pub invited: Instant,
+    /// First provisional response other than 100 relayed.
+    pub progressed: Option<Instant>,
+    /// 2xx relayed.
+    pub answered: Option<Instant>,
+    /// Over.
+    pub ended: Instant,
+    /// The plan, or why there was none.
+    pub plan: Result<Plan, NoPlan>,
+    /// Names of all trunks the plan mentions, as (id, name).
+    pub trunks: Vec<(model::TrunkId, Name)>,
+    /// Name of the plan's group.
+    pub group: Option<Name>,
+    /// Attempts on the wire, in order.
+    pub attempts: Vec<AttemptRecord>,
+    /// How it ended.
+    pub ending: Ending,
+    /// Audio, when it was anchored.
+    pub media: Option<MediaRecord>,
+}
+
+/// One attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttemptRecord {
+    /// To which target.
+    pub target: TargetId,
+    /// Its trunk.
+    pub trunk: Name,
+    /// Our Call-ID of that leg.
+    pub call_id: String,
+    /// INVITE sent.
+    pub sent: Instant,
+    /// INVITE to the first response.
+    pub first_reply: Option<Span>,
+    /// INVITE to the first response other than 100.
+    pub progress: Option<Span>,
+    /// INVITE to the end of the attempt.
+    pub took: Span,
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+}
+
+/// How a call ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// Never answered: the caller got this code.
+    Refused {
+        /// SIP status code.
+        code: u16,
+    },
+    /// The caller gave up before an answer.
+    Cancelled,
+    /// BYE by one side.
+    Bye {
+        /// By whom.
+        by: Direction,
+    },
+    /// The edge ended it.
+    Ended {
+        /// Why, in a few words.
+        why: String,
+    },
+}
+
+/// One side of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// The side that sent the INVITE.
+    Caller,
+    /// The side that answered it.
+    Callee,
+}
+
+/// Audio of a call, per direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MediaRecord {
+    /// Packets relayed caller to callee.
+    pub from_caller: u64,
+    /// Packets relayed callee to caller.
+    pub from_callee: u64,
+    /// Packets dropped because they came from a third party or before the latch.
+    pub refused: u64,
+    /// Longest time between two packets of the caller that were relayed.
+    pub gap_from_caller: Span,
+    /// Longest time between two packets of the callee that were relayed.
+    pub gap_from_callee: Span,
+}

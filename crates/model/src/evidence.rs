@@ -1,0 +1,83 @@
+//! Evidence: what `sense` distils from signals about one target and `decide` judges.
+//!
+//! Each kind is kept apart: a good OPTIONS does not erase failing calls, and a 404 for one number does not
+//! erase failing probes.
+
+use crate::{AttemptOutcome, Instant, ProbeResult, Span, TransportFault};
+use serde::{Deserialize, Serialize};
+
+/// Everything seen about one target that still counts.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct Evidence {
+    /// OPTIONS probes.
+    pub probe: ProbeEvidence,
+    /// Call attempts.
+    pub calls: CallEvidence,
+    /// Refusals by the network.
+    pub transport: TransportEvidence,
+    /// Last time anything counted against the target.
+    pub last_bad: Option<Instant>,
+}
+
+/// Streaks of probes. `good` and `bad` are never both above zero.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct ProbeEvidence {
+    /// Accepted answers in a row.
+    pub good: u32,
+    /// Failures in a row.
+    pub bad: u32,
+    /// Of `bad`, those ordered because calls failed (a *fast probe*).
+    pub bad_fast: u32,
+    /// The last one.
+    pub last: Option<(Instant, ProbeResult)>,
+}
+
+/// Call attempts: streaks, and a window.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct CallEvidence {
+    /// Attempts in a row that ended without any reply, or stalled.
+    pub silent_in_row: u32,
+    /// Attempts within the correlation window (10 s) that are late, silent or stalled, with no good one after them.
+    pub late: u32,
+    /// Attempts in a row blamed on the trunk for any reason.
+    pub blamed_in_row: u32,
+    /// Attempts in a row that reached someone (answered, ringing, or refused by the called party).
+    pub good_in_row: u32,
+    /// Good attempts that *started* after the last change of health; earns canary steps.
+    pub good_since_mark: u32,
+    /// Attempts and trunk-blamed failures in the window (60 s).
+    pub window: Share,
+    /// The last one that was blamed on the trunk.
+    pub last_bad: Option<(Instant, AttemptOutcome)>,
+    /// The last one of any kind.
+    pub last: Option<(Instant, AttemptOutcome)>,
+    /// First-reply delay: the learned attempt limit (4 × p95, clamped), none while cold.
+    pub first_reply: Option<Span>,
+    /// Last attempt that was late and is still waited for, and for how long it has been.
+    pub late_by: Option<Span>,
+}
+
+/// Refusals by the network, over calls, probes and live calls together.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct TransportEvidence {
+    /// Refusals in a row; any answer from the target ends the row.
+    pub in_row: u32,
+    /// The last one.
+    pub last: Option<(Instant, TransportFault)>,
+}
+
+/// A share of a count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Share {
+    /// How many of `of`.
+    pub part: u32,
+    /// The whole.
+    pub of: u32,
+}
+
+impl Share {
+    /// In percent, rounded down; zero of nothing is zero.
+    pub const fn percent(self) -> u32 {
+        if self.of == 0 { 0 } else { (self.part as u64 * 100 / self.of as u64) as u32 }
+    }
+}

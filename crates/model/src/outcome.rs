@@ -1,0 +1,110 @@
+//! How a probe or a call attempt ended, as the far side did it.
+//!
+//! Our own deadline is never spelled 408 and a transport error never 503: those are things a peer says.
+
+use crate::Span;
+use serde::{Deserialize, Serialize};
+
+/// How the network refused to carry a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransportFault {
+    /// ICMP port unreachable, or a refused connection: nobody listens.
+    PortUnreachable,
+    /// ICMP host or network unreachable.
+    HostUnreachable,
+    /// ICMP administratively prohibited.
+    Prohibited,
+    /// The message is larger than the path carries.
+    TooLarge,
+    /// The local socket could not send (no route, no buffer). Ours, not theirs.
+    Local,
+}
+
+/// How one OPTIONS probe ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProbeResult {
+    /// A final response came.
+    Answered {
+        /// SIP status code.
+        code: u16,
+        /// Request to response.
+        rtt: Span,
+    },
+    /// Nothing came by the probe's own deadline.
+    NoReply {
+        /// The deadline.
+        after: Span,
+    },
+    /// The network refused it.
+    Unreachable {
+        /// How.
+        fault: TransportFault,
+    },
+}
+
+/// How one attempt of a call towards one target ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptOutcome {
+    /// 2xx.
+    Answered,
+    /// 3xx.
+    Redirected {
+        /// SIP status code.
+        code: u16,
+    },
+    /// 4xx, 5xx, 6xx.
+    Refused {
+        /// SIP status code.
+        code: u16,
+        /// Q.850 cause of the Reason header (RFC 3326), when given.
+        q850: Option<u8>,
+        /// Retry-After, when given.
+        retry_after: Option<Span>,
+    },
+    /// No response at all by the first-reply deadline.
+    NoReply {
+        /// The deadline.
+        after: Span,
+    },
+    /// 100 seen and nothing after by the progress deadline.
+    Stalled {
+        /// The deadline.
+        after: Span,
+    },
+    /// It rang and nobody answered by the ring deadline.
+    RingTimeout {
+        /// The deadline.
+        after: Span,
+    },
+    /// The network refused it.
+    Unreachable {
+        /// How.
+        fault: TransportFault,
+    },
+    /// The caller gave up first, so nothing can be said against the trunk.
+    Abandoned {
+        /// How long the attempt had been waiting.
+        after: Span,
+        /// A provisional response other than 100 had come.
+        progressed: bool,
+    },
+}
+
+/// Whose fault an outcome is. "Hunt on?" is another question, asked in `decide`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Blame {
+    /// Nobody's: it worked.
+    None,
+    /// The trunk's.
+    Trunk,
+    /// The called party's.
+    Called,
+    /// The caller's.
+    Caller,
+    /// Ours.
+    Us,
+}

@@ -1,0 +1,66 @@
+//! Signals: what a shard saw, sent to the one place that judges.
+
+use crate::{AttemptOutcome, CallRef, Instant, ProbeResult, Span, TargetId, TransportFault};
+
+/// One thing seen about one target.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Signal {
+    /// When it was seen.
+    pub at: Instant,
+    /// About whom.
+    pub target: TargetId,
+    /// What.
+    pub what: Observed,
+}
+
+/// What was seen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Observed {
+    /// A probe ended. `order` is the number of the probe order it answers.
+    Probe {
+        /// Number of the probe order.
+        order: u64,
+        /// How it ended.
+        result: ProbeResult,
+    },
+    /// An attempt was sent.
+    AttemptStarted {
+        /// The call.
+        call: CallRef,
+    },
+    /// An attempt got its first response of any kind.
+    FirstReply {
+        /// The call.
+        call: CallRef,
+        /// INVITE to first response.
+        after: Span,
+    },
+    /// An attempt is later than calls to this target usually are; it is still waited for.
+    Late {
+        /// The call.
+        call: CallRef,
+        /// INVITE until now.
+        after: Span,
+        /// It has seen a 100, so progress is late rather than the first reply.
+        trying: bool,
+    },
+    /// An attempt got a provisional response other than 100, or 2xx: INVITE to then is the post-dial delay (RFC 6076 §4.3).
+    Progress {
+        /// The call.
+        call: CallRef,
+        /// INVITE to progress.
+        after: Span,
+    },
+    /// An attempt ended.
+    Attempt {
+        /// The call.
+        call: CallRef,
+        /// How it ended.
+        outcome: AttemptOutcome,
+    },
+    /// The network refused a packet of a live call, outside any attempt.
+    Transport {
+        /// How.
+        fault: TransportFault,
+    },
+}
