@@ -5,8 +5,7 @@
 
 use crate::config::Settings;
 use crate::view::{CallView, ShardView};
-use alloc::sync::Arc;
-use alloc::vec::Vec;
+use std::sync::Arc;
 use decide::TrunkTable;
 use explain::{CallRecord, Entry};
 use media::PairId;

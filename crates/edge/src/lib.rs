@@ -1,1 +1,18 @@
-//! placeholder
+//! The whole product without the world: one shard's worth of calls, the one decider, and what they say to each other.
+//!
+//! Everything outside arrives as `Input`, everything leaves as `Output` ([`io`]); so the live node, the simulator and
+//! the fuzzer run the same program. Refuses to know: clocks, sockets, threads, files.
+
+pub mod config;
+mod control;
+pub mod io;
+mod options;
+mod shard;
+mod steer;
+mod view;
+
+pub use control::Control;
+pub use io::{ControlInput, ControlOutput, Input, Output, ReloadFault, Snapshot, TrunkAct};
+pub use shard::{Shard, ShardConfig, ShardLimits};
+pub use steer::steer;
+pub use view::{AttemptView, CallView, RouteView, ShardView, TargetView, TrunkView};

@@ -1,0 +1,34 @@
+# The two commands of the README, and the few that a developer repeats.
+
+# A toolchain that scripts/install-build has just installed is not on this shell's PATH yet.
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+.PHONY: run test check fmt sim bench clean
+
+run: ## build, start the lab, print what to do next
+	@scripts/install-build
+	@cargo build --release --quiet --bin throughline
+	@exec target/release/throughline run
+
+test: ## install what tests need, run everything
+	@scripts/install-build
+	@scripts/install-test
+	@scripts/test
+
+check: ## what is fast: format, lints, unit tests
+	@cargo fmt --all --check
+	@cargo clippy --workspace --all-targets -- -D warnings
+	@cargo test --workspace --lib --quiet
+
+fmt:
+	@cargo fmt --all
+
+sim: ## replay one seed: make sim SEED=42
+	@cargo run --release --quiet --bin throughline -- simulate --seeds 1 --first $(or $(SEED),0)
+
+bench: ## CPU per call and per packet of the release build
+	@cargo build --release --quiet --bin throughline
+	@bench/run
+
+clean:
+	@cargo clean

@@ -1,0 +1,138 @@
+//! OPTIONS both ways: the probes that control orders, and truthful answers to those of peers.
+//!
+//! A PBX or carrier that probes us learns what it needs for its own failover: 200 while we can place its calls, 503
+//! with Retry-After when we drain or when everybody behind its route is dead (RFC 3261 §11.2). Probes leave by the very
+//! socket that calls use. Refuses to know: when a probe is due or what its result means.
+
+use act::{Profiles, TrunkProfile};
+use decide::{Facts, Load, Shape, TrunkTable};
+use model::{Instant, Observed, ProbeResult, Rng, Signal, TargetId, TrunkId};
+use sense::ProbeOrder;
+use sip::{Answer, ClientKey, Draft, Endpoint, Failure, Flow, HeaderLines, Message, Method, Uri};
+
+/// Seconds a peer should wait before it tries again, when we cannot place its calls.
+const RETRY_AFTER_S: u32 = 10;
+
+/// Probes on the wire.
+#[derive(Debug)]
+pub(crate) struct Probes {
+    waiting: Vec<Waiting>,
+    limit: usize,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    client: ClientKey,
+    order: ProbeOrder,
+    sent: Instant,
+}
+
+impl Probes {
+    /// At most `limit` on the wire at once.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { waiting: Vec::new(), limit }
+    }
+
+    /// Sends one. A probe that cannot be sent is left to its own deadline, which is kept where it was ordered.
+    pub(crate) fn send(&mut self, now: Instant, endpoint: &mut Endpoint, profile: &TrunkProfile, order: ProbeOrder) -> bool {
+        let Some(target) = profile.targets.get(usize::from(order.target.index)) else { return false };
+        let Some(sent_by) = endpoint.sent_by(target.socket) else { return false };
+        if self.waiting.len() >= self.limit {
+            return false;
+        }
+        let mut headers = HeaderLines::new();
+        let tag = endpoint.minter().tag();
+        let call_id = endpoint.minter().call_id();
+        headers.push("From", format!("<sip:edge@{sent_by}>;tag={}", tag.as_str()).as_bytes());
+        headers.push("To", format!("<sip:{}>", target.addr).as_bytes());
+        headers.push("Call-ID", call_id.as_bytes());
+        headers.push("CSeq", b"1 OPTIONS");
+        headers.push("Contact", format!("<sip:edge@{sent_by}>").as_bytes());
+        headers.push("Accept", b"application/sdp");
+        let uri = format!("sip:{}", target.addr).into_bytes();
+        let draft = Draft { headers, ..Draft::new(Method::Options, uri) };
+        let flow = Flow { socket: target.socket, peer: target.addr, transport: target.transport };
+        let Ok(client) = endpoint.request(now, flow, draft, &profile.timers) else { return false };
+        self.waiting.push(Waiting { client, order, sent: now });
+        true
+    }
+
+    /// A response that may answer a probe.
+    pub(crate) fn answered(&mut self, now: Instant, client: ClientKey, code: u16) -> Option<Signal> {
+        if code < 200 {
+            return None;
+        }
+        let waiting = self.take(client)?;
+        Some(signal(now, &waiting, ProbeResult::Answered { code, rtt: now.since(waiting.sent) }))
+    }
+
+    /// A transaction that failed and may have been a probe.
+    pub(crate) fn failed(&mut self, now: Instant, client: ClientKey, why: Failure) -> Option<Signal> {
+        let waiting = self.take(client)?;
+        match why {
+            Failure::Unreachable(fault) => Some(signal(now, &waiting, ProbeResult::Unreachable { fault })),
+            // Silence is told by the probe's own deadline, long before Timer F.
+            Failure::NoReply => None,
+        }
+    }
+
+    /// Whether the transaction is a probe of ours.
+    pub(crate) fn owns(&self, client: ClientKey) -> bool {
+        self.waiting.iter().any(|waiting| waiting.client == client)
+    }
+
+    fn take(&mut self, client: ClientKey) -> Option<Waiting> {
+        let index = self.waiting.iter().position(|waiting| waiting.client == client)?;
+        Some(self.waiting.swap_remove(index))
+    }
+}
+
+fn signal(now: Instant, waiting: &Waiting, result: ProbeResult) -> Signal {
+    let what = Observed::Probe { order: waiting.order.order, result };
+    Signal { at: now, target: waiting.order.target, what }
+}
+
+/// What an answer to a peer's OPTIONS depends on.
+pub(crate) struct Situation<'a> {
+    pub(crate) now: Instant,
+    pub(crate) profiles: &'a Profiles,
+    pub(crate) shape: &'a Shape,
+    pub(crate) table: &'a TrunkTable,
+    pub(crate) load: &'a Load,
+    pub(crate) draining: bool,
+}
+
+/// The truthful answer to an OPTIONS outside a dialog.
+pub(crate) fn answer(situation: &Situation<'_>, flow: Flow, request: &Message) -> Answer {
+    let Some(from) = situation.profiles.admit(flow.socket, flow.peer) else {
+        // Strangers learn nothing about us.
+        return Answer::new(403);
+    };
+    if situation.draining || !can_place(situation, from, request) {
+        let mut answer = Answer::new(503);
+        answer.headers.push("Retry-After", RETRY_AFTER_S.to_string().as_bytes());
+        return answer;
+    }
+    let mut answer = Answer::new(200);
+    answer.headers.push("Allow", act::ALLOW);
+    answer.headers.push("Accept", b"application/sdp");
+    answer
+}
+
+fn can_place(situation: &Situation<'_>, from: TrunkId, request: &Message) -> bool {
+    let number = Uri::parse(request.uri()).ok().and_then(|uri| core::str::from_utf8(uri.user()).ok()).unwrap_or("");
+    let facts = Facts { from, number, emergency: false };
+    // The seed does not matter: only whether there is any plan is asked, not its order.
+    let plan = decide::plan(situation.shape, situation.table, situation.load, &facts, situation.now, &mut Rng::new(0));
+    match plan {
+        Ok(plan) => !plan.last_resort,
+        // A probe names no number, so a route by prefix may not match; then any group may serve.
+        Err(decide::NoPlan::NoRoute) => true,
+        Err(decide::NoPlan::NobodyLeft { .. }) => false,
+    }
+}
+
+/// Whether a target exists in these profiles.
+pub(crate) fn profile_of(profiles: &Profiles, target: TargetId) -> Option<&TrunkProfile> {
+    profiles.trunks.get(target.trunk.index()).and_then(Option::as_ref)
+}

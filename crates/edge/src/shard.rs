@@ -1,0 +1,289 @@
+//! One core's worth of calls: SIP endpoint, B2BUA, media relay and ports behind one door.
+//!
+//! A shard reads no shared memory and no clock: configuration and trunk table reach it as `Input::Update`, time beside
+//! every input. One mutation, then drain. Refuses to know: sockets, other shards, who judges trunks.
+
+use crate::io::{Input, Output, Snapshot};
+use crate::options::{self, Probes, Situation};
+use crate::view::{AttemptView, CallView, ShardView};
+use act::{B2bua, Effect, EndedCall, Ports, World};
+use core::net::SocketAddr;
+use decide::Load;
+use explain::{AttemptRecord, CallRecord};
+use media::{Component, Forward, PairId, Relay};
+use model::{CallRef, Instant, Name, Rng, ShardId, TrunkId};
+use sip::{Endpoint, Event, Flow, Message, Method, Minter, ServerKey};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Calls shown at once by `Input::Look`.
+const LOOK_LIMIT: usize = 1_000;
+
+/// How much a shard may hold.
+#[derive(Clone, Debug)]
+pub struct ShardLimits {
+    /// Calls.
+    pub calls: usize,
+    /// SIP transactions.
+    pub transactions: usize,
+    /// Media port pairs.
+    pub pairs: usize,
+    /// Probes on the wire.
+    pub probes: usize,
+}
+
+impl Default for ShardLimits {
+    fn default() -> Self {
+        Self { calls: 50_000, transactions: 400_000, pairs: 65_536, probes: 4_096 }
+    }
+}
+
+/// What makes one shard different from another.
+#[derive(Clone, Debug)]
+pub struct ShardConfig {
+    /// Which one.
+    pub shard: ShardId,
+    /// Number of the node, minted into tokens.
+    pub node: u16,
+    /// Secret of all tokens and of steering; the same for all shards of a node.
+    pub key: u64,
+    /// Seed of its tags, weights and hashes.
+    pub seed: u64,
+    /// How much it may hold.
+    pub limits: ShardLimits,
+}
+
+/// One shard.
+pub struct Shard {
+    shard: ShardId,
+    snapshot: Arc<Snapshot>,
+    endpoint: Endpoint,
+    relay: Relay,
+    ports: Ports,
+    b2bua: B2bua,
+    probes: Probes,
+    load: Load,
+    rng: Rng,
+    draining: bool,
+    effects: Vec<Effect>,
+    out: VecDeque<Output>,
+    counters: Counters,
+}
+
+/// What the shard itself counts; its parts count the rest.
+#[derive(Clone, Debug, Default)]
+struct Counters {
+    rejected: Vec<(&'static str, u64)>,
+    probes_unsent: u64,
+    options_answered: u64,
+}
+
+impl Counters {
+    fn reject(&mut self, reason: &'static str) {
+        match self.rejected.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, count)) => *count += 1,
+            None => self.rejected.push((reason, 1)),
+        }
+    }
+}
+
+impl Shard {
+    /// An empty shard that works by `snapshot`.
+    pub fn new(config: &ShardConfig, snapshot: Arc<Snapshot>) -> Self {
+        let minter = Minter::new(config.node, config.shard, config.key, config.seed);
+        let limits = sip::Limits { transactions: config.limits.transactions, ..sip::Limits::default() };
+        let mut shard = Self {
+            shard: config.shard,
+            endpoint: Endpoint::new(minter, limits, config.seed),
+            relay: Relay::new(config.limits.pairs),
+            ports: Ports::new(config.limits.pairs),
+            b2bua: B2bua::new(config.limits.calls, config.shard, config.seed),
+            probes: Probes::new(config.limits.probes),
+            load: Load::default(),
+            rng: Rng::new(config.seed),
+            draining: false,
+            effects: Vec::new(),
+            out: VecDeque::new(),
+            counters: Counters::default(),
+            snapshot,
+        };
+        shard.bind();
+        shard
+    }
+
+    /// One thing happened.
+    pub fn handle(&mut self, now: Instant, input: Input<'_>) {
+        match input {
+            Input::Datagram { flow, bytes } => {
+                if let Err(rejected) = self.endpoint.receive(now, flow, bytes) {
+                    self.counters.reject(rejected.reason());
+                }
+            }
+            Input::Undeliverable { socket, peer, sent, fault } => {
+                self.endpoint.undeliverable(now, socket, peer, sent, fault);
+            }
+            Input::Update(snapshot) => {
+                self.snapshot = snapshot;
+                self.bind();
+            }
+            Input::Probe(order) => self.probe(now, order),
+            Input::Ports { listen, pairs } => {
+                for (pair, rtp) in pairs {
+                    self.ports.add(listen, pair, rtp);
+                }
+            }
+            Input::Look { ticket, call } => self.look(now, ticket, call),
+            Input::Drain => {
+                self.draining = true;
+                self.b2bua.drain();
+            }
+            Input::Tick => self.tick(now),
+        }
+        self.settle(now);
+    }
+
+    /// What is to be done next, if anything.
+    pub fn poll(&mut self) -> Option<Output> {
+        if let Some(transmit) = self.endpoint.poll_transmit() {
+            return Some(Output::Datagram(transmit));
+        }
+        self.out.pop_front()
+    }
+
+    /// When `Input::Tick` is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        [self.endpoint.deadline(), self.b2bua.deadline(), self.ports.deadline()].into_iter().flatten().min()
+    }
+
+    /// One RTP or RTCP packet of port pair `pair`: where it goes, or why nowhere. Allocates nothing.
+    #[inline]
+    pub fn relay(&mut self, now: Instant, pair: PairId, component: Component, from: SocketAddr, packet: &mut [u8]) -> Forward {
+        self.relay.forward(now, pair, component, from, packet)
+    }
+
+    /// No call is left.
+    pub fn idle(&self) -> bool {
+        self.b2bua.calls() == 0
+    }
+
+    /// The shard in numbers.
+    pub fn view(&self) -> ShardView {
+        let mut counters: Vec<(String, u64)> =
+            self.counters.rejected.iter().map(|(reason, n)| (format!("sip_rejected_{reason}"), *n)).collect();
+        counters.push(("probes_unsent".into(), self.counters.probes_unsent));
+        counters.push(("options_answered".into(), self.counters.options_answered));
+        counters.extend(self.endpoint.counters().iter().map(|(name, n)| (format!("sip_{name}"), n)));
+        counters.extend(self.b2bua.counters().iter().map(|(name, n)| (format!("call_{name}"), n)));
+        counters.extend(self.relay.counters().iter().map(|(name, n)| (format!("media_{name}"), n)));
+        ShardView {
+            shard: self.shard.0,
+            calls: self.b2bua.calls() as u64,
+            transactions: self.endpoint.transactions() as u64,
+            ports_ready: self.ports.ready() as u64,
+            ports_used: self.ports.used() as u64,
+            epoch: self.snapshot.table.epoch(),
+            trunk_calls: self.load.calls.clone(),
+            counters,
+        }
+    }
+
+    fn bind(&mut self) {
+        for socket in &self.snapshot.settings.sockets {
+            self.endpoint.bind(socket.id, socket.transport, socket.sent_by);
+        }
+        self.load.resize(self.snapshot.settings.profiles.trunks.len());
+    }
+
+    fn probe(&mut self, now: Instant, order: sense::ProbeOrder) {
+        let profiles = self.snapshot.settings.profiles.clone();
+        let sent = options::profile_of(&profiles, order.target)
+            .is_some_and(|profile| self.probes.send(now, &mut self.endpoint, profile, order));
+        self.counters.probes_unsent += u64::from(!sent);
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.endpoint.expire(now);
+        self.ports.expire(now);
+        let (b2bua, mut world) = self.split(now);
+        b2bua.expire(&mut world);
+    }
+
+    /// Drains what the parts have to say to each other until none has anything left.
+    fn settle(&mut self, now: Instant) {
+        while let Some(event) = self.endpoint.poll_event() {
+            self.event(now, event);
+        }
+        for effect in core::mem::take(&mut self.effects) {
+            match effect {
+                Effect::Signal(signal) => self.out.push_back(Output::Signal(signal)),
+                Effect::Ended(call) => {
+                    let record = self.record(*call);
+                    self.out.push_back(Output::Ended(Box::new(record)));
+                }
+            }
+        }
+        while let Some((listen, count)) = self.ports.want() {
+            self.out.push_back(Output::WantPorts { listen, count });
+        }
+    }
+
+    fn event(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::Request { server, flow, message } if asks_us(&message) => self.answer_options(now, server, flow, &message),
+            Event::Response { client, message, .. } if self.probes.owns(client) => {
+                let signal = self.probes.answered(now, client, message.status().unwrap_or(0));
+                self.out.extend(signal.map(Output::Signal));
+            }
+            Event::ClientFailed { client, why } if self.probes.owns(client) => {
+                let signal = self.probes.failed(now, client, why);
+                self.out.extend(signal.map(Output::Signal));
+            }
+            event => {
+                let (b2bua, mut world) = self.split(now);
+                b2bua.event(&mut world, event);
+            }
+        }
+    }
+
+    fn answer_options(&mut self, now: Instant, server: ServerKey, flow: Flow, message: &Message) {
+        let settings = &self.snapshot.settings;
+        let situation = Situation {
+            now,
+            profiles: &settings.profiles,
+            shape: &settings.shape,
+            table: &self.snapshot.table,
+            load: &self.load,
+            draining: self.draining,
+        };
+        let answer = options::answer(&situation, flow, message);
+        self.counters.options_answered += 1;
+        self.endpoint.respond(now, server, answer);
+    }
+
+    /// The B2BUA, and beside it the world it acts on.
+    fn split(&mut self, now: Instant) -> (&mut B2bua, World<'_>) {
+        let world = World {
+            now,
+            endpoint: &mut self.endpoint,
+            relay: &mut self.relay,
+            ports: &mut self.ports,
+            profiles: &self.snapshot.settings.profiles,
+            shape: &self.snapshot.settings.shape,
+            table: &self.snapshot.table,
+            load: &mut self.load,
+            rng: &mut self.rng,
+            out: &mut self.effects,
+        };
+        (&mut self.b2bua, world)
+    }
+
+    fn trunk_name(&self, trunk: TrunkId) -> Name {
+        let names = &self.snapshot.settings.names.trunks;
+        names.get(trunk.index()).cloned().unwrap_or_else(|| Name::from("?"))
+    }
+}
+
+/// An OPTIONS outside any dialog asks about us, not about a call.
+fn asks_us(message: &Message) -> bool {
+    message.method() == Method::Options && message.to().tag().is_none()
+}

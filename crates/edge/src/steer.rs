@@ -1,0 +1,78 @@
+//! Which shard a SIP datagram belongs to, from three headers and no table.
+//!
+//! A response goes by its top Via branch, which we minted. A request goes by its Call-ID when we minted that (B legs),
+//! else by a keyed hash of it (A legs). So CANCEL, ACK, re-INVITE and BYE land where their INVITE landed, with no lock
+//! and no map. The hash is keyed so that nobody outside can aim all his calls at one shard.
+//! `steer(mint(s)) == s` for every token. Refuses to know: sockets, calls.
+
+use core::hash::BuildHasher;
+use foldhash::fast::FixedState;
+use model::ShardId;
+
+/// The shard that owns this datagram, of `shards` in all; `None` when it cannot be read as SIP and any shard may count it.
+pub fn steer(key: u64, shards: u8, bytes: &[u8]) -> Option<ShardId> {
+    let scan = sip::scan(bytes)?;
+    let ours = if scan.is_response { sip::owner(key, scan.branch) } else { sip::owner(key, scan.call_id) };
+    if let Some((_, shard)) = ours.filter(|(_, shard)| shard.0 < shards) {
+        return Some(shard);
+    }
+    if scan.is_response || shards == 0 {
+        return None;
+    }
+    let hash = FixedState::with_seed(key).hash_one(scan.call_id);
+    // Multiply-shift spreads evenly over any number of shards, not only powers of two.
+    Some(ShardId(((u128::from(hash) * u128::from(shards)) >> 64) as u8))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use sip::Minter;
+
+    const KEY: u64 = 0x5eed_cafe;
+
+    fn request(method: &str, call_id: &str, branch: &str) -> Vec<u8> {
+        format!(
+            "{method} sip:1@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch={branch}\r\nFrom: <sip:a@b>;tag=1\r\n\
+             To: <sip:1@b>\r\nCall-ID: {call_id}\r\nCSeq: 1 {method}\r\nContent-Length: 0\r\n\r\n"
+        )
+        .into_bytes()
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_shard_mints_comes_back_to_it(shard in 0u8..32, node: u16, seed: u64) {
+            let mut minter = Minter::new(node, ShardId(shard), KEY, seed);
+            let branch = minter.branch();
+            let response = format!(
+                "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.9;branch={}\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:1@b>;tag=2\r\n\
+                 Call-ID: elsewhere\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n", branch.as_str());
+            prop_assert_eq!(steer(KEY, 32, response.as_bytes()), Some(ShardId(shard)));
+            let call_id = minter.call_id();
+            prop_assert_eq!(steer(KEY, 32, &request("BYE", call_id.as_str(), "z9hG4bKx")), Some(ShardId(shard)));
+        }
+
+        #[test]
+        fn every_request_of_a_call_lands_where_its_invite_landed(call_id in "[a-zA-Z0-9@.]{1,40}", shards in 1u8..16) {
+            let home = steer(KEY, shards, &request("INVITE", &call_id, "z9hG4bK1"));
+            prop_assert!(home.is_some_and(|shard| shard.0 < shards));
+            for method in ["ACK", "CANCEL", "BYE", "INFO"] {
+                prop_assert_eq!(steer(KEY, shards, &request(method, &call_id, "z9hG4bK2")), home);
+            }
+        }
+
+        #[test]
+        fn noise_is_nobodys_or_somebodys_but_never_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            prop_assert!(steer(KEY, 4, &bytes).is_none_or(|shard| shard.0 < 4));
+        }
+    }
+
+    #[test]
+    fn a_forged_token_does_not_choose_its_shard() {
+        let mut stranger = Minter::new(0, ShardId(3), KEY ^ 1, 7);
+        let token = stranger.call_id();
+        let landed: Vec<_> = (0..4u8).map(|n| steer(KEY, 4, &request("BYE", &format!("{}{n}", token.as_str()), "z9"))).collect();
+        assert!(landed.iter().any(|shard| *shard != Some(ShardId(3))), "{landed:?}");
+    }
+}

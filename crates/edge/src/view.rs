@@ -1,0 +1,130 @@
+//! What can be seen of the running edge: plain data for the API, the command line and the tests.
+//!
+//! Refuses to know: how it is shown.
+
+use decide::Plan;
+use explain::AttemptRecord;
+use model::{Admin, CallRef, Epoch, Health, Instant, Name, Span};
+use serde::{Deserialize, Serialize};
+
+/// One trunk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrunkView {
+    /// Its name.
+    pub name: Name,
+    /// Health of its best target.
+    pub health: Health,
+    /// What the operator wants.
+    pub admin: Admin,
+    /// Its share of calls in percent.
+    pub share: u8,
+    /// How long it has been so.
+    pub held: Span,
+    /// Time left in which it asked for no calls.
+    pub throttled: Option<Span>,
+    /// Calls it carries now, both directions.
+    pub calls: u32,
+    /// Its targets.
+    pub targets: Vec<TargetView>,
+}
+
+/// One target of a trunk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TargetView {
+    /// Address as configured.
+    pub addr: String,
+    /// Its health.
+    pub health: Health,
+    /// How long it has been so.
+    pub held: Span,
+    /// Probes accepted in a row.
+    pub probes_good: u32,
+    /// Probes failed in a row.
+    pub probes_bad: u32,
+    /// Round trip of the last answered probe.
+    pub rtt: Option<Span>,
+    /// Attempts within the last minute.
+    pub attempts: u32,
+    /// Of them blamed on the trunk.
+    pub blamed: u32,
+}
+
+/// One call in progress.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallView {
+    /// The call.
+    pub call: CallRef,
+    /// Trunk it came from.
+    pub from: Name,
+    /// Trunk that carries it, or is being tried.
+    pub to: Option<Name>,
+    /// Calling number.
+    pub caller: String,
+    /// Called number.
+    pub called: String,
+    /// `trying`, `ringing`, `answered`, `ending`.
+    pub state: String,
+    /// INVITE received.
+    pub invited: Instant,
+    /// Time since the INVITE.
+    pub age: Span,
+    /// Time since the answer.
+    pub talking: Option<Span>,
+    /// The plan it follows.
+    pub plan: Option<Plan>,
+    /// Attempts so far, the running one last.
+    pub attempts: Vec<AttemptView>,
+    /// The same in sentences.
+    pub sentences: Vec<String>,
+}
+
+/// One attempt of a call in progress.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptView {
+    /// It is over.
+    Over(AttemptRecord),
+    /// It waits.
+    Waiting {
+        /// On whom.
+        trunk: Name,
+        /// For how long.
+        since: Span,
+    },
+}
+
+/// One shard in numbers.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct ShardView {
+    /// Which.
+    pub shard: u8,
+    /// Calls.
+    pub calls: u64,
+    /// SIP transactions.
+    pub transactions: u64,
+    /// Media port pairs ready.
+    pub ports_ready: u64,
+    /// Media port pairs in use or in quarantine.
+    pub ports_used: u64,
+    /// Epoch of the trunk table it works by.
+    pub epoch: Epoch,
+    /// Calls per trunk, by trunk id.
+    pub trunk_calls: Vec<u32>,
+    /// Everything counted, by name.
+    pub counters: Vec<(String, u64)>,
+}
+
+/// A dry run of the routing for one number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RouteView {
+    /// Epoch of the trunk table.
+    pub epoch: Epoch,
+    /// Trunks in the order in which they would be tried.
+    pub order: Vec<Name>,
+    /// Those left out, each with why.
+    pub excluded: Vec<(Name, String)>,
+    /// Every candidate is Down.
+    pub last_resort: bool,
+    /// The same in sentences.
+    pub sentences: Vec<String>,
+}
