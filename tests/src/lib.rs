@@ -1,1 +1,28 @@
-//! placeholder
+//! What the interop tests need: a network namespace of their own, the built binary, SIPp, and agents on real sockets.
+//!
+//! Every test enters a namespace of its own, so nothing it sends leaves it and tests do not meet. They wait for events
+//! with generous limits; none depends on how fast the machine is.
+#![allow(clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
+
+pub mod edge;
+pub mod http;
+pub mod namespace;
+pub mod sipp;
+
+use std::time::{Duration, Instant};
+
+/// Waits until `done` holds, looking often.
+#[allow(clippy::disallowed_methods, reason = "real peers live in real time")]
+pub fn wait_until(what: &str, limit: Duration, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < limit, "waited {limit:?} in vain until {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Lets real time pass where the passing itself is the test's subject (an outage of so long).
+#[allow(clippy::disallowed_methods, reason = "real peers live in real time")]
+pub fn let_pass(time: Duration) {
+    std::thread::sleep(time);
+}

@@ -186,6 +186,16 @@ pub enum Veto {
     ManualFailback,
 }
 
+impl Cause {
+    /// What calls showed, as against what probes or the network did.
+    pub const fn rests_on_calls(&self) -> bool {
+        matches!(
+            self,
+            Self::CallsLate { .. } | Self::CallsFailed { .. } | Self::CallsSilent { .. } | Self::FailureShare { .. }
+        )
+    }
+}
+
 impl Decision {
     /// Whether the table changed by it.
     pub const fn enforced(&self) -> bool {

@@ -8,10 +8,20 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod attempt;
 mod decision;
+mod engine;
 mod plan;
 mod policy;
+mod route;
+mod shape;
+mod table;
 
+pub use attempt::{after, final_code};
 pub use decision::{Cause, Change, Decision, Subject, Veto};
+pub use engine::Engine;
 pub use plan::{Candidate, Excluded, Exclusion, Facts, Next, NoPlan, Plan, SoFar};
 pub use policy::{AttemptPolicy, Failback, GroupPolicy, HealthPolicy, Member, RouteRule};
+pub use route::plan;
+pub use shape::{CallLimits, Load, Shape, TrunkShape};
+pub use table::{TargetState, TrunkTable};

@@ -127,10 +127,25 @@ pub struct GroupPolicy {
     pub failback: Failback,
     /// Canary steps in percent of its share, ascending, the last one 100. Default 5, 25, 100.
     pub ramp: Vec<u8>,
-    /// At most this share of the group's trunks may be Down by decision, in percent; the last usable one never.
+    /// At most this share of the group's trunks may be Down by decision, in percent, but one always may, and the last usable
+    /// one never. Default 50: of two trunks one may go; whoever is held back stays Suspect and so is used last.
     pub eject_share: u32,
-    /// Changes of health per trunk within 10 min, beyond which a change upward waits. Default 6.
+    /// Falls (from Up, Unknown or Probation to worse) per target within 10 min, beyond which a change upward waits.
+    /// Default 6: falls are counted and not all changes, since one outage with its return is four of those.
     pub flips: u32,
+}
+
+impl GroupPolicy {
+    /// A group with the default failback, ramp and budget.
+    pub fn new(id: GroupId, tiers: Vec<Vec<Member>>) -> Self {
+        let failback = Failback::After(Span::from_secs(60));
+        Self { id, tiers, failback, ramp: [5, 25, 100].to_vec(), eject_share: 50, flips: 6 }
+    }
+
+    /// Its members, best tier first.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.tiers.iter().flatten()
+    }
 }
 
 /// One `[[route]]`: calls from these trunks, and with these number prefixes if any, go to that group. First match wins.

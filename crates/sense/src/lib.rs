@@ -1,1 +1,20 @@
-//! placeholder
+//! What happened, as evidence; no opinion.
+//!
+//! Signals of shards go in, [`model::Evidence`] about each target comes out, and orders to probe. Refuses to know: SIP,
+//! sockets, clocks, and what anyone decides by the evidence.
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod calls;
+mod classify;
+mod probe;
+mod sensor;
+mod streak;
+mod window;
+
+pub use classify::{blame, counts_against};
+pub use probe::{CodeClass, ProbeOrder, ProbePolicy};
+pub use sensor::{Counters, Sensor};

@@ -1,1 +1,17 @@
-//! placeholder
+//! The edge under virtual time: the same shards and control, agents around them, a network that loses, repeats and
+//! reorders, trunks that fail on schedule, and an oracle that checks what must always hold.
+//!
+//! A run is a function of its seed: failure = seed + commit. Refuses to know: real time, real sockets.
+
+mod fault;
+pub mod fuzz;
+mod network;
+mod oracle;
+mod scenario;
+mod town;
+
+pub use fault::{Fault, Schedule};
+pub use network::{Network, Weather};
+pub use oracle::{Broken, Oracle};
+pub use scenario::{Outcome, Scenario, run};
+pub use town::Town;

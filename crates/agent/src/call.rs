@@ -1,0 +1,108 @@
+//! One call of an agent: dialog, audio and timers as plain data.
+//!
+//! Refuses to know: transactions beyond their keys, and the agent's other calls.
+
+use core::net::SocketAddr;
+use media::player::{ToneListener, ToneTalker};
+use media::sdp::{Direction, Sdp};
+use model::{Instant, Span};
+use sip::{ClientKey, Dialog, Flow, ServerKey};
+
+/// Number of a call within its agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallNo(pub u32);
+
+/// How far a call has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// We were called: the INVITE waits for our answer.
+    Called,
+    /// We were called and have answered; the ACK is awaited.
+    Accepted,
+    /// We call.
+    Calling,
+    /// Answered and acknowledged.
+    Up,
+    /// Our BYE is on its way.
+    Leaving,
+}
+
+/// What falls due next for a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    Ring,
+    Answer,
+    HangUp,
+    GiveUp,
+    Packet,
+}
+
+/// One call.
+pub(crate) struct Call {
+    pub(crate) no: CallNo,
+    pub(crate) state: State,
+    pub(crate) flow: Flow,
+    pub(crate) dialog: Option<Dialog>,
+    pub(crate) server: Option<ServerKey>,
+    pub(crate) client: Option<ClientKey>,
+    /// CSeq of our running INVITE, for its ACK.
+    pub(crate) cseq: u32,
+    pub(crate) reinvite: Option<ClientKey>,
+    pub(crate) started: Instant,
+    pub(crate) ring_at: Option<Instant>,
+    pub(crate) answer_at: Option<Instant>,
+    pub(crate) hang_up_after: Option<Span>,
+    pub(crate) hang_up_at: Option<Instant>,
+    pub(crate) give_up_at: Option<Instant>,
+    /// The other side offers in its 200, and our ACK carries the answer.
+    pub(crate) late_offer: bool,
+    pub(crate) audio: Audio,
+}
+
+/// The audio of a call.
+pub(crate) struct Audio {
+    pub(crate) local: SocketAddr,
+    pub(crate) session: u64,
+    pub(crate) version: u64,
+    pub(crate) remote: Option<SocketAddr>,
+    /// What we may do, by the last offer and answer.
+    pub(crate) direction: Direction,
+    pub(crate) mute: bool,
+    pub(crate) talker: ToneTalker,
+    pub(crate) listener: ToneListener,
+    pub(crate) next_packet: Option<Instant>,
+}
+
+impl Audio {
+    /// Takes what the other side's SDP says. Returns the direction it offers, when the SDP could be read.
+    pub(crate) fn learn(&mut self, now: Instant, body: &[u8]) -> Option<Direction> {
+        let sdp = Sdp::parse(body).ok()?;
+        let stream = sdp.streams().iter().find(|stream| stream.kind == b"audio" && stream.port != 0)?;
+        self.remote = stream.addr.map(|ip| SocketAddr::new(ip, stream.port));
+        if self.next_packet.is_none() {
+            self.next_packet = Some(now);
+        }
+        Some(stream.direction)
+    }
+
+    pub(crate) fn may_send(&self) -> bool {
+        !self.mute && matches!(self.direction, Direction::SendRecv | Direction::SendOnly)
+    }
+}
+
+impl Call {
+    /// The earliest thing that falls due.
+    pub(crate) fn due(&self) -> Option<(Instant, Due)> {
+        let packet = self.audio.next_packet.filter(|_| self.audio.remote.is_some() && self.audio.may_send());
+        [
+            self.ring_at.map(|at| (at, Due::Ring)),
+            self.answer_at.map(|at| (at, Due::Answer)),
+            self.hang_up_at.map(|at| (at, Due::HangUp)),
+            self.give_up_at.map(|at| (at, Due::GiveUp)),
+            packet.map(|at| (at, Due::Packet)),
+        ]
+        .into_iter()
+        .flatten()
+        .min_by_key(|(at, _)| *at)
+    }
+}

@@ -1,0 +1,37 @@
+//! The SDP an agent speaks: one audio stream, PCMA and PCMU, twenty milliseconds a packet.
+//!
+//! Refuses to know: what the other side said; the call decides what to answer.
+
+use alloc::format;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use media::sdp::Direction;
+
+/// A session description of ours.
+pub(crate) fn describe(session: u64, version: u64, rtp: SocketAddr, direction: Direction) -> Vec<u8> {
+    let family = if rtp.is_ipv4() { "IP4" } else { "IP6" };
+    let ip = rtp.ip();
+    let port = rtp.port();
+    let direction = match direction {
+        Direction::SendRecv => "sendrecv",
+        Direction::SendOnly => "sendonly",
+        Direction::RecvOnly => "recvonly",
+        Direction::Inactive => "inactive",
+    };
+    format!(
+        "v=0\r\no=- {session} {version} IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\n\
+         m=audio {port} RTP/AVP 8 0 101\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\n\
+         a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na={direction}\r\n"
+    )
+    .into_bytes()
+}
+
+/// What we answer to a direction that was offered (RFC 3264 §6.1).
+pub(crate) const fn mirror(offered: Direction) -> Direction {
+    match offered {
+        Direction::SendRecv => Direction::SendRecv,
+        Direction::SendOnly => Direction::RecvOnly,
+        Direction::RecvOnly => Direction::SendOnly,
+        Direction::Inactive => Direction::Inactive,
+    }
+}

@@ -1,0 +1,245 @@
+//! What calls say about one target: rows, lateness, the window, and the attempts that are still under way.
+//!
+//! Overlapping calls are ordered by when they were sent, not by when they ended. Refuses to know: probes, limits.
+
+use crate::classify::{blame, was_heard};
+use crate::streak::Row;
+use crate::window::{Delays, Window};
+use alloc::vec::Vec;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use model::{AttemptOutcome, Blame, CallEvidence, CallRef, Instant, Span, TargetId};
+
+/// Late calls within this time belong together.
+const CORRELATION: Span = Span::from_secs(10);
+/// Late calls remembered per target; a limit above it is never reached.
+const LATE_KEPT: usize = 64;
+/// A caller who gave up later than this, having heard nothing at all, was left waiting by the trunk.
+const PATIENCE: Span = Span::from_millis(1_000);
+/// A change of health with nothing bad for so long before it is a return, and a return begins with a clean sheet:
+/// what happened before has been judged.
+const QUIET: Span = Span::from_secs(1);
+
+/// An attempt under way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attempt {
+    pub(crate) started: Instant,
+    pub(crate) replied: bool,
+    pub(crate) progressed: bool,
+}
+
+/// Attempts under way, over all targets. When full, further ones are judged by their end alone.
+#[derive(Debug)]
+pub(crate) struct UnderWay {
+    map: HashMap<(TargetId, CallRef), Attempt, FixedState>,
+    limit: usize,
+}
+
+impl UnderWay {
+    pub(crate) fn new(limit: usize, seed: u64) -> Self {
+        Self { map: HashMap::with_hasher(FixedState::with_seed(seed)), limit }
+    }
+
+    /// False when it is full.
+    pub(crate) fn start(&mut self, target: TargetId, call: CallRef, started: Instant) -> bool {
+        let room = self.map.len() < self.limit;
+        if room {
+            self.map.insert((target, call), Attempt { started, replied: false, progressed: false });
+        }
+        room
+    }
+
+    /// The attempt; one that is not known is taken to have started at `started`.
+    pub(crate) fn get(&mut self, target: TargetId, call: CallRef, started: Instant) -> Attempt {
+        let unknown = Attempt { started, replied: false, progressed: false };
+        self.map.get(&(target, call)).copied().unwrap_or(unknown)
+    }
+
+    pub(crate) fn update(&mut self, target: TargetId, call: CallRef, attempt: Attempt) {
+        if let Some(known) = self.map.get_mut(&(target, call)) {
+            *known = attempt;
+        }
+    }
+
+    pub(crate) fn end(&mut self, target: TargetId, call: CallRef) {
+        self.map.remove(&(target, call));
+    }
+
+    /// Forgets attempts of targets that are gone, and those older than any call can ring.
+    pub(crate) fn retain(&mut self, keep: impl Fn(TargetId, Instant) -> bool) {
+        self.map.retain(|(target, _), attempt| keep(*target, attempt.started));
+    }
+}
+
+/// What is late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lacking {
+    /// Any reply at all.
+    Reply,
+    /// Anything after 100.
+    Progress,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Late {
+    call: CallRef,
+    started: Instant,
+    at: Instant,
+    lacking: Lacking,
+    waiting: bool,
+}
+
+/// Everything calls have said about one target.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Calls {
+    silent: Row,
+    blamed: Row,
+    late: Vec<Late>,
+    good_in_row: u32,
+    good_since_mark: u32,
+    mark: Instant,
+    window: Window,
+    delays: Delays,
+    last_bad: Option<(Instant, AttemptOutcome)>,
+    last: Option<(Instant, AttemptOutcome)>,
+}
+
+impl Calls {
+    /// The first response of any kind. It proves that the target replies, not yet that it carries calls.
+    pub(crate) fn first_reply(&mut self, attempt: &mut Attempt, after: Span) {
+        if !attempt.replied {
+            attempt.replied = true;
+            self.delays.add(after);
+        }
+        self.late.retain(|late| late.lacking == Lacking::Progress || late.started > attempt.started);
+    }
+
+    /// Ringing, early media or an answer: the call reached someone.
+    pub(crate) fn progress(&mut self, at: Instant, attempt: &mut Attempt) {
+        attempt.replied = true;
+        if !attempt.progressed {
+            attempt.progressed = true;
+            self.window.add(at, 0, 1);
+            self.good(attempt.started);
+        }
+    }
+
+    /// Later than usual, and still waited for.
+    pub(crate) fn is_late(&mut self, at: Instant, call: CallRef, attempt: Attempt, trying: bool) {
+        let lacking = if trying || attempt.replied { Lacking::Progress } else { Lacking::Reply };
+        self.note_late(Late { call, started: attempt.started, at, lacking, waiting: true });
+    }
+
+    /// An attempt has ended. Says whether that was bad for the trunk.
+    pub(crate) fn ended(&mut self, at: Instant, call: CallRef, attempt: Attempt, outcome: AttemptOutcome) -> bool {
+        for late in self.late.iter_mut().filter(|late| late.call == call) {
+            late.waiting = false;
+        }
+        self.last = Some((at, outcome));
+        if was_heard(&outcome) {
+            self.late.retain(|late| late.lacking == Lacking::Progress || late.started > attempt.started);
+        }
+        match blame(&outcome) {
+            Blame::Trunk => {
+                self.bad(at, call, attempt, outcome);
+                true
+            }
+            Blame::None | Blame::Called => {
+                if !attempt.progressed {
+                    self.window.add(at, 0, 1);
+                    self.good(attempt.started);
+                }
+                false
+            }
+            Blame::Caller => self.given_up(at, call, attempt, outcome),
+            Blame::Us => false,
+        }
+    }
+
+    fn bad(&mut self, at: Instant, call: CallRef, attempt: Attempt, outcome: AttemptOutcome) {
+        self.last_bad = Some((at, outcome));
+        self.good_in_row = 0;
+        self.blamed.bad(attempt.started);
+        // An attempt that rang was counted then.
+        self.window.add(at, 1, u32::from(!attempt.progressed));
+        let lacking = match outcome {
+            AttemptOutcome::NoReply { .. } => Lacking::Reply,
+            AttemptOutcome::Stalled { .. } => Lacking::Progress,
+            // It spoke, or the network did: whatever it is, it is not silence.
+            _ => {
+                self.silent.good(attempt.started);
+                return;
+            }
+        };
+        self.silent.bad(attempt.started);
+        self.note_late(Late { call, started: attempt.started, at, lacking, waiting: false });
+    }
+
+    /// The caller gave up. After a long silence that is the trunk's lateness, though no failed call of it.
+    fn given_up(&mut self, at: Instant, call: CallRef, attempt: Attempt, outcome: AttemptOutcome) -> bool {
+        let AttemptOutcome::Abandoned { after, progressed } = outcome else { return false };
+        let silent = !progressed && !attempt.replied && after >= self.delays.limit().unwrap_or(PATIENCE);
+        if silent {
+            let lacking = Lacking::Reply;
+            self.note_late(Late { call, started: attempt.started, at, lacking, waiting: false });
+        }
+        silent
+    }
+
+    fn good(&mut self, started: Instant) {
+        self.late.retain(|late| late.started > started);
+        self.silent.good(started);
+        if self.blamed.good(started) {
+            self.good_in_row = self.good_in_row.saturating_add(1);
+        }
+        if started >= self.mark {
+            self.good_since_mark = self.good_since_mark.saturating_add(1);
+        }
+    }
+
+    /// A call is late once, however often that is said.
+    fn note_late(&mut self, late: Late) {
+        self.late.retain(|known| known.call != late.call);
+        if self.late.len() == LATE_KEPT {
+            self.late.remove(0);
+        }
+        self.late.push(late);
+    }
+
+    /// Health has changed; `last_bad` is when anything last counted against the target.
+    pub(crate) fn mark(&mut self, now: Instant, last_bad: Option<Instant>) {
+        self.mark = now;
+        self.good_since_mark = 0;
+        if last_bad.is_none_or(|bad| now.since(bad) >= QUIET) {
+            self.silent = Row::default();
+            self.blamed = Row::default();
+            self.late.clear();
+            self.window = Window::default();
+        }
+    }
+
+    /// Silent or late calls in a row.
+    pub(crate) fn unanswered(&self, now: Instant) -> u32 {
+        self.late_count(now).max(self.silent.count())
+    }
+
+    fn late_count(&self, now: Instant) -> u32 {
+        self.late.iter().filter(|late| now.since(late.at) < CORRELATION).count() as u32
+    }
+
+    pub(crate) fn evidence(&mut self, now: Instant) -> CallEvidence {
+        let waiting = self.late.iter().rev().find(|late| late.waiting);
+        CallEvidence {
+            silent_in_row: self.silent.count(),
+            late: self.late_count(now),
+            blamed_in_row: self.blamed.count(),
+            good_in_row: self.good_in_row,
+            good_since_mark: self.good_since_mark,
+            late_by: waiting.map(|late| now.since(late.started)),
+            window: self.window.share(now),
+            last_bad: self.last_bad,
+            last: self.last,
+            first_reply: self.delays.limit(),
+        }
+    }
+}

@@ -1,0 +1,402 @@
+//! The town around one edge: its shards and control, a PBX, carriers, the network between them, and one clock.
+//!
+//! Everything happens in order of virtual time; machines are drained after each input. Refuses to know: what should
+//! happen; that is the oracle's.
+
+use crate::network::{Arrival, Datagram, Network, Weather};
+use crate::oracle::Oracle;
+use agent::{Agent, AgentConfig, Behaviour, Dial, Failing};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use edge::config::Settings;
+use edge::{Control, ControlInput, ControlOutput, Input, Output, Shard, ShardConfig, ShardLimits, TrunkAct};
+use media::{Component, Forward, PairId};
+use model::{Instant, ListenId, Seq, ShardId, Span, TransportFault, TrunkId, Wall};
+use sip::{Flow, TimerSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Secret of the town's edge.
+const KEY: u64 = 0x7468_726f_7567_686c;
+/// Wall clock at the start of every run: 2026-01-01T00:00:00Z.
+const EPOCH_US: i64 = 1_767_225_600_000_000;
+/// Port pairs each shard begins with, per listen.
+const STOCK: u32 = 16;
+
+/// The edge's configuration in every run.
+pub const CONFIG: &str = r#"
+[edge]
+name = "town"
+
+[listen.lan]
+sip = ["udp:10.0.0.1:5060"]
+media = "10.0.0.1:20000-29999"
+
+[listen.wan]
+sip = ["udp:10.0.1.1:5060"]
+media = "10.0.1.1:30000-39999"
+
+[trunk.office]
+at = ["sip:10.0.0.20:5060"]
+listen = "lan"
+
+[trunk.acme]
+at = "sip:10.0.1.31:5060"
+listen = "wan"
+
+[trunk.globex]
+at = "sip:10.0.1.32:5060"
+listen = "wan"
+
+[trunk.initech]
+at = "sip:10.0.1.33:5060"
+listen = "wan"
+
+[group.carriers]
+tiers = [["acme"], ["globex"]]
+
+[group.pbx]
+tiers = [["office"]]
+
+[[route]]
+from = ["office"]
+to = "carriers"
+
+[[route]]
+from = ["acme", "globex", "initech"]
+to = "pbx"
+"#;
+
+/// Where the agents live: the PBX, the two carriers of the group, and one that only brings calls in and never fails.
+pub const AGENTS: [(&str, [u8; 4]); 4] =
+    [("office", [10, 0, 0, 20]), ("acme", [10, 0, 1, 31]), ("globex", [10, 0, 1, 32]), ("initech", [10, 0, 1, 33])];
+
+/// The town.
+pub struct Town {
+    now: Instant,
+    settings: Arc<Settings>,
+    shards: Vec<Shard>,
+    control: Control,
+    agents: Vec<Agent>,
+    network: Network,
+    pairs: Pairs,
+    /// What watches.
+    pub oracle: Oracle,
+}
+
+/// The edge's media ports: which pair of which shard an address belongs to, and back.
+#[derive(Default)]
+struct Pairs {
+    by_addr: BTreeMap<SocketAddr, (usize, PairId, Component)>,
+    by_pair: Vec<Vec<SocketAddr>>,
+    next_port: BTreeMap<u16, u16>,
+}
+
+impl Town {
+    /// An edge of `shards` shards, and its neighbours, in this weather.
+    pub fn new(settings: Arc<Settings>, shards: u8, weather: Weather, seed: u64) -> Self {
+        let now = Instant::ZERO;
+        let control = Control::new(now, wall(now), settings.clone(), seed, Seq(1));
+        let snapshot = control.snapshot().clone();
+        let limits = ShardLimits { calls: 2_000, transactions: 20_000, pairs: 4_096, probes: 64 };
+        let shard = |shard: u8| {
+            let config =
+                ShardConfig { shard: ShardId(shard), node: 1, key: KEY, seed: seed ^ u64::from(shard) << 32, limits: limits.clone() };
+            Shard::new(&config, snapshot.clone())
+        };
+        let mut town = Self {
+            now,
+            shards: (0..shards).map(shard).collect(),
+            control,
+            agents: AGENTS.iter().enumerate().map(|(n, (user, ip))| agent(user, *ip, seed + n as u64)).collect(),
+            network: Network::new(weather, seed ^ 0x77ea),
+            pairs: Pairs { by_pair: vec![Vec::new(); usize::from(shards)], ..Pairs::default() },
+            oracle: Oracle::default(),
+            settings,
+        };
+        for shard in 0..town.shards.len() {
+            for listen in 0..town.settings.listens.len() {
+                town.stock(shard, ListenId(listen as u16), STOCK);
+            }
+        }
+        town.drain_control();
+        town
+    }
+
+    /// Virtual time.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// The weather changes.
+    pub fn weather(&mut self, weather: Weather) {
+        self.network.set(weather);
+    }
+
+    /// An agent fails so, or works again.
+    pub fn fail(&mut self, agent: usize, failing: Option<Failing>) {
+        let behaviour = Behaviour { failing, ..self.agents[agent].behaviour() };
+        self.behave(agent, behaviour);
+    }
+
+    /// An agent behaves so from now on.
+    pub fn behave(&mut self, agent: usize, behaviour: Behaviour) {
+        self.agents[agent].handle(self.now, agent::Input::Behave(behaviour));
+        self.drain_agent(agent);
+    }
+
+    /// An agent calls through the edge.
+    pub fn dial(&mut self, agent: usize, number: &str, talk: Span, give_up: Option<Span>, late_offer: bool) {
+        let ip = if agent == 0 { [10, 0, 0, 1] } else { [10, 0, 1, 1] };
+        let dial = Dial {
+            to: SocketAddr::new(IpAddr::V4(Ipv4Addr::from(ip)), 5060),
+            number: number.to_owned(),
+            late_offer,
+            tone_hz: 1_000,
+            hang_up_after: Some(talk),
+            give_up_after: give_up,
+        };
+        self.oracle.dialled(agent, self.agents[agent].next_call());
+        self.agents[agent].handle(self.now, agent::Input::Dial(dial));
+        self.drain_agent(agent);
+    }
+
+    /// The operator acts.
+    pub fn operate(&mut self, trunk: TrunkId, act: TrunkAct) {
+        self.control.handle(self.now, wall(self.now), ControlInput::Operate { trunk, act, via: "sim" });
+        self.drain_control();
+    }
+
+    /// Lets everything happen that happens until `until`.
+    pub fn run_until(&mut self, until: Instant) {
+        while let Some(next) = self.next().filter(|next| *next <= until) {
+            self.now = self.now.max(next);
+            self.step();
+        }
+        self.now = until;
+    }
+
+    /// Calls the edge has, transactions it holds, port pairs not free, calls counted on trunks, calls the agents have.
+    pub fn left(&self) -> [(&'static str, u64); 5] {
+        let views: Vec<_> = self.shards.iter().map(Shard::view).collect();
+        [
+            ("calls", views.iter().map(|view| view.calls).sum()),
+            ("transactions", views.iter().map(|view| view.transactions).sum()),
+            ("port pairs", views.iter().map(|view| view.ports_used).sum()),
+            ("calls counted on trunks", views.iter().flat_map(|view| &view.trunk_calls).map(|n| u64::from(*n)).sum()),
+            ("calls of agents", self.agents.iter().map(|agent| agent.calls() as u64).sum()),
+        ]
+    }
+
+    /// The control machine, for its table.
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    fn next(&self) -> Option<Instant> {
+        let shards = self.shards.iter().filter_map(Shard::deadline);
+        let agents = self.agents.iter().filter_map(Agent::deadline);
+        shards.chain(agents).chain(self.network.deadline()).chain(self.control.deadline()).min()
+    }
+
+    fn step(&mut self) {
+        let now = self.now;
+        while let Some(arrival) = self.network.arrive(now) {
+            self.arrive(arrival);
+        }
+        for shard in 0..self.shards.len() {
+            if self.shards[shard].deadline().is_some_and(|at| at <= now) {
+                self.shards[shard].handle(now, Input::Tick);
+                self.drain_shard(shard);
+            }
+        }
+        for agent in 0..self.agents.len() {
+            if self.agents[agent].deadline().is_some_and(|at| at <= now) {
+                self.agents[agent].handle(now, agent::Input::Tick);
+                self.drain_agent(agent);
+            }
+        }
+        if self.control.deadline().is_some_and(|at| at <= now) {
+            self.control.handle(now, wall(now), ControlInput::Tick);
+            self.drain_control();
+        }
+    }
+
+    fn arrive(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Datagram(datagram) => match self.resident(datagram.to) {
+                Resident::Edge(socket) => self.arrive_at_edge(socket, &datagram),
+                Resident::Agent(agent) => self.arrive_at_agent(agent, datagram),
+                Resident::Nobody => self.arrive_media(datagram),
+            },
+            Arrival::Refused(datagram) => {
+                let fault = TransportFault::PortUnreachable;
+                match self.resident(datagram.from) {
+                    Resident::Edge(socket) => {
+                        let shard = self.shard_of_sent(&datagram.bytes);
+                        let input =
+                            Input::Undeliverable { socket: socket.socket, peer: datagram.to, sent: &datagram.bytes, fault };
+                        self.shards[shard].handle(self.now, input);
+                        self.drain_shard(shard);
+                    }
+                    Resident::Agent(agent) => {
+                        let input = agent::Input::Undeliverable { peer: datagram.to, sent: &datagram.bytes, fault };
+                        self.agents[agent].handle(self.now, input);
+                        self.drain_agent(agent);
+                    }
+                    Resident::Nobody => {}
+                }
+            }
+        }
+    }
+
+    fn arrive_at_edge(&mut self, flow: Flow, datagram: &Datagram) {
+        let shard = edge::steer(KEY, self.shards.len() as u8, &datagram.bytes).map_or(0, ShardId::index);
+        let flow = Flow { peer: datagram.from, ..flow };
+        self.shards[shard].handle(self.now, Input::Datagram { flow, bytes: &datagram.bytes });
+        self.drain_shard(shard);
+    }
+
+    fn arrive_at_agent(&mut self, agent: usize, datagram: Datagram) {
+        if self.agents[agent].behaviour().failing == Some(Failing::Closed) {
+            return self.network.refuse(self.now, datagram);
+        }
+        self.oracle.seen_by_agent(agent, &datagram.bytes);
+        let input = agent::Input::Datagram { from: datagram.from, bytes: &datagram.bytes };
+        self.agents[agent].handle(self.now, input);
+        self.drain_agent(agent);
+    }
+
+    fn arrive_media(&mut self, mut datagram: Datagram) {
+        if let Some((shard, pair, component)) = self.pairs.by_addr.get(&datagram.to).copied() {
+            let verdict = self.shards[shard].relay(self.now, pair, component, datagram.from, &mut datagram.bytes);
+            if let Forward::Send { pair, component, to } = verdict {
+                let mut from = self.pairs.by_pair[shard][pair.0 as usize];
+                if component == Component::Rtcp {
+                    from.set_port(from.port() + 1);
+                }
+                self.network.send(self.now, Datagram { from, to, bytes: datagram.bytes });
+            }
+            return;
+        }
+        if let Some(agent) = self.agents.iter().position(|agent| agent.address().ip() == datagram.to.ip()) {
+            let input = agent::Input::Media { port: datagram.to.port(), packet: &datagram.bytes };
+            self.agents[agent].handle(self.now, input);
+            self.drain_agent(agent);
+        }
+    }
+
+    fn drain_shard(&mut self, shard: usize) {
+        while let Some(output) = self.shards[shard].poll() {
+            match output {
+                Output::Datagram(transmit) => {
+                    self.oracle.sent_by_edge(&transmit.bytes);
+                    let from = self.settings.sockets[transmit.flow.socket.index()].bind;
+                    self.network.send(self.now, Datagram { from, to: transmit.flow.peer, bytes: transmit.bytes });
+                }
+                Output::Signal(signal) => {
+                    self.control.handle(self.now, wall(self.now), ControlInput::Signal(signal));
+                    self.drain_control();
+                }
+                Output::Ended(record) => {
+                    self.control.handle(self.now, wall(self.now), ControlInput::Ended(record));
+                    self.drain_control();
+                }
+                Output::WantPorts { listen, count } => self.stock(shard, listen, count),
+                Output::View { .. } => {}
+            }
+        }
+    }
+
+    fn drain_control(&mut self) {
+        while let Some(output) = self.control.poll() {
+            match output {
+                ControlOutput::Update(snapshot) => {
+                    for shard in 0..self.shards.len() {
+                        self.shards[shard].handle(self.now, Input::Update(snapshot.clone()));
+                        self.drain_shard(shard);
+                    }
+                }
+                ControlOutput::Probe(order) => {
+                    let shard = order.target.trunk.index() % self.shards.len();
+                    self.shards[shard].handle(self.now, Input::Probe(order));
+                    self.drain_shard(shard);
+                }
+                ControlOutput::Entry(entry) => self.oracle.entry(self.now, &entry),
+            }
+        }
+    }
+
+    fn drain_agent(&mut self, agent: usize) {
+        while let Some(output) = self.agents[agent].poll() {
+            match output {
+                agent::Output::Datagram(transmit) => {
+                    let from = self.agents[agent].address();
+                    self.network.send(self.now, Datagram { from, to: transmit.flow.peer, bytes: transmit.bytes });
+                }
+                agent::Output::Media { port, to, packet } => {
+                    let from = SocketAddr::new(self.agents[agent].address().ip(), port);
+                    self.network.send(self.now, Datagram { from, to, bytes: packet });
+                }
+                agent::Output::Report(report) => self.oracle.report(agent, &report),
+                agent::Output::OpenMedia(_) | agent::Output::CloseMedia(_) => {}
+            }
+        }
+    }
+
+    fn stock(&mut self, shard: usize, listen: ListenId, count: u32) {
+        let Some(range) = self.settings.listens[listen.index()].media.clone() else { return };
+        let mut ready = Vec::new();
+        for _ in 0..count {
+            let next = self.pairs.next_port.entry(listen.0).or_insert(range.first);
+            if *next >= range.last {
+                break;
+            }
+            let rtp = SocketAddr::new(range.bind, *next);
+            *next += 2;
+            let pair = PairId(self.pairs.by_pair[shard].len() as u32);
+            self.pairs.by_pair[shard].push(rtp);
+            self.pairs.by_addr.insert(rtp, (shard, pair, Component::Rtp));
+            self.pairs.by_addr.insert(SocketAddr::new(range.bind, rtp.port() + 1), (shard, pair, Component::Rtcp));
+            ready.push((pair, rtp));
+        }
+        self.shards[shard].handle(self.now, Input::Ports { listen, pairs: ready });
+        self.drain_shard(shard);
+    }
+
+    fn resident(&self, addr: SocketAddr) -> Resident {
+        if let Some(socket) = self.settings.sockets.iter().find(|socket| socket.bind == addr) {
+            return Resident::Edge(Flow { socket: socket.id, peer: addr, transport: socket.transport });
+        }
+        self.agents.iter().position(|agent| agent.address() == addr).map_or(Resident::Nobody, Resident::Agent)
+    }
+
+    /// The shard that sent this: a request by its branch, as a response to it would be steered.
+    fn shard_of_sent(&self, bytes: &[u8]) -> usize {
+        let shard = sip::scan(bytes).and_then(|scan| sip::owner(KEY, scan.branch));
+        shard.map(|(_, shard)| shard.index()).filter(|shard| *shard < self.shards.len()).unwrap_or(0)
+    }
+}
+
+enum Resident {
+    Edge(Flow),
+    Agent(usize),
+    Nobody,
+}
+
+fn agent(user: &str, ip: [u8; 4], seed: u64) -> Agent {
+    let ip = IpAddr::V4(Ipv4Addr::from(ip));
+    let config = AgentConfig {
+        user: user.to_owned(),
+        sip: SocketAddr::new(ip, 5060),
+        media_ip: ip,
+        first_port: 40_000,
+        calls: 500,
+        seed,
+        timers: TimerSet::default(),
+    };
+    Agent::new(config, Behaviour::default())
+}
+
+fn wall(now: Instant) -> Wall {
+    Wall::from_micros(EPOCH_US + now.as_micros() as i64)
+}

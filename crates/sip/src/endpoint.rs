@@ -1,0 +1,384 @@
+//! The one door in and out: owns the transactions, parses what comes, sends what must go, and again when time asks.
+//!
+//! Manners: call one of `receive`, `request`, `respond`, `ack`, `cancel`, `confirm`, `undeliverable`, `expire`, then drain
+//! `poll_transmit` and `poll_event`; `deadline` says when `expire` is due. What the queues hold is bounded by what one such
+//! call can cause: a few entries, and for `expire` a few per transaction, whose number is limited.
+//! Refuses to know: calls, trunks, dialogs' meaning, sockets and clocks.
+
+mod counters;
+mod event;
+mod receive;
+mod send;
+#[cfg(test)]
+mod tests;
+
+pub use counters::Counters;
+pub use event::{Event, Failure, Full, Rejected};
+
+use crate::compose::{Answer, Draft};
+use crate::message::Message;
+use crate::mint::{Minter, Token};
+use crate::timers::{TimerId, Timers};
+use crate::transaction::invite_client::InviteClient;
+use crate::transaction::invite_server::InviteServer;
+use crate::transaction::request_client::RequestClient;
+use crate::transaction::request_server::RequestServer;
+use crate::transaction::table::{Id, Table};
+use crate::transaction::timers::{Fired, TimerSet};
+use crate::transport::{Flow, Transmit, Transport};
+use crate::wire::Method;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::hash::BuildHasher;
+use core::net::SocketAddr;
+use foldhash::fast::FixedState;
+use model::{Instant, SocketId};
+use smallvec::SmallVec;
+
+/// Names a request of ours. Stays unique: once its transaction is gone it names nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientKey(Id);
+
+/// Names a request of a peer. Stays unique: once its transaction is gone it names nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServerKey(Id);
+
+/// How much an endpoint takes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Transactions of both kinds. A call set up and torn down leaves about four behind for half a minute.
+    pub transactions: usize,
+    /// 2xx with different To tags to one INVITE; more are dropped and counted.
+    pub forks: usize,
+    /// Retry-After of the 503 sent when the table is full, in seconds.
+    pub retry_after_s: u32,
+    /// Timers of the server transactions.
+    pub serving: TimerSet,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { transactions: 200_000, forks: 8, retry_after_s: 5, serving: TimerSet::default() }
+    }
+}
+
+/// The SIP endpoint of one shard.
+#[derive(Debug)]
+pub struct Endpoint {
+    minter: Minter,
+    limits: Limits,
+    hasher: FixedState,
+    sockets: Vec<Option<Bound>>,
+    clients: Table<Client>,
+    servers: Table<Server>,
+    timers: Timers<Wake>,
+    transmits: VecDeque<Transmit>,
+    events: VecDeque<Event>,
+    counters: Counters,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bound {
+    transport: Transport,
+    sent_by: SocketAddr,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Wake {
+    Client(Id),
+    Server(Id),
+}
+
+/// The one timer a transaction has set. It may be earlier than needed: then it fires for nothing and is set anew, which
+/// is cheaper than to move it at every message.
+type Armed = Option<(Instant, TimerId)>;
+
+#[derive(Debug)]
+enum ClientMachine {
+    Invite(InviteClient),
+    Request(RequestClient),
+}
+
+#[derive(Debug)]
+struct Client {
+    branch: Token,
+    method: Method,
+    flow: Flow,
+    machine: ClientMachine,
+    timers: TimerSet,
+    /// What is repeated: the request, after a 3xx-6xx to INVITE its ACK; empty once neither is needed.
+    bytes: Vec<u8>,
+    forks: Vec<Fork>,
+    cancel_reason: Option<Box<[u8]>>,
+    armed: Armed,
+}
+
+/// A 2xx to our INVITE, by its To tag, and the ACK it got.
+#[derive(Debug)]
+struct Fork {
+    tag: Box<[u8]>,
+    ack: Option<(Flow, Box<[u8]>)>,
+}
+
+#[derive(Debug)]
+enum ServerMachine {
+    Invite(InviteServer),
+    Request(RequestServer),
+}
+
+#[derive(Debug)]
+struct Server {
+    identity: Box<[u8]>,
+    /// Second hash of From tag, Call-ID and CSeq; tells merged requests (8.2.2.2).
+    merge: u64,
+    flow: Flow,
+    machine: ServerMachine,
+    /// The request, until the final response is given.
+    request: Option<Message>,
+    /// The response that a repeated request gets again; empty when there is none, or none is needed.
+    last: Vec<u8>,
+    /// Our To tag, once one was used, so that all our responses agree (8.2.6.2, 9.2).
+    tag: SmallVec<[u8; 24]>,
+    cancelled: bool,
+    armed: Armed,
+}
+
+impl Client {
+    fn deadline(&self) -> Option<Instant> {
+        match &self.machine {
+            ClientMachine::Invite(machine) => machine.deadline(),
+            ClientMachine::Request(machine) => machine.deadline(),
+        }
+    }
+
+    fn is_pending(&self) -> bool {
+        match &self.machine {
+            ClientMachine::Invite(machine) => machine.is_pending(),
+            ClientMachine::Request(machine) => machine.is_pending(),
+        }
+    }
+
+    /// Our own CANCEL: the user hears nothing of it.
+    fn is_silent(&self) -> bool {
+        self.method == Method::Cancel
+    }
+}
+
+impl Server {
+    fn deadline(&self) -> Option<Instant> {
+        match &self.machine {
+            ServerMachine::Invite(machine) => machine.deadline(),
+            ServerMachine::Request(machine) => machine.deadline(),
+        }
+    }
+}
+
+impl Endpoint {
+    /// An endpoint without sockets. `seed` keys its hash tables.
+    pub fn new(minter: Minter, limits: Limits, seed: u64) -> Self {
+        Self {
+            minter,
+            limits,
+            hasher: FixedState::with_seed(seed),
+            sockets: Vec::new(),
+            clients: Table::new(),
+            servers: Table::new(),
+            // One timer a transaction, and each INVITE may have a CANCEL beside it.
+            timers: Timers::new(limits.transactions.saturating_mul(2)),
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Mints Call-IDs and tags.
+    pub fn minter(&mut self) -> &mut Minter {
+        &mut self.minter
+    }
+
+    /// Makes a local socket known: its transport, and the address that Via and, by default, Contact advertise.
+    pub fn bind(&mut self, socket: SocketId, transport: Transport, sent_by: SocketAddr) {
+        if self.sockets.len() <= socket.index() {
+            self.sockets.resize(socket.index() + 1, None);
+        }
+        self.sockets[socket.index()] = Some(Bound { transport, sent_by });
+    }
+
+    /// The advertised address of a socket.
+    pub fn sent_by(&self, socket: SocketId) -> Option<SocketAddr> {
+        self.bound(socket).map(|bound| bound.sent_by)
+    }
+
+    /// The request behind a key, until its final response was given.
+    pub fn request_of(&self, server: ServerKey) -> Option<&Message> {
+        self.servers.get(server.0)?.request.as_ref()
+    }
+
+    /// Runs all timers due at `now`.
+    pub fn expire(&mut self, now: Instant) {
+        while let Some(wake) = self.timers.pop(now) {
+            match wake {
+                Wake::Client(id) => {
+                    if let Some(client) = self.clients.get_mut(id) {
+                        client.armed = None;
+                    }
+                    self.settle_client(now, id);
+                }
+                Wake::Server(id) => {
+                    if let Some(server) = self.servers.get_mut(id) {
+                        server.armed = None;
+                    }
+                    self.settle_server(now, id);
+                }
+            }
+        }
+    }
+
+    /// When `expire` is next due.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.timers.deadline()
+    }
+
+    /// The next message to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// The next thing the user must know.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Transactions alive, of both kinds.
+    pub fn transactions(&self) -> usize {
+        self.clients.len() + self.servers.len()
+    }
+
+    /// What was counted so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    fn bound(&self, socket: SocketId) -> Option<Bound> {
+        self.sockets.get(socket.index()).copied().flatten()
+    }
+
+    fn client_hash(&self, branch: &[u8], cancel: bool) -> u64 {
+        self.hasher.hash_one((branch, cancel))
+    }
+
+    /// Lets a client transaction do what is due, and sets its timer for what is not.
+    fn settle_client(&mut self, now: Instant, id: Id) {
+        while let Some(client) = self.clients.get_mut(id) {
+            let deadline = client.deadline();
+            if deadline.is_none_or(|at| at > now) {
+                rearm(&mut self.timers, &mut client.armed, deadline, Wake::Client(id));
+                return;
+            }
+            self.fire_client(now, id);
+        }
+    }
+
+    fn fire_client(&mut self, now: Instant, id: Id) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        let fired = match &mut client.machine {
+            ClientMachine::Invite(machine) => machine.expire(now),
+            ClientMachine::Request(machine) => machine.expire(now),
+        };
+        match fired {
+            Fired::Nothing => {}
+            Fired::Repeat => {
+                self.counters.request_repeats += 1;
+                let (flow, bytes) = (client.flow, client.bytes.clone());
+                self.transmit(flow, bytes);
+            }
+            Fired::End if client.is_pending() => self.fail_client(id, Failure::NoReply),
+            Fired::End => self.drop_client(id),
+        }
+    }
+
+    /// Ends a client transaction without a final response.
+    fn fail_client(&mut self, id: Id, why: Failure) {
+        let Some(client) = self.clients.get(id) else { return };
+        if !client.is_silent() {
+            match why {
+                Failure::NoReply => self.counters.no_reply += 1,
+                Failure::Unreachable(_) => self.counters.unreachable += 1,
+            }
+            self.events.push_back(Event::ClientFailed { client: ClientKey(id), why });
+        }
+        self.drop_client(id);
+    }
+
+    fn drop_client(&mut self, id: Id) {
+        if let Some((_, timer)) = self.clients.remove(id).and_then(|client| client.armed) {
+            self.timers.cancel(timer);
+        }
+    }
+
+    /// Lets a server transaction do what is due, and sets its timer for what is not.
+    fn settle_server(&mut self, now: Instant, id: Id) {
+        while let Some(server) = self.servers.get_mut(id) {
+            let deadline = server.deadline();
+            if deadline.is_none_or(|at| at > now) {
+                rearm(&mut self.timers, &mut server.armed, deadline, Wake::Server(id));
+                return;
+            }
+            self.fire_server(now, id);
+        }
+    }
+
+    fn fire_server(&mut self, now: Instant, id: Id) {
+        let Some(server) = self.servers.get_mut(id) else { return };
+        let fired = match &mut server.machine {
+            ServerMachine::Invite(machine) => machine.expire(now),
+            ServerMachine::Request(machine) => machine.expire(now),
+        };
+        match fired {
+            Fired::Nothing => {}
+            Fired::Repeat => {
+                self.counters.response_repeats += 1;
+                let (flow, bytes) = (server.flow, server.last.clone());
+                self.transmit(flow, bytes);
+            }
+            Fired::End => self.end_server(id),
+        }
+    }
+
+    fn end_server(&mut self, id: Id) {
+        let Some(server) = self.servers.remove(id) else { return };
+        if let Some((_, timer)) = server.armed {
+            self.timers.cancel(timer);
+        }
+        match server.machine {
+            ServerMachine::Invite(machine) if machine.is_unconfirmed() => {
+                self.counters.acks_missing += 1;
+                self.events.push_back(Event::AckMissing { server: ServerKey(id) });
+            }
+            // Timer H: the caller was refused and will see that by itself; no dialog is left to end.
+            ServerMachine::Invite(machine) if machine.is_unacknowledged() => self.counters.acks_missing_refusal += 1,
+            ServerMachine::Request(machine) if machine.is_pending() => self.counters.unanswered += 1,
+            _ => {}
+        }
+    }
+
+    fn transmit(&mut self, flow: Flow, bytes: Vec<u8>) {
+        self.counters.sent += 1;
+        self.transmits.push_back(Transmit { flow, bytes });
+    }
+}
+
+/// Sets a transaction's timer unless an earlier one is set already.
+fn rearm(timers: &mut Timers<Wake>, armed: &mut Armed, deadline: Option<Instant>, wake: Wake) {
+    match (*armed, deadline) {
+        (None, None) => {}
+        (Some((set, _)), Some(at)) if set <= at => {}
+        (_, deadline) => {
+            if let Some((_, timer)) = armed.take() {
+                timers.cancel(timer);
+            }
+            *armed = deadline.map(|at| (at, timers.set(at, wake)));
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What the endpoint tells its user, and how it refuses.
+
+use super::{ClientKey, ServerKey};
+use crate::message::{Malformed, Message};
+use crate::transport::Flow;
+use model::TransportFault;
+
+/// Something the user of the endpoint must know.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A new request, in or out of a dialog; never ACK or CANCEL. An INVITE was answered 100 already. A method the
+    /// endpoint does not know comes as `Method::Other`: whether it is 405, 501 or passed on is the user's to say.
+    Request {
+        /// Answer by this key.
+        server: ServerKey,
+        /// The way it came.
+        flow: Flow,
+        /// The request.
+        message: Message,
+    },
+    /// The INVITE was cancelled; the CANCEL is answered, the INVITE is owed a 487 (9.2). Told once.
+    Cancelled {
+        /// The INVITE.
+        server: ServerKey,
+    },
+    /// An ACK for a 2xx, or one that belongs to no transaction.
+    Ack {
+        /// The way it came.
+        flow: Flow,
+        /// The ACK.
+        message: Message,
+    },
+    /// A response: every provisional, the final, and each further 2xx that has another To tag.
+    Response {
+        /// To which request.
+        client: ClientKey,
+        /// The way it came.
+        flow: Flow,
+        /// The response.
+        message: Message,
+    },
+    /// The request ended without a final response.
+    ClientFailed {
+        /// Which.
+        client: ClientKey,
+        /// Why.
+        why: Failure,
+    },
+    /// The 2xx was repeated for 64*T1 and never acknowledged: end the dialog by BYE (13.3.1.4).
+    AckMissing {
+        /// The INVITE.
+        server: ServerKey,
+    },
+}
+
+/// Why a request has no final response. Local causes stay local: neither is spelled as a SIP code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Time ran out.
+    NoReply,
+    /// The network refused it.
+    Unreachable(TransportFault),
+}
+
+/// No transaction is free; try another way or refuse the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// Why a datagram went no further. It was answered where the RFC asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejected {
+    /// Not a SIP message, or one without what every message must have; answered when there was enough to answer.
+    Malformed(Malformed),
+    /// A response to nothing we asked.
+    StrayResponse,
+    /// A response with several Vias, or with a Via that is not ours (8.1.3.3).
+    MisroutedResponse,
+    /// An ACK for an INVITE without an answer.
+    StrayAck,
+    /// A CANCEL for nothing we know; answered 481.
+    StrayCancel,
+    /// It passed us before; answered 482.
+    Loop,
+    /// It came by another path too; answered 482.
+    Merged,
+    /// Max-Forwards was 0; answered 483.
+    TooManyHops,
+    /// The Request-URI's scheme is neither sip, sips nor tel; answered 416.
+    UnknownScheme,
+    /// It requires an extension we lack; answered 420.
+    UnknownExtension,
+    /// The transaction table is full; answered 503 with Retry-After.
+    Overloaded,
+}
+
+impl Rejected {
+    /// A name for counters.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Malformed(malformed) => malformed.reason(),
+            Self::StrayResponse => "stray_response",
+            Self::MisroutedResponse => "misrouted_response",
+            Self::StrayAck => "stray_ack",
+            Self::StrayCancel => "stray_cancel",
+            Self::Loop => "loop",
+            Self::Merged => "merged",
+            Self::TooManyHops => "too_many_hops",
+            Self::UnknownScheme => "unknown_scheme",
+            Self::UnknownExtension => "unknown_extension",
+            Self::Overloaded => "overloaded",
+        }
+    }
+}

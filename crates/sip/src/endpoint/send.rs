@@ -1,0 +1,202 @@
+//! What goes out: requests, their ACKs and CANCELs, and responses.
+
+use super::{
+    Client, ClientKey, ClientMachine, Endpoint, Failure, Fork, Full, Server, ServerKey, ServerMachine,
+};
+use crate::compose::{self, Answer, Draft};
+use crate::message::{Malformed, Message};
+use crate::mint::Token;
+use crate::transaction::invite_client::InviteClient;
+use crate::transaction::request_client::RequestClient;
+use crate::transaction::table::Id;
+use crate::transaction::timers::TimerSet;
+use crate::transport::Flow;
+use crate::wire::{Method, scan};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use model::{Instant, TransportFault};
+use smallvec::SmallVec;
+
+impl Endpoint {
+    /// Sends a request and looks after it: repeats it, and reports each response or the lack of one by the key returned.
+    /// ACK and CANCEL have ways of their own (`ack`, `cancel`) and are refused here. A socket that was never bound fails
+    /// the request at once, by event, like any other local fault.
+    pub fn request(&mut self, now: Instant, to: Flow, draft: Draft, timers: &TimerSet) -> Result<ClientKey, Full> {
+        if self.transactions() >= self.limits.transactions || matches!(draft.method, Method::Ack | Method::Cancel) {
+            self.counters.full += 1;
+            return Err(Full);
+        }
+        self.counters.requests_out += 1;
+        let branch = self.minter.branch();
+        let reliable = to.transport.is_reliable();
+        let method = draft.method;
+        let sent_by = self.sent_by(to.socket);
+        let bytes = sent_by.map(|sent_by| compose::request(&draft, to.transport, sent_by, &branch)).unwrap_or_default();
+        let machine = if method == Method::Invite {
+            ClientMachine::Invite(InviteClient::new(now, timers, reliable))
+        } else {
+            ClientMachine::Request(RequestClient::new(now, timers, reliable))
+        };
+        // On a stream nothing is repeated; only an INVITE is still needed, for its ACK or CANCEL.
+        let kept = if reliable && method != Method::Invite { Vec::new() } else { bytes.clone() };
+        let id = self.insert_client(branch, method, to, machine, timers, kept);
+        if sent_by.is_some() {
+            self.transmit(to, bytes);
+            self.settle_client(now, id);
+        } else {
+            self.fail_client(id, Failure::Unreachable(TransportFault::Local));
+        }
+        Ok(ClientKey(id))
+    }
+
+    fn insert_client(
+        &mut self,
+        branch: Token,
+        method: Method,
+        flow: Flow,
+        machine: ClientMachine,
+        timers: &TimerSet,
+        bytes: Vec<u8>,
+    ) -> Id {
+        let hash = self.client_hash(&branch, method == Method::Cancel);
+        let client = Client {
+            branch,
+            method,
+            flow,
+            machine,
+            timers: *timers,
+            bytes,
+            forks: Vec::new(),
+            cancel_reason: None,
+            armed: None,
+        };
+        self.clients.insert(hash, None, client)
+    }
+
+    /// Gives an INVITE up (9.1). The CANCEL leaves after the first provisional; a final response that comes before makes it
+    /// void, and is reported as ever: a 2xx must still be acknowledged and ended by BYE. When nothing final comes within
+    /// 64*T1 after the CANCEL, `ClientFailed` with `NoReply` ends it. `reason` is the value of a Reason header (RFC 3326).
+    pub fn cancel(&mut self, now: Instant, client: ClientKey, reason: Option<&[u8]>) {
+        match self.clients.get_mut(client.0) {
+            Some(Client { machine: ClientMachine::Invite(machine), cancel_reason, .. }) if machine.is_pending() => {
+                machine.cancel();
+                if cancel_reason.is_none() {
+                    *cancel_reason = reason.map(Box::from);
+                }
+                self.send_cancel_if_due(now, client.0);
+                self.settle_client(now, client.0);
+            }
+            _ => self.counters.late_orders += 1,
+        }
+    }
+
+    pub(super) fn send_cancel_if_due(&mut self, now: Instant, id: Id) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        let ClientMachine::Invite(machine) = &mut client.machine else { return };
+        if !machine.cancel_due(now) {
+            return;
+        }
+        let Some(bytes) = compose::cancel(&client.bytes, client.cancel_reason.as_deref()) else { return };
+        let (branch, flow, timers) = (client.branch, client.flow, client.timers);
+        let machine = ClientMachine::Request(RequestClient::new(now, &timers, flow.transport.is_reliable()));
+        let cancel = self.insert_client(branch, Method::Cancel, flow, machine, &timers, bytes.clone());
+        self.transmit(flow, bytes);
+        self.settle_client(now, cancel);
+    }
+
+    /// Sends the ACK for a 2xx, and again whenever that 2xx is repeated, until Timer M (13.2.2.4, RFC 6026 7.2). Which 2xx
+    /// it is for is told by the draft's To tag. It has a branch of its own and goes where the dialog's requests go.
+    pub fn ack(&mut self, _now: Instant, client: ClientKey, to: Flow, draft: Draft) {
+        let Some(sent_by) = self.sent_by(to.socket) else {
+            self.counters.late_orders += 1;
+            return;
+        };
+        let branch = self.minter.branch();
+        let bytes = compose::request(&draft, to.transport, sent_by, &branch);
+        let tag: Box<[u8]> = scan(&bytes).and_then(|scan| scan.to_tag).unwrap_or_default().into();
+        let fork = self.clients.get_mut(client.0).and_then(|client| {
+            client.forks.iter_mut().find(|fork| fork.tag == tag)
+        });
+        match fork {
+            Some(fork) => fork.ack = Some((to, bytes.as_slice().into())),
+            // Timer M is over, yet the peer may still wait for it.
+            None => self.counters.late_orders += 1,
+        }
+        self.transmit(to, bytes);
+    }
+
+    /// 17.1.1.3: the ACK for a 3xx-6xx goes hop by hop, on the INVITE's own branch. It replaces the INVITE as what is kept.
+    pub(super) fn acknowledge_refusal(&mut self, id: Id, response: &Message) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.cancel_reason = None;
+        let Some(ack) = compose::ack_refusal(&client.bytes, response) else { return };
+        let flow = client.flow;
+        client.bytes = ack.clone();
+        self.transmit(flow, ack);
+    }
+
+    /// Answers a request. The first final response ends the answering; what comes after it is counted and dropped. A 2xx to
+    /// INVITE is repeated until `confirm`, or until `AckMissing` after 64*T1 (13.3.1.4). Without a To tag in the answer the
+    /// endpoint adds one, the same for all answers to this request.
+    pub fn respond(&mut self, now: Instant, server: ServerKey, answer: Answer) {
+        let id = server.0;
+        let minter = &mut self.minter;
+        let Some(server) = self.servers.get_mut(id) else {
+            self.counters.late_orders += 1;
+            return;
+        };
+        let allowed = match &mut server.machine {
+            ServerMachine::Invite(machine) => machine.respond(now, answer.code),
+            ServerMachine::Request(machine) => machine.respond(now, answer.code),
+        };
+        let (true, Some(request)) = (allowed, server.request.as_ref()) else {
+            self.counters.late_orders += 1;
+            return;
+        };
+        let answer = with_tag(answer, request, &mut server.tag, || minter.tag());
+        let flow = server.flow;
+        let bytes = compose::response(request, server.source, &answer);
+        if answer.code >= 200 {
+            server.request = None;
+        }
+        let is_repeated = matches!(server.machine, ServerMachine::Invite(_)) || !flow.transport.is_reliable();
+        server.last = if is_repeated { bytes.clone() } else { Vec::new() };
+        self.transmit(flow, bytes);
+        self.settle_server(now, id);
+    }
+
+    /// The ACK for the 2xx came: it is not repeated any more.
+    pub fn confirm(&mut self, now: Instant, server: ServerKey) {
+        match self.servers.get_mut(server.0) {
+            Some(Server { machine: ServerMachine::Invite(machine), last, .. }) if machine.confirm() => {
+                *last = Vec::new();
+                self.settle_server(now, server.0);
+            }
+            _ => self.counters.late_orders += 1,
+        }
+    }
+}
+
+/// Settles the To tag (8.2.6.2): the one given, else the one already used, else a new one; none on a 100, and none where
+/// the request brought one.
+fn with_tag(
+    mut answer: Answer,
+    request: &Message,
+    known: &mut SmallVec<[u8; 24]>,
+    mint: impl FnOnce() -> Token,
+) -> Answer {
+    if request.to().tag().is_some() || answer.code == 100 {
+        answer.to_tag = None;
+        return answer;
+    }
+    match &answer.to_tag {
+        Some(tag) => *known = SmallVec::from_slice(tag),
+        None => {
+            if known.is_empty() {
+                *known = SmallVec::from_slice(&mint());
+            }
+            answer.to_tag = Some(known.to_vec());
+        }
+    }
+    answer
+}

@@ -1,0 +1,158 @@
+//! The built binary as a process: configured, started, asked, ended.
+
+use crate::{http, wait_until};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// Two carriers and a PBX on loopback, as most tests want them.
+pub const CONFIG: &str = r#"
+[edge]
+name = "test"
+data = "DATA"
+
+[listen.lan]
+sip = ["udp:127.0.0.10:5060"]
+media = "127.0.0.10:20000-27999"
+
+[listen.wan]
+sip = ["udp:127.0.0.11:5060"]
+media = "127.0.0.11:30000-37999"
+
+[trunk.office]
+at = "sip:127.0.0.20:5060"
+listen = "lan"
+
+[trunk.acme]
+at = "sip:127.0.0.31:5060"
+listen = "wan"
+
+[trunk.globex]
+at = "sip:127.0.0.32:5060"
+listen = "wan"
+
+[group.carriers]
+tiers = [["acme"], ["globex"]]
+
+[group.pbx]
+tiers = [["office"]]
+
+[[route]]
+from = ["office"]
+to = "carriers"
+
+[[route]]
+from = ["acme", "globex"]
+to = "pbx"
+"#;
+
+/// A running edge.
+pub struct Edge {
+    process: Child,
+    folder: PathBuf,
+}
+
+impl Edge {
+    /// Starts the binary with this configuration; `DATA` in it becomes a folder of its own.
+    pub fn start(config: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("throughline-{}-{:?}", std::process::id(), std::thread::current().id()));
+        std::fs::create_dir_all(&folder).expect("a folder for the edge");
+        Self::start_in(folder, config)
+    }
+
+    /// The same in a folder that may hold the store of an earlier run.
+    pub fn start_in(folder: PathBuf, config: &str) -> Self {
+        let path = folder.join("edge.toml");
+        let data = folder.to_str().expect("a path in text");
+        std::fs::write(&path, config.replace("DATA", data)).expect("a configuration file");
+        let log = std::fs::File::create(folder.join("edge.log")).expect("a log file");
+        let process = Command::new(binary())
+            .arg("run")
+            .arg(&path)
+            .stdout(Stdio::from(log.try_clone().expect("a second handle")))
+            .stderr(Stdio::from(log))
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}; build it with `cargo build --release`", binary().display()));
+        let edge = Self { process, folder };
+        wait_until("the edge is ready", Duration::from_secs(20), || {
+            http::ask("GET", "/readyz").is_some_and(|(code, _)| code == 200)
+        });
+        edge
+    }
+
+    /// Rewrites its configuration file.
+    pub fn rewrite(&self, config: &str) {
+        let data = self.folder.to_str().expect("a path in text");
+        std::fs::write(self.folder.join("edge.toml"), config.replace("DATA", data)).expect("a configuration file");
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: libc::c_int) {
+        // SAFETY: kill takes no pointers; the process is our child and not yet waited for.
+        unsafe { libc::kill(self.process.id() as libc::pid_t, signal) };
+    }
+
+    /// Runs one of the binary's commands in this namespace; standard output and success.
+    pub fn command(&self, args: &[&str]) -> (String, bool) {
+        let output = Command::new(binary()).args(args).output().expect("the binary runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        (text, output.status.success())
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn ended(&mut self, limit: Duration) -> Option<i32> {
+        let mut code = None;
+        wait_until("the edge has ended", limit, || {
+            code = self.process.try_wait().expect("our child");
+            code.is_some()
+        });
+        code.and_then(|status| status.code())
+    }
+
+    /// Where its store and log are.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.clone()
+    }
+
+    /// What it has printed.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("edge.log")).unwrap_or_default()
+    }
+
+    /// Resident memory in kilobytes.
+    pub fn memory_kb(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap_or_default();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
+        line.split_whitespace().nth(1).and_then(|kb| kb.parse().ok()).unwrap_or(0)
+    }
+
+    /// Open file descriptors.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.process.id())).map(Iterator::count).unwrap_or(0)
+    }
+
+    /// What the shards hold at this moment: calls, transactions, port pairs in use.
+    pub fn held(&self) -> (f64, f64, f64) {
+        (http::metric("throughline_calls"), http::metric("throughline_transactions"), http::metric("throughline_ports_used"))
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        // Ended already is as good.
+        let _gone = self.process.kill();
+        let _waited = self.process.wait();
+        if !std::thread::panicking() {
+            let _left = std::fs::remove_dir_all(&self.folder);
+        } else {
+            eprintln!("the edge said:\n{}", self.log());
+        }
+    }
+}
+
+fn binary() -> PathBuf {
+    std::env::var_os("THROUGHLINE_BIN").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/release/throughline")),
+        PathBuf::from,
+    )
+}

@@ -1,0 +1,38 @@
+//! The smallest HTTP client that can ask the edge's API.
+
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// Status and body of a request to the API of the edge in this namespace.
+pub fn ask(method: &str, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect("127.0.0.1:8060").ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: edge\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let code = answer.split(' ').nth(1)?.parse().ok()?;
+    Some((code, answer.split_once("\r\n\r\n")?.1.to_owned()))
+}
+
+/// JSON of a GET that must succeed.
+pub fn get(path: &str) -> Value {
+    let (code, body) = ask("GET", path).unwrap_or_else(|| panic!("no answer from the API for {path}"));
+    assert_eq!(code, 200, "{path}: {body}");
+    serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
+}
+
+/// The sentences of `/v1/why/…`.
+pub fn sentences(path: &str) -> Vec<String> {
+    let answer = get(path);
+    let list = answer["sentences"].as_array().unwrap_or_else(|| panic!("{path} has no sentences: {answer}"));
+    list.iter().filter_map(|sentence| sentence.as_str().map(str::to_owned)).collect()
+}
+
+/// Sum of a metric over all its labels.
+pub fn metric(name: &str) -> f64 {
+    let (_, body) = ask("GET", "/metrics").expect("metrics");
+    let values = body.lines().filter(|line| line.starts_with(name) && !line.starts_with('#'));
+    values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}

@@ -1,0 +1,38 @@
+//! A network namespace for one test: entered by the test's thread, inherited by all it starts, gone when they are.
+
+use std::process::Command;
+
+/// Enters a new network namespace with nothing but a loopback interface in it.
+///
+/// Threads and processes started afterwards live in it too.
+pub fn enter() {
+    // SAFETY: unshare takes no pointers; it moves only the calling thread.
+    let status = unsafe { libc::unshare(libc::CLONE_NEWNET) };
+    assert_eq!(status, 0, "a network namespace needs root: {}", std::io::Error::last_os_error());
+    run("ip", &["link", "set", "lo", "up"]);
+    for n in [10, 20, 31, 32] {
+        run("ip", &["-6", "addr", "add", &format!("fd00::{n}/128"), "dev", "lo", "nodad"]);
+    }
+}
+
+/// Drops every UDP packet to and from port 5060 of this address, silently.
+pub fn black_hole(ip: &str) {
+    let rules = format!(
+        "table inet test {{\n chain in {{\n  type filter hook input priority 0;\n  ip daddr {ip} udp dport 5060 drop\n  \
+         ip saddr {ip} udp sport 5060 drop\n }}\n}}\n"
+    );
+    let path = std::env::temp_dir().join(format!("throughline-{}-{ip}.nft", std::process::id()));
+    std::fs::write(&path, rules).expect("rules can be written");
+    run("nft", &["-f", path.to_str().expect("a path in text")]);
+    std::fs::remove_file(path).expect("rules can be removed");
+}
+
+/// Ends the black hole.
+pub fn heal() {
+    run("nft", &["flush", "ruleset"]);
+}
+
+fn run(program: &str, args: &[&str]) {
+    let output = Command::new(program).args(args).output().unwrap_or_else(|error| panic!("{program}: {error}"));
+    assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+}

@@ -1,0 +1,93 @@
+//! SIPp as caller and carrier: started with a scenario of `tests/sipp`, ended or waited for, its counts read.
+
+use crate::wait_until;
+use std::net::UdpSocket;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// A running SIPp.
+pub struct Sipp {
+    process: Child,
+    name: String,
+    folder: PathBuf,
+}
+
+impl Sipp {
+    /// A carrier or PBX that waits for calls at `ip:5060`.
+    pub fn server(scenario: &str, ip: &str) -> Self {
+        let sipp = Self::launch(scenario, ip, &["-mp", "40000"]);
+        wait_until("SIPp listens", Duration::from_secs(10), || UdpSocket::bind((ip.trim_matches(['[', ']']), 5060)).is_err());
+        sipp
+    }
+
+    /// A caller from `ip:5060` towards `to`: so many calls, so many a second.
+    pub fn caller(scenario: &str, ip: &str, to: &str, number: &str, calls: u32, rate: u32) -> Self {
+        let (calls, rate) = (calls.to_string(), rate.to_string());
+        Self::launch(scenario, ip, &[to, "-s", number, "-m", &calls, "-r", &rate, "-l", "20000", "-mp", "50000"])
+    }
+
+    fn launch(scenario: &str, ip: &str, args: &[&str]) -> Self {
+        let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("sipp").join(format!("{scenario}.xml"));
+        let unique = format!("sipp-{}-{:?}-{scenario}-{}", std::process::id(), std::thread::current().id(), ip.replace(':', "_"));
+        let folder = std::env::temp_dir().join(unique);
+        std::fs::create_dir_all(&folder).expect("a folder for SIPp");
+        let process = Command::new("sipp")
+            .arg("-sf")
+            .arg(file)
+            .args(["-i", ip, "-p", "5060", "-nostdin", "-trace_err", "-trace_stat", "-fd", "1"])
+            .args(["-stf", "stat.csv", "-error_file", "errors.log", "-aa", "-timeout_error", "-max_socket", "4000"])
+            .args(args)
+            .current_dir(&folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("sipp runs; `make test` installs it");
+        Self { process, name: format!("{scenario} at {ip}"), folder }
+    }
+
+    /// Waits until it has placed all its calls; true when all succeeded.
+    pub fn finished(&mut self, limit: Duration) -> bool {
+        let mut status = None;
+        wait_until(&format!("SIPp {} has finished", self.name), limit, || {
+            status = self.process.try_wait().expect("our child");
+            status.is_some()
+        });
+        status.is_some_and(|status| status.success())
+    }
+
+    /// Ends it as a crash would: its port is closed at once.
+    pub fn kill(&mut self) {
+        self.process.kill().expect("our child");
+        self.process.wait().expect("our child");
+    }
+
+    /// Successful and failed calls so far.
+    pub fn counts(&self) -> (u64, u64) {
+        let text = std::fs::read_to_string(self.folder.join("stat.csv")).unwrap_or_default();
+        let mut lines = text.lines();
+        let head: Vec<&str> = lines.next().unwrap_or_default().split(';').collect();
+        let last: Vec<&str> = lines.next_back().unwrap_or_default().split(';').collect();
+        let column = |name: &str| {
+            let index = head.iter().position(|title| *title == name)?;
+            last.get(index)?.parse::<u64>().ok()
+        };
+        (column("SuccessfulCall(C)").unwrap_or(0), column("FailedCall(C)").unwrap_or(0))
+    }
+
+    /// What it complained about.
+    pub fn errors(&self) -> String {
+        let text = std::fs::read_to_string(self.folder.join("errors.log")).unwrap_or_default();
+        text.chars().take(4_000).collect()
+    }
+}
+
+impl Drop for Sipp {
+    fn drop(&mut self) {
+        // Ended already is as good.
+        let _gone = self.process.kill();
+        let _waited = self.process.wait();
+        let _left = std::fs::remove_dir_all(&self.folder);
+    }
+}

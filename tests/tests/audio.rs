@@ -1,0 +1,172 @@
+//! Audio through the built edge, checked by its content: each side must hear the other's tone.
+#![allow(clippy::expect_used, clippy::panic)]
+
+use agent::{AgentConfig, Behaviour, CallNo, Dial, Failing, Heard, Report};
+use interop::edge::{CONFIG, Edge};
+use interop::{let_pass, namespace};
+use model::Span;
+use node::lab::{LiveAgent, Order};
+use sip::TimerSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+const LAN: &str = "127.0.0.10:5060";
+const WAN: &str = "127.0.0.11:5060";
+const LIMIT: Duration = Duration::from_secs(60);
+/// What counts as an interruption: far more than a busy machine keeps an agent from sending, far less than any failover.
+const INTERRUPTION: Span = Span::from_millis(300);
+
+fn agent(user: &str, last: u8, behaviour: Behaviour) -> LiveAgent {
+    let ip = IpAddr::V4(Ipv4Addr::new(127, 0, 0, last));
+    let config = AgentConfig {
+        user: user.to_owned(),
+        sip: SocketAddr::new(ip, 5060),
+        media_ip: ip,
+        first_port: 40_000,
+        calls: 100,
+        seed: u64::from(last),
+        timers: TimerSet::default(),
+    };
+    LiveAgent::start(config, behaviour).expect("an agent on loopback")
+}
+
+fn plays(tone_hz: u16) -> Behaviour {
+    Behaviour { tone_hz, ..Behaviour::default() }
+}
+
+fn dial(to: &str, tone_hz: u16, talk: Option<Span>) -> Order {
+    Order::Dial(Dial {
+        to: to.parse().expect("an address"),
+        number: "+4722334455".to_owned(),
+        late_offer: false,
+        tone_hz,
+        hang_up_after: talk,
+        give_up_after: None,
+    })
+}
+
+/// Waits for the report that `wanted` picks.
+fn expect<T>(agent: &LiveAgent, what: &str, wanted: impl Fn(&Report) -> Option<T>) -> T {
+    loop {
+        let report = agent.reports.recv_timeout(LIMIT).unwrap_or_else(|_| panic!("waited in vain for {what}"));
+        if let Some(found) = wanted(&report) {
+            return found;
+        }
+    }
+}
+
+fn ended(report: &Report) -> Option<Heard> {
+    match report {
+        Report::Ended { heard, .. } => Some(heard.clone()),
+        _ => None,
+    }
+}
+
+fn answered(report: &Report) -> Option<CallNo> {
+    match report {
+        Report::Answered { call, .. } => Some(*call),
+        _ => None,
+    }
+}
+
+#[test]
+fn both_sides_hear_each_other_in_both_directions() {
+    namespace::enter();
+    let _edge = Edge::start(CONFIG);
+    let office = agent("office", 20, plays(1_000));
+    let acme = agent("acme", 31, plays(440));
+    for (caller, callee, to, caller_hz, callee_hz) in [(&office, &acme, LAN, 1_300, 440), (&acme, &office, WAN, 620, 1_000)] {
+        caller.order(dial(to, caller_hz, Some(Span::from_secs(2))));
+        let caller_heard = expect(caller, "the caller's end", ended);
+        let callee_heard = expect(callee, "the callee's end", ended);
+        assert_eq!(caller_heard.tone_hz, Some(callee_hz), "{caller_heard:?}");
+        assert_eq!(callee_heard.tone_hz, Some(caller_hz), "{callee_heard:?}");
+        assert!(caller_heard.tone_for >= Span::from_secs(1), "{caller_heard:?}");
+        assert!(callee_heard.tone_for >= Span::from_secs(1), "{callee_heard:?}");
+    }
+}
+
+#[test]
+fn a_held_call_is_silent_and_a_resumed_one_is_not() {
+    namespace::enter();
+    let _edge = Edge::start(CONFIG);
+    let office = agent("office", 20, plays(1_000));
+    let acme = agent("acme", 31, plays(440));
+    office.order(dial(LAN, 1_300, None));
+    let call = expect(&office, "the answer", answered);
+    let reinvited = |report: &Report| match report {
+        Report::Reinvited { code, .. } => Some(*code),
+        _ => None,
+    };
+    let_pass(Duration::from_secs(1));
+    office.order(Order::Hold(call, true));
+    assert_eq!(expect(&office, "the hold", reinvited), 200);
+    let_pass(Duration::from_secs(1));
+    office.order(Order::Hold(call, false));
+    assert_eq!(expect(&office, "the resume", reinvited), 200);
+    let_pass(Duration::from_secs(1));
+    office.order(Order::HangUp(call));
+    let heard = expect(&office, "the end", ended);
+    assert_eq!(heard.tone_hz, Some(440), "{heard:?}");
+    assert!(heard.tone_for >= Span::from_millis(1_500), "before the hold and after it: {heard:?}");
+    assert!(heard.longest_gap >= Span::from_millis(500), "while held nothing came: {heard:?}");
+    let heard = expect(&acme, "the end", ended);
+    assert_eq!(heard.tone_hz, Some(1_300), "{heard:?}");
+}
+
+#[test]
+fn early_media_of_a_trunk_that_fails_does_not_break_the_next() {
+    namespace::enter();
+    let _edge = Edge::start(CONFIG);
+    let office = agent("office", 20, plays(1_000));
+    let _acme = agent("acme", 31, Behaviour { failing: Some(Failing::Stall), ..plays(440) });
+    let globex = agent("globex", 32, Behaviour { early_media: true, ..plays(850) });
+    office.order(dial(LAN, 1_300, Some(Span::from_secs(2))));
+    let heard = expect(&office, "the end", ended);
+    assert_eq!(heard.tone_hz, Some(850), "{heard:?}");
+    let heard = expect(&globex, "the end", ended);
+    assert_eq!(heard.tone_hz, Some(1_300), "{heard:?}");
+}
+
+#[test]
+fn an_established_call_outlives_its_carriers_signalling() {
+    namespace::enter();
+    let edge = Edge::start(CONFIG);
+    let office = agent("office", 20, plays(1_000));
+    let acme = agent("acme", 31, plays(440));
+    let _globex = agent("globex", 32, plays(850));
+    office.order(dial(LAN, 1_300, None));
+    let call = expect(&office, "the answer", answered);
+    let_pass(Duration::from_secs(1));
+    // SIP towards acme is gone; its audio is not.
+    namespace::black_hole("127.0.0.31");
+    let_pass(Duration::from_secs(8));
+    office.order(dial(LAN, 1_300, Some(Span::from_secs(1))));
+    let second = expect(&office, "the second call's end", ended);
+    assert_eq!(second.tone_hz, Some(850), "new calls go through globex: {second:?}");
+    office.order(Order::HangUp(call));
+    let heard = expect(&office, "the first call's end", ended);
+    assert_eq!(heard.tone_hz, Some(440), "{heard:?}");
+    assert!(heard.tone_for >= Span::from_secs(8), "audio went on: {heard:?}");
+    namespace::heal();
+    expect(&acme, "the BYE that is repeated until it arrives", ended);
+    let record = gaps(&edge);
+    assert!(record.iter().all(|gap| *gap <= INTERRUPTION), "gaps at the relay: {record:?}");
+}
+
+/// Longest gaps of the records of all ended calls, both directions.
+fn gaps(edge: &Edge) -> Vec<Span> {
+    interop::wait_until("both calls are recorded", LIMIT, || calls(edge).len() == 2);
+    let side = |call: &serde_json::Value, name: &str| call["media"][name].as_u64().map(Span::from_micros);
+    calls(edge)
+        .iter()
+        .flat_map(|call| [side(call, "gap_from_caller"), side(call, "gap_from_callee")])
+        .map(|gap| gap.expect("media of an anchored call"))
+        .collect()
+}
+
+fn calls(_edge: &Edge) -> Vec<serde_json::Value> {
+    let journal = interop::http::get("/v1/journal?from=1&limit=1000");
+    let entries = journal["entries"].as_array().cloned().unwrap_or_default();
+    entries.into_iter().filter_map(|entry| entry["record"].get("call").cloned()).collect()
+}

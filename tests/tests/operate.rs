@@ -1,0 +1,136 @@
+//! What an operator does with a running edge: look, drain, reload, stop, start again.
+#![allow(clippy::expect_used)]
+
+use interop::edge::{CONFIG, Edge};
+use interop::sipp::Sipp;
+use interop::{http, namespace, wait_until};
+use std::time::Duration;
+
+const LAN: &str = "127.0.0.10:5060";
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn call(scenario: &str) -> bool {
+    Sipp::caller(scenario, "127.0.0.20", LAN, "+4722334455", 5, 10).finished(LIMIT)
+}
+
+/// Sentences of the last call in the journal.
+fn last_call() -> (String, String) {
+    let mut found = None;
+    wait_until("the calls are recorded", LIMIT, || {
+        let journal = http::get("/v1/journal?from=1&limit=1000");
+        let entries = journal["entries"].as_array().cloned().unwrap_or_default();
+        found = entries.iter().rev().find_map(|entry| entry["record"].get("call").cloned());
+        found.is_some()
+    });
+    let call = found.expect("a call");
+    let id = call["call"].as_str().expect("its reference").to_owned();
+    (id.clone(), http::sentences(&format!("/v1/why/call/{id}")).join("\n"))
+}
+
+#[test]
+fn commands_show_and_explain() {
+    namespace::enter();
+    let _acme = Sipp::server("server", "127.0.0.31");
+    let edge = Edge::start(CONFIG);
+    assert!(call("caller_brief"));
+    let (id, sentences) = last_call();
+    assert!(sentences.contains("acme"), "{sentences}");
+    for (args, wanted) in [
+        (vec!["trunks"], "globex"),
+        (vec!["trunks", "--json"], "\"acme\""),
+        (vec!["calls"], ""),
+        (vec!["calls", "--json"], "["),
+        (vec!["why", "call", id.as_str()], "acme"),
+        (vec!["why", "trunk", "acme"], "acme"),
+        (vec!["route", "+4722334455", "--from", "office"], "acme"),
+        (vec!["route", "+4722334455", "--from", "office", "--json"], "\"globex\""),
+    ] {
+        let (text, good) = edge.command(&args);
+        assert!(good && text.contains(wanted), "{args:?}: {text}");
+    }
+    let (text, good) = edge.command(&["why", "trunk", "nobody"]);
+    assert!(!good && text.contains("nobody"), "{text}");
+    let (code, metrics) = http::ask("GET", "/metrics").expect("metrics");
+    assert!(code == 200 && metrics.contains("throughline_calls") && metrics.trim_end().ends_with("# EOF"), "{metrics}");
+}
+
+#[test]
+fn drain_and_restore_move_new_calls_only() {
+    namespace::enter();
+    let _acme = Sipp::server("server", "127.0.0.31");
+    let globex = Sipp::server("server", "127.0.0.32");
+    let edge = Edge::start(CONFIG);
+    let mut live = Sipp::caller("caller", "127.0.0.20", LAN, "+4722334455", 1, 1);
+    wait_until("the call is up", LIMIT, || edge.held().0 == 1.0);
+    for act in ["drain", "out"] {
+        let (text, good) = edge.command(&["trunk", "acme", act]);
+        assert!(good, "{text}");
+        let mut caller = Sipp::caller("caller_brief", "127.0.0.21", LAN, "+4722334455", 1, 1);
+        // A stranger's address: only the PBX may call.
+        assert!(!caller.finished(LIMIT));
+    }
+    assert!(live.finished(LIMIT), "the live call ends as if nothing had happened: {}", live.errors());
+    assert!(call("caller_brief"));
+    let (_, sentences) = last_call();
+    assert!(sentences.contains("globex") && sentences.contains("out of service"), "{sentences}");
+    assert!(edge.command(&["trunk", "acme", "restore"]).1);
+    wait_until("acme is preferred again", LIMIT, || {
+        let (text, _) = edge.command(&["route", "+4722334455", "--from", "office", "--json"]);
+        text.find("acme").unwrap_or(usize::MAX) < text.find("globex").unwrap_or(usize::MAX) && {
+            call("caller_brief") && !last_call().1.contains("out of service")
+        }
+    });
+    drop(globex);
+}
+
+#[test]
+fn a_bad_file_changes_nothing_and_a_good_one_takes_effect() {
+    namespace::enter();
+    let _acme = Sipp::server("server", "127.0.0.31");
+    let _globex = Sipp::server("server", "127.0.0.32");
+    let edge = Edge::start(CONFIG);
+    edge.rewrite(&CONFIG.replace("[[\"acme\"], [\"globex\"]]", "[[\"acmee\"], [\"globex\"]]"));
+    edge.signal(libc::SIGHUP);
+    wait_until("the refusal is in the log", LIMIT, || edge.log().contains("acmee"));
+    assert!(call("caller_brief"));
+    edge.rewrite(&CONFIG.replace("[[\"acme\"], [\"globex\"]]", "[[\"globex\"], [\"acme\"]]"));
+    let mut live = Sipp::caller("caller", "127.0.0.20", LAN, "+4722334455", 1, 1);
+    wait_until("the call is up", LIMIT, || edge.held().0 == 1.0);
+    assert!(edge.command(&["reload"]).1);
+    assert!(live.finished(LIMIT), "a live call does not notice: {}", live.errors());
+    assert!(call("caller_brief"));
+    let (_, sentences) = last_call();
+    assert!(sentences.contains("globex"), "{sentences}");
+}
+
+#[test]
+fn sigterm_drains_and_the_journal_survives() {
+    namespace::enter();
+    let _acme = Sipp::server("server", "127.0.0.31");
+    let mut edge = Edge::start(CONFIG);
+    let folder = edge.folder();
+    let mut live = Sipp::caller("caller", "127.0.0.20", LAN, "+4722334455", 1, 1);
+    wait_until("the call is up", LIMIT, || edge.held().0 == 1.0);
+    edge.signal(libc::SIGTERM);
+    wait_until("it says it is not ready", LIMIT, || http::ask("GET", "/readyz").is_none_or(|(code, _)| code == 503));
+    let mut late = Sipp::caller("caller_expects_503", "127.0.0.20", LAN, "+4722334455", 1, 1);
+    assert!(live.finished(LIMIT), "the live call is served to its end: {}", live.errors());
+    assert_eq!(edge.ended(LIMIT), Some(0));
+    late.kill();
+    let copy = folder.with_extension("again");
+    std::fs::rename(&folder, &copy).expect("the store can be moved");
+    let _again = Edge::start_in(copy, CONFIG);
+    let (_, sentences) = last_call();
+    assert!(sentences.contains("acme"), "{sentences}");
+}
+
+#[test]
+fn check_shows_every_fault_at_once() {
+    namespace::enter();
+    let edge = Edge::start(CONFIG);
+    edge.rewrite(&CONFIG.replace("listen = \"wan\"", "listne = \"wan\"").replace("to = \"pbx\"", "to = \"pxb\""));
+    let path = edge.folder().join("edge.toml");
+    let (text, good) = edge.command(&["check", path.to_str().expect("a path in text")]);
+    assert!(!good);
+    assert!(text.matches("listne").count() >= 2 && text.contains("listen") && text.contains("pxb") && text.contains("pbx"), "{text}");
+}
