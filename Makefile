@@ -3,7 +3,7 @@
 # A toolchain that scripts/install-build has just installed is not on this shell's PATH yet.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: run test check fmt sim bench clean
+.PHONY: run test check fmt sim clean
 
 run: ## build, start the lab, print what to do next
 	@scripts/install-build
@@ -25,10 +25,6 @@ fmt:
 
 sim: ## replay one seed: make sim SEED=42
 	@cargo run --release --quiet --bin throughline -- simulate --seeds 1 --first $(or $(SEED),0)
-
-bench: ## CPU per call and per packet of the release build
-	@cargo build --release --quiet --bin throughline
-	@bench/run
 
 clean:
 	@cargo clean

@@ -10,6 +10,9 @@ use model::{Instant, ListenId, Seq, ShardId, SocketId, Span, TransportFault, Wal
 use sip::{Flow, Message, Transport};
 use std::sync::Arc;
 
+/// Calls and transactions the fuzzed shard may hold.
+const LIMITS: (usize, usize) = (32, 256);
+
 /// The parser: never panics; what it accepts, it keeps byte for byte.
 ///
 /// # Panics
@@ -34,7 +37,7 @@ pub fn parse(bytes: &[u8]) {
 pub fn shard(script: &[u8]) {
     let Ok(settings) = crate::scenario::settings() else { panic!("the simulator's configuration compiles:\n{CONFIG}") };
     let control = Control::new(Instant::ZERO, Wall::from_micros(0), settings, 1, Seq(1));
-    let limits = ShardLimits { calls: 32, transactions: 256, pairs: 64, probes: 8 };
+    let limits = ShardLimits { calls: LIMITS.0, transactions: LIMITS.1, pairs: 64, probes: 8 };
     let config = ShardConfig { shard: ShardId(0), node: 1, key: 7, seed: 7, limits };
     let mut shard = Shard::new(&config, Arc::clone(control.snapshot()));
     for listen in 0..2u16 {
@@ -49,14 +52,10 @@ pub fn shard(script: &[u8]) {
         rest = next;
         now += Span::from_millis(u64::from(*kind) * 4);
         step(&mut shard, now, *kind, chunk);
-        drain(&mut shard, &limits_of());
+        drain(&mut shard);
     }
     shard.handle(now + Span::from_secs(7_200 * 12), Input::Tick);
-    drain(&mut shard, &limits_of());
-}
-
-fn limits_of() -> (u64, u64) {
-    (32, 256)
+    drain(&mut shard);
 }
 
 fn step(shard: &mut Shard, now: Instant, kind: u8, chunk: &[u8]) {
@@ -86,14 +85,14 @@ fn step(shard: &mut Shard, now: Instant, kind: u8, chunk: &[u8]) {
     }
 }
 
-fn drain(shard: &mut Shard, (calls, transactions): &(u64, u64)) {
+fn drain(shard: &mut Shard) {
     while let Some(output) = shard.poll() {
         if let edge::Output::Datagram(transmit) = output {
             assert!(Message::parse(transmit.bytes).is_ok(), "the edge speaks SIP");
         }
     }
     let view = shard.view();
-    assert!(view.calls <= *calls && view.transactions <= *transactions, "limits hold: {view:?}");
+    assert!(view.calls <= LIMITS.0 as u64 && view.transactions <= LIMITS.1 as u64, "limits hold: {view:?}");
 }
 
 #[cfg(test)]

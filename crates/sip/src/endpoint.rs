@@ -9,13 +9,10 @@ mod counters;
 mod event;
 mod receive;
 mod send;
-#[cfg(test)]
-mod tests;
 
 pub use counters::Counters;
 pub use event::{Event, Failure, Full, Rejected};
 
-use crate::compose::{Answer, Draft};
 use crate::message::Message;
 use crate::mint::{Minter, Token};
 use crate::timers::{TimerId, Timers};
@@ -132,7 +129,10 @@ struct Server {
     identity: Box<[u8]>,
     /// Second hash of From tag, Call-ID and CSeq; tells merged requests (8.2.2.2).
     merge: u64,
+    /// Where responses go.
     flow: Flow,
+    /// Where the request came from, which the responses' Via must say (18.2.1, RFC 3581 4).
+    source: Flow,
     machine: ServerMachine,
     /// The request, until the final response is given.
     request: Option<Message>,

@@ -4,12 +4,12 @@
 //! request's identity, so repeats get the same answer, and the ACK that follows is known by that tag and absorbed.
 
 use super::{
-    Client, ClientKey, ClientMachine, Endpoint, Event, Failure, Fork, Rejected, Server, ServerKey, ServerMachine, rearm,
+    Client, ClientKey, ClientMachine, Endpoint, Event, Failure, Fork, Rejected, Server, ServerKey, ServerMachine,
 };
-use crate::compose::{Answer, HeaderLines};
-use crate::message::Message;
+use crate::compose::{self, Answer};
+use crate::message::{Malformed, Message};
 use crate::mint::{MAGIC_COOKIE, spell_hash};
-use crate::transaction::invite_client::{Heard, InviteClient};
+use crate::transaction::invite_client::Heard;
 use crate::transaction::invite_server::{Acked, InviteServer};
 use crate::transaction::key::Identity;
 use crate::transaction::request_server::RequestServer;
@@ -314,7 +314,7 @@ impl Endpoint {
             answer.headers.push("Retry-After", format!("{}", self.limits.retry_after_s).as_bytes());
             return self.refuse(flow, hash, &message, answer, Rejected::Overloaded);
         }
-        let back = self.way_back(flow, &message);
+        let back = way_back(flow, &message);
         let reliable = flow.transport.is_reliable();
         let is_invite = message.method() == Method::Invite;
         let machine = if is_invite {
@@ -330,6 +330,7 @@ impl Endpoint {
             identity: Box::from(identity.as_bytes()),
             merge: merge.1,
             flow: back,
+            source: flow,
             machine,
             request: Some(message.clone()),
             last,
@@ -344,6 +345,15 @@ impl Endpoint {
         Ok(())
     }
 
+    /// Sends a response that needs no tag of a transaction, and hands its bytes back.
+    fn answer(&mut self, flow: Flow, message: &Message, answer: &Answer) -> Vec<u8> {
+        let bytes = compose::response(message, flow, answer);
+        self.transmit(way_back(flow, message), bytes.clone());
+        bytes
+    }
+
+    fn answer_malformed(&mut self, _flow: Flow, _bytes: &[u8], _malformed: &Malformed) {}
+
     /// Answers without a transaction.
     fn refuse(
         &mut self,
@@ -357,6 +367,16 @@ impl Endpoint {
         self.answer(flow, message, &answer);
         Err(why)
     }
+}
+
+/// Where responses go: 18.2.2 with RFC 3581 4. On a stream back the same way; on UDP to the sender's port when the client
+/// asked by `rport`, else to the port it wrote; the address is the sender's, which is what `received` would say.
+fn way_back(flow: Flow, message: &Message) -> Flow {
+    let via = message.via();
+    if flow.transport.is_reliable() || via.has_rport() {
+        return flow;
+    }
+    Flow { peer: SocketAddr::new(flow.peer.ip(), via.port().unwrap_or(5060)), ..flow }
 }
 
 /// sip and sips; tel as well, because trunks send it (8.2.2.1, RFC 3966).

@@ -1,10 +1,10 @@
 //! What goes out: requests, their ACKs and CANCELs, and responses.
 
 use super::{
-    Client, ClientKey, ClientMachine, Endpoint, Failure, Fork, Full, Server, ServerKey, ServerMachine,
+    Client, ClientKey, ClientMachine, Endpoint, Failure, Full, Server, ServerKey, ServerMachine,
 };
 use crate::compose::{self, Answer, Draft};
-use crate::message::{Malformed, Message};
+use crate::message::Message;
 use crate::mint::Token;
 use crate::transaction::invite_client::InviteClient;
 use crate::transaction::request_client::RequestClient;
