@@ -120,7 +120,8 @@ pub enum Cause {
         /// Attempts counted.
         of: u32,
     },
-    /// Doubt is over: probes good in a row and nothing bad for the calm time.
+    /// Doubt is over: probes good in a row and nothing bad for the calm time. Leads to Up; to Probation when calls had
+    /// failed and none has succeeded since.
     Calm {
         /// Good probes in a row.
         probes: u32,

@@ -1,56 +1,260 @@
 //! The slow loop's owner: judges, asks the budget, applies to its table, and knows when to look again.
 //!
-//! Refuses to know: where evidence comes from, who hears of decisions.
+//! Every change goes through [`TrunkTable::apply`], so that a journal of its decisions replays to its table. Refuses to
+//! know: where evidence comes from, who hears of decisions.
 
-use crate::decision::Decision;
+use crate::budget;
+use crate::decision::{Cause, Change, Decision, Subject, Veto};
+use crate::failback;
+use crate::judge::{Judgement, judge, next_look, promised};
+use crate::policy::HealthPolicy;
 use crate::shape::Shape;
-use crate::table::TrunkTable;
+use crate::table::{TargetState, TrunkTable};
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
-use model::{Admin, Evidence, Instant, Span, TargetId, TrunkId};
+use alloc::vec::Vec;
+use core::mem::discriminant;
+use model::{Admin, Epoch, Evidence, Health, Instant, Span, TargetId, TrunkId};
+
+/// Probes run fast for so long before a dwell ends, so that it ends on time.
+const HURRY_BEFORE: Span = Span::from_secs(5);
+/// One in doubt that never answers is probed fast for so long.
+const HURRY_FOR: Span = Span::from_secs(60);
+/// No peer may keep us away for longer by one answer.
+const THROTTLE_MAX: Span = Span::from_secs(60);
+/// A throttle under way is prolonged by no less than this, or each of many 503s would be a decision.
+const THROTTLE_STEP: Span = Span::from_secs(1);
+
+/// What the engine remembers of a target besides the table: nothing here changes what is decided, only when it is
+/// looked at and what is said twice.
+#[derive(Clone, Debug, Default)]
+struct Watch {
+    look: Option<Instant>,
+    hurry: bool,
+    held_back: Option<(Change, Veto)>,
+}
 
 /// Table, shape, and what is due.
 #[derive(Clone, Debug)]
 pub struct Engine {
     shape: Arc<Shape>,
     table: TrunkTable,
+    watches: BTreeMap<TargetId, Watch>,
+    fallen: Vec<(Instant, TrunkId)>,
+    refused_throttles: BTreeMap<TrunkId, Instant>,
 }
 
 impl Engine {
-    /// Everybody Unknown.
+    /// Everybody Unknown and in service.
     pub fn new(shape: Arc<Shape>) -> Self {
-        Self { table: TrunkTable::new(&shape), shape }
+        let table = TrunkTable::new(&shape);
+        let watches = every_target(&shape).map(|target| (target, Watch::default())).collect();
+        Self { shape, table, watches, fallen: Vec::new(), refused_throttles: BTreeMap::new() }
     }
-    /// Follows a new configuration.
+
+    /// Follows a new configuration; what is held of trunks that stay is kept. Everybody is looked at by the new policy.
     pub fn reshape(&mut self, now: Instant, shape: Arc<Shape>) {
         self.table.reshape(now, &shape);
+        let mut old = core::mem::take(&mut self.watches);
+        let mut kept = |target: &TargetId| Watch { look: Some(now), ..old.remove(target).unwrap_or_default() };
+        self.watches = every_target(&shape).map(|target| (target, kept(&target))).collect();
         self.shape = shape;
     }
-    /// Judges one target.
-    pub fn consider(&mut self, _now: Instant, _target: TargetId, _seen: &Evidence) -> Option<Decision> {
-        None
+
+    /// Judges one target by fresh evidence. The decision, if any, has been applied; one with a veto has not, and is
+    /// returned once per situation.
+    pub fn consider(&mut self, now: Instant, target: TargetId, seen: &Evidence) -> Option<Decision> {
+        let shape = self.shape.clone();
+        let policy = &shape.trunk(target.trunk)?.health;
+        let held = self.table.target(target)?;
+        let terms = failback::terms(&shape, &self.table, target.trunk);
+        let decision = match judge(policy, &terms, held, seen, now) {
+            Some(judgement) => self.carry_out(now, target, seen, judgement),
+            None => None,
+        };
+        self.look_again(now, target, seen, decision.as_ref().is_some_and(Decision::enforced));
+        decision
     }
-    /// The operator's word.
-    pub fn operator(&mut self, _now: Instant, _trunk: TrunkId, _to: Admin) -> Option<Decision> {
-        None
+
+    /// The operator's word, which needs no evidence and no budget. `InService` also forgives everything and lets the
+    /// trunk be preferred at once. None when it says nothing new.
+    pub fn operator(&mut self, now: Instant, trunk: TrunkId, to: Admin) -> Option<Decision> {
+        self.shape.trunk(trunk)?;
+        let from = self.table.admin(trunk);
+        if from == to && to != Admin::InService {
+            return None;
+        }
+        let decision = self.decision(now, Subject::Trunk(trunk), Change::Admin { from, to }, Cause::Operator, trunk);
+        self.table.apply(&decision);
+        for (_, watch) in self.watches.iter_mut().filter(|(target, _)| target.trunk == trunk) {
+            *watch = Watch { look: Some(now), hurry: to == Admin::InService, held_back: None };
+        }
+        self.wake_others(now);
+        Some(decision)
     }
-    /// 503 with Retry-After.
-    pub fn throttle(&mut self, _now: Instant, _trunk: TrunkId, _asked: Span) -> Option<Decision> {
-        None
+
+    /// 503 with Retry-After (RFC 3261 §20.33): no calls for so long, 60 s at most. A trunk without which a group has
+    /// nobody left is offered calls all the same: refused by it or by us is the same to the caller, and its next answer
+    /// may be better (§21.5.4 says SHOULD NOT, and this is the reason not to).
+    pub fn throttle(&mut self, now: Instant, trunk: TrunkId, asked: Span) -> Option<Decision> {
+        self.shape.trunk(trunk)?;
+        let asked = asked.min(THROTTLE_MAX);
+        let known = self.table.throttle(trunk).map_or(now, |throttle| throttle.until.max(now));
+        if now + asked < known + THROTTLE_STEP {
+            return None;
+        }
+        let change = Change::Throttle { asked };
+        let mut decision = self.decision(now, Subject::Trunk(trunk), change, Cause::RetryAfter, trunk);
+        decision.next_look = Some(asked);
+        if budget::is_last(&self.shape, &self.table, trunk, now) {
+            let said = self.refused_throttles.get(&trunk).is_some_and(|at| now.since(*at) < THROTTLE_MAX);
+            if said {
+                return None;
+            }
+            self.refused_throttles.insert(trunk, now);
+            return Some(hold_back(decision, Veto::LastUsable));
+        }
+        self.table.apply(&decision);
+        Some(decision)
     }
-    /// When `due` has something.
+
+    /// When [`Engine::due`] has somebody.
     pub fn deadline(&self) -> Option<Instant> {
-        None
+        self.watches.values().filter_map(|watch| watch.look).min()
     }
-    /// Whose state should be looked at again.
-    pub fn due(&mut self, _now: Instant) -> Option<TargetId> {
-        None
+
+    /// A target whose state time alone may change; to be considered with fresh evidence.
+    pub fn due(&mut self, now: Instant) -> Option<TargetId> {
+        let (target, watch) = self.watches.iter_mut().find(|(_, watch)| watch.look.is_some_and(|at| at <= now))?;
+        watch.look = None;
+        Some(*target)
     }
-    /// The table.
+
+    /// What is held.
     pub const fn table(&self) -> &TrunkTable {
         &self.table
     }
-    /// Probe faster.
-    pub fn wants_hurry(&self, _target: TargetId) -> bool {
-        false
+
+    /// Whether a target should be probed fast: not known yet, newly in doubt, or Down with its dwell
+    /// nearly over; and once it answers, until it is back.
+    pub fn wants_hurry(&self, target: TargetId) -> bool {
+        self.watches.get(&target).is_some_and(|watch| watch.hurry)
     }
+
+    /// Applies a judgement if the budget allows. Who may not go Down is demoted to Suspect first, then the veto is said.
+    fn carry_out(&mut self, now: Instant, target: TargetId, seen: &Evidence, judgement: Judgement) -> Option<Decision> {
+        let fallen = self.fallen_lately(now);
+        let change = judgement.change;
+        let veto = judgement.veto.or_else(|| budget::veto(&self.shape, &self.table, target, change, &fallen, now));
+        let (change, veto) = match (change, veto) {
+            (Change::Health { from, to: Health::Down }, Some(_)) if from != Health::Suspect => {
+                (Change::Health { from, to: Health::Suspect }, None)
+            }
+            other => other,
+        };
+        let mut decision = self.decision(now, Subject::Target(target), change, judgement.cause, target.trunk);
+        decision.evidence = Some(seen.clone());
+        match veto {
+            Some(veto) => self.say_once(target, decision, veto),
+            None => Some(self.enforce(now, target, decision)),
+        }
+    }
+
+    fn enforce(&mut self, now: Instant, target: TargetId, mut decision: Decision) -> Decision {
+        self.table.apply(&decision);
+        if matches!(decision.change, Change::Health { to: Health::Suspect | Health::Down, .. }) {
+            self.fallen.push((now, target.trunk));
+        }
+        if let (Some(trunk), Some(held)) = (self.shape.trunk(target.trunk), self.table.target(target)) {
+            let terms = failback::terms(&self.shape, &self.table, target.trunk);
+            decision.next_look = promised(&trunk.health, &terms, held);
+        }
+        if let Some(watch) = self.watches.get_mut(&target) {
+            watch.held_back = None;
+        }
+        self.wake_others(now);
+        decision
+    }
+
+    /// A veto is news once; the situation is over when the target changes or another veto takes its place.
+    fn say_once(&mut self, target: TargetId, decision: Decision, veto: Veto) -> Option<Decision> {
+        let watch = self.watches.get_mut(&target)?;
+        let known = watch
+            .held_back
+            .is_some_and(|(change, by)| change == decision.change && discriminant(&by) == discriminant(&veto));
+        watch.held_back = Some((decision.change, veto));
+        (!known).then(|| hold_back(decision, veto))
+    }
+
+    /// What one trunk does may free another, or leave it alone: those that wait for that are looked at again.
+    fn wake_others(&mut self, now: Instant) {
+        for (target, watch) in &mut self.watches {
+            if watch.held_back.is_some() || self.table.health(*target) == Health::Probation {
+                watch.look = Some(now);
+            }
+        }
+    }
+
+    fn look_again(&mut self, now: Instant, target: TargetId, seen: &Evidence, changed: bool) {
+        let (Some(trunk), Some(held)) = (self.shape.trunk(target.trunk), self.table.target(target)) else { return };
+        let terms = failback::terms(&self.shape, &self.table, target.trunk);
+        let Some(watch) = self.watches.get_mut(&target) else { return };
+        watch.hurry = wants_hurry(held, &trunk.health, seen, now);
+        if changed {
+            // A changed state may have more to say at once, such as Down after Suspect.
+            watch.look = Some(now);
+            return;
+        }
+        let mut look = next_look(&trunk.health, &terms, held, seen, now);
+        if let (Health::Down, Some(end)) = (held.health(), look) {
+            let hurry = before(end, HURRY_BEFORE);
+            look = Some(if hurry > now { hurry } else { end });
+        }
+        let freed = match watch.held_back {
+            Some((_, Veto::SuspectOurselves { .. })) => Some(now + budget::SAME_TIME),
+            Some((_, Veto::TooManyFlips { .. })) => held.fall_expires(now, budget::FLIP_SPAN),
+            _ => None,
+        };
+        watch.look = [look, freed].into_iter().flatten().min();
+    }
+
+    fn fallen_lately(&mut self, now: Instant) -> BTreeSet<TrunkId> {
+        self.fallen.retain(|(at, _)| now.since(*at) < budget::SAME_TIME);
+        self.fallen.iter().map(|(_, trunk)| *trunk).collect()
+    }
+
+    fn decision(&self, at: Instant, subject: Subject, change: Change, cause: Cause, trunk: TrunkId) -> Decision {
+        let policy = self.shape.trunk(trunk).map_or(0, |trunk| trunk.health.fingerprint());
+        let epoch = Epoch(self.table.epoch().0 + 1);
+        Decision { at, epoch, subject, change, cause, evidence: None, veto: None, next_look: None, policy }
+    }
+}
+
+fn hold_back(decision: Decision, veto: Veto) -> Decision {
+    Decision { epoch: Epoch(decision.epoch.0 - 1), veto: Some(veto), ..decision }
+}
+
+/// Fast probes are for a change that may be near; one that has been dead for long is not worth a probe a second.
+fn wants_hurry(held: &TargetState, policy: &HealthPolicy, seen: &Evidence, now: Instant) -> bool {
+    let answers = seen.probe.good > 0;
+    match held.health() {
+        Health::Unknown => true,
+        Health::Suspect => answers || now.since(held.since()) < HURRY_FOR,
+        Health::Down => {
+            let end = held.since() + held.dwell(policy);
+            now + HURRY_BEFORE >= end && (answers || now < end)
+        }
+        Health::Up | Health::Probation => false,
+    }
+}
+
+const fn before(at: Instant, span: Span) -> Instant {
+    Instant::from_micros(at.as_micros().saturating_sub(span.as_micros()))
+}
+
+fn every_target(shape: &Shape) -> impl Iterator<Item = TargetId> {
+    (0u16..).zip(&shape.trunks).flat_map(|(id, trunk)| {
+        let targets = trunk.as_ref().map_or(0, |trunk| trunk.targets);
+        (0..targets).map(move |index| TargetId { trunk: TrunkId(id), index })
+    })
 }

@@ -26,7 +26,7 @@ pub struct Plan {
     pub group: GroupId,
     /// Best first; never empty.
     pub attempts: Vec<Candidate>,
-    /// Members of the group that are not tried.
+    /// Members of the group that are not tried, or (`OutsideShare`) only after everyone else.
     pub excluded: Vec<Excluded>,
     /// Every candidate is Down: tried all the same, since nothing is better.
     pub last_resort: bool,
@@ -43,7 +43,7 @@ pub struct Candidate {
     pub health: Health,
 }
 
-/// One trunk that is not tried.
+/// One trunk that is not tried in its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Excluded {
     /// Whom.
@@ -61,7 +61,7 @@ pub enum Exclusion {
         /// Since when the best of them.
         since: Instant,
     },
-    /// On Probation, and this call is not in its share.
+    /// On Probation, and this call is not in its share: it is tried after everyone else.
     OutsideShare {
         /// The share in percent; 0 before failback.
         share: u8,

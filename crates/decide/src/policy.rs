@@ -29,8 +29,9 @@ pub struct HealthPolicy {
     /// Attempts in the window before the share counts. Default 20: a share of three calls says nothing.
     pub failure_min: u32,
     /// Time without anything bad before Suspect ends. Default 10 s: shorter, and a trunk that flaps drags traffic along.
+    /// Doubles each time doubt returns before that is forgiven.
     pub calm: Span,
-    /// Time Down before Probation. Default 30 s; doubles per relapse.
+    /// Time Down before Probation. Default 30 s; doubles each time it goes Down again before that is forgiven.
     pub dwell: Span,
     /// Longest dwell. Default 30 min.
     pub dwell_max: Span,
@@ -61,6 +62,29 @@ impl Default for HealthPolicy {
             canary_calls: 5,
             canary_time: Span::from_secs(20),
         }
+    }
+}
+
+impl HealthPolicy {
+    /// Names the policy in records: equal policies have equal fingerprints (FNV-1a over the values in order).
+    pub fn fingerprint(&self) -> u32 {
+        let counts = [
+            self.suspect_after,
+            self.fall,
+            self.rise,
+            self.late_calls,
+            self.blamed_calls,
+            self.silent_calls,
+            self.refusals,
+            self.failure_share,
+            self.failure_min,
+            self.canary_calls,
+        ];
+        let spans = [self.calm, self.dwell, self.dwell_max, self.forgive, self.canary_time];
+        let values = counts.into_iter().map(u64::from).chain(spans.into_iter().map(Span::as_micros));
+        values
+            .flat_map(u64::to_le_bytes)
+            .fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
     }
 }
 

@@ -58,7 +58,8 @@ fn find_route<'a>(shape: &'a Shape, facts: &Facts<'_>) -> Option<(RouteId, &'a G
 
 fn matches(rule: &RouteRule, facts: &Facts<'_>) -> bool {
     let from = rule.from.is_empty() || rule.from.contains(&facts.from);
-    let number = rule.prefixes.is_empty() || rule.prefixes.iter().any(|prefix| facts.number.starts_with(prefix.as_str()));
+    let number =
+        rule.prefixes.is_empty() || rule.prefixes.iter().any(|prefix| facts.number.starts_with(prefix.as_str()));
     from && number
 }
 
@@ -155,7 +156,9 @@ impl Sorted {
             Some(best) if best.health() == Health::Down => {
                 self.down_trunks.push(Excluded { trunk, cause: Exclusion::Down { since: best.since() } });
             }
-            Some(best) if best.health() == Health::Probation && !self.good.iter().any(|good| good.target.trunk == trunk) => {
+            Some(best)
+                if best.health() == Health::Probation && !self.good.iter().any(|good| good.target.trunk == trunk) =>
+            {
                 self.excluded.push(Excluded { trunk, cause: Exclusion::OutsideShare { share: best.share() } });
             }
             _ => {}

@@ -70,8 +70,10 @@ impl TargetState {
     /// Whether failing calls now would be a relapse: calls have failed before, or it has been Down, and too little time
     /// Up has passed since for that to be forgiven.
     pub fn on_record(&self, now: Instant, forgive: Span) -> bool {
+        // The doubt under way is not its own precedent.
+        let present = u32::from(self.health == Health::Suspect);
         let forgiven = self.forgiven(now, forgive);
-        self.downs > forgiven || (self.by_calls && self.doubts > forgiven)
+        self.downs > forgiven || (self.by_calls && self.doubts > forgiven + present)
     }
 
     /// Falls (from Up, Unknown or Probation to worse) within `span` before `now`.
@@ -189,7 +191,8 @@ impl TrunkTable {
                 trunk.throttle = Some(Throttle { until: decision.at + asked, asked });
             }
             // A health of a whole trunk, or the operator's word on one target: no such decision is ever built.
-            (Change::Health { .. } | Change::Share { .. }, None) | (Change::Admin { .. } | Change::Throttle { .. }, Some(_)) => {}
+            (Change::Health { .. } | Change::Share { .. }, None)
+            | (Change::Admin { .. } | Change::Throttle { .. }, Some(_)) => {}
         }
     }
 
@@ -198,7 +201,8 @@ impl TrunkTable {
         let mut old = core::mem::take(&mut self.trunks);
         let kept = |index: usize, new: &TrunkShape, old: &mut Vec<Option<TrunkState>>| {
             let state = old.get_mut(index)?.take()?;
-            (state.targets.len() == usize::from(new.targets)).then_some(TrunkState { forgive: new.health.forgive, ..state })
+            (state.targets.len() == usize::from(new.targets))
+                .then_some(TrunkState { forgive: new.health.forgive, ..state })
         };
         let trunks = shape.trunks.iter().enumerate().map(|(index, trunk)| {
             let new = trunk.as_ref()?;

@@ -8,6 +8,18 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod cdr;
 mod record;
+mod redact;
+mod replay;
+#[cfg(test)]
+mod samples;
+mod why;
+pub mod words;
 
+pub use cdr::{Cdr, cdr};
 pub use record::{Act, AttemptRecord, CallRecord, Direction, Ending, Entry, MediaRecord, Names, Operator, Record, Who};
+pub use redact::Redacted;
+pub use replay::{Replay, replay};
+pub use why::{why_call, why_trunk};
+pub use words::sentence;

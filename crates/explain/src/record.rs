@@ -22,6 +22,7 @@ pub struct Entry {
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "records live one by one behind an Arc; a box would only add a pointer")]
 pub enum Record {
     /// The edge began with, or changed to, this configuration.
     Configured {
@@ -209,4 +210,30 @@ pub struct MediaRecord {
     pub gap_from_caller: Span,
     /// Longest time between two packets of the callee that were relayed.
     pub gap_from_callee: Span,
+}
+
+impl Ending {
+    /// One word for tables and statistics: `refused`, `cancelled`, `bye_caller`, `bye_callee`, `ended`.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Refused { .. } => "refused",
+            Self::Cancelled => "cancelled",
+            Self::Bye { by: Direction::Caller } => "bye_caller",
+            Self::Bye { by: Direction::Callee } => "bye_callee",
+            Self::Ended { .. } => "ended",
+        }
+    }
+}
+
+impl Record {
+    /// One word for tables and statistics: `configured`, `decision`, `operator`, `call`, `alarm`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Configured { .. } => "configured",
+            Self::Decision { .. } => "decision",
+            Self::Operator(_) => "operator",
+            Self::Call(_) => "call",
+            Self::Alarm { .. } => "alarm",
+        }
+    }
 }

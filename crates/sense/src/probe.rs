@@ -104,7 +104,7 @@ pub(crate) struct Overdue {
 pub(crate) struct Prober {
     pub(crate) policy: ProbePolicy,
     next: Instant,
-    ordered: Option<Instant>,
+    last_fast: Option<Instant>,
     hurried: bool,
     fast_next: bool,
     flying: Vec<Flying>,
@@ -114,7 +114,7 @@ impl Prober {
     /// First probe at `first`.
     pub(crate) fn new(policy: ProbePolicy, first: Instant) -> Self {
         let next = if policy.on { first } else { Instant::FAR };
-        Self { policy, next, ordered: None, hurried: false, fast_next: false, flying: Vec::new() }
+        Self { policy, next, last_fast: None, hurried: false, fast_next: false, flying: Vec::new() }
     }
 
     /// A reload: the new policy holds from the next order on.
@@ -135,7 +135,7 @@ impl Prober {
     /// A fast probe now, or as soon as the fast pace allows.
     pub(crate) fn at_once(&mut self, now: Instant) {
         if self.policy.on {
-            let soonest = self.ordered.map_or(now, |ordered| (ordered + self.policy.fast).max(now));
+            let soonest = self.last_fast.map_or(now, |last| (last + self.policy.fast).max(now));
             self.next = self.next.min(soonest);
             self.fast_next = true;
         }
@@ -153,7 +153,9 @@ impl Prober {
         }
         let (deadline, fast) = (self.policy.deadline, self.fast_next || self.hurried);
         self.flying.push(Flying { order: number, ends: now + deadline, fast });
-        self.ordered = Some(now);
+        if fast {
+            self.last_fast = Some(now);
+        }
         self.fast_next = false;
         Some(ProbeOrder { target, order: number, deadline })
     }

@@ -8,7 +8,8 @@ use crate::probe::{ProbeOrder, ProbePolicy, Prober};
 use crate::streak::ProbeRow;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use model::{
-    AttemptOutcome, Evidence, Instant, Observed, ProbeResult, Rng, Signal, Span, TargetId, TransportEvidence, TransportFault,
+    AttemptOutcome, Evidence, Instant, Observed, ProbeResult, Rng, Signal, Span, TargetId, TransportEvidence,
+    TransportFault,
 };
 
 /// First probes of new targets are spread over this time.

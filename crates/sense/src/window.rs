@@ -32,9 +32,10 @@ impl Window {
     /// The failed share. A failure after ringing was counted as an attempt when it rang, maybe in a bucket that is gone.
     pub(crate) fn share(&mut self, now: Instant) -> Share {
         self.age(now);
-        let sum = self.buckets.iter().fold((0u32, 0u32), |sum, bucket| {
-            (sum.0.saturating_add(bucket.0), sum.1.saturating_add(bucket.1))
-        });
+        let sum = self
+            .buckets
+            .iter()
+            .fold((0u32, 0u32), |sum, bucket| (sum.0.saturating_add(bucket.0), sum.1.saturating_add(bucket.1)));
         Share { part: sum.0, of: sum.1.max(sum.0) }
     }
 

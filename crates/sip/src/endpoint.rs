@@ -9,6 +9,8 @@ mod counters;
 mod event;
 mod receive;
 mod send;
+#[cfg(test)]
+mod tests;
 
 pub use counters::Counters;
 pub use event::{Event, Failure, Full, Rejected};
@@ -44,7 +46,8 @@ pub struct ServerKey(Id);
 /// How much an endpoint takes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Transactions of both kinds. A call set up and torn down leaves about four behind for half a minute.
+    /// Transactions of both kinds. A call set up and torn down leaves about four behind for half a minute. An eighth more is
+    /// kept for what ends calls: requests inside dialogs that come in, and all but INVITE that go out.
     pub transactions: usize,
     /// 2xx with different To tags to one INVITE; more are dropped and counted.
     pub forks: usize,
@@ -103,7 +106,6 @@ struct Client {
     method: Method,
     flow: Flow,
     machine: ClientMachine,
-    timers: TimerSet,
     /// What is repeated: the request, after a 3xx-6xx to INVITE its ACK; empty once neither is needed.
     bytes: Vec<u8>,
     forks: Vec<Fork>,
@@ -184,8 +186,8 @@ impl Endpoint {
             sockets: Vec::new(),
             clients: Table::new(),
             servers: Table::new(),
-            // One timer a transaction, and each INVITE may have a CANCEL beside it.
-            timers: Timers::new(limits.transactions.saturating_mul(2)),
+            // One timer a transaction: the limit, its reserve, and a CANCEL beside each INVITE. So `set` never refuses.
+            timers: Timers::new(limits.transactions.saturating_mul(3)),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             counters: Counters::default(),
@@ -258,6 +260,12 @@ impl Endpoint {
     /// What was counted so far.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// Whether one more transaction fits; `urgent` ones may use the reserve.
+    fn has_room(&self, urgent: bool) -> bool {
+        let reserve = if urgent { self.limits.transactions / 8 } else { 0 };
+        self.transactions() < self.limits.transactions + reserve
     }
 
     fn bound(&self, socket: SocketId) -> Option<Bound> {
@@ -364,6 +372,9 @@ impl Endpoint {
     }
 
     fn transmit(&mut self, flow: Flow, bytes: Vec<u8>) {
+        if bytes.is_empty() {
+            return;
+        }
         self.counters.sent += 1;
         self.transmits.push_back(Transmit { flow, bytes });
     }

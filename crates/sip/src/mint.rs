@@ -13,7 +13,7 @@ use core::ops::Deref;
 use model::{Rng, ShardId};
 
 /// RFC 3261 8.1.1.7: branches that are unique begin so.
-pub const MAGIC_COOKIE: &[u8] = b"z9hG4bK";
+pub(crate) const MAGIC_COOKIE: &[u8] = b"z9hG4bK";
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
 const BODY: usize = 24;
 const CAPACITY: usize = MAGIC_COOKIE.len() + BODY;

@@ -109,8 +109,10 @@ impl Dialog {
     /// Takes the Contact of a target refresh request, or of a 2xx to one, as the new target (12.2.1.2, 12.2.2;
     /// RFC 3311 5.1, RFC 6665 4.4.1). Other messages change nothing, and the route set never changes.
     pub fn refresh_target(&mut self, message: &Message) {
-        let refreshes =
-            matches!(message.method(), Method::Invite | Method::Update | Method::Subscribe | Method::Notify | Method::Refer);
+        let refreshes = matches!(
+            message.method(),
+            Method::Invite | Method::Update | Method::Subscribe | Method::Notify | Method::Refer
+        );
         let succeeds = message.status().is_none_or(|code| (200..300).contains(&code));
         if let (true, true, Ok(target)) = (refreshes, succeeds, contact(message)) {
             self.remote_target = target;

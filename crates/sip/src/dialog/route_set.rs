@@ -2,6 +2,7 @@
 //!
 //! Refuses to know: dialogs; it sees a list of routes and a target.
 
+use crate::wire::NameAddr;
 use alloc::vec::Vec;
 
 /// Request-URI and Route values for a request along `routes` to `target`.
@@ -22,41 +23,14 @@ pub(crate) fn route(routes: &[Vec<u8>], target: &[u8]) -> (Vec<u8>, Vec<Vec<u8>>
 
 /// The URI inside a Route value, with or without angle brackets.
 pub(crate) fn uri_of(route: &[u8]) -> &[u8] {
-    match opening(route) {
-        Some(open) => {
-            let inside = &route[open + 1..];
-            &inside[..memchr::memchr(b'>', inside).unwrap_or(inside.len())]
-        }
-        // Without brackets what follows a semicolon belongs to the header (20.34), which Route does not use.
-        None => &route[..memchr::memchr(b';', route).unwrap_or(route.len())],
-    }
+    NameAddr::of(route).uri
 }
 
 /// A header value without its parameters: display name and `<URI>`, brackets added where there were none.
 pub(crate) fn address_of(value: &[u8]) -> Vec<u8> {
-    match opening(value) {
-        Some(open) => {
-            let close = memchr::memchr(b'>', &value[open..]).map_or(value.len(), |close| open + close + 1);
-            value[..close].to_vec()
-        }
-        None => [b"<", uri_of(value).trim_ascii(), b">"].concat(),
-    }
-}
-
-/// Where the URI's `<` is, past any quoted display name.
-fn opening(value: &[u8]) -> Option<usize> {
-    let mut quoted = false;
-    let mut escaped = false;
-    for (at, &byte) in value.iter().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b'<' if !quoted => return Some(at),
-            _ => {}
-        }
-    }
-    None
+    let address = NameAddr::of(value);
+    let blank: &[u8] = if address.display.is_empty() { b"" } else { b" " };
+    [address.display, blank, b"<", address.uri, b">"].concat()
 }
 
 /// Whether the URI has the `lr` parameter (19.1.1).
@@ -147,7 +121,7 @@ mod tests {
             ("\"A <x>;tag=1 \\\" \" <sip:a@b;user=phone>;tag=2;x", "\"A <x>;tag=1 \\\" \" <sip:a@b;user=phone>"),
             ("sip:a@b;tag=1", "<sip:a@b>"),
             ("Bob <sip:b@c>", "Bob <sip:b@c>"),
-            ("<sip:b@c", "<sip:b@c"),
+            ("<sip:b@c", "<sip:b@c>"),
         ] {
             assert_eq!(address_of(value.as_bytes()), address.as_bytes());
         }

@@ -23,7 +23,7 @@ pub enum Event {
         /// The INVITE.
         server: ServerKey,
     },
-    /// An ACK for a 2xx, or one that belongs to no transaction.
+    /// An ACK for a 2xx, or one that belongs to no transaction of ours: compare its dialog and CSeq before acting on it.
     Ack {
         /// The way it came.
         flow: Flow,

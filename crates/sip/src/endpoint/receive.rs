@@ -44,7 +44,7 @@ impl Endpoint {
             Ok(message) => self.receive_response(now, flow, message),
             Err(malformed) => {
                 self.counters.malformed += 1;
-                self.answer_malformed(flow, bytes, &malformed);
+                self.answer_malformed(flow, bytes, malformed);
                 Err(Rejected::Malformed(malformed))
             }
         }
@@ -225,13 +225,7 @@ impl Endpoint {
     }
 
     /// 9.2. The CANCEL gets no transaction of its own: its answer depends only on the INVITE's, so repeats are answered alike.
-    fn receive_cancel(
-        &mut self,
-        flow: Flow,
-        hash: u64,
-        known: Option<Id>,
-        message: &Message,
-    ) -> Result<(), Rejected> {
+    fn receive_cancel(&mut self, flow: Flow, hash: u64, known: Option<Id>, message: &Message) -> Result<(), Rejected> {
         let Some((id, server)) = known.and_then(|id| Some((id, self.servers.get_mut(id)?))) else {
             self.counters.stray_cancels += 1;
             return self.refuse(flow, hash, message, Answer::new(481), Rejected::StrayCancel);
@@ -286,9 +280,9 @@ impl Endpoint {
     /// Whether a Via of the request is ours: it passed us, and nobody between has ended it (16.3 item 4). All nodes that
     /// share the key but not the number are others.
     fn was_here(&self, message: &Message) -> bool {
-        message.values(HeaderName::Via).any(|via| {
-            memmem::find_iter(via, MAGIC_COOKIE).any(|at| self.minter.is_own(token_at(&via[at..])))
-        })
+        message
+            .values(HeaderName::Via)
+            .any(|via| memmem::find_iter(via, MAGIC_COOKIE).any(|at| self.minter.is_own(token_at(&via[at..]))))
     }
 
     /// Two hashes of what 8.2.2.2 compares. Together they are 128 bits, which stands for the comparison.
@@ -308,7 +302,8 @@ impl Endpoint {
         merge: (u64, u64),
         message: Message,
     ) -> Result<(), Rejected> {
-        if self.transactions() >= self.limits.transactions {
+        let inside_dialog = message.to().tag().is_some();
+        if !self.has_room(inside_dialog && message.method() != Method::Invite) {
             self.counters.overloaded += 1;
             let mut answer = Answer::new(503);
             answer.headers.push("Retry-After", format!("{}", self.limits.retry_after_s).as_bytes());
@@ -325,7 +320,7 @@ impl Endpoint {
         // 17.2.1: at once, since nobody can say that the user answers within 200 ms. It needs no tag (8.2.6.2).
         let last = if is_invite { self.answer(flow, &message, &Answer::new(100)) } else { Vec::new() };
         // Only the first of several merged requests is looked for, and one inside a dialog never is.
-        let alias = message.to().tag().is_none().then_some(merge.0);
+        let alias = (!inside_dialog).then_some(merge.0);
         let server = Server {
             identity: Box::from(identity.as_bytes()),
             merge: merge.1,
@@ -352,7 +347,13 @@ impl Endpoint {
         bytes
     }
 
-    fn answer_malformed(&mut self, _flow: Flow, _bytes: &[u8], _malformed: &Malformed) {}
+    /// 400 or 505 to what can be told to be a request, back where it came from.
+    fn answer_malformed(&mut self, flow: Flow, bytes: &[u8], malformed: Malformed) {
+        let answer = malformed.code().and_then(|code| compose::refusal_of_unparsed(bytes, code, flow));
+        if let Some(answer) = answer {
+            self.transmit(flow, answer);
+        }
+    }
 
     /// Answers without a transaction.
     fn refuse(

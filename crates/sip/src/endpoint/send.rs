@@ -1,8 +1,6 @@
 //! What goes out: requests, their ACKs and CANCELs, and responses.
 
-use super::{
-    Client, ClientKey, ClientMachine, Endpoint, Failure, Full, Server, ServerKey, ServerMachine,
-};
+use super::{Client, ClientKey, ClientMachine, Endpoint, Failure, Full, Server, ServerKey, ServerMachine};
 use crate::compose::{self, Answer, Draft};
 use crate::message::Message;
 use crate::mint::Token;
@@ -19,10 +17,12 @@ use smallvec::SmallVec;
 
 impl Endpoint {
     /// Sends a request and looks after it: repeats it, and reports each response or the lack of one by the key returned.
-    /// ACK and CANCEL have ways of their own (`ack`, `cancel`) and are refused here. A socket that was never bound fails
+    /// ACK and CANCEL have ways of their own (`ack`, `cancel`) and are refused here, as is
+    /// a method without a name. A socket that was never bound fails
     /// the request at once, by event, like any other local fault.
     pub fn request(&mut self, now: Instant, to: Flow, draft: Draft, timers: &TimerSet) -> Result<ClientKey, Full> {
-        if self.transactions() >= self.limits.transactions || matches!(draft.method, Method::Ack | Method::Cancel) {
+        let misused = matches!(draft.method, Method::Ack | Method::Cancel | Method::Other);
+        if misused || !self.has_room(draft.method != Method::Invite) {
             self.counters.full += 1;
             return Err(Full);
         }
@@ -30,8 +30,8 @@ impl Endpoint {
         let branch = self.minter.branch();
         let reliable = to.transport.is_reliable();
         let method = draft.method;
-        let sent_by = self.sent_by(to.socket);
-        let bytes = sent_by.map(|sent_by| compose::request(&draft, to.transport, sent_by, &branch)).unwrap_or_default();
+        let bound = self.bound(to.socket);
+        let bytes = bound.map(|own| compose::request(&draft, own.transport, own.sent_by, &branch)).unwrap_or_default();
         let machine = if method == Method::Invite {
             ClientMachine::Invite(InviteClient::new(now, timers, reliable))
         } else {
@@ -39,8 +39,8 @@ impl Endpoint {
         };
         // On a stream nothing is repeated; only an INVITE is still needed, for its ACK or CANCEL.
         let kept = if reliable && method != Method::Invite { Vec::new() } else { bytes.clone() };
-        let id = self.insert_client(branch, method, to, machine, timers, kept);
-        if sent_by.is_some() {
+        let id = self.insert_client(branch, method, to, machine, kept);
+        if bound.is_some() {
             self.transmit(to, bytes);
             self.settle_client(now, id);
         } else {
@@ -55,21 +55,11 @@ impl Endpoint {
         method: Method,
         flow: Flow,
         machine: ClientMachine,
-        timers: &TimerSet,
         bytes: Vec<u8>,
     ) -> Id {
         let hash = self.client_hash(&branch, method == Method::Cancel);
-        let client = Client {
-            branch,
-            method,
-            flow,
-            machine,
-            timers: *timers,
-            bytes,
-            forks: Vec::new(),
-            cancel_reason: None,
-            armed: None,
-        };
+        let client =
+            Client { branch, method, flow, machine, bytes, forks: Vec::new(), cancel_reason: None, armed: None };
         self.clients.insert(hash, None, client)
     }
 
@@ -97,9 +87,9 @@ impl Endpoint {
             return;
         }
         let Some(bytes) = compose::cancel(&client.bytes, client.cancel_reason.as_deref()) else { return };
-        let (branch, flow, timers) = (client.branch, client.flow, client.timers);
+        let (branch, flow, timers) = (client.branch, client.flow, machine.timers());
         let machine = ClientMachine::Request(RequestClient::new(now, &timers, flow.transport.is_reliable()));
-        let cancel = self.insert_client(branch, Method::Cancel, flow, machine, &timers, bytes.clone());
+        let cancel = self.insert_client(branch, Method::Cancel, flow, machine, bytes.clone());
         self.transmit(flow, bytes);
         self.settle_client(now, cancel);
     }
@@ -107,16 +97,15 @@ impl Endpoint {
     /// Sends the ACK for a 2xx, and again whenever that 2xx is repeated, until Timer M (13.2.2.4, RFC 6026 7.2). Which 2xx
     /// it is for is told by the draft's To tag. It has a branch of its own and goes where the dialog's requests go.
     pub fn ack(&mut self, _now: Instant, client: ClientKey, to: Flow, draft: Draft) {
-        let Some(sent_by) = self.sent_by(to.socket) else {
+        let Some(own) = self.bound(to.socket) else {
             self.counters.late_orders += 1;
             return;
         };
         let branch = self.minter.branch();
-        let bytes = compose::request(&draft, to.transport, sent_by, &branch);
+        let bytes = compose::request(&draft, own.transport, own.sent_by, &branch);
         let tag: Box<[u8]> = scan(&bytes).and_then(|scan| scan.to_tag).unwrap_or_default().into();
-        let fork = self.clients.get_mut(client.0).and_then(|client| {
-            client.forks.iter_mut().find(|fork| fork.tag == tag)
-        });
+        let fork =
+            self.clients.get_mut(client.0).and_then(|client| client.forks.iter_mut().find(|fork| fork.tag == tag));
         match fork {
             Some(fork) => fork.ack = Some((to, bytes.as_slice().into())),
             // Timer M is over, yet the peer may still wait for it.
@@ -129,7 +118,8 @@ impl Endpoint {
     pub(super) fn acknowledge_refusal(&mut self, id: Id, response: &Message) {
         let Some(client) = self.clients.get_mut(id) else { return };
         client.cancel_reason = None;
-        let Some(ack) = compose::ack_refusal(&client.bytes, response) else { return };
+        // Never empty for an INVITE that could be sent; if it were, nothing is sent rather than the INVITE again.
+        let ack = compose::ack_refusal(&client.bytes, response).unwrap_or_default();
         let flow = client.flow;
         client.bytes = ack.clone();
         self.transmit(flow, ack);
@@ -167,12 +157,20 @@ impl Endpoint {
 
     /// The ACK for the 2xx came: it is not repeated any more.
     pub fn confirm(&mut self, now: Instant, server: ServerKey) {
-        match self.servers.get_mut(server.0) {
-            Some(Server { machine: ServerMachine::Invite(machine), last, .. }) if machine.confirm() => {
-                *last = Vec::new();
-                self.settle_server(now, server.0);
+        let confirmed = match self.servers.get_mut(server.0) {
+            Some(Server { machine: ServerMachine::Invite(machine), last, .. }) => {
+                let confirmed = machine.confirm();
+                if confirmed {
+                    *last = Vec::new();
+                }
+                confirmed
             }
-            _ => self.counters.late_orders += 1,
+            _ => false,
+        };
+        if confirmed {
+            self.settle_server(now, server.0);
+        } else {
+            self.counters.late_orders += 1;
         }
     }
 }

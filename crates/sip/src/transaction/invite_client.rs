@@ -111,9 +111,9 @@ impl InviteClient {
         self.state == State::Calling
     }
 
-    /// Whether a 2xx came, so that ACKs for it can be kept.
-    pub(crate) fn is_accepted(&self) -> bool {
-        self.state == State::Accepted
+    /// Its base values, which its CANCEL shares.
+    pub(crate) fn timers(&self) -> TimerSet {
+        self.timers
     }
 
     /// Time has passed. `End` while `is_pending` means no reply.

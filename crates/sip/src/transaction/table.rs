@@ -98,7 +98,9 @@ mod tests {
         assert_eq!(table.remove(first), Some('a'));
         let second = table.insert(1, None, 'b');
         assert_eq!(first.index, second.index);
-        assert_eq!((table.get(first), table.get_mut(first), table.remove(first)), (None, None, None));
+        assert_eq!(table.get(first), None);
+        assert_eq!(table.get_mut(first), None);
+        assert_eq!(table.remove(first), None);
         assert_eq!(table.get(second), Some(&'b'));
     }
 

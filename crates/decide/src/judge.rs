@@ -1,0 +1,244 @@
+//! THE function: what a target's health should become, by what is held of it and what has been seen.
+//!
+//! Pure: policy, terms, state, evidence and time in; a judgement or none out. Whether the judgement may be carried out is
+//! the budget's question. Refuses to know: other trunks, tables, how evidence was gathered.
+
+use crate::decision::{Cause, Change, Veto};
+use crate::failback::{Terms, Wait};
+use crate::policy::HealthPolicy;
+use crate::table::TargetState;
+use model::{Evidence, Health, Instant, Span};
+
+/// On trial a target gets less patience than one in good standing: two of anything is a relapse.
+const TRIAL_LIMIT: u32 = 2;
+/// And a single refusal by the network: it was just probed and found listening.
+const TRIAL_REFUSALS: u32 = 1;
+
+/// What should change, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// What.
+    pub change: Change,
+    /// Why.
+    pub cause: Cause,
+    /// What policy itself holds against it: only the operator may give this trunk back.
+    pub veto: Option<Veto>,
+}
+
+/// What should change about one target, if anything.
+pub fn judge(
+    policy: &HealthPolicy,
+    terms: &Terms<'_>,
+    held: &TargetState,
+    seen: &Evidence,
+    now: Instant,
+) -> Option<Judgement> {
+    match held.health() {
+        Health::Unknown => unknown(policy, held, seen, now),
+        Health::Up => up(policy, held, seen, now),
+        Health::Suspect => suspect(policy, held, seen, now),
+        Health::Down => down(policy, held, seen, now),
+        Health::Probation => probation(policy, terms, held, seen, now),
+    }
+}
+
+/// When time alone may change the judgement, given that nothing else happens; always later than `now`.
+pub fn next_look(
+    policy: &HealthPolicy,
+    terms: &Terms<'_>,
+    held: &TargetState,
+    seen: &Evidence,
+    now: Instant,
+) -> Option<Instant> {
+    let at = match held.health() {
+        Health::Unknown | Health::Up => return None,
+        Health::Suspect => quiet_since(held.since(), seen) + held.calm(policy),
+        Health::Down => held.since() + held.dwell(policy),
+        Health::Probation if held.share() > 0 => quiet_since(held.stepped(), seen) + policy.canary_time,
+        Health::Probation => match terms.wait {
+            Wait::Quiet(span) => quiet_since(held.since(), seen) + span,
+            Wait::Nothing | Wait::Operator => return None,
+        },
+    };
+    (at > now).then_some(at)
+}
+
+/// Never seen, or vouched for by the operator: one good word is enough, and so is the usual bad one.
+fn unknown(policy: &HealthPolicy, held: &TargetState, seen: &Evidence, now: Instant) -> Option<Judgement> {
+    let fresh_probe = seen.probe.good > 0 && seen.probe.last.is_some_and(|(at, _)| at >= held.since());
+    up(policy, held, seen, now)
+        .or_else(|| (fresh_probe || seen.calls.good_since_mark > 0).then(|| to(held, Health::Up, Cause::FirstSeen)))
+}
+
+/// In good standing: Down needs proof, Suspect needs doubt.
+fn up(policy: &HealthPolicy, held: &TargetState, seen: &Evidence, now: Instant) -> Option<Judgement> {
+    // What is older than the present standing has been judged already.
+    let since = held.since();
+    if let Some(cause) = dead(policy, seen, since) {
+        return Some(to(held, Health::Down, cause));
+    }
+    // Calls that fail again soon after they failed before: one more round of Suspect and calm would only cost more calls.
+    // It goes Down, and comes back by Probation, where calls have to earn it.
+    if let Some(cause) = calls_failed(policy, seen, since)
+        && held.on_record(now, policy.forgive)
+    {
+        return Some(to(held, Health::Down, cause));
+    }
+    doubt(policy, seen, since).map(|cause| to(held, Health::Suspect, cause))
+}
+
+/// In doubt: proof ends it downward at once; upward it takes good probes *and* quiet, so that one that flaps stays put.
+fn suspect(policy: &HealthPolicy, held: &TargetState, seen: &Evidence, now: Instant) -> Option<Judgement> {
+    if let Some(cause) = dead(policy, seen, Instant::ZERO) {
+        return Some(to(held, Health::Down, cause));
+    }
+    if let Some(cause) = calls_failed(policy, seen, held.since())
+        && held.on_record(now, policy.forgive)
+    {
+        return Some(to(held, Health::Down, cause));
+    }
+    let calm = held.calm(policy);
+    if now.since(quiet_since(held.since(), seen)) < calm || !risen(policy, seen) {
+        return None;
+    }
+    // Calls failed and none has succeeded since: quiet only means that nobody was sent there, and probes are good on a
+    // grey trunk too. Calls have to prove it, a few at a time.
+    let unproven = seen.calls.blamed_in_row >= policy.blamed_calls;
+    let next = if unproven { Health::Probation } else { Health::Up };
+    Some(to(held, next, Cause::Calm { probes: seen.probe.good, calm }))
+}
+
+/// Out: the dwell is served in full, whatever probes say meanwhile; then it takes good probes to be tried again.
+fn down(policy: &HealthPolicy, held: &TargetState, seen: &Evidence, now: Instant) -> Option<Judgement> {
+    let dwell = held.dwell(policy);
+    let served = now.since(held.since()) >= dwell;
+    let cause = Cause::DwellOver { dwell, probes: seen.probe.good };
+    (served && risen(policy, seen)).then(|| to(held, Health::Probation, cause))
+}
+
+/// On trial: first no calls until failback, then a growing share, each step earned by good calls or, when calls are few,
+/// by quiet time. Anything twice bad ends it.
+fn probation(
+    policy: &HealthPolicy,
+    terms: &Terms<'_>,
+    held: &TargetState,
+    seen: &Evidence,
+    now: Instant,
+) -> Option<Judgement> {
+    if relapsed(policy, seen, held.since()) {
+        return Some(to(held, Health::Down, Cause::Relapse));
+    }
+    let share = held.share();
+    if share == 0 {
+        return failback(terms, held, seen, now);
+    }
+    let cause = earned(policy, held, seen, now)?;
+    match terms.ramp.iter().find(|step| **step > share) {
+        Some(step) => Some(Judgement { change: Change::Share { from: share, to: *step }, cause, veto: None }),
+        None => Some(to(held, Health::Up, cause)),
+    }
+}
+
+/// The first step of the ramp.
+fn failback(terms: &Terms<'_>, held: &TargetState, seen: &Evidence, now: Instant) -> Option<Judgement> {
+    let quiet = now.since(quiet_since(held.since(), seen));
+    let veto = match terms.wait {
+        Wait::Quiet(span) if quiet < span => return None,
+        Wait::Quiet(_) | Wait::Nothing => None,
+        Wait::Operator => Some(Veto::ManualFailback),
+    };
+    let first = terms.ramp.first().copied().unwrap_or(100).max(1);
+    Some(Judgement { change: Change::Share { from: 0, to: first }, cause: Cause::Stable { held: quiet }, veto })
+}
+
+fn earned(policy: &HealthPolicy, held: &TargetState, seen: &Evidence, now: Instant) -> Option<Cause> {
+    // A bad call between good ones starts the row anew, so one of every few is not good enough.
+    let count = seen.calls.good_since_mark.min(seen.calls.good_in_row);
+    if count >= policy.canary_calls {
+        return Some(Cause::EarnedByCalls { count });
+    }
+    let quiet = now.since(quiet_since(held.stepped(), seen));
+    (quiet >= policy.canary_time && risen(policy, seen)).then_some(Cause::EarnedByTime { held: quiet })
+}
+
+/// Proof that calls cannot be carried. Only what was seen at or after `since` counts.
+fn dead(policy: &HealthPolicy, seen: &Evidence, since: Instant) -> Option<Cause> {
+    let refused = seen.transport.last.is_some_and(|(at, _)| at >= since);
+    if refused && seen.transport.in_row >= policy.refusals {
+        return Some(Cause::Refused { count: seen.transport.in_row, limit: policy.refusals });
+    }
+    let probed = seen.probe.last.is_some_and(|(at, _)| at >= since);
+    if probed && seen.probe.bad >= policy.fall {
+        return Some(Cause::ProbesFailed { count: seen.probe.bad, limit: policy.fall });
+    }
+    let called = seen.calls.last_bad.is_some_and(|(at, _)| at >= since);
+    // Silence alone may be one far network behind the trunk; that the trunk itself is silent too, a fast probe tells.
+    if called && probed && seen.calls.silent_in_row >= policy.silent_calls && seen.probe.bad_fast > 0 {
+        return Some(Cause::CallsSilent { count: seen.calls.silent_in_row, limit: policy.silent_calls });
+    }
+    let (percent, of) = (seen.calls.window.percent(), seen.calls.window.of);
+    if called && of >= policy.failure_min && percent >= policy.failure_share {
+        return Some(Cause::FailureShare { percent, limit: policy.failure_share, of });
+    }
+    None
+}
+
+/// The first real doubt. Calls speak before probes: they are what matters, and come sooner.
+fn doubt(policy: &HealthPolicy, seen: &Evidence, since: Instant) -> Option<Cause> {
+    if let Some(cause) = calls_failed(policy, seen, since) {
+        return Some(cause);
+    }
+    let fresh = seen.last_bad.is_some_and(|at| at >= since);
+    if fresh && seen.calls.late >= policy.late_calls {
+        return Some(Cause::CallsLate { count: seen.calls.late, limit: policy.late_calls });
+    }
+    let probed = seen.probe.last.is_some_and(|(at, _)| at >= since);
+    (probed && seen.probe.bad >= policy.suspect_after)
+        .then_some(Cause::ProbesFailed { count: seen.probe.bad, limit: policy.suspect_after })
+}
+
+fn calls_failed(policy: &HealthPolicy, seen: &Evidence, since: Instant) -> Option<Cause> {
+    let called = seen.calls.last_bad.is_some_and(|(at, _)| at >= since);
+    (called && seen.calls.blamed_in_row >= policy.blamed_calls)
+        .then_some(Cause::CallsFailed { count: seen.calls.blamed_in_row, limit: policy.blamed_calls })
+}
+
+fn relapsed(policy: &HealthPolicy, seen: &Evidence, since: Instant) -> bool {
+    let refused = seen.transport.last.is_some_and(|(at, _)| at >= since);
+    let probed = seen.probe.last.is_some_and(|(at, _)| at >= since);
+    let called = seen.calls.last_bad.is_some_and(|(at, _)| at >= since);
+    let fresh = seen.last_bad.is_some_and(|at| at >= since);
+    (refused && seen.transport.in_row >= TRIAL_REFUSALS)
+        || (probed && seen.probe.bad >= policy.suspect_after.min(TRIAL_LIMIT))
+        || (called && seen.calls.blamed_in_row >= policy.blamed_calls.min(TRIAL_LIMIT))
+        || (fresh && seen.calls.late >= policy.late_calls.min(TRIAL_LIMIT))
+        || dead(policy, seen, since).is_some()
+}
+
+/// Enough good probes. Where probes are off there are none to wait for.
+fn risen(policy: &HealthPolicy, seen: &Evidence) -> bool {
+    seen.probe.good >= policy.rise || seen.probe.last.is_none()
+}
+
+/// Since when nothing bad has happened, counted from `since` at the earliest.
+fn quiet_since(since: Instant, seen: &Evidence) -> Instant {
+    seen.last_bad.map_or(since, |bad| bad.max(since))
+}
+
+fn to(held: &TargetState, to: Health, cause: Cause) -> Judgement {
+    Judgement { change: Change::Health { from: held.health(), to }, cause, veto: None }
+}
+
+/// How long until the subject is looked at again after it entered its present state; for the record.
+pub(crate) fn promised(policy: &HealthPolicy, terms: &Terms<'_>, held: &TargetState) -> Option<Span> {
+    match held.health() {
+        Health::Unknown | Health::Up => None,
+        Health::Suspect => Some(held.calm(policy)),
+        Health::Down => Some(held.dwell(policy)),
+        Health::Probation if held.share() > 0 => Some(policy.canary_time),
+        Health::Probation => match terms.wait {
+            Wait::Quiet(span) => Some(span),
+            Wait::Nothing | Wait::Operator => None,
+        },
+    }
+}

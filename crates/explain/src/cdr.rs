@@ -1,0 +1,115 @@
+//! The CDR: one flat row cut from a call's record, in wall-clock time.
+//!
+//! Refuses to know: where rows are kept.
+
+use crate::record::{CallRecord, Ending};
+use alloc::borrow::Cow;
+use model::{AttemptOutcome, CallRef, Instant, Span, Wall};
+use serde::{Deserialize, Serialize};
+
+/// One call as billing and statistics want it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cdr<'a> {
+    /// The call.
+    pub call: CallRef,
+    /// Call-ID of the caller's leg.
+    pub call_id: Cow<'a, str>,
+    /// Trunk it came from.
+    pub from: Cow<'a, str>,
+    /// Calling number as sent.
+    pub caller: Cow<'a, str>,
+    /// Called number as sent.
+    pub called: Cow<'a, str>,
+    /// INVITE received.
+    pub invited: Wall,
+    /// 2xx relayed.
+    pub answered: Option<Wall>,
+    /// Over.
+    pub ended: Wall,
+    /// Post-dial delay: INVITE to the first response other than 100 that the caller got, unless that was a refusal.
+    pub pdd: Option<Span>,
+    /// INVITE to 2xx.
+    pub setup: Option<Span>,
+    /// 2xx to the end; zero when never answered.
+    pub duration: Span,
+    /// Status code the caller got. None when the edge ended the call before any answer.
+    pub code: Option<u16>,
+    /// `refused`, `cancelled`, `bye_caller`, `bye_callee`, `ended`.
+    pub ending: Cow<'a, str>,
+    /// Attempts on the wire.
+    pub attempts: u32,
+    /// Trunk that carried it: the one that answered, none when nobody did.
+    pub trunk: Option<Cow<'a, str>>,
+}
+
+/// Cuts the CDR from the record of a call that was over at `ended`.
+pub fn cdr(call: &CallRecord, ended: Wall) -> Cdr<'_> {
+    let wall = |at: Instant| {
+        let before = i64::try_from(call.ended.since(at).as_micros()).unwrap_or(i64::MAX);
+        Wall::from_micros(ended.as_micros().saturating_sub(before))
+    };
+    let code = match &call.ending {
+        Ending::Refused { code } => Some(*code),
+        _ if call.answered.is_some() => Some(200),
+        // RFC 3261 §9.2: an INVITE that is cancelled is answered with 487.
+        Ending::Cancelled => Some(487),
+        Ending::Bye { .. } | Ending::Ended { .. } => None,
+    };
+    let carried = call.attempts.iter().rev().find(|attempt| attempt.outcome == AttemptOutcome::Answered);
+    Cdr {
+        call: call.call,
+        call_id: Cow::Borrowed(&call.call_id),
+        from: Cow::Borrowed(&call.from),
+        caller: Cow::Borrowed(&call.caller),
+        called: Cow::Borrowed(&call.called),
+        invited: wall(call.invited),
+        answered: call.answered.map(wall),
+        ended,
+        pdd: call.progressed.or(call.answered).map(|at| at.since(call.invited)),
+        setup: call.answered.map(|at| at.since(call.invited)),
+        duration: call.answered.map_or(Span::ZERO, |at| call.ended.since(at)),
+        code,
+        ending: Cow::Borrowed(call.ending.word()),
+        attempts: u32::try_from(call.attempts.len()).unwrap_or(u32::MAX),
+        trunk: carried.map(|attempt| Cow::Borrowed(attempt.trunk.as_str())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Direction;
+    use crate::samples;
+
+    const ENDED: Wall = Wall::from_micros(1_795_521_847_000_000);
+
+    #[test]
+    fn an_answered_call_has_all_its_times() {
+        let call = samples::call();
+        let row = cdr(&call, ENDED);
+        assert_eq!((row.pdd, row.setup), (Some(Span::from_millis(1_400)), Some(Span::from_millis(3_100))));
+        assert_eq!(row.duration, Span::from_secs(120));
+        assert_eq!((row.code, row.attempts, row.trunk.as_deref()), (Some(200), 2, Some("globex")));
+        assert_eq!(row.ending, "bye_caller");
+        assert_eq!(row.answered, Some(Wall::from_micros(ENDED.as_micros() - 120_000_000)));
+        assert_eq!(row.invited, Wall::from_micros(ENDED.as_micros() - 123_100_000));
+    }
+
+    #[test]
+    fn a_call_never_answered_has_no_duration_and_no_carrier() {
+        let mut call = samples::call();
+        (call.answered, call.progressed) = (None, None);
+        call.attempts.truncate(1);
+        for (ending, code, word) in [
+            (Ending::Refused { code: 503 }, Some(503), "refused"),
+            (Ending::Cancelled, Some(487), "cancelled"),
+            (Ending::Ended { why: "stopped".into() }, None, "ended"),
+            (Ending::Bye { by: Direction::Callee }, None, "bye_callee"),
+        ] {
+            call.ending = ending;
+            let row = cdr(&call, ENDED);
+            assert_eq!((row.code, row.ending.as_ref()), (code, word));
+            assert_eq!((row.duration, row.pdd, row.setup, row.trunk.as_deref()), (Span::ZERO, None, None, None));
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Replay: the trunk table, folded from the journal.
+//!
+//! Works because nothing else than a decision changes the table. Refuses to know: evidence, clocks, how decisions came about.
+
+use crate::record::{Entry, Record};
+use decide::{Shape, TrunkTable};
+use model::{Epoch, Instant};
+
+/// A fold under way. For a journal in which a reload changed the trunks, call [`Replay::reshape`] at that entry.
+#[derive(Clone, Debug)]
+pub struct Replay<'a> {
+    shape: &'a Shape,
+    table: TrunkTable,
+    missed: u64,
+}
+
+impl<'a> Replay<'a> {
+    /// Begins with an edge that has just been started with this configuration.
+    pub fn new(shape: &'a Shape) -> Self {
+        Self { shape, table: TrunkTable::new(shape), missed: 0 }
+    }
+
+    /// Takes the next entry. A start begins anew; a reload keeps what is held.
+    pub fn entry(&mut self, entry: &Entry) {
+        match &entry.record {
+            Record::Configured { start: true, .. } => *self = Self { missed: self.missed, ..Self::new(self.shape) },
+            // The trunks stay the same, so the instant, which only new trunks take, does not matter.
+            Record::Configured { start: false, .. } => self.table.reshape(Instant::ZERO, self.shape),
+            Record::Decision { decision, .. } => {
+                if decision.enforced() && decision.epoch != Epoch(self.table.epoch().0 + 1) {
+                    self.missed += 1;
+                }
+                self.table.apply(decision);
+            }
+            Record::Operator(_) | Record::Call(_) | Record::Alarm { .. } => {}
+        }
+    }
+
+    /// Instead of the entry of a reload that changed the trunks: what it changed them to, and when.
+    pub fn reshape(&mut self, now: Instant, shape: &'a Shape) {
+        self.shape = shape;
+        self.table.reshape(now, shape);
+    }
+
+    /// The table after the entries so far.
+    pub const fn table(&self) -> &TrunkTable {
+        &self.table
+    }
+
+    /// Gaps found: places where an epoch does not follow the one before, since entries are missing. Above zero, the
+    /// table is a guess.
+    pub const fn missed(&self) -> u64 {
+        self.missed
+    }
+}
+
+/// The table after all entries of a journal whose trunks are those of `shape` from its start on.
+pub fn replay<'e>(shape: &Shape, entries: impl IntoIterator<Item = &'e Entry>) -> TrunkTable {
+    let mut replay = Replay::new(shape);
+    entries.into_iter().for_each(|entry| replay.entry(entry));
+    replay.table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+    use alloc::sync::Arc;
+    use alloc::vec::Vec;
+    use decide::{Engine, TrunkShape};
+    use model::{Admin, Evidence, ProbeEvidence, ProbeResult, Span, TargetId, TrunkId};
+
+    fn shape() -> Shape {
+        let trunk = TrunkShape { targets: 1, ..TrunkShape::default() };
+        Shape { trunks: [Some(trunk.clone()), None, Some(trunk)].to_vec(), ..Shape::default() }
+    }
+
+    /// What an edge lives through: probes fail and return, the operator acts, a peer asks for rest, a reload.
+    fn lived() -> (Shape, Engine, Vec<Entry>) {
+        let shape = shape();
+        let mut engine = Engine::new(Arc::new(shape.clone()));
+        let mut entries = [samples::entry(samples::configured(true))].to_vec();
+        for second in 1..200u64 {
+            let now = Instant::ZERO + Span::from_secs(second);
+            let target = TargetId { trunk: TrunkId(if second % 2 == 0 { 0 } else { 2 }), index: 0 };
+            let (bad, good) = if second % 100 < 40 { (second as u32 % 40, 0) } else { (0, second as u32 % 60) };
+            let after = Span::from_millis(1_500);
+            let last = Some((now, ProbeResult::NoReply { after }));
+            let probe = ProbeEvidence { good, bad, bad_fast: 0, last };
+            let seen = Evidence { probe, last_bad: Some(Instant::ZERO), ..Evidence::default() };
+            let mut made = engine.consider(now, target, &seen);
+            match second {
+                60 => made = engine.operator(now, TrunkId(2), Admin::Draining),
+                90 => made = engine.operator(now, TrunkId(2), Admin::InService),
+                120 => made = engine.throttle(now, TrunkId(0), Span::from_secs(9)),
+                150 => {
+                    engine.reshape(now, Arc::new(shape.clone()));
+                    entries.push(samples::entry(samples::configured(false)));
+                }
+                _ => {}
+            }
+            entries.extend(made.map(|decision| samples::entry(samples::decided(decision))));
+        }
+        (shape, engine, entries)
+    }
+
+    #[test]
+    fn the_journal_gives_the_live_table() {
+        let (shape, engine, entries) = lived();
+        let decisions = entries.iter().filter(|entry| matches!(entry.record, Record::Decision { .. })).count();
+        assert!(decisions > 8, "the story must have some: {decisions}");
+        assert_eq!(replay(&shape, &entries), *engine.table());
+    }
+
+    #[test]
+    fn what_has_been_through_json_replays_the_same() {
+        let (shape, engine, entries) = lived();
+        let text = serde_json::to_string(&entries).unwrap();
+        let read: Vec<Entry> = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, entries);
+        assert_eq!(replay(&shape, &read), *engine.table());
+    }
+
+    #[test]
+    fn a_missing_decision_is_noticed() {
+        let (shape, engine, mut entries) = lived();
+        let lost = entries
+            .iter()
+            .position(|entry| matches!(&entry.record, Record::Decision { decision, .. } if decision.enforced()));
+        entries.remove(lost.unwrap());
+        let mut replay = Replay::new(&shape);
+        entries.iter().for_each(|entry| replay.entry(entry));
+        assert_eq!(replay.missed(), 1);
+        assert_ne!(replay.table(), engine.table(), "which is why the gap is told");
+    }
+
+    #[test]
+    fn a_start_forgets_what_was_held() {
+        let (shape, _, mut entries) = lived();
+        entries.push(samples::entry(samples::configured(true)));
+        assert_eq!(replay(&shape, &entries), TrunkTable::new(&shape));
+    }
+}

@@ -1,0 +1,161 @@
+//! Words for one call: its plan, its attempts, its end. The live view of a call uses the same words.
+
+use super::outcome;
+use crate::record::{AttemptRecord, CallRecord, Direction, Ending, MediaRecord};
+use crate::redact::Redacted;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use decide::{Excluded, NoPlan, Plan};
+use model::{AttemptOutcome, Health, Instant, Name, TrunkId, Wall};
+
+/// The whole call as one sentence for the log, with numbers cut.
+pub(super) fn summary(wall: Wall, call: &CallRecord) -> String {
+    let CallRecord { call: id, from, .. } = call;
+    let mut words = format!("call {id} from {from} to {} over at {wall}: ", Redacted(&call.called));
+    let carried = call.attempts.iter().position(|attempt| attempt.outcome == AttemptOutcome::Answered);
+    words += &ending(call, carried.and_then(|at| call.attempts.get(at)).map(|attempt| attempt.trunk.as_str()));
+    let failed: Vec<String> = call
+        .attempts
+        .iter()
+        .filter(|attempt| attempt.outcome != AttemptOutcome::Answered)
+        .map(|attempt| format!("{}: {}", attempt.trunk, outcome::attempt(attempt.outcome)))
+        .collect();
+    if !failed.is_empty() {
+        words += &format!(" (before that {})", failed.join(", "));
+    }
+    words
+}
+
+/// Who calls whom, and the plan: order, who is left out and why, last resort.
+pub(crate) fn opening(call: &CallRecord) -> String {
+    let CallRecord { call: id, from, caller, called, .. } = call;
+    let plan = match &call.plan {
+        Ok(made) => plan(made, call.group.as_ref(), &call.trunks, call.invited),
+        Err(none) => no_plan(none, call.group.as_ref(), &call.trunks, call.invited),
+    };
+    format!("call {id} from {from}: {caller} calls {called}; {plan}")
+}
+
+/// A plan made at `now`. `names` are those of the trunks it mentions.
+pub fn plan(plan: &Plan, group: Option<&Name>, names: &[(TrunkId, Name)], now: Instant) -> String {
+    let group = group.map_or_else(|| format!("number {}", plan.group.0), Name::to_string);
+    // Routes are counted from one where people see them, as in the file.
+    let route = u32::from(plan.route.0) + 1;
+    let several = |trunk| plan.attempts.iter().filter(|other| other.target.trunk == trunk).count() > 1;
+    let order: Vec<String> = plan
+        .attempts
+        .iter()
+        .map(|candidate| {
+            let mut words = name(candidate.target.trunk, names);
+            if several(candidate.target.trunk) {
+                words += &format!(" target {}", u32::from(candidate.target.index) + 1);
+            }
+            if candidate.health != Health::Up {
+                words += &format!(" ({})", candidate.health.word());
+            }
+            words
+        })
+        .collect();
+    let mut words = format!("group {group} by route {route} at epoch {}: {}", plan.epoch.0, order.join(", then "));
+    if plan.last_resort {
+        words += "; a last resort, since every one of them is Down";
+    }
+    words + &left_out(&plan.excluded, names, now)
+}
+
+/// Why there is no plan at `now`.
+pub fn no_plan(none: &NoPlan, group: Option<&Name>, names: &[(TrunkId, Name)], now: Instant) -> String {
+    match none {
+        NoPlan::NoRoute => String::from("no route matches"),
+        NoPlan::NobodyLeft { group: id, excluded } => {
+            let group = group.map_or_else(|| format!("number {}", id.0), Name::to_string);
+            format!("nobody in group {group} may take it{}", left_out(excluded, names, now))
+        }
+    }
+}
+
+/// One attempt that is over; `number` counts from one.
+pub fn attempt(number: usize, attempt: &AttemptRecord) -> String {
+    let mut words = format!("attempt {number} to {}: ", attempt.trunk);
+    if let Some(span) = attempt.first_reply {
+        words += &format!("first reply after {span}, ");
+    }
+    if let Some(span) = attempt.progress {
+        words += &format!("progress after {span}, ");
+    }
+    words += &outcome::attempt(attempt.outcome);
+    if matches!(
+        attempt.outcome,
+        AttemptOutcome::Answered | AttemptOutcome::Redirected { .. } | AttemptOutcome::Refused { .. }
+    ) {
+        words += &format!(" after {}", attempt.took);
+    }
+    words
+}
+
+/// How the call ended, and what was heard of its audio.
+pub(crate) fn end(call: &CallRecord) -> String {
+    let words = ending(call, None);
+    match &call.media {
+        Some(media) => words + "; audio: " + &audio(media),
+        None => words,
+    }
+}
+
+fn ending(call: &CallRecord, carried: Option<&str>) -> String {
+    let mut words = String::new();
+    if let Some(at) = call.progressed {
+        words += &format!("rang after {}, ", at.since(call.invited));
+    }
+    let waited = call.ended.since(call.invited);
+    let Some(answered) = call.answered else {
+        return words + &unanswered(&call.ending, &waited.to_string());
+    };
+    let by = carried.map_or_else(String::new, |trunk| format!(" by {trunk}"));
+    let talked = call.ended.since(answered);
+    words += &format!("answered{by} after {}, talked {talked}, ", answered.since(call.invited));
+    words
+        + &match &call.ending {
+            Ending::Bye { by: Direction::Caller } => String::from("ended by the caller"),
+            Ending::Bye { by: Direction::Callee } => String::from("ended by the callee"),
+            Ending::Ended { why } => format!("ended by the edge: {why}"),
+            Ending::Refused { code } => format!("ended with {code}"),
+            Ending::Cancelled => String::from("cancelled by the caller as the answer came"),
+        }
+}
+
+fn unanswered(ending: &Ending, waited: &str) -> String {
+    match ending {
+        Ending::Refused { code } => format!("the caller got {code} after {waited}"),
+        Ending::Cancelled => format!("the caller gave up after {waited}"),
+        Ending::Bye { by: Direction::Caller } => format!("ended by the caller before any answer after {waited}"),
+        Ending::Bye { by: Direction::Callee } => format!("ended by the callee before any answer after {waited}"),
+        Ending::Ended { why } => format!("ended by the edge after {waited}: {why}"),
+    }
+}
+
+fn audio(media: &MediaRecord) -> String {
+    let MediaRecord { from_caller, from_callee, refused, gap_from_caller, gap_from_callee } = media;
+    let mut words = format!("{from_caller} packets from the caller, {from_callee} from the callee");
+    if *refused > 0 {
+        words += &format!(", {refused} refused");
+    }
+    words + &format!(", longest gaps {gap_from_caller} and {gap_from_callee}")
+}
+
+fn left_out(excluded: &[Excluded], names: &[(TrunkId, Name)], now: Instant) -> String {
+    if excluded.is_empty() {
+        return String::new();
+    }
+    let told: Vec<String> = excluded
+        .iter()
+        .map(|one| format!("{} {}", name(one.trunk, names), outcome::exclusion(one.cause, now)))
+        .collect();
+    format!("; left out: {}", told.join(", "))
+}
+
+fn name(trunk: TrunkId, names: &[(TrunkId, Name)]) -> String {
+    let found = names.iter().find(|(id, _)| *id == trunk);
+    found.map_or_else(|| format!("trunk number {}", trunk.0), |(_, name)| name.to_string())
+}

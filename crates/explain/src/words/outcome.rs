@@ -1,0 +1,74 @@
+//! Words for how probes and attempts ended, and for why a trunk is left out.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use decide::Exclusion;
+use model::{AttemptOutcome, Instant, ProbeResult, TransportFault};
+
+/// `1 probe`, `3 probes`.
+pub fn count(count: u32, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// How the network refused.
+pub const fn fault(fault: TransportFault) -> &'static str {
+    match fault {
+        TransportFault::PortUnreachable => "port unreachable",
+        TransportFault::HostUnreachable => "host unreachable",
+        TransportFault::Prohibited => "administratively prohibited",
+        TransportFault::TooLarge => "message too large for the path",
+        TransportFault::Local => "our own socket could not send",
+    }
+}
+
+/// How a probe ended.
+pub fn probe(result: ProbeResult) -> String {
+    match result {
+        ProbeResult::Answered { code, rtt } => format!("{code} in {rtt}"),
+        ProbeResult::NoReply { after } => format!("no reply in {after}"),
+        ProbeResult::Unreachable { fault: by } => fault(by).to_string(),
+    }
+}
+
+/// How an attempt ended.
+pub fn attempt(outcome: AttemptOutcome) -> String {
+    match outcome {
+        AttemptOutcome::Answered => String::from("answered"),
+        AttemptOutcome::Redirected { code } => format!("redirected with {code}"),
+        AttemptOutcome::Refused { code, q850, retry_after } => {
+            let mut words = format!("refused with {code}");
+            if let Some(cause) = q850 {
+                words += &format!(", Q.850 cause {cause}");
+            }
+            if let Some(after) = retry_after {
+                words += &format!(", Retry-After {after}");
+            }
+            words
+        }
+        AttemptOutcome::NoReply { after } => format!("no reply in {after}"),
+        AttemptOutcome::Stalled { after } => format!("stalled: nothing after 100 in {after}"),
+        AttemptOutcome::RingTimeout { after } => format!("rang {after} and nobody answered"),
+        AttemptOutcome::Unreachable { fault: by } => format!("unreachable: {}", fault(by)),
+        AttemptOutcome::Abandoned { after, progressed } => {
+            let heard = if progressed { "ringing" } else { "waiting" };
+            format!("the caller gave up after {after} of {heard}")
+        }
+    }
+}
+
+/// Why a trunk is left out of a plan made at `now`; reads after its name, as in `acme is draining`.
+pub fn exclusion(cause: Exclusion, now: Instant) -> String {
+    match cause {
+        Exclusion::Down { since } => format!("is Down for {}", now.since(since)),
+        Exclusion::OutsideShare { share: 0 } => String::from("is on Probation and gets no calls yet"),
+        Exclusion::OutsideShare { share } => format!("is on Probation and this call is not in its {share} %"),
+        Exclusion::Draining => String::from("is draining"),
+        Exclusion::OutOfService => String::from("is out of service"),
+        Exclusion::Throttled { until } => format!("asked for no calls for another {}", until.since(now)),
+        Exclusion::CameFromIt => String::from("is where the call came from"),
+        Exclusion::CallLimit { limit } => format!("carries as many calls as it may (limit {limit})"),
+        Exclusion::RateLimit { limit } => {
+            format!("was offered as many calls this second as it may (limit {limit} a second)")
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What belongs to the whole process: signals as a descriptor, the limit of open files.
+//!
+//! Refuses to know: what a signal means.
+
+use std::io;
+use std::mem::size_of;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// Signals that are read rather than handled: no code ever runs inside a signal handler.
+#[derive(Debug)]
+pub(crate) struct SignalFd {
+    descriptor: OwnedFd,
+}
+
+impl SignalFd {
+    /// Blocks these signals for this thread and all it starts from now on, and reads them instead.
+    pub(crate) fn take(signals: &[i32]) -> io::Result<Self> {
+        // SAFETY: all zero is a valid sigset_t, and sigemptyset makes it an empty set; the pointers are to live sets.
+        let raw = unsafe {
+            let mut set: libc::sigset_t = std::mem::zeroed();
+            libc::sigemptyset(&raw mut set);
+            for signal in signals {
+                libc::sigaddset(&raw mut set, *signal);
+            }
+            let blocked = libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
+            if blocked != 0 {
+                return Err(io::Error::from_raw_os_error(blocked));
+            }
+            libc::signalfd(-1, &raw const set, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC)
+        };
+        if raw < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the descriptor was just opened and nobody else owns it.
+        Ok(Self { descriptor: unsafe { OwnedFd::from_raw_fd(raw) } })
+    }
+
+    /// The next signal; none when there is none.
+    pub(crate) fn next(&self) -> Option<i32> {
+        const SIZE: usize = size_of::<libc::signalfd_siginfo>();
+        // SAFETY: the struct is plain integers, for which all zero is valid.
+        let mut info: libc::signalfd_siginfo = unsafe { std::mem::zeroed() };
+        // SAFETY: the pointer and length are those of a live struct.
+        let read = unsafe { libc::read(self.descriptor.as_raw_fd(), (&raw mut info).cast(), SIZE) };
+        (read == SIZE as isize).then_some(info.ssi_signo as i32)
+    }
+}
+
+impl AsFd for SignalFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+/// Raises the limit of open descriptors to what the system lets us have; returns the limit.
+pub(crate) fn raise_open_files() -> io::Result<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointers are to a live rlimit.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        limit.rlim_cur = limit.rlim_max;
+        if libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(limit.rlim_cur)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::epoll::{Epoll, Trigger};
+    use super::*;
+
+    #[test]
+    fn a_signal_is_read_and_kills_nobody() {
+        let signals = SignalFd::take(&[libc::SIGUSR2]).expect("a signal descriptor");
+        assert_eq!(signals.next(), None);
+        let mut epoll = Epoll::new(1).expect("epoll");
+        epoll.add(&signals, 0, Trigger::Level).expect("watched");
+        // SAFETY: both take no pointers; the signal goes to this thread, which has blocked it.
+        unsafe { libc::pthread_kill(libc::pthread_self(), libc::SIGUSR2) };
+        assert_eq!(epoll.wait(5_000).expect("a wait"), 1);
+        assert_eq!((signals.next(), signals.next()), (Some(libc::SIGUSR2), None));
+    }
+
+    #[test]
+    fn the_limit_of_open_files_is_the_hard_one() {
+        let limit = raise_open_files().expect("a limit");
+        assert_eq!(raise_open_files().expect("a limit"), limit);
+        assert!(limit >= 1_024);
+    }
+}

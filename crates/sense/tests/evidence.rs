@@ -1,0 +1,239 @@
+//! From signals to evidence: what counts, what ends what, and when a probe is ordered.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use model::*;
+use sense::*;
+
+const TARGET: TargetId = TargetId { trunk: TrunkId(0), index: 0 };
+
+fn at(ms: u64) -> Instant {
+    Instant::ZERO + Span::from_millis(ms)
+}
+
+fn sensor() -> Sensor {
+    let mut sensor = Sensor::new(1);
+    sensor.install(at(0), &[(TARGET, ProbePolicy { jitter_percent: 0, ..ProbePolicy::default() })]);
+    sensor
+}
+
+fn see(sensor: &mut Sensor, ms: u64, what: Observed) {
+    sensor.observe(at(ms), &Signal { at: at(ms), target: TARGET, what });
+}
+
+fn start(sensor: &mut Sensor, ms: u64, call: u64) {
+    see(sensor, ms, Observed::AttemptStarted { call: CallRef(call) });
+}
+
+fn end(sensor: &mut Sensor, ms: u64, call: u64, outcome: AttemptOutcome) {
+    see(sensor, ms, Observed::Attempt { call: CallRef(call), outcome });
+}
+
+fn late(sensor: &mut Sensor, ms: u64, call: u64, trying: bool) {
+    see(sensor, ms, Observed::Late { call: CallRef(call), after: Span::from_millis(500), trying });
+}
+
+const SILENCE: AttemptOutcome = AttemptOutcome::NoReply { after: Span::from_millis(1_000) };
+const BUSY: AttemptOutcome = AttemptOutcome::Refused { code: 486, q850: None, retry_after: None };
+const ERROR: AttemptOutcome = AttemptOutcome::Refused { code: 500, q850: None, retry_after: None };
+
+fn probe(sensor: &mut Sensor, ms: u64) -> ProbeOrder {
+    sensor.tick(at(ms));
+    sensor.poll().expect("a probe is due")
+}
+
+fn answered(sensor: &mut Sensor, ms: u64, order: u64, code: u16) {
+    see(sensor, ms, Observed::Probe { order, result: ProbeResult::Answered { code, rtt: Span::from_millis(5) } });
+}
+
+#[test]
+fn a_probe_fails_by_its_own_deadline_and_its_late_answer_counts_for_nothing() {
+    let mut sensor = sensor();
+    let order = probe(&mut sensor, 1_000);
+    assert_eq!((order.target, order.deadline), (TARGET, Span::from_millis(1_500)));
+    sensor.tick(at(2_500));
+    assert_eq!(sensor.dirty(), Some(TARGET));
+    let seen = sensor.evidence(at(2_500), TARGET);
+    assert_eq!((seen.probe.bad, seen.probe.bad_fast, seen.last_bad), (1, 0, Some(at(2_500))));
+    answered(&mut sensor, 2_600, order.order, 200);
+    assert_eq!(sensor.evidence(at(2_600), TARGET).probe.bad, 1);
+    assert_eq!(sensor.counters().late_answers, 1);
+}
+
+#[test]
+fn first_probes_are_spread_and_repeatable() {
+    let targets: Vec<_> =
+        (0..100).map(|id| (TargetId { trunk: TrunkId(id), index: 0 }, ProbePolicy::default())).collect();
+    let first = |seed| {
+        let mut sensor = Sensor::new(seed);
+        sensor.install(at(0), &targets);
+        let mut times = vec![];
+        while let Some(due) = sensor.deadline().filter(|due| *due < at(1_000)) {
+            sensor.tick(due);
+            while let Some(order) = sensor.poll() {
+                times.push((due, order.target));
+            }
+        }
+        times
+    };
+    let times = first(3);
+    assert_eq!(times.len(), 100, "all within the first second");
+    let fifth = |n: u64| times.iter().filter(|(due, _)| due.as_micros() / 200_000 == n).count();
+    assert!((0..5).all(|n| (8..=35).contains(&fifth(n))), "and spread over it");
+    assert_eq!(times, first(3));
+    assert_ne!(times, first(4));
+}
+
+#[test]
+fn a_good_probe_does_not_erase_failing_calls_nor_the_other_way_round() {
+    let mut sensor = sensor();
+    let order = probe(&mut sensor, 1_000);
+    for call in 0..3 {
+        start(&mut sensor, 1_000 + call, call);
+        end(&mut sensor, 1_010 + call, call, ERROR);
+    }
+    answered(&mut sensor, 1_100, order.order, 404);
+    let seen = sensor.evidence(at(1_100), TARGET);
+    assert_eq!((seen.calls.blamed_in_row, seen.probe.good), (3, 1));
+    start(&mut sensor, 1_200, 9);
+    end(&mut sensor, 1_300, 9, BUSY);
+    let seen = sensor.evidence(at(1_300), TARGET);
+    assert_eq!((seen.calls.blamed_in_row, seen.calls.good_in_row, seen.probe.good), (0, 1, 1));
+    assert_eq!(seen.calls.window, Share { part: 3, of: 4 });
+}
+
+#[test]
+fn an_old_call_that_is_answered_now_does_not_excuse_new_ones_that_fail() {
+    let mut sensor = sensor();
+    start(&mut sensor, 100, 1);
+    for call in 10..13 {
+        start(&mut sensor, 5_000 + call, call);
+        end(&mut sensor, 5_020 + call, call, ERROR);
+    }
+    see(&mut sensor, 5_100, Observed::Progress { call: CallRef(1), after: Span::from_secs(5) });
+    end(&mut sensor, 5_200, 1, AttemptOutcome::Answered);
+    assert_eq!(sensor.evidence(at(5_200), TARGET).calls.blamed_in_row, 3);
+}
+
+#[test]
+fn three_late_calls_order_a_fast_probe_and_then_one_a_second() {
+    let mut sensor = sensor();
+    let order = probe(&mut sensor, 1_000);
+    answered(&mut sensor, 1_005, order.order, 200);
+    for call in 0..3 {
+        start(&mut sensor, 2_000 + call * 20, call);
+    }
+    for call in 0..3 {
+        assert_eq!(sensor.deadline(), Some(at(6_000)), "not yet after {call}");
+        late(&mut sensor, 2_500 + call * 20, call, false);
+    }
+    assert_eq!(sensor.deadline(), Some(at(2_540)), "at once");
+    let seen = sensor.evidence(at(2_540), TARGET);
+    assert_eq!((seen.calls.late, seen.calls.late_by), (3, Some(Span::from_millis(500))));
+    let order = probe(&mut sensor, 2_540);
+    for call in 0..3 {
+        end(&mut sensor, 3_000 + call * 20, call, SILENCE);
+    }
+    assert_eq!(sensor.deadline(), Some(at(3_540)), "no faster than once a second");
+    let seen = sensor.evidence(at(3_040), TARGET);
+    assert_eq!((seen.calls.late, seen.calls.silent_in_row, seen.calls.blamed_in_row), (3, 3, 3), "late once each");
+    let _ = order;
+    sensor.tick(at(4_040));
+    assert_eq!(sensor.evidence(at(4_040), TARGET).probe.bad_fast, 1);
+}
+
+#[test]
+fn late_calls_expire_and_a_reply_excuses_lack_of_a_reply_only() {
+    let mut sensor = sensor();
+    start(&mut sensor, 1_000, 1);
+    start(&mut sensor, 1_000, 2);
+    late(&mut sensor, 1_500, 1, false);
+    late(&mut sensor, 3_000, 2, true);
+    start(&mut sensor, 3_100, 3);
+    see(&mut sensor, 3_110, Observed::FirstReply { call: CallRef(3), after: Span::from_millis(10) });
+    assert_eq!(sensor.evidence(at(3_110), TARGET).calls.late, 1, "a 100 excuses silence, not a stall");
+    assert_eq!(sensor.evidence(at(13_000), TARGET).calls.late, 0, "ten seconds");
+}
+
+#[test]
+fn progress_of_a_later_call_excuses_lateness_of_both_kinds_and_of_an_earlier_one_does_not() {
+    let mut sensor = sensor();
+    for call in [1, 2, 3] {
+        start(&mut sensor, 1_000 * call, call);
+    }
+    late(&mut sensor, 4_000, 2, true);
+    see(&mut sensor, 4_100, Observed::Progress { call: CallRef(1), after: Span::from_millis(3_100) });
+    assert_eq!(sensor.evidence(at(4_100), TARGET).calls.late, 1);
+    see(&mut sensor, 4_200, Observed::Progress { call: CallRef(3), after: Span::from_millis(1_200) });
+    assert_eq!(sensor.evidence(at(4_200), TARGET).calls.late, 0);
+}
+
+#[test]
+fn any_answer_ends_a_row_of_refusals_and_our_own_faults_are_none() {
+    let mut sensor = sensor();
+    let refused = |fault| AttemptOutcome::Unreachable { fault };
+    end(&mut sensor, 10, 1, refused(TransportFault::Local));
+    end(&mut sensor, 11, 2, refused(TransportFault::TooLarge));
+    let seen = sensor.evidence(at(12), TARGET);
+    assert_eq!((seen.transport.in_row, seen.calls.blamed_in_row, seen.last_bad), (0, 0, None));
+    end(&mut sensor, 20, 3, refused(TransportFault::PortUnreachable));
+    see(&mut sensor, 30, Observed::Transport { fault: TransportFault::HostUnreachable });
+    assert_eq!(sensor.evidence(at(30), TARGET).transport.in_row, 2);
+    end(&mut sensor, 40, 4, ERROR);
+    assert_eq!(sensor.evidence(at(40), TARGET).transport.in_row, 0, "a 500 is an answer");
+}
+
+#[test]
+fn a_caller_who_gave_up_on_silence_left_a_late_trunk_behind() {
+    let mut sensor = sensor();
+    let gone = |after| AttemptOutcome::Abandoned { after: Span::from_millis(after), progressed: false };
+    start(&mut sensor, 0, 1);
+    end(&mut sensor, 400, 1, gone(400));
+    assert_eq!(sensor.evidence(at(400), TARGET).calls.late, 0, "the caller was quick");
+    start(&mut sensor, 1_000, 2);
+    end(&mut sensor, 3_000, 2, gone(2_000));
+    let seen = sensor.evidence(at(3_000), TARGET);
+    assert_eq!((seen.calls.late, seen.calls.blamed_in_row), (1, 0));
+}
+
+#[test]
+fn a_return_begins_with_a_clean_sheet_and_a_fall_does_not() {
+    let mut sensor = sensor();
+    for call in 0..3 {
+        start(&mut sensor, call, call);
+        end(&mut sensor, 10 + call, call, ERROR);
+    }
+    sensor.mark(at(12), TARGET);
+    assert_eq!(sensor.evidence(at(12), TARGET).calls.blamed_in_row, 3, "it has just fallen by these");
+    start(&mut sensor, 5_000, 7);
+    sensor.mark(at(10_000), TARGET);
+    let seen = sensor.evidence(at(10_000), TARGET);
+    assert_eq!((seen.calls.blamed_in_row, seen.calls.window.of), (0, 0));
+    see(&mut sensor, 10_100, Observed::Progress { call: CallRef(7), after: Span::from_millis(5_100) });
+    start(&mut sensor, 10_200, 8);
+    see(&mut sensor, 10_300, Observed::Progress { call: CallRef(8), after: Span::from_millis(100) });
+    assert_eq!(sensor.evidence(at(10_300), TARGET).calls.good_since_mark, 1, "only what started after the mark earns");
+}
+
+#[test]
+fn the_limit_is_learned_from_a_hundred_replies() {
+    let mut sensor = sensor();
+    for call in 0..100 {
+        assert_eq!(sensor.evidence(at(call), TARGET).calls.first_reply, None);
+        start(&mut sensor, call, call);
+        see(&mut sensor, call + 20, Observed::FirstReply { call: CallRef(call), after: Span::from_millis(20) });
+    }
+    assert_eq!(sensor.evidence(at(200), TARGET).calls.first_reply, Some(Span::from_millis(750)));
+}
+
+#[test]
+fn a_reload_keeps_evidence_and_forgets_strangers() {
+    let mut sensor = sensor();
+    end(&mut sensor, 10, 1, ERROR);
+    sensor.install(at(20), &[(TARGET, ProbePolicy { on: false, ..ProbePolicy::default() })]);
+    assert_eq!(sensor.evidence(at(20), TARGET).calls.blamed_in_row, 1);
+    assert_eq!(sensor.deadline(), None, "probes are off now");
+    sensor.install(at(30), &[]);
+    end(&mut sensor, 40, 2, ERROR);
+    assert_eq!(sensor.evidence(at(40), TARGET), Evidence::default());
+    assert_eq!((sensor.counters().strangers, sensor.dirty()), (1, None));
+}

@@ -1,0 +1,320 @@
+//! One pass over a message: where its start line, header lines and body are (RFC 3261 §7).
+//!
+//! Nothing is copied or changed: unknown headers, order, folding, compact forms, comma lists and bytes that are no
+//! UTF-8 stay as they came. Lenient where RFC 4475 calls a message valid, strict where two readers could read two
+//! things. Refuses to know: what headers mean, beyond those without which nothing can be matched or answered.
+
+use super::cseq::{self, CSeq};
+use super::header::HeaderName;
+use super::method::Method;
+use super::via::Via;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+/// Largest message: what a UDP datagram holds.
+const BYTES_MAX: usize = 65_535;
+/// Most header lines; the longest INVITE seen in the wild has some sixty.
+const LINES_MAX: usize = 256;
+/// Most Via lines; Max-Forwards begins at 70, and nobody is that far away.
+const VIAS_MAX: usize = 64;
+
+/// Why bytes are no message we can serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Malformed {
+    /// More than 65,535 bytes.
+    TooLong,
+    /// No start line, or one that is neither a request's nor a response's.
+    StartLine,
+    /// Another version than SIP/2.0 (RFC 3261 §21.5.6).
+    Version,
+    /// The headers do not end.
+    Truncated,
+    /// A header line without a name.
+    HeaderLine,
+    /// More header lines or Via lines than anybody needs.
+    TooManyHeaders,
+    /// A header that may be there once is there twice, and differs.
+    Repeated,
+    /// No Via, From, To, Call-ID or CSeq, or an empty one (RFC 3261 §8.1.1).
+    Missing,
+    /// The top Via cannot be read.
+    Via,
+    /// CSeq is no number and method, or names another method than the start line (RFC 3261 §8.1.1.5).
+    CSeq,
+    /// From has no tag where RFC 3261 §8.1.1.3 wants one and no branch of RFC 2543 excuses it.
+    FromTag,
+    /// Content-Length is no number, or larger than the datagram (RFC 3261 §18.3).
+    ContentLength,
+    /// Max-Forwards is no number up to 255.
+    MaxForwards,
+}
+
+impl Malformed {
+    /// A label for counters.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::TooLong => "too_long",
+            Self::StartLine => "start_line",
+            Self::Version => "version",
+            Self::Truncated => "truncated",
+            Self::HeaderLine => "header_line",
+            Self::TooManyHeaders => "too_many_headers",
+            Self::Repeated => "repeated_header",
+            Self::Missing => "missing_header",
+            Self::Via => "via",
+            Self::CSeq => "cseq",
+            Self::FromTag => "from_tag",
+            Self::ContentLength => "content_length",
+            Self::MaxForwards => "max_forwards",
+        }
+    }
+
+    /// Status code for a request that suffers from it, when there is enough of it to answer.
+    pub const fn code(self) -> Option<u16> {
+        match self {
+            Self::Version => Some(505),
+            Self::TooLong | Self::StartLine | Self::Via => None,
+            _ => Some(400),
+        }
+    }
+}
+
+/// The start line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    Request { method: Method, text: Range<u16>, uri: Range<u16> },
+    Response { status: u16, phrase: Range<u16> },
+}
+
+/// One header line, folds included. All positions are within the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) name: HeaderName,
+    pub(crate) start: u16,
+    pub(crate) name_end: u16,
+    pub(crate) value: u16,
+    pub(crate) value_end: u16,
+    pub(crate) end: u16,
+}
+
+/// Where everything is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Index {
+    pub(crate) start: Start,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) body: Range<u16>,
+    pub(crate) cseq: CSeq,
+}
+
+/// Indexes a message.
+pub(crate) fn index(bytes: &[u8]) -> Result<Index, Malformed> {
+    if bytes.len() > BYTES_MAX {
+        return Err(Malformed::TooLong);
+    }
+    // Blank lines before the start line are ignored (7.5).
+    let from = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).ok_or(Malformed::StartLine)?;
+    let (line_end, next) = line(bytes, from).ok_or(Malformed::StartLine)?;
+    let start = start_line(bytes, from, line_end)?;
+    let (lines, body) = header_lines(bytes, next)?;
+    let mut index = Index { start, lines, body: at(body)..at(bytes.len()), cseq: CSeq { number: 0, method: Method::Other } };
+    index.check(bytes)?;
+    Ok(index)
+}
+
+/// Positions fit: the message is not longer than `BYTES_MAX`.
+const fn at(position: usize) -> u16 {
+    position as u16
+}
+
+/// End of the text of the line at `from`, and start of the next line.
+fn line(bytes: &[u8], from: usize) -> Option<(usize, usize)> {
+    let feed = from + memchr::memchr(b'\n', bytes.get(from..)?)?;
+    let end = if feed > from && bytes[feed - 1] == b'\r' { feed - 1 } else { feed };
+    Some((end, feed + 1))
+}
+
+fn start_line(bytes: &[u8], from: usize, end: usize) -> Result<Start, Malformed> {
+    let text = &bytes[from..end];
+    if text.contains(&0) {
+        return Err(Malformed::StartLine);
+    }
+    let first = memchr::memchr(b' ', text).ok_or(Malformed::StartLine)?;
+    if text.len() > 4 && text[..4].eq_ignore_ascii_case(b"SIP/") {
+        return status_line(bytes, from, end, first);
+    }
+    let last = memchr::memrchr(b' ', text).filter(|last| *last > first + 1).ok_or(Malformed::StartLine)?;
+    let (method, uri, version) = (&text[..first], &text[first + 1..last], &text[last + 1..]);
+    if method.is_empty() || !method.iter().all(is_token) {
+        return Err(Malformed::StartLine);
+    }
+    if uri.is_empty() || uri.iter().any(u8::is_ascii_whitespace) {
+        return Err(Malformed::StartLine);
+    }
+    if !version.eq_ignore_ascii_case(b"SIP/2.0") {
+        let is_sip = version.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"SIP/"));
+        return Err(if is_sip { Malformed::Version } else { Malformed::StartLine });
+    }
+    Ok(Start::Request {
+        method: Method::of(method),
+        text: at(from)..at(from + first),
+        uri: at(from + first + 1)..at(from + last),
+    })
+}
+
+fn status_line(bytes: &[u8], from: usize, end: usize, first: usize) -> Result<Start, Malformed> {
+    let text = &bytes[from..end];
+    if !text[..first].eq_ignore_ascii_case(b"SIP/2.0") {
+        return Err(Malformed::Version);
+    }
+    let code = text.get(first + 1..first + 4).ok_or(Malformed::StartLine)?;
+    let status = core::str::from_utf8(code).ok().and_then(|code| code.parse().ok()).ok_or(Malformed::StartLine)?;
+    // The blank before an empty phrase is often forgotten.
+    let separated = matches!(text.get(first + 4), None | Some(b' '));
+    if !(100..700).contains(&status) || !code.iter().all(u8::is_ascii_digit) || !separated {
+        return Err(Malformed::StartLine);
+    }
+    Ok(Start::Response { status, phrase: at((from + first + 5).min(end))..at(end) })
+}
+
+fn header_lines(bytes: &[u8], mut from: usize) -> Result<(Vec<Line>, usize), Malformed> {
+    let mut lines: Vec<Line> = Vec::with_capacity(24);
+    loop {
+        let (end, next) = line(bytes, from).ok_or(Malformed::Truncated)?;
+        if end == from {
+            return Ok((lines, next));
+        }
+        if matches!(bytes[from], b' ' | b'\t') {
+            // A fold continues the line before it (7.3.1).
+            let last = lines.last_mut().ok_or(Malformed::HeaderLine)?;
+            if !bytes[from..end].trim_ascii().is_empty() {
+                last.value_end = at(from + trimmed_len(&bytes[from..end]));
+            }
+            last.end = at(next);
+        } else {
+            if lines.len() >= LINES_MAX {
+                return Err(Malformed::TooManyHeaders);
+            }
+            lines.push(header_line(bytes, from, end, next)?);
+        }
+        from = next;
+    }
+}
+
+fn trimmed_len(text: &[u8]) -> usize {
+    text.trim_ascii_end().len()
+}
+
+fn header_line(bytes: &[u8], from: usize, end: usize, next: usize) -> Result<Line, Malformed> {
+    let text = &bytes[from..end];
+    let colon = memchr::memchr(b':', text).ok_or(Malformed::HeaderLine)?;
+    let name = text[..colon].trim_ascii_end();
+    if name.is_empty() || !name.iter().all(is_token) {
+        return Err(Malformed::HeaderLine);
+    }
+    let value = &text[colon + 1..];
+    let lead = value.len() - value.trim_ascii_start().len();
+    let start = from + colon + 1 + lead;
+    Ok(Line {
+        name: HeaderName::of(name),
+        start: at(from),
+        name_end: at(from + name.len()),
+        value: at(start),
+        value_end: at(start.max(from + trimmed_len(text))),
+        end: at(next),
+    })
+}
+
+/// RFC 3261 §25.1, `token`.
+fn is_token(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(byte)
+}
+
+impl Index {
+    /// The value of the first line of this name.
+    pub(crate) fn value<'a>(&self, bytes: &'a [u8], name: HeaderName) -> Option<&'a [u8]> {
+        self.lines.iter().find(|line| line.name == name).map(|line| line.value(bytes))
+    }
+
+    /// What must hold before anybody can match or answer the message.
+    fn check(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
+        self.check_repeated(bytes)?;
+        for name in [HeaderName::Via, HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq] {
+            if self.value(bytes, name).is_none_or(<[u8]>::is_empty) {
+                return Err(Malformed::Missing);
+            }
+        }
+        if self.lines.iter().filter(|line| line.name == HeaderName::Via).count() > VIAS_MAX {
+            return Err(Malformed::TooManyHeaders);
+        }
+        let top = self.value(bytes, HeaderName::Via).unwrap_or_default();
+        if super::split_list(top).next().and_then(Via::parse).is_none() {
+            return Err(Malformed::Via);
+        }
+        self.check_cseq(bytes)?;
+        self.check_body(bytes)?;
+        let hops = self.value(bytes, HeaderName::MaxForwards).map(|value| number(value).filter(|hops| *hops <= 255));
+        if hops == Some(None) {
+            return Err(Malformed::MaxForwards);
+        }
+        Ok(())
+    }
+
+    fn check_repeated(&self, bytes: &[u8]) -> Result<(), Malformed> {
+        let singles = self.lines.iter().filter(|line| line.name.is_single());
+        let mut first: [Option<(HeaderName, &[u8])>; 8] = [None; 8];
+        for line in singles {
+            let value = line.value(bytes);
+            for seen in &mut first {
+                match seen {
+                    Some((name, before)) if *name == line.name && *before != value => return Err(Malformed::Repeated),
+                    Some((name, _)) if *name == line.name => break,
+                    Some(_) => {}
+                    None => {
+                        *seen = Some((line.name, value));
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_cseq(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
+        let value = self.value(bytes, HeaderName::CSeq).unwrap_or_default();
+        let (number, text) = cseq::parse(value).ok_or(Malformed::CSeq)?;
+        if let Start::Request { text: method, .. } = &self.start
+            && text != &bytes[usize::from(method.start)..usize::from(method.end)]
+        {
+            return Err(Malformed::CSeq);
+        }
+        self.cseq = CSeq { number, method: Method::of(text) };
+        Ok(())
+    }
+
+    /// On datagrams the body may be longer than said, and is cut; it may not be shorter (18.3).
+    fn check_body(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
+        let Some(value) = self.value(bytes, HeaderName::ContentLength) else { return Ok(()) };
+        let length = number(value).ok_or(Malformed::ContentLength)?;
+        let available = u32::from(self.body.end - self.body.start);
+        if length > available {
+            return Err(Malformed::ContentLength);
+        }
+        self.body.end = self.body.start + length as u16;
+        Ok(())
+    }
+}
+
+impl Line {
+    /// The value, trimmed; folds inside stay.
+    pub(crate) fn value<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        &bytes[usize::from(self.value)..usize::from(self.value_end)]
+    }
+}
+
+/// A decimal number without sign.
+pub(crate) fn number(text: &[u8]) -> Option<u32> {
+    if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    core::str::from_utf8(text).ok()?.parse().ok()
+}
