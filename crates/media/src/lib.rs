@@ -1,1 +1,23 @@
-//! placeholder
+//! Media: SDP, RTP and RTCP, the latch, the anchor and its relay; G.711 and tones for agents.
+//!
+//! The relay touches a packet without allocating, locking or looking anything up by name. Refuses to know: SIP, sockets,
+//! clocks, what a call is.
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod anchor;
+pub mod g711;
+mod latch;
+pub mod player;
+mod relay;
+pub mod rtcp;
+pub mod rtp;
+pub mod sdp;
+pub mod tone;
+
+pub use anchor::{AnchorCounters, SideCounters};
+pub use latch::Latch;
+pub use relay::{Component, Counters, Dropped, Forward, NotFree, PairId, Peer, Relay};

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// Datagrams per system call.
-pub(crate) const BATCH: usize = 64;
+pub(crate) const BATCH: usize = 32;
 /// The largest UDP datagram; a SIP message that fills it is still one message (RFC 3261 §18.1.1).
 const LARGEST: usize = 65_535;
 /// Receive buffer asked for: seconds of SIP at full rate, so that a stall of the loop loses nothing.

@@ -372,6 +372,7 @@ impl Endpoint {
 
 /// Where responses go: 18.2.2 with RFC 3581 4. On a stream back the same way; on UDP to the sender's port when the client
 /// asked by `rport`, else to the port it wrote; the address is the sender's, which is what `received` would say.
+/// `maddr` is not followed: it would let anyone aim our answers at a third party.
 fn way_back(flow: Flow, message: &Message) -> Flow {
     let via = message.via();
     if flow.transport.is_reliable() || via.has_rport() {
@@ -387,15 +388,14 @@ fn is_served_scheme(uri: &[u8]) -> bool {
 }
 
 /// The branch of a request of ours and whether it is a CANCEL, out of its first bytes: the Via is the first header we write.
-/// `None` when it is an ACK or a response, or the branch is cut off.
+/// `None` when it is an ACK or a response, or ends before the branch; a branch cut short matches nothing.
 fn own_request(sent: &[u8]) -> Option<(&[u8], bool)> {
     if sent.starts_with(b"SIP/2.0 ") || sent.starts_with(b"ACK ") {
         return None;
     }
     let line = &sent[memchr::memchr(b'\n', sent)? + 1..];
     let branch = token_at(&line[memmem::find(line, MAGIC_COOKIE)?..]);
-    let whole = branch.as_ptr_range().end < sent.as_ptr_range().end;
-    whole.then_some((branch, sent.starts_with(b"CANCEL ")))
+    Some((branch, sent.starts_with(b"CANCEL ")))
 }
 
 /// Letters and digits from the start of `text` on.

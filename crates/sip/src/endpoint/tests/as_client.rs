@@ -44,6 +44,7 @@ fn each_fork_is_told_once_and_its_2xx_acknowledged_again_13_2_2_4() {
     for tag in ["x", "x", "y", "y"] {
         bench.reply(100, &invite, 200, tag).unwrap();
     }
+    assert!(bench.endpoint.clients.get(client.0).unwrap().bytes.is_empty(), "an answered INVITE is not kept");
     // The user has not acknowledged yet, so repeats are only absorbed.
     assert_eq!((bench.event_kinds(), bench.sent.len()), (vec!["200".into(), "200".into()], 0));
     for tag in ["x", "y"] {
@@ -157,12 +158,13 @@ fn a_provisional_leaves_the_invite_to_the_users_own_deadline_17_1_1_2() {
 #[test]
 fn other_requests_repeat_up_to_t2_and_end_once_17_1_2_2() {
     let mut bench = Bench::new();
-    let (_, options) = bench.request(0, Method::Options);
+    let (client, options) = bench.request(0, Method::Options);
     let times: Vec<u64> = bench.run(5_000).into_iter().map(|(ms, _)| ms).collect();
     assert_eq!(times, [500, 1_500, 3_500]);
     bench.reply(6_000, &options, 200, "x").unwrap();
     bench.reply(6_100, &options, 200, "x").unwrap();
     assert_eq!(bench.event_kinds(), ["200"]);
+    assert!(bench.endpoint.clients.get(client.0).unwrap().bytes.is_empty(), "an answered request is not kept");
     assert_eq!(bench.run(60_000), []);
     assert_eq!(bench.endpoint.transactions(), 0);
     assert_eq!(bench.reply(61_000, &options, 200, "x"), Err(Rejected::StrayResponse));

@@ -38,7 +38,8 @@ fn all_answers_to_a_request_carry_the_same_tag_8_2_6_2() {
     let mut bench = Bench::new();
     bench.hear(0, &invite("z9hG4bKa").text()).unwrap();
     let server = bench.server();
-    assert_eq!(bench.sent.pop_front().unwrap().to().tag(), None);
+    bench.respond(1, server, 100);
+    assert!(bench.sent.drain(..).all(|trying| trying.to().tag().is_none()));
     bench.respond(1, server, 180);
     bench.hear(2, &Ask::new("CANCEL", "z9hG4bKa").text()).unwrap();
     bench.respond(3, server, 487);
@@ -71,6 +72,7 @@ fn a_refusal_is_repeated_until_its_ack_17_2_1() {
     bench.hear(2_000, &ack).unwrap();
     bench.hear(2_100, &ack).unwrap();
     assert_eq!((bench.events.len(), bench.endpoint.counters().absorbed_acks), (0, 2));
+    assert!(bench.endpoint.servers.get(server.0).unwrap().last.is_empty());
     assert_eq!(bench.run(6_999), []);
     assert_eq!(bench.endpoint.transactions(), 1);
     bench.run(7_000);
@@ -105,6 +107,8 @@ fn a_2xx_is_repeated_until_confirmed_13_3_1_4() {
         bench.hear(3_700, &ack.text()).unwrap();
         assert_eq!(bench.event_kinds(), ["ack"]);
         bench.endpoint.confirm(at(3_700), server);
+        let kept = bench.endpoint.servers.get(server.0).unwrap();
+        assert!(kept.last.is_empty() && kept.request.is_none(), "a settled INVITE keeps only its identity");
         assert_eq!(bench.run(31_999), []);
         bench.hear(31_999, &invite("z9hG4bKa").text()).unwrap();
         assert_eq!((bench.sent.len(), bench.events.len()), (0, 0));

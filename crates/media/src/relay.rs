@@ -1,0 +1,396 @@
+//! The relay table of one shard: what comes in at a pair of ports leaves by the pair it is joined to.
+//!
+//! `forward` is the path every packet takes: an index into a table, a comparison of addresses, no allocation, no lock, no hash.
+//! Refuses to know: sockets, calls.
+
+use crate::anchor::{AnchorCounters, Side};
+use crate::{rtcp, rtp};
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use model::Instant;
+
+/// A pair of local ports, RTP and RTCP: its place in the tables of relay and node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PairId(pub u32);
+
+impl PairId {
+    const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Which port of a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Component {
+    /// The even one.
+    Rtp,
+    /// One above it.
+    Rtcp,
+}
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forward {
+    /// It leaves.
+    Send {
+        /// By this pair.
+        pair: PairId,
+        /// By this port of it.
+        component: Component,
+        /// To this address.
+        to: SocketAddr,
+    },
+    /// It does not, for this reason.
+    Drop(Dropped),
+}
+
+/// Why a packet was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dropped {
+    /// No call uses the pair.
+    NoAnchor,
+    /// It is not the peer who speaks.
+    ThirdParty,
+    /// Neither RTP nor RTCP.
+    NotRtp,
+    /// The other side has not said where it listens.
+    NoPeer,
+}
+
+/// What the relay has counted since its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// RTP packets sent on.
+    pub relayed: u64,
+    /// RTCP packets sent on.
+    pub relayed_rtcp: u64,
+    /// See [`Dropped::NoAnchor`].
+    pub no_anchor: u64,
+    /// See [`Dropped::ThirdParty`].
+    pub third_party: u64,
+    /// See [`Dropped::NotRtp`].
+    pub not_rtp: u64,
+    /// See [`Dropped::NoPeer`].
+    pub no_peer: u64,
+}
+
+impl Counters {
+    /// By name.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("relayed", self.relayed),
+            ("relayed_rtcp", self.relayed_rtcp),
+            ("dropped_no_anchor", self.no_anchor),
+            ("dropped_third_party", self.third_party),
+            ("dropped_not_rtp", self.not_rtp),
+            ("dropped_no_peer", self.no_peer),
+        ]
+        .into_iter()
+    }
+}
+
+/// Where a side wants its media.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// RTP.
+    pub rtp: SocketAddr,
+    /// RTCP, when the SDP says; else one above RTP.
+    pub rtcp: Option<SocketAddr>,
+    /// RTCP on the RTP port (RFC 5761).
+    pub mux: bool,
+}
+
+/// A pair is joined already, or beyond the table's limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotFree(pub PairId);
+
+/// The relay table.
+#[derive(Debug)]
+pub struct Relay {
+    sides: Vec<Option<Side>>,
+    limit: usize,
+    counters: Counters,
+}
+
+impl Relay {
+    /// For pairs numbered below `limit`.
+    pub const fn new(limit: usize) -> Self {
+        let counters = Counters { relayed: 0, relayed_rtcp: 0, no_anchor: 0, third_party: 0, not_rtp: 0, no_peer: 0 };
+        Self { sides: Vec::new(), limit, counters }
+    }
+
+    /// Joins two pairs: what comes in at one leaves by the other.
+    ///
+    /// # Errors
+    /// One of them is joined already or numbered beyond the limit.
+    pub fn join(&mut self, first: PairId, second: PairId) -> Result<(), NotFree> {
+        for pair in [first, second] {
+            if pair.index() >= self.limit
+                || self.sides.get(pair.index()).is_some_and(Option::is_some)
+                || first == second
+            {
+                return Err(NotFree(pair));
+            }
+        }
+        let length = first.index().max(second.index()) + 1;
+        if self.sides.len() < length {
+            self.sides.resize_with(length, || None);
+        }
+        self.sides[first.index()] = Some(Side::new(second));
+        self.sides[second.index()] = Some(Side::new(first));
+        Ok(())
+    }
+
+    /// The SDP of `side` says where it wants its media. What is latched stays until the new address speaks.
+    pub fn expect(&mut self, side: PairId, peer: &Peer) {
+        if let Some(side) = self.side(side) {
+            side.latch.expect(peer.rtp);
+            side.rtcp = peer.rtcp;
+            side.mux = peer.mux;
+        }
+    }
+
+    /// `side` is not expected to send for now (hold): its silence is no gap.
+    pub fn pause(&mut self, side: PairId) {
+        if let Some(side) = self.side(side) {
+            side.pause();
+        }
+    }
+
+    /// Replaces the pair joined to `first`: the next attempt of a hunt leaves by another listen. What `first` sent and heard goes on.
+    ///
+    /// # Errors
+    /// The new pair is not free, or `first` is not joined.
+    pub fn repoint(&mut self, first: PairId, second: PairId) -> Result<(), NotFree> {
+        let old = self.side(first).map(|side| side.peer).ok_or(NotFree(first))?;
+        if second.index() >= self.limit || self.sides.get(second.index()).is_some_and(Option::is_some) {
+            return Err(NotFree(second));
+        }
+        if self.sides.len() <= second.index() {
+            self.sides.resize_with(second.index() + 1, || None);
+        }
+        let moved = self.sides[old.index()].take();
+        self.sides[second.index()] = moved;
+        if let Some(side) = self.side(first) {
+            side.peer = second;
+        }
+        Ok(())
+    }
+
+    /// Ends an anchor and says what it counted.
+    pub fn release(&mut self, first: PairId) -> AnchorCounters {
+        let Some(side) = self.sides.get_mut(first.index()).and_then(Option::take) else {
+            return AnchorCounters::default();
+        };
+        let other = self.sides.get_mut(side.peer.index()).and_then(Option::take);
+        AnchorCounters { first: side.counters, second: other.map(|side| side.counters).unwrap_or_default() }
+    }
+
+    /// What an anchor has counted so far.
+    pub fn counted(&self, first: PairId) -> AnchorCounters {
+        let side = |pair: PairId| self.sides.get(pair.index()).and_then(Option::as_ref);
+        let second = side(first).and_then(|first| side(first.peer));
+        let counters = |side: Option<&Side>| side.map(|side| side.counters).unwrap_or_default();
+        AnchorCounters { first: counters(side(first)), second: counters(second) }
+    }
+
+    /// Pairs that are joined.
+    pub fn joined(&self) -> usize {
+        self.sides.iter().flatten().count()
+    }
+
+    /// What was counted since the start.
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// One packet that came in at `component` of `pair`. Changes it in place when its source has changed. Allocates nothing.
+    #[inline]
+    pub fn forward(
+        &mut self,
+        now: Instant,
+        pair: PairId,
+        component: Component,
+        from: SocketAddr,
+        packet: &mut [u8],
+    ) -> Forward {
+        match component {
+            Component::Rtp => match rtp::read(packet) {
+                Some(header) => self.forward_rtp(now, pair, from, &header, packet),
+                None => self.forward_other(now, pair, from, packet),
+            },
+            Component::Rtcp => self.forward_other(now, pair, from, packet),
+        }
+    }
+
+    #[inline]
+    fn forward_rtp(
+        &mut self,
+        now: Instant,
+        pair: PairId,
+        from: SocketAddr,
+        header: &rtp::Header,
+        packet: &mut [u8],
+    ) -> Forward {
+        let Some(Some(side)) = self.sides.get_mut(pair.index()) else { return self.drop(Dropped::NoAnchor) };
+        if !side.latch.accepts(now, from, Some((header.ssrc, header.sequence))) {
+            side.counters.refused += 1;
+            return self.drop(Dropped::ThirdParty);
+        }
+        let out = side.peer;
+        let to = match self.sides.get(out.index()) {
+            Some(Some(other)) => other.latch.send_to(),
+            _ => None,
+        };
+        let (Some(to), Some(Some(side))) = (to, self.sides.get_mut(pair.index())) else {
+            return self.drop(Dropped::NoPeer);
+        };
+        side.passed(now, header, packet);
+        self.counters.relayed += 1;
+        Forward::Send { pair: out, component: Component::Rtp, to }
+    }
+
+    /// RTCP, on its own port or on that of RTP.
+    fn forward_other(&mut self, now: Instant, pair: PairId, from: SocketAddr, packet: &[u8]) -> Forward {
+        if !rtcp::is_rtcp(packet) {
+            return self.drop(Dropped::NotRtp);
+        }
+        let Some(Some(side)) = self.sides.get_mut(pair.index()) else { return self.drop(Dropped::NoAnchor) };
+        // Reports follow the latch of RTP: from the same host, or it is a third party.
+        let known = side.latch.send_to().is_some_and(|known| known.ip() == from.ip());
+        let declared = side.rtcp.is_some_and(|rtcp| rtcp.ip() == from.ip());
+        if !known && !declared && !side.latch.accepts(now, from, None) {
+            side.counters.refused += 1;
+            return self.drop(Dropped::ThirdParty);
+        }
+        let out = side.peer;
+        let Some(Some(other)) = self.sides.get(out.index()) else { return self.drop(Dropped::NoPeer) };
+        let component = if other.mux { Component::Rtp } else { Component::Rtcp };
+        let Some(to) = other.rtcp_to() else { return self.drop(Dropped::NoPeer) };
+        self.counters.relayed_rtcp += 1;
+        Forward::Send { pair: out, component, to }
+    }
+
+    fn side(&mut self, pair: PairId) -> Option<&mut Side> {
+        self.sides.get_mut(pair.index()).and_then(Option::as_mut)
+    }
+
+    fn drop(&mut self, why: Dropped) -> Forward {
+        match why {
+            Dropped::NoAnchor => self.counters.no_anchor += 1,
+            Dropped::ThirdParty => self.counters.third_party += 1,
+            Dropped::NotRtp => self.counters.not_rtp += 1,
+            Dropped::NoPeer => self.counters.no_peer += 1,
+        }
+        Forward::Drop(why)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const A: PairId = PairId(0);
+    const B: PairId = PairId(1);
+    const NOW: Instant = Instant::from_micros(5_000_000);
+
+    fn addr(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    fn peer(rtp: &str) -> Peer {
+        Peer { rtp: addr(rtp), rtcp: None, mux: false }
+    }
+
+    fn packet(ssrc: u32, sequence: u16) -> [u8; 172] {
+        let mut packet = [0; 172];
+        let header = rtp::Header { marker: false, payload_type: 8, sequence, timestamp: 160, ssrc };
+        rtp::write(packet.first_chunk_mut().unwrap(), &header);
+        packet
+    }
+
+    fn anchored() -> Relay {
+        let mut relay = Relay::new(64);
+        relay.join(A, B).unwrap();
+        relay.expect(A, &peer("192.0.2.1:4000"));
+        relay.expect(B, &peer("198.51.100.1:6000"));
+        relay
+    }
+
+    #[test]
+    fn both_directions_cross() {
+        let mut relay = anchored();
+        let there = relay.forward(NOW, A, Component::Rtp, addr("192.0.2.1:4000"), &mut packet(1, 1));
+        assert_eq!(there, Forward::Send { pair: B, component: Component::Rtp, to: addr("198.51.100.1:6000") });
+        let back = relay.forward(NOW, B, Component::Rtp, addr("198.51.100.1:6000"), &mut packet(2, 1));
+        assert_eq!(back, Forward::Send { pair: A, component: Component::Rtp, to: addr("192.0.2.1:4000") });
+        let counted = relay.release(A);
+        assert_eq!((counted.first.relayed, counted.second.relayed, relay.joined()), (1, 1, 0));
+    }
+
+    #[test]
+    fn a_third_party_is_refused_and_counted() {
+        let mut relay = anchored();
+        relay.forward(NOW, A, Component::Rtp, addr("192.0.2.1:4000"), &mut packet(1, 1));
+        let verdict = relay.forward(NOW, A, Component::Rtp, addr("203.0.113.66:4000"), &mut packet(6, 6));
+        assert_eq!(verdict, Forward::Drop(Dropped::ThirdParty));
+        assert_eq!((relay.counters().third_party, relay.counted(A).first.refused), (1, 1));
+    }
+
+    #[test]
+    fn rtcp_goes_one_port_above_or_where_it_is_wanted() {
+        let mut relay = anchored();
+        let mut report = [0u8; 28];
+        (report[0], report[1]) = (0x80, 200);
+        let forward = |relay: &mut Relay, report: &mut [u8]| {
+            relay.forward(NOW, A, Component::Rtcp, addr("192.0.2.1:4001"), report)
+        };
+        let to = |port| Forward::Send {
+            pair: B,
+            component: Component::Rtcp,
+            to: SocketAddr::new(addr("198.51.100.1:1").ip(), port),
+        };
+        assert_eq!(forward(&mut relay, &mut report), to(6001));
+        relay.expect(B, &Peer { rtcp: Some(addr("198.51.100.1:7777")), ..peer("198.51.100.1:6000") });
+        assert_eq!(forward(&mut relay, &mut report), to(7777));
+        relay.expect(B, &Peer { mux: true, ..peer("198.51.100.1:6000") });
+        let muxed = Forward::Send { pair: B, component: Component::Rtp, to: addr("198.51.100.1:6000") };
+        assert_eq!(forward(&mut relay, &mut report), muxed);
+        assert_eq!(relay.forward(NOW, A, Component::Rtp, addr("192.0.2.1:4000"), &mut report), muxed, "RFC 5761");
+    }
+
+    #[test]
+    fn a_repointed_anchor_keeps_its_caller() {
+        let mut relay = anchored();
+        relay.forward(NOW, A, Component::Rtp, addr("192.0.2.1:4000"), &mut packet(1, 1));
+        relay.repoint(A, PairId(9)).unwrap();
+        relay.expect(PairId(9), &peer("203.0.113.1:8000"));
+        let there = relay.forward(NOW, A, Component::Rtp, addr("192.0.2.1:4000"), &mut packet(1, 2));
+        assert_eq!(there, Forward::Send { pair: PairId(9), component: Component::Rtp, to: addr("203.0.113.1:8000") });
+        assert_eq!(
+            relay.forward(NOW, B, Component::Rtp, addr("1.1.1.1:1"), &mut packet(1, 2)),
+            Forward::Drop(Dropped::NoAnchor)
+        );
+        assert!(relay.join(B, PairId(3)).is_ok(), "the old pair is free");
+    }
+
+    #[test]
+    fn pairs_are_joined_once_and_within_the_limit() {
+        let mut relay = anchored();
+        assert_eq!(relay.join(A, PairId(5)), Err(NotFree(A)));
+        assert_eq!(relay.join(PairId(64), PairId(5)), Err(NotFree(PairId(64))));
+        assert_eq!(relay.join(PairId(5), PairId(5)), Err(NotFree(PairId(5))));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(mut bytes in prop::collection::vec(any::<u8>(), 0..200), pair in 0u32..70, rtcp: bool) {
+            let mut relay = anchored();
+            let component = if rtcp { Component::Rtcp } else { Component::Rtp };
+            relay.forward(NOW, PairId(pair), component, addr("192.0.2.1:4000"), &mut bytes);
+            let counted: u64 = relay.counters().iter().map(|(_, n)| n).sum();
+            prop_assert_eq!(counted, 1, "every packet is counted once");
+        }
+    }
+}

@@ -1,0 +1,420 @@
+//! One shard's thread: a loop that waits, reads, lets the shard think, and writes.
+//!
+//! It owns its SIP sockets, its media sockets and its `edge::Shard`; what belongs to another shard goes one hop by ring.
+//! A turn costs one wait, one clock reading, one receiving and one sending call for each SIP socket that has something,
+//! and two calls for each media packet. Refuses to know: what a message means, who judges trunks.
+
+use crate::clock::{Clock, wait_ms};
+use crate::counters::Counters;
+use crate::net::epoll::{Epoll, Trigger};
+use crate::net::faults::ErrorQueue;
+use crate::net::media::MediaSockets;
+use crate::net::udp::{Inbox, SipSocket};
+use crate::net::wake::Waker;
+use crate::outbox::Outbox;
+use crate::pace::Pace;
+use crate::ring::{Receiver, Sender};
+use crate::stock::Stock;
+use edge::{CallView, Input, Output, Shard, ShardConfig, ShardView, Snapshot, steer};
+use explain::CallRecord;
+use model::{CallRef, Instant, ListenId, ShardId, Signal, SocketId, Span, TransportFault};
+use sense::ProbeOrder;
+use sip::{Flow, Transport};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Descriptors reported by one wait: SIP sockets, the waker and the set of media sockets.
+const READY: usize = 64;
+/// Refusals read from a socket in one turn.
+const REFUSALS: usize = 64;
+/// Media port pairs opened in one turn.
+const OPENED_PER_TURN: usize = 4;
+/// Items taken from each ring in one turn.
+const TAKEN_PER_TURN: usize = 256;
+/// Token of the waker.
+const WAKE: u64 = 0;
+/// Token of the set of media sockets.
+const MEDIA: u64 = 1;
+/// Token of SIP socket slot 0.
+const SIP: u64 = 2;
+
+/// From control to a shard.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Sockets of a configuration that follows.
+    Sockets(Vec<(SocketAddr, SipSocket)>),
+    /// Configuration and trunk table of a new epoch.
+    Update(Arc<Snapshot>),
+    /// Send this probe.
+    Probe(ProbeOrder),
+    /// Show calls.
+    Look {
+        /// Number of the question.
+        ticket: u64,
+        /// One call, or all.
+        call: Option<CallRef>,
+    },
+    /// Take no new calls; report when the last has ended.
+    Drain,
+    /// End now.
+    End,
+}
+
+/// From a shard to control.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// What was seen.
+    Signal(Signal),
+    /// A call ended.
+    Ended(Box<CallRecord>),
+    /// Answer to a look.
+    View {
+        /// Number of the question.
+        ticket: u64,
+        /// The shard in numbers.
+        view: Box<ShardView>,
+        /// Its calls.
+        calls: Vec<CallView>,
+    },
+    /// The first stock of media ports is open: so many pairs, and so many ports that were not to be had.
+    Ready {
+        /// Pairs open.
+        pairs: usize,
+        /// Pairs that could not be opened.
+        refused: u64,
+    },
+    /// Draining, and no call is left.
+    Idle,
+}
+
+/// From one shard to another: what arrived at the wrong one.
+#[derive(Debug)]
+pub(crate) enum Hop {
+    /// A SIP datagram.
+    Datagram(Flow, Vec<u8>),
+    /// A refusal.
+    Refused(SocketId, SocketAddr, Vec<u8>, TransportFault),
+}
+
+/// The shard's ends of all rings.
+pub(crate) struct Links {
+    /// Wakes this shard.
+    pub(crate) waker: Waker,
+    /// From control.
+    pub(crate) orders: Receiver<Order>,
+    /// To control.
+    pub(crate) reports: Sender<Report>,
+    /// From the other shards.
+    pub(crate) hops_in: Vec<Receiver<Hop>>,
+    /// To shard number *index*; none for this one.
+    pub(crate) hops_out: Vec<Option<Sender<Hop>>>,
+}
+
+/// How a shard's thread works, beside what its shard is.
+#[derive(Clone, Debug)]
+pub(crate) struct Manner {
+    /// How many shards there are.
+    pub(crate) shards: u8,
+    /// How long media packets may gather.
+    pub(crate) gather: Span,
+    /// Media port pairs opened for each listen before the shard is ready.
+    pub(crate) first_stock: u32,
+}
+
+struct Slot {
+    bind: SocketAddr,
+    socket: SipSocket,
+    id: Option<SocketId>,
+    outbox: Outbox,
+}
+
+/// Everything of one shard's thread.
+pub(crate) struct ShardThread {
+    config: ShardConfig,
+    manner: Manner,
+    clock: Clock,
+    now: Instant,
+    shard: Shard,
+    snapshot: Arc<Snapshot>,
+    links: Links,
+    prompt: Epoll,
+    slots: Vec<Option<Slot>>,
+    /// Slot of each socket id.
+    by_id: Vec<Option<usize>>,
+    inbox: Inbox,
+    refusals: ErrorQueue,
+    media: MediaSockets,
+    pace: Pace,
+    relayed: Instant,
+    media_waits: bool,
+    stock: Stock,
+    ready: bool,
+    draining: bool,
+    counters: Counters,
+}
+
+impl ShardThread {
+    /// Makes the shard with its sockets; nothing runs yet.
+    ///
+    /// # Errors
+    /// When the kernel gives no descriptors.
+    pub(crate) fn new(
+        config: ShardConfig,
+        manner: Manner,
+        clock: Clock,
+        snapshot: Arc<Snapshot>,
+        links: Links,
+        sockets: Vec<(SocketAddr, SipSocket)>,
+    ) -> io::Result<Self> {
+        let prompt = Epoll::new(READY)?;
+        prompt.add(&links.waker, WAKE, Trigger::Edge)?;
+        let media = MediaSockets::new(config.limits.pairs)?;
+        prompt.add(&media, MEDIA, Trigger::Level)?;
+        let mut thread = Self {
+            now: clock.now(),
+            shard: Shard::new(&config, snapshot.clone()),
+            stock: Stock::new(config.shard, manner.shards),
+            pace: Pace::new(manner.gather),
+            inbox: Inbox::new(),
+            refusals: ErrorQueue::new(),
+            slots: Vec::new(),
+            by_id: Vec::new(),
+            relayed: Instant::ZERO,
+            media_waits: false,
+            ready: false,
+            draining: false,
+            counters: Counters::default(),
+            config,
+            manner,
+            clock,
+            snapshot,
+            links,
+            prompt,
+            media,
+        };
+        thread.take_sockets(sockets)?;
+        thread.name_sockets();
+        thread.stock.configure(&thread.snapshot.settings, thread.manner.first_stock);
+        Ok(thread)
+    }
+
+    /// Turns until it is told to end.
+    ///
+    /// # Errors
+    /// When waiting itself fails, which leaves nothing to do but end.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        while self.turn()? {}
+        Ok(())
+    }
+
+    /// One turn; false when told to end.
+    fn turn(&mut self) -> io::Result<bool> {
+        let ready = self.prompt.wait(self.patience())?;
+        self.now = self.clock.now();
+        let mut media_ready = self.media_waits;
+        let mut go_on = true;
+        for index in 0..ready {
+            match self.prompt.event(index) {
+                (WAKE, _) => go_on = self.take_from_rings(),
+                (MEDIA, _) => media_ready = true,
+                (token, error) => self.serve((token - SIP) as usize, error),
+            }
+        }
+        if self.shard.deadline().is_some_and(|at| at <= self.now) {
+            self.input(Input::Tick);
+        }
+        self.send();
+        let gathered = self.pace.gathering().is_some_and(|interval| self.now.since(self.relayed) >= interval);
+        if media_ready || gathered {
+            self.relay()?;
+        }
+        self.open_some();
+        self.tell_idle();
+        Ok(go_on)
+    }
+
+    /// How long the wait may be, in milliseconds. `now` is that of the last turn: a timer is late by what that turn took.
+    fn patience(&self) -> i32 {
+        if self.media_waits || self.stock.wants() || self.counters.left_in_rings {
+            return 0;
+        }
+        let gather = self.pace.gathering().map(|interval| self.relayed + interval);
+        let due = [self.shard.deadline(), gather].into_iter().flatten().min();
+        wait_ms(self.now, due)
+    }
+
+    /// Lets the shard take one input, then does what it wants done.
+    fn input(&mut self, input: Input<'_>) {
+        self.shard.handle(self.now, input);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.shard.poll() {
+            match output {
+                Output::Datagram(transmit) => {
+                    let slot = self.by_id.get(transmit.flow.socket.index()).copied().flatten();
+                    match slot.and_then(|slot| self.slots[slot].as_mut()) {
+                        Some(slot) => slot.outbox.push(transmit),
+                        None => self.counters.no_socket += 1,
+                    }
+                }
+                Output::Signal(signal) => self.report(Report::Signal(signal)),
+                Output::Ended(record) => self.report(Report::Ended(record)),
+                Output::WantPorts { listen, count } => self.stock.want(listen, count),
+                Output::View { ticket, mut view, calls } => {
+                    self.count_into(&mut view);
+                    self.report(Report::View { ticket, view, calls });
+                }
+            }
+        }
+    }
+
+    /// A report that finds the ring full is lost, and the ring counts it.
+    fn report(&mut self, report: Report) {
+        let _counted = self.links.reports.send(report);
+    }
+
+    /// Reads what a SIP socket has: refusals first, since they end attempts that late answers would not save.
+    fn serve(&mut self, slot: usize, error: bool) {
+        let Some(Some(Slot { id: Some(id), .. })) = self.slots.get(slot) else { return };
+        let id = *id;
+        if error {
+            self.serve_refusals(slot, id);
+        }
+        let Some(Some(from)) = self.slots.get(slot) else { return };
+        match self.inbox.receive(&from.socket) {
+            Ok(count) => {
+                self.counters.datagrams_in += count as u64;
+                for index in 0..count {
+                    self.datagram(id, index);
+                }
+            }
+            Err(_) => self.counters.receive_failed += 1,
+        }
+    }
+
+    fn datagram(&mut self, socket: SocketId, index: usize) {
+        let Some((peer, bytes)) = self.inbox.datagram(index) else { return };
+        let flow = Flow { socket, peer, transport: Transport::Udp };
+        let owner = self.owner(bytes);
+        if owner != self.config.shard {
+            let hop = Hop::Datagram(flow, bytes.to_vec());
+            self.hop(owner, hop);
+            return;
+        }
+        self.shard.handle(self.now, Input::Datagram { flow, bytes });
+        self.drain();
+    }
+
+    /// Whose a datagram is. One that nobody can read is ours, to be counted.
+    fn owner(&self, bytes: &[u8]) -> ShardId {
+        if self.manner.shards <= 1 {
+            return self.config.shard;
+        }
+        steer(self.config.key, self.manner.shards, bytes).unwrap_or(self.config.shard)
+    }
+
+    fn hop(&mut self, to: ShardId, hop: Hop) {
+        if let Some(Some(ring)) = self.links.hops_out.get_mut(to.index())
+            && ring.send(hop).is_ok()
+        {
+            self.counters.hops += 1;
+        }
+    }
+
+    /// The kernel may give a refusal to another shard's socket of the same address than the one that sent; if what came
+    /// back is too short to tell whose it was, all are told, and its branch finds the one.
+    fn serve_refusals(&mut self, slot: usize, socket: SocketId) {
+        for _ in 0..REFUSALS {
+            let Some(Some(from)) = self.slots.get(slot) else { return };
+            let Some(refused) = from.socket.refused(&mut self.refusals) else { return };
+            self.counters.refusals += 1;
+            let (peer, fault) = (refused.peer, refused.fault);
+            let owner = if self.manner.shards <= 1 {
+                Some(self.config.shard)
+            } else {
+                steer(self.config.key, self.manner.shards, refused.sent)
+            };
+            if owner.is_none_or(|owner| owner == self.config.shard) {
+                self.shard.handle(self.now, Input::Undeliverable { socket, peer, sent: refused.sent, fault });
+            }
+            if owner != Some(self.config.shard) {
+                let sent = refused.sent.to_vec();
+                let others = (0..self.manner.shards).map(ShardId).filter(|shard| owner.is_none_or(|owner| owner == *shard));
+                for other in others {
+                    self.hop(other, Hop::Refused(socket, peer, sent.clone(), fault));
+                }
+            }
+            self.drain();
+        }
+    }
+
+    /// Sends what has gathered, one call for each socket, and tells the shard what could not be sent.
+    fn send(&mut self) {
+        for index in 0..self.slots.len() {
+            let Some(slot) = self.slots[index].as_mut().filter(|slot| !slot.outbox.is_empty()) else { continue };
+            let sent = slot.outbox.send(&slot.socket);
+            self.counters.datagrams_out += sent as u64;
+            // Telling may make new datagrams, of which none waits for the next turn's input: they go out now.
+            while let Some((transmit, fault)) = self.slots[index].as_mut().and_then(|slot| slot.outbox.unsent()) {
+                let Some(fault) = fault else {
+                    self.counters.send_full += 1;
+                    continue;
+                };
+                self.counters.send_failed += 1;
+                let Flow { socket, peer, .. } = transmit.flow;
+                self.input(Input::Undeliverable { socket, peer, sent: &transmit.bytes, fault });
+            }
+        }
+    }
+
+    fn relay(&mut self) -> io::Result<()> {
+        let (shard, now) = (&mut self.shard, self.now);
+        let (packets, more) =
+            self.media.relay(|pair, component, from, packet| shard.relay(now, pair, component, from, packet))?;
+        self.relayed = now;
+        self.media_waits = more;
+        match self.pace.relayed(now, packets) {
+            Some(true) => self.prompt.remove(&self.media),
+            Some(false) => self.prompt.add(&self.media, MEDIA, Trigger::Level),
+            None => Ok(()),
+        }
+    }
+
+    fn open_some(&mut self) {
+        for _ in 0..OPENED_PER_TURN {
+            let Some(wish) = self.stock.next() else { break };
+            match self.media.open(wish.bind, wish.port) {
+                Ok((pair, _)) => {
+                    self.stock.opened(wish.listen);
+                    let pairs = vec![(pair, SocketAddr::new(wish.advertised, wish.port))];
+                    self.give_ports(wish.listen, pairs);
+                }
+                // Somebody else's port; the next one may be free.
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => self.counters.ports_taken += 1,
+                Err(_) => {
+                    self.counters.ports_failed += 1;
+                    self.stock.give_up();
+                }
+            }
+        }
+        if !self.ready && !self.stock.wants() {
+            self.ready = true;
+            let refused = self.counters.ports_taken + self.counters.ports_failed;
+            self.report(Report::Ready { pairs: self.media.len(), refused });
+        }
+    }
+
+    fn give_ports(&mut self, listen: ListenId, pairs: Vec<(media::PairId, SocketAddr)>) {
+        self.input(Input::Ports { listen, pairs });
+    }
+
+    fn tell_idle(&mut self) {
+        if self.draining && self.shard.idle() {
+            self.draining = false;
+            self.report(Report::Idle);
+        }
+    }
+}

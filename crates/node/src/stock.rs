@@ -1,0 +1,124 @@
+//! Which media port pair to open next: each shard has its own part of every range.
+//!
+//! The ranges of a configuration are dealt out pair by pair, so that RTP never changes shard. Pairs are opened a few in a
+//! turn of the loop, ahead of need: a call never waits for a bind. Refuses to know: sockets, calls.
+
+use edge::config::Settings;
+use model::{ListenId, ShardId};
+use std::net::IpAddr;
+
+/// A pair of ports to open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wish {
+    /// For which listen.
+    pub(crate) listen: ListenId,
+    /// Address to bind.
+    pub(crate) bind: IpAddr,
+    /// Address the far side sees.
+    pub(crate) advertised: IpAddr,
+    /// The RTP port; RTCP is the next one.
+    pub(crate) port: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Range {
+    listen: ListenId,
+    bind: IpAddr,
+    advertised: IpAddr,
+    /// First even port and number of pairs in the whole range.
+    first: u16,
+    pairs: u32,
+    /// The next pair of this shard, and how many are wanted.
+    next: u32,
+    wanted: u32,
+}
+
+/// Ranges of one shard, and how far each has been used.
+#[derive(Debug)]
+pub(crate) struct Stock {
+    shard: ShardId,
+    shards: u32,
+    ranges: Vec<Range>,
+    exhausted: u64,
+}
+
+impl Stock {
+    /// No ranges yet; this shard is one of `shards`.
+    pub(crate) fn new(shard: ShardId, shards: u8) -> Self {
+        Self { shard, shards: u32::from(shards.max(1)), ranges: Vec::new(), exhausted: 0 }
+    }
+
+    /// Takes the ranges of a configuration. One that is as before goes on where it was; of a new one, `first_stock` pairs
+    /// are wanted at once.
+    pub(crate) fn configure(&mut self, settings: &Settings, first_stock: u32) {
+        let mut ranges = Vec::new();
+        for (index, listen) in settings.listens.iter().enumerate() {
+            let Some(media) = &listen.media else { continue };
+            let first = media.first.saturating_add(media.first % 2);
+            let fresh = Range {
+                listen: ListenId(index as u16),
+                bind: media.bind,
+                advertised: media.advertised,
+                first,
+                pairs: (u32::from(media.last) + 1).saturating_sub(u32::from(first)) / 2,
+                next: u32::from(self.shard.0),
+                wanted: first_stock,
+            };
+            let before = self.ranges.iter().find(|old| old.same_ports(&fresh));
+            ranges.push(before.map_or(fresh, |old| Range { next: old.next, wanted: old.wanted, ..fresh }));
+        }
+        self.ranges = ranges;
+    }
+
+    /// More are wanted for this listen.
+    pub(crate) fn want(&mut self, listen: ListenId, count: u32) {
+        if let Some(range) = self.ranges.iter_mut().find(|range| range.listen == listen) {
+            range.wanted = range.wanted.max(count);
+        }
+    }
+
+    /// The next pair to open, if any is wanted and left.
+    pub(crate) fn next(&mut self) -> Option<Wish> {
+        for range in self.ranges.iter_mut().filter(|range| range.wanted > 0) {
+            if range.next >= range.pairs {
+                range.wanted = 0;
+                self.exhausted += 1;
+                continue;
+            }
+            let port = range.first + (range.next * 2) as u16;
+            range.next += self.shards;
+            return Some(Wish { listen: range.listen, bind: range.bind, advertised: range.advertised, port });
+        }
+        None
+    }
+
+    /// A pair was opened for this listen.
+    pub(crate) fn opened(&mut self, listen: ListenId) {
+        if let Some(range) = self.ranges.iter_mut().find(|range| range.listen == listen) {
+            range.wanted = range.wanted.saturating_sub(1);
+        }
+    }
+
+    /// No more can be opened now: forget what is wanted until it is asked for again.
+    pub(crate) fn give_up(&mut self) {
+        for range in &mut self.ranges {
+            range.wanted = 0;
+        }
+    }
+
+    /// Something is wanted.
+    pub(crate) fn wants(&self) -> bool {
+        self.ranges.iter().any(|range| range.wanted > 0)
+    }
+
+    /// Times a range had no pair left.
+    pub(crate) fn exhausted(&self) -> u64 {
+        self.exhausted
+    }
+}
+
+impl Range {
+    fn same_ports(&self, other: &Self) -> bool {
+        (self.bind, self.first, self.pairs) == (other.bind, other.first, other.pairs)
+    }
+}

@@ -1,0 +1,150 @@
+//! The journal's reading end: a read-only connection of its own, so that no question holds up the writer.
+//!
+//! Every answer has a limit. Calls block; ask from a thread that may wait. Refuses to know: who asks.
+
+use crate::place::StoreError;
+use crate::row;
+use explain::{Cdr, Entry};
+use model::{CallRef, Seq, Span, Wall};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Rows in one answer at most.
+const MOST: u64 = 1_000;
+
+/// Entries of both tables by number. Each side walks its own primary key; neither is sorted.
+const ENTRIES: &str = "SELECT seq, at, 0, json FROM journal WHERE seq >= ?1 \
+    UNION ALL SELECT seq, ended_at, 1, json FROM calls WHERE seq >= ?1 ORDER BY seq LIMIT ?2";
+const OF_TRUNK: &str = "SELECT * FROM (SELECT seq, at, 0, json FROM journal WHERE trunk = ?1 ORDER BY seq DESC LIMIT ?2) \
+    UNION ALL SELECT * FROM (SELECT seq, at, 0, json FROM journal WHERE trunk = '*' ORDER BY seq DESC LIMIT ?2) \
+    ORDER BY 1 DESC LIMIT ?2";
+const OF_CALL: &str = "SELECT seq, ended_at, 1, json FROM calls WHERE call = ?1 ORDER BY seq DESC LIMIT 1";
+const CALLS: &str = "SELECT seq, ended_at, call, call_id, from_trunk, caller, called, invited_at, answered_at, pdd_us, \
+    setup_us, duration_us, code, ending, attempts, trunk FROM calls WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2";
+const LAST: &str = "SELECT max(coalesce((SELECT max(seq) FROM journal), 0), coalesce((SELECT max(seq) FROM calls), 0))";
+
+/// Reads the journal. Clones share one connection.
+#[derive(Clone)]
+pub struct Reader {
+    link: Arc<Mutex<Connection>>,
+}
+
+/// One line of the list of calls.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallRow {
+    /// Number of its record.
+    pub seq: Seq,
+    /// The call.
+    pub cdr: Cdr<'static>,
+}
+
+impl Reader {
+    pub(crate) const fn new(link: Arc<Mutex<Connection>>) -> Self {
+        Self { link }
+    }
+
+    /// Number of the last record; 0 when there is none. The next one to be written is one higher.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn last_seq(&self) -> Result<Seq, StoreError> {
+        let last: i64 = self.link().prepare_cached(LAST)?.query_row([], |row| row.get(0))?;
+        Ok(Seq(last as u64))
+    }
+
+    /// Records from number `from` on, in order: 1000 at most.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn entries(&self, from: Seq, limit: u64) -> Result<Vec<Entry>, StoreError> {
+        let from = i64::try_from(from.0).unwrap_or(i64::MAX);
+        self.query(ENTRIES, params![from, capped(limit)])
+    }
+
+    /// The last records that concern this trunk, oldest first: 1000 at most. Starts and reloads concern all trunks.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn trunk_entries(&self, name: &str, limit: u64) -> Result<Vec<Entry>, StoreError> {
+        let mut entries = self.query(OF_TRUNK, params![name, capped(limit)])?;
+        entries.reverse();
+        Ok(entries)
+    }
+
+    /// The same in sentences; none for a trunk that never was.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn why_trunk(&self, name: &str, limit: u64) -> Result<Vec<String>, StoreError> {
+        Ok(explain::why_trunk(&self.trunk_entries(name, limit)?, name))
+    }
+
+    /// The record of a call that is over.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn call(&self, call: CallRef) -> Result<Option<Entry>, StoreError> {
+        let link = self.link();
+        let mut statement = link.prepare_cached(OF_CALL)?;
+        Ok(statement.query_row([call.to_string()], entry).optional()?)
+    }
+
+    /// The last calls that are over, latest first: 1000 at most. `before` turns the page.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn calls(&self, limit: u64, before: Option<Seq>) -> Result<Vec<CallRow>, StoreError> {
+        let before = before.map_or(i64::MAX, |seq| i64::try_from(seq.0).unwrap_or(i64::MAX));
+        let link = self.link();
+        let mut statement = link.prepare_cached(CALLS)?;
+        let rows = statement.query_map(params![before, capped(limit)], call_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn query(&self, sql: &str, params: &[&dyn rusqlite::ToSql]) -> Result<Vec<Entry>, StoreError> {
+        let link = self.link();
+        let mut statement = link.prepare_cached(sql)?;
+        let rows = statement.query_map(params, entry)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn link(&self) -> MutexGuard<'_, Connection> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn capped(limit: u64) -> rusqlite::types::Value {
+    row::limit(limit.min(MOST))
+}
+
+fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    let json = row.get_ref(3)?.as_str()?;
+    Ok(row::entry(row.get(0)?, row.get(1)?, row.get(2)?, json))
+}
+
+fn call_row(row: &Row<'_>) -> rusqlite::Result<CallRow> {
+    let text = |column: usize| row.get::<_, String>(column).map(Cow::Owned);
+    let wall = |column: usize| row.get::<_, Option<i64>>(column).map(|at| at.map(Wall::from_micros));
+    let span = |column: usize| -> rusqlite::Result<Option<Span>> {
+        Ok(row.get::<_, Option<i64>>(column)?.map(|us| Span::from_micros(us.unsigned_abs())))
+    };
+    let cdr = Cdr {
+        call: row.get_ref(2)?.as_str()?.parse().unwrap_or(CallRef(0)),
+        call_id: text(3)?,
+        from: text(4)?,
+        caller: text(5)?,
+        called: text(6)?,
+        invited: wall(7)?.unwrap_or_default(),
+        answered: wall(8)?,
+        ended: wall(1)?.unwrap_or_default(),
+        pdd: span(9)?,
+        setup: span(10)?,
+        duration: span(11)?.unwrap_or_default(),
+        code: row.get(12)?,
+        ending: text(13)?,
+        attempts: row.get(14)?,
+        trunk: row.get::<_, Option<String>>(15)?.map(Cow::Owned),
+    };
+    Ok(CallRow { seq: Seq(row.get::<_, i64>(0)? as u64), cdr })
+}

@@ -1,0 +1,136 @@
+//! One entry as rows.
+//!
+//! Refuses to know: transactions, files.
+
+use explain::{AttemptRecord, CallRecord, Entry, Record};
+use model::{AttemptOutcome, Instant, Span, Wall};
+use rusqlite::types::Value;
+use rusqlite::{Connection, params};
+
+const INSERT_ENTRY: &str = "INSERT INTO journal (seq, at, kind, trunk, json) VALUES (?1, ?2, ?3, ?4, ?5)";
+const INSERT_CALL: &str = "INSERT INTO calls (seq, ended_at, call, call_id, from_trunk, caller, called, invited_at, \
+    answered_at, pdd_us, setup_us, duration_us, code, ending, attempts, trunk, json) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+const INSERT_ATTEMPT: &str = "INSERT INTO attempts (seq, number, trunk, target, call_id, sent_at, first_reply_us, \
+    progress_us, took_us, outcome, code) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+
+/// Whether an entry belongs to `calls` rather than to `journal`.
+pub(crate) const fn is_call(entry: &Entry) -> bool {
+    matches!(entry.record, Record::Call(_))
+}
+
+/// Inserts one entry. `json` is scratch space.
+pub(crate) fn insert(connection: &Connection, entry: &Entry, json: &mut Vec<u8>) -> rusqlite::Result<()> {
+    json.clear();
+    match &entry.record {
+        Record::Call(call) => {
+            serde_json::to_writer(&mut *json, call).map_err(not_json)?;
+            insert_call(connection, entry, call, text(json)?)
+        }
+        record => {
+            serde_json::to_writer(&mut *json, record).map_err(not_json)?;
+            let trunk = trunk_of(record);
+            let mut statement = connection.prepare_cached(INSERT_ENTRY)?;
+            let values = params![entry.seq.0 as i64, entry.wall.as_micros(), record.kind(), trunk, text(json)?];
+            statement.execute(values).map(|_| ())
+        }
+    }
+}
+
+fn insert_call(connection: &Connection, entry: &Entry, call: &CallRecord, json: &str) -> rusqlite::Result<()> {
+    let cdr = explain::cdr(call, entry.wall);
+    let seq = entry.seq.0 as i64;
+    let mut statement = connection.prepare_cached(INSERT_CALL)?;
+    statement.execute(params![
+        seq,
+        entry.wall.as_micros(),
+        cdr.call.to_string(),
+        cdr.call_id,
+        cdr.from,
+        cdr.caller,
+        cdr.called,
+        cdr.invited.as_micros(),
+        cdr.answered.map(Wall::as_micros),
+        cdr.pdd.map(micros),
+        cdr.setup.map(micros),
+        micros(cdr.duration),
+        cdr.code,
+        cdr.ending,
+        cdr.attempts,
+        cdr.trunk,
+        json
+    ])?;
+    let mut statement = connection.prepare_cached(INSERT_ATTEMPT)?;
+    for (number, attempt) in (1i64..).zip(&call.attempts) {
+        let AttemptRecord { target, trunk, call_id, sent, first_reply, progress, took, outcome } = attempt;
+        let (word, code) = outcome_words(*outcome);
+        statement.execute(params![
+            seq,
+            number,
+            trunk.as_str(),
+            target.index,
+            call_id,
+            wall_of(*sent, call, entry.wall),
+            first_reply.map(micros),
+            progress.map(micros),
+            micros(*took),
+            word,
+            code
+        ])?;
+    }
+    Ok(())
+}
+
+/// The trunk an entry is about; `*` for one that concerns all.
+fn trunk_of(record: &Record) -> Option<&str> {
+    match record {
+        Record::Decision { who, .. } => Some(who.trunk.as_str()),
+        Record::Operator(act) => act.trunk.as_ref().map(|trunk| trunk.as_str()),
+        Record::Configured { .. } => Some("*"),
+        Record::Call(_) | Record::Alarm { .. } => None,
+    }
+}
+
+fn wall_of(at: Instant, call: &CallRecord, ended: Wall) -> i64 {
+    ended.as_micros().saturating_sub(micros(call.ended.since(at)))
+}
+
+fn micros(span: Span) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
+}
+
+const fn outcome_words(outcome: AttemptOutcome) -> (&'static str, Option<u16>) {
+    match outcome {
+        AttemptOutcome::Answered => ("answered", None),
+        AttemptOutcome::Redirected { code } => ("redirected", Some(code)),
+        AttemptOutcome::Refused { code, .. } => ("refused", Some(code)),
+        AttemptOutcome::NoReply { .. } => ("no_reply", None),
+        AttemptOutcome::Stalled { .. } => ("stalled", None),
+        AttemptOutcome::RingTimeout { .. } => ("ring_timeout", None),
+        AttemptOutcome::Unreachable { .. } => ("unreachable", None),
+        AttemptOutcome::Abandoned { .. } => ("abandoned", None),
+    }
+}
+
+/// The entry of a row. One that this version cannot read is told as such rather than hidden or an error: a single strange
+/// row must not stand before all others.
+pub(crate) fn entry(seq: i64, wall: i64, call: bool, json: &str) -> Entry {
+    let record = if call { serde_json::from_str(json).map(Record::Call) } else { serde_json::from_str(json) };
+    let record = record.unwrap_or_else(|error| Record::Alarm {
+        text: format!("record {seq} of the journal was written by another version and cannot be read: {error}"),
+    });
+    Entry { seq: model::Seq(seq as u64), wall: Wall::from_micros(wall), record }
+}
+
+fn text(json: &[u8]) -> rusqlite::Result<&str> {
+    std::str::from_utf8(json).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
+
+fn not_json(error: serde_json::Error) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(Box::new(error))
+}
+
+/// A limit as SQLite wants it.
+pub(crate) fn limit(rows: u64) -> Value {
+    Value::Integer(i64::try_from(rows).unwrap_or(i64::MAX))
+}

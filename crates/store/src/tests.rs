@@ -1,0 +1,411 @@
+//! What the store promises: everything comes back, order and numbers survive a restart, nobody waits, limits hold.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use crate::journal::{GROUP, Journal};
+use crate::{Limits, Place, Reader, Store, StoreError, place};
+use decide::{Candidate, Cause, Change, Decision, Plan, Subject};
+use explain::{Act, AttemptRecord, CallRecord, Direction, Ending, Entry, MediaRecord, Names, Operator, Record, Who};
+use model::{
+    AttemptOutcome, CallRef, Epoch, Evidence, GroupId, Health, Instant, RouteId, Seq, Span, TargetId, TrunkId, Wall,
+};
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+const SMALL: Limits = Limits { queue: 4_096, calls: 1_000_000, others: 1_000_000 };
+
+/// A folder of its own, removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("store-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        Self(std::env::temp_dir().join(name))
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place::Folder(&self.0)
+    }
+
+    fn open(&self) -> (Store, Reader) {
+        Store::open(self.place(), SMALL).unwrap()
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("journal.sqlite")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _gone = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn entry(seq: u64, record: Record) -> Arc<Entry> {
+    Arc::new(Entry { seq: Seq(seq), wall: Wall::from_micros(1_795_521_847_112_345 + seq as i64), record })
+}
+
+fn target(trunk: u16) -> TargetId {
+    TargetId { trunk: TrunkId(trunk), index: 0 }
+}
+
+fn ms(ms: u64) -> Instant {
+    Instant::ZERO + Span::from_millis(ms)
+}
+
+fn call(id: u64) -> Record {
+    let attempt = |trunk: u16, name: &str, outcome| AttemptRecord {
+        target: target(trunk),
+        trunk: name.into(),
+        call_id: format!("0123456789abcdef-{id:x}-{trunk}"),
+        sent: ms(1_000),
+        first_reply: Some(Span::from_millis(20)),
+        progress: None,
+        took: Span::from_millis(500),
+        outcome,
+    };
+    let candidate = |trunk| Candidate { target: target(trunk), tier: 0, health: Health::Up };
+    Record::Call(Box::new(CallRecord {
+        call: CallRef(id.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+        call_id: format!("caller-{id}@192.0.2.20"),
+        from: "office".into(),
+        caller: "+4790123456".into(),
+        called: "+4722334455".into(),
+        invited: ms(1_000),
+        progressed: Some(ms(1_700)),
+        answered: Some(ms(3_000)),
+        ended: ms(63_000),
+        plan: Ok(Plan {
+            epoch: Epoch(7),
+            route: RouteId(0),
+            group: GroupId(0),
+            attempts: vec![candidate(1), candidate(2)],
+            excluded: Vec::new(),
+            last_resort: false,
+        }),
+        trunks: vec![(TrunkId(1), "acme".into()), (TrunkId(2), "globex".into())],
+        group: Some("carriers".into()),
+        attempts: vec![
+            attempt(1, "acme", AttemptOutcome::Refused { code: 503, q850: Some(41), retry_after: None }),
+            attempt(2, "globex", AttemptOutcome::Answered),
+        ],
+        ending: Ending::Bye { by: Direction::Caller },
+        media: Some(MediaRecord { from_caller: 3_000, from_callee: 2_999, ..MediaRecord::default() }),
+    }))
+}
+
+fn reference(id: u64) -> CallRef {
+    CallRef(id.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
+fn fell(trunk: &str) -> Record {
+    let who = Who { trunk: trunk.into(), target: Some("192.0.2.31:5060".into()), only_target: true };
+    let decision = Decision {
+        at: ms(9_000),
+        epoch: Epoch(8),
+        subject: Subject::Target(target(1)),
+        change: Change::Health { from: Health::Up, to: Health::Down },
+        cause: Cause::ProbesFailed { count: 3, limit: 3 },
+        evidence: Some(Evidence::default()),
+        veto: None,
+        next_look: Some(Span::from_secs(30)),
+        policy: 7,
+    };
+    Record::Decision { who, decision }
+}
+
+fn started() -> Record {
+    let trunks = ["office", "acme", "globex"].map(Into::into).to_vec();
+    Record::Configured { fingerprint: 1, names: Names { trunks, groups: Vec::new() }, start: true }
+}
+
+fn drained(trunk: Option<&str>) -> Record {
+    let act = if trunk.is_some() { Act::Drain } else { Act::Stop };
+    Record::Operator(Operator { trunk: trunk.map(Into::into), act, via: "api".into() })
+}
+
+fn alarm() -> Record {
+    Record::Alarm { text: "it's \"loud\"".into() }
+}
+
+/// One of each kind, numbered from `first`.
+fn one_of_each(first: u64) -> Vec<Arc<Entry>> {
+    let records =
+        [started(), call(1), fell("acme"), call(2), drained(Some("acme")), drained(None), alarm(), fell("globex")];
+    (first..).zip(records).map(|(seq, record)| entry(seq, record)).collect()
+}
+
+fn write(store: &Store, entries: &[Arc<Entry>]) {
+    for entry in entries {
+        store.write(entry.clone()).unwrap();
+    }
+    store.flush();
+}
+
+fn plain(entries: &[Arc<Entry>]) -> Vec<Entry> {
+    entries.iter().map(|entry| (**entry).clone()).collect()
+}
+
+#[test]
+fn everything_comes_back_in_order_on_disk_and_in_memory() {
+    let folder = Folder::new();
+    for place in [folder.place(), Place::Memory] {
+        let (store, reader) = Store::open(place, SMALL).unwrap();
+        let written = one_of_each(1);
+        assert_eq!(reader.last_seq().unwrap(), Seq(0));
+        write(&store, &written);
+        assert_eq!(reader.entries(Seq(0), 1_000).unwrap(), plain(&written));
+        assert_eq!(reader.entries(Seq(3), 2).unwrap(), plain(&written)[2..4]);
+        assert_eq!(reader.last_seq().unwrap(), Seq(8));
+        assert_eq!(reader.call(reference(2)).unwrap(), Some((*written[3]).clone()));
+        assert_eq!(reader.call(reference(3)).unwrap(), None);
+        let counters = store.counters();
+        assert_eq!((counters.written, counters.dropped, counters.failed), (8, 0, 0));
+        assert_eq!(store.alarm(), None);
+    }
+}
+
+#[test]
+fn a_trunk_is_explained_by_its_last_entries() {
+    let (store, reader) = Store::open(Place::Memory, SMALL).unwrap();
+    write(&store, &one_of_each(1));
+    let why = reader.why_trunk("acme", 1_000).unwrap();
+    assert_eq!(why.len(), 3, "{why:?}");
+    assert!(why[0].starts_with("the edge started"), "{why:?}");
+    assert!(why[1].starts_with("trunk acme Up → Down"), "{why:?}");
+    assert!(why[2].starts_with("operator (api) drains trunk acme"), "{why:?}");
+    let last = reader.why_trunk("acme", 1).unwrap();
+    assert_eq!(last, why[2..], "the limit keeps the latest");
+    assert_eq!(reader.why_trunk("nobody", 1_000).unwrap(), [""; 0]);
+}
+
+#[test]
+fn the_list_of_calls_is_the_cdr_latest_first_by_pages() {
+    let (store, reader) = Store::open(Place::Memory, SMALL).unwrap();
+    let written = one_of_each(1);
+    write(&store, &written);
+    let rows = reader.calls(10, None).unwrap();
+    let wanted: Vec<_> = [&written[3], &written[1]]
+        .into_iter()
+        .map(|entry| {
+            let Record::Call(call) = &entry.record else { panic!("a call") };
+            (entry.seq, explain::cdr(call, entry.wall))
+        })
+        .collect();
+    let found: Vec<_> = rows.into_iter().map(|row| (row.seq, row.cdr)).collect();
+    assert_eq!(found, wanted);
+    assert_eq!(found[0].1.trunk.as_deref(), Some("globex"));
+    let page: Vec<_> = reader.calls(10, Some(Seq(4))).unwrap().into_iter().map(|row| row.seq).collect();
+    assert_eq!(page, [Seq(2)]);
+}
+
+#[test]
+fn attempts_are_rows_that_a_person_can_query() {
+    let folder = Folder::new();
+    let (store, _reader) = folder.open();
+    write(&store, &[entry(5, call(1))]);
+    let link = rusqlite::Connection::open(folder.file()).unwrap();
+    let mut statement = link
+        .prepare(
+            "SELECT number, a.trunk, a.outcome, a.code, invited_at = sent_at FROM attempts a JOIN calls USING (seq)",
+        )
+        .unwrap();
+    type Found = (i64, String, String, Option<u16>, bool);
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)));
+    let rows: Vec<Found> = rows.unwrap().collect::<Result<_, _>>().unwrap();
+    let expected = [
+        (1, "acme".to_owned(), "refused".to_owned(), Some(503), true),
+        (2, "globex".to_owned(), "answered".to_owned(), None, true),
+    ];
+    assert_eq!(rows, expected);
+}
+
+#[test]
+fn a_restart_goes_on_where_it_was() {
+    let folder = Folder::new();
+    let (store, _) = folder.open();
+    let first = one_of_each(1);
+    // Not flushed: an orderly end writes what waits.
+    first.iter().for_each(|entry| store.write(entry.clone()).unwrap());
+    drop(store);
+    let (store, reader) = folder.open();
+    let next = reader.last_seq().unwrap().0 + 1;
+    assert_eq!(next, 9);
+    let second = one_of_each(next);
+    write(&store, &second);
+    assert_eq!(reader.entries(Seq(0), 1_000).unwrap(), plain(&[first, second].concat()));
+}
+
+#[test]
+fn a_number_taken_already_fails_alone_and_is_told() {
+    let (store, reader) = Store::open(Place::Memory, SMALL).unwrap();
+    write(&store, &[entry(1, alarm())]);
+    write(&store, &[entry(1, fell("acme")), entry(2, call(1))]);
+    assert_eq!(reader.entries(Seq(0), 10).unwrap(), plain(&[entry(1, alarm()), entry(2, call(1))]));
+    assert_eq!((store.counters().written, store.counters().failed), (2, 1));
+    let alarm = store.alarm().unwrap();
+    assert!(alarm.starts_with("1 record was lost to the journal: number 1 is taken"), "{alarm}");
+    assert_eq!(store.alarm(), None, "told once");
+}
+
+#[test]
+fn records_are_committed_in_groups() {
+    let (store, _reader) = Store::open(Place::Memory, SMALL).unwrap();
+    let entries: Vec<_> = (1..=3_000).map(|seq| entry(seq, call(seq))).collect();
+    write(&store, &entries);
+    let counters = store.counters();
+    assert_eq!(counters.written, 3_000);
+    assert!(counters.groups >= 3_000 / GROUP as u64 && counters.groups < 100, "{counters:?}");
+}
+
+#[test]
+fn a_record_is_written_soon_without_being_asked_for() {
+    let (store, reader) = Store::open(Place::Memory, SMALL).unwrap();
+    store.write(entry(1, alarm())).unwrap();
+    let looks = (0..400).take_while(|_| {
+        std::thread::park_timeout(std::time::Duration::from_millis(5));
+        reader.last_seq().unwrap() == Seq(0)
+    });
+    assert!(looks.count() < 400, "not within two seconds");
+}
+
+#[test]
+fn a_full_queue_drops_counts_and_never_waits() {
+    let folder = Folder::new();
+    let (store, reader) = Store::open(folder.place(), Limits { queue: 8, ..SMALL }).unwrap();
+    // Another program holds the file, so that the writer is stuck for as long as this test wants.
+    let other = rusqlite::Connection::open(folder.file()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let taken = (1..=2_000).filter(|seq| store.write(entry(*seq, alarm())).is_ok()).count() as u64;
+    let dropped = store.counters().dropped;
+    assert!(dropped > 0, "a queue of 8 cannot take 2000");
+    assert_eq!(taken + dropped, 2_000);
+    other.execute_batch("COMMIT").unwrap();
+    store.flush();
+    assert_eq!(store.counters().written, taken);
+    assert_eq!(reader.entries(Seq(0), 1_000).unwrap().len() as u64, taken);
+    let alarm = store.alarm().unwrap();
+    assert!(alarm.contains("were lost to the journal: the disk cannot keep up"), "{alarm}");
+}
+
+#[test]
+fn old_rows_go_calls_apart_from_decisions() {
+    let limits = Limits { calls: 100, others: 20, ..SMALL };
+    let (store, reader) = Store::open(Place::Memory, limits).unwrap();
+    write(&store, &[entry(1, fell("acme"))]);
+    let calls: Vec<_> = (2..=1_001).map(|seq| entry(seq, call(seq))).collect();
+    write(&store, &calls);
+    write(&store, &[entry(1_002, call(1_002))]);
+    let kept = reader.entries(Seq(0), 1_000).unwrap();
+    assert_eq!(kept[0], *entry(1, fell("acme")), "a thousand calls do not push out why the trunk fell");
+    assert_eq!(kept[1..].iter().map(|entry| entry.seq.0).collect::<Vec<_>>(), (903..=1_002).collect::<Vec<_>>());
+    let others: Vec<_> = (2_001..=2_050).map(|seq| entry(seq, alarm())).collect();
+    write(&store, &others);
+    write(&store, &[entry(2_051, alarm())]);
+    let kept: Vec<_> = reader.entries(Seq(2_000), 1_000).unwrap().iter().map(|entry| entry.seq.0).collect();
+    assert_eq!(kept, (2_032..=2_051).collect::<Vec<_>>());
+    assert_eq!(reader.call(reference(500)).unwrap(), None);
+}
+
+#[test]
+fn attempts_go_with_their_call_and_limits_hold_after_a_restart() {
+    let folder = Folder::new();
+    let limits = Limits { calls: 10, ..SMALL };
+    for round in 0..2u64 {
+        let (store, _reader) = Store::open(folder.place(), limits).unwrap();
+        let calls: Vec<_> = (1..=50).map(|n| entry(round * 50 + n, call(n))).collect();
+        write(&store, &calls);
+    }
+    let link = rusqlite::Connection::open(folder.file()).unwrap();
+    let count = |sql: &str| link.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count("SELECT count(*) FROM calls"), 10);
+    assert_eq!(count("SELECT count(*) FROM attempts"), 20);
+    assert_eq!(count("SELECT min(seq) FROM attempts"), 91);
+}
+
+#[test]
+fn answers_have_limits() {
+    let (store, reader) = Store::open(Place::Memory, SMALL).unwrap();
+    let entries: Vec<_> = (1..=1_500).map(|seq| entry(seq, fell("acme"))).collect();
+    write(&store, &entries);
+    assert_eq!(reader.entries(Seq(0), u64::MAX).unwrap().len(), 1_000);
+    assert_eq!(reader.trunk_entries("acme", u64::MAX).unwrap().len(), 1_000);
+    assert_eq!(reader.entries(Seq(u64::MAX), 10).unwrap(), []);
+}
+
+#[test]
+fn a_row_of_another_version_is_told_and_hides_nothing() {
+    let folder = Folder::new();
+    let (store, reader) = folder.open();
+    write(&store, &one_of_each(1));
+    let other = rusqlite::Connection::open(folder.file()).unwrap();
+    other.execute("UPDATE journal SET json = '{\"rescue\":{}}' WHERE seq = 3", []).unwrap();
+    let entries = reader.entries(Seq(0), 100).unwrap();
+    assert_eq!(entries.len(), 8);
+    assert!(matches!(&entries[2].record, Record::Alarm { text } if text.starts_with("record 3 of the journal")));
+}
+
+#[test]
+fn a_torn_file_is_an_error_that_says_what_to_do() {
+    let folder = Folder::new();
+    let fill = || {
+        let (store, _reader) = folder.open();
+        let calls: Vec<_> = (1..=200).map(|seq| entry(seq, call(seq))).collect();
+        write(&store, &calls);
+    };
+    fill();
+    let whole = fs::read(folder.file()).unwrap();
+    let overwritten = [b"not a journal at all".as_slice(), &whole[20..]].concat();
+    for torn in [&whole[..whole.len() / 2], &overwritten] {
+        fs::write(folder.file(), torn).unwrap();
+        let error = Store::open(folder.place(), SMALL).err().expect("a torn file is refused");
+        assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+        assert!(error.to_string().contains("move the file"), "{error}");
+    }
+    fs::remove_file(folder.file()).unwrap();
+    fill();
+}
+
+#[test]
+fn a_newer_layout_and_a_second_edge_are_refused() {
+    let folder = Folder::new();
+    let (store, _reader) = folder.open();
+    let second = Store::open(folder.place(), SMALL).err().expect("one edge per folder");
+    assert!(matches!(second, StoreError::InUse { .. }), "{second}");
+    drop(store);
+    rusqlite::Connection::open(folder.file()).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let newer = Store::open(folder.place(), SMALL).err().expect("it cannot know layout 99");
+    assert!(matches!(newer, StoreError::Newer { found: 99, .. }), "{newer}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_named() {
+    let folder = Folder::new();
+    fs::create_dir_all(&folder.0).unwrap();
+    let file = folder.0.join("file");
+    fs::write(&file, "").unwrap();
+    let error = Store::open(Place::Folder(&file), SMALL).err().expect("a file is no folder");
+    assert!(matches!(&error, StoreError::Folder { path, .. } if *path == file), "{error}");
+}
+
+/// Prints what a call's record costs the writer thread; asserts only that all are there, since machines differ.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "a measurement reads the clock")]
+fn what_a_call_costs() {
+    const GROUPS: u64 = 20;
+    let folder = Folder::new();
+    let opened = place::open(folder.place()).unwrap();
+    let mut journal = Journal::new(Arc::new(Mutex::new(opened.writer)), SMALL).unwrap();
+    let size = GROUP as u64;
+    let groups: Vec<Vec<_>> = (0..GROUPS)
+        .map(|group| (1..=size).map(|n| entry(group * size + n, call(group * size + n))).collect())
+        .collect();
+    let start = std::time::Instant::now();
+    let written: u64 = groups.iter().map(|group| journal.commit(group).written).sum();
+    let took = start.elapsed();
+    println!("{} ns per call with two attempts, groups of {size}", took.as_nanos() as u64 / written);
+    assert_eq!(written, GROUPS * size);
+}
