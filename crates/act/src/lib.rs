@@ -1,1 +1,21 @@
-//! placeholder
+//! What to do, as SIP and media steps: the back-to-back user agent, its hunt, its ports, who may call.
+//!
+//! What a trunk is worth and where a call should go is decided elsewhere; here it is carried out. Refuses to know: sockets, clocks,
+//! how health is judged, how a record is kept.
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod admission;
+mod b2bua;
+mod ports;
+mod profile;
+
+pub use admission::Cidr;
+pub use b2bua::{
+    ALLOW, B2bua, Counters, Effect, EndedAttempt, EndedCall, Ending, LiveAttempt, LiveCall, Phase, Side, World,
+};
+pub use ports::Ports;
+pub use profile::{ListenProfile, Profiles, Target, TrunkProfile};

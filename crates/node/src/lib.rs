@@ -1,1 +1,27 @@
-//! placeholder
+//! The node: threads, sockets, clock and signals around the edge, which knows none of them.
+//!
+//! One thread for each shard, one for control (the one that called [`run`]), one for the journal, one for HTTP. Between
+//! them bounded rings. Refuses to know: SIP, policy, records; it carries inputs in and outputs out.
+
+pub mod clock;
+mod control;
+mod counters;
+mod http;
+pub mod lab;
+mod listen;
+mod load;
+mod looks;
+mod net;
+mod options;
+mod outbox;
+mod pace;
+mod ring;
+mod run;
+mod shard;
+mod sockets;
+mod stock;
+
+pub use listen::ListenFault;
+pub use load::Refused;
+pub use options::{Fatal, Options};
+pub use run::run;

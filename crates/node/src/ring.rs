@@ -56,7 +56,6 @@ impl<T> Receiver<T> {
     }
 
     /// The writer is gone, and so is all it wrote.
-    #[cfg(test)]
     pub(crate) fn ended(&self) -> bool {
         self.ring.is_abandoned() && self.ring.is_empty()
     }

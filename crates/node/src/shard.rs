@@ -5,19 +5,19 @@
 //! and two calls for each media packet. Refuses to know: what a message means, who judges trunks.
 
 use crate::clock::{Clock, wait_ms};
-use crate::counters::Counters;
+use crate::counters::{Counters, Elsewhere};
 use crate::net::epoll::{Epoll, Trigger};
 use crate::net::faults::ErrorQueue;
 use crate::net::media::MediaSockets;
 use crate::net::udp::{Inbox, SipSocket};
 use crate::net::wake::Waker;
-use crate::outbox::Outbox;
 use crate::pace::Pace;
 use crate::ring::{Receiver, Sender};
+use crate::sockets::Sockets;
 use crate::stock::Stock;
 use edge::{CallView, Input, Output, Shard, ShardConfig, ShardView, Snapshot, steer};
 use explain::CallRecord;
-use model::{CallRef, Instant, ListenId, ShardId, Signal, SocketId, Span, TransportFault};
+use model::{CallRef, Instant, ShardId, Signal, SocketId, Span, TransportFault};
 use sense::ProbeOrder;
 use sip::{Flow, Transport};
 use std::io;
@@ -122,13 +122,6 @@ pub(crate) struct Manner {
     pub(crate) first_stock: u32,
 }
 
-struct Slot {
-    bind: SocketAddr,
-    socket: SipSocket,
-    id: Option<SocketId>,
-    outbox: Outbox,
-}
-
 /// Everything of one shard's thread.
 pub(crate) struct ShardThread {
     config: ShardConfig,
@@ -139,9 +132,7 @@ pub(crate) struct ShardThread {
     snapshot: Arc<Snapshot>,
     links: Links,
     prompt: Epoll,
-    slots: Vec<Option<Slot>>,
-    /// Slot of each socket id.
-    by_id: Vec<Option<usize>>,
+    sockets: Sockets,
     inbox: Inbox,
     refusals: ErrorQueue,
     media: MediaSockets,
@@ -149,6 +140,7 @@ pub(crate) struct ShardThread {
     relayed: Instant,
     media_waits: bool,
     stock: Stock,
+    rings_hold_more: bool,
     ready: bool,
     draining: bool,
     counters: Counters,
@@ -178,8 +170,8 @@ impl ShardThread {
             pace: Pace::new(manner.gather),
             inbox: Inbox::new(),
             refusals: ErrorQueue::new(),
-            slots: Vec::new(),
-            by_id: Vec::new(),
+            sockets: Sockets::default(),
+            rings_hold_more: false,
             relayed: Instant::ZERO,
             media_waits: false,
             ready: false,
@@ -193,9 +185,9 @@ impl ShardThread {
             prompt,
             media,
         };
-        thread.take_sockets(sockets)?;
-        thread.name_sockets();
-        thread.stock.configure(&thread.snapshot.settings, thread.manner.first_stock);
+        thread.sockets.take(sockets, &thread.prompt, SIP)?;
+        thread.sockets.name(&thread.snapshot.settings);
+        thread.stock.configure(&thread.snapshot.settings.listens, thread.manner.first_stock);
         Ok(thread)
     }
 
@@ -214,9 +206,13 @@ impl ShardThread {
         self.now = self.clock.now();
         let mut media_ready = self.media_waits;
         let mut go_on = true;
+        self.counters.turns += 1;
+        if self.rings_hold_more {
+            go_on = self.take_from_rings()?;
+        }
         for index in 0..ready {
             match self.prompt.event(index) {
-                (WAKE, _) => go_on = self.take_from_rings(),
+                (WAKE, _) => go_on &= self.take_from_rings()?,
                 (MEDIA, _) => media_ready = true,
                 (token, error) => self.serve((token - SIP) as usize, error),
             }
@@ -224,19 +220,19 @@ impl ShardThread {
         if self.shard.deadline().is_some_and(|at| at <= self.now) {
             self.input(Input::Tick);
         }
+        self.open_some();
         self.send();
         let gathered = self.pace.gathering().is_some_and(|interval| self.now.since(self.relayed) >= interval);
         if media_ready || gathered {
             self.relay()?;
         }
-        self.open_some();
-        self.tell_idle();
+        self.rest();
         Ok(go_on)
     }
 
     /// How long the wait may be, in milliseconds. `now` is that of the last turn: a timer is late by what that turn took.
     fn patience(&self) -> i32 {
-        if self.media_waits || self.stock.wants() || self.counters.left_in_rings {
+        if self.media_waits || self.stock.wants() || self.rings_hold_more || self.sockets.any_waits() {
             return 0;
         }
         let gather = self.pace.gathering().map(|interval| self.relayed + interval);
@@ -254,10 +250,8 @@ impl ShardThread {
         while let Some(output) = self.shard.poll() {
             match output {
                 Output::Datagram(transmit) => {
-                    let slot = self.by_id.get(transmit.flow.socket.index()).copied().flatten();
-                    match slot.and_then(|slot| self.slots[slot].as_mut()) {
-                        Some(slot) => slot.outbox.push(transmit),
-                        None => self.counters.no_socket += 1,
+                    if !self.sockets.push(transmit) {
+                        self.counters.no_socket += 1;
                     }
                 }
                 Output::Signal(signal) => self.report(Report::Signal(signal)),
@@ -278,12 +272,11 @@ impl ShardThread {
 
     /// Reads what a SIP socket has: refusals first, since they end attempts that late answers would not save.
     fn serve(&mut self, slot: usize, error: bool) {
-        let Some(Some(Slot { id: Some(id), .. })) = self.slots.get(slot) else { return };
-        let id = *id;
+        let Some(id) = self.sockets.get(slot).and_then(|slot| slot.id) else { return };
         if error {
             self.serve_refusals(slot, id);
         }
-        let Some(Some(from)) = self.slots.get(slot) else { return };
+        let Some(from) = self.sockets.get(slot) else { return };
         match self.inbox.receive(&from.socket) {
             Ok(count) => {
                 self.counters.datagrams_in += count as u64;
@@ -328,7 +321,7 @@ impl ShardThread {
     /// back is too short to tell whose it was, all are told, and its branch finds the one.
     fn serve_refusals(&mut self, slot: usize, socket: SocketId) {
         for _ in 0..REFUSALS {
-            let Some(Some(from)) = self.slots.get(slot) else { return };
+            let Some(from) = self.sockets.get(slot) else { return };
             let Some(refused) = from.socket.refused(&mut self.refusals) else { return };
             self.counters.refusals += 1;
             let (peer, fault) = (refused.peer, refused.fault);
@@ -342,7 +335,8 @@ impl ShardThread {
             }
             if owner != Some(self.config.shard) {
                 let sent = refused.sent.to_vec();
-                let others = (0..self.manner.shards).map(ShardId).filter(|shard| owner.is_none_or(|owner| owner == *shard));
+                let others =
+                    (0..self.manner.shards).map(ShardId).filter(|shard| owner.is_none_or(|owner| owner == *shard));
                 for other in others {
                     self.hop(other, Hop::Refused(socket, peer, sent.clone(), fault));
                 }
@@ -353,12 +347,12 @@ impl ShardThread {
 
     /// Sends what has gathered, one call for each socket, and tells the shard what could not be sent.
     fn send(&mut self) {
-        for index in 0..self.slots.len() {
-            let Some(slot) = self.slots[index].as_mut().filter(|slot| !slot.outbox.is_empty()) else { continue };
+        for index in 0..self.sockets.len() {
+            let Some(slot) = self.sockets.get_mut(index).filter(|slot| !slot.outbox.is_empty()) else { continue };
             let sent = slot.outbox.send(&slot.socket);
             self.counters.datagrams_out += sent as u64;
-            // Telling may make new datagrams, of which none waits for the next turn's input: they go out now.
-            while let Some((transmit, fault)) = self.slots[index].as_mut().and_then(|slot| slot.outbox.unsent()) {
+            // Telling may make new datagrams; they leave in the next turn, which then waits for nothing.
+            while let Some((transmit, fault)) = self.sockets.get_mut(index).and_then(|slot| slot.outbox.unsent()) {
                 let Some(fault) = fault else {
                     self.counters.send_full += 1;
                     continue;
@@ -383,6 +377,7 @@ impl ShardThread {
         }
     }
 
+    /// Opens a few of the media ports that are wanted; a listen that can have no more is told so by an empty list.
     fn open_some(&mut self) {
         for _ in 0..OPENED_PER_TURN {
             let Some(wish) = self.stock.next() else { break };
@@ -390,15 +385,19 @@ impl ShardThread {
                 Ok((pair, _)) => {
                     self.stock.opened(wish.listen);
                     let pairs = vec![(pair, SocketAddr::new(wish.advertised, wish.port))];
-                    self.give_ports(wish.listen, pairs);
+                    self.input(Input::Ports { listen: wish.listen, pairs });
                 }
                 // Somebody else's port; the next one may be free.
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => self.counters.ports_taken += 1,
                 Err(_) => {
                     self.counters.ports_failed += 1;
-                    self.stock.give_up();
+                    self.stock.give_up(wish.listen);
+                    self.input(Input::Ports { listen: wish.listen, pairs: Vec::new() });
                 }
             }
+        }
+        while let Some(listen) = self.stock.used_up() {
+            self.input(Input::Ports { listen, pairs: Vec::new() });
         }
         if !self.ready && !self.stock.wants() {
             self.ready = true;
@@ -407,14 +406,80 @@ impl ShardThread {
         }
     }
 
-    fn give_ports(&mut self, listen: ListenId, pairs: Vec<(media::PairId, SocketAddr)>) {
-        self.input(Input::Ports { listen, pairs });
+    /// Empties the rings, up to a limit for each; false when told to end.
+    fn take_from_rings(&mut self) -> io::Result<bool> {
+        self.links.waker.awake();
+        self.rings_hold_more = false;
+        for taken in 0.. {
+            let Some(order) = self.links.orders.next() else { break };
+            if !self.obey(order)? {
+                return Ok(false);
+            }
+            if taken == TAKEN_PER_TURN {
+                self.rings_hold_more = true;
+                break;
+            }
+        }
+        for from in 0..self.links.hops_in.len() {
+            for taken in 0.. {
+                let Some(hop) = self.links.hops_in[from].next() else { break };
+                match hop {
+                    Hop::Datagram(flow, bytes) => self.input(Input::Datagram { flow, bytes: &bytes }),
+                    Hop::Refused(socket, peer, sent, fault) => {
+                        self.input(Input::Undeliverable { socket, peer, sent: &sent, fault });
+                    }
+                }
+                if taken == TAKEN_PER_TURN {
+                    self.rings_hold_more = true;
+                    break;
+                }
+            }
+        }
+        Ok(true)
     }
 
-    fn tell_idle(&mut self) {
-        if self.draining && self.shard.idle() {
+    fn obey(&mut self, order: Order) -> io::Result<bool> {
+        match order {
+            Order::Sockets(opened) => self.sockets.take(opened, &self.prompt, SIP)?,
+            Order::Update(snapshot) => {
+                if !Arc::ptr_eq(&snapshot.settings, &self.snapshot.settings) {
+                    self.sockets.name(&snapshot.settings);
+                    self.stock.configure(&snapshot.settings.listens, self.manner.first_stock);
+                }
+                self.snapshot = snapshot.clone();
+                self.input(Input::Update(snapshot));
+            }
+            Order::Probe(order) => self.input(Input::Probe(order)),
+            Order::Look { ticket, call } => self.input(Input::Look { ticket, call }),
+            Order::Drain => {
+                self.draining = true;
+                self.input(Input::Drain);
+            }
+            Order::End => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// What waits for the last call to end.
+    fn rest(&mut self) {
+        if !(self.draining || self.sockets.any_stale()) || !self.shard.idle() {
+            return;
+        }
+        self.sockets.close_stale();
+        if self.draining {
             self.draining = false;
             self.report(Report::Idle);
         }
+    }
+
+    fn count_into(&self, view: &mut ShardView) {
+        let elsewhere = Elsewhere {
+            media: self.media.counters(),
+            ports_exhausted: self.stock.exhausted(),
+            reports_lost: self.links.reports.refused(),
+            hops_lost: self.links.hops_out.iter().flatten().map(Sender::refused).sum(),
+        };
+        let named = self.counters.named(&elsewhere);
+        view.counters.extend(named.into_iter().map(|(name, count)| (name.to_owned(), count)));
     }
 }

@@ -1,1 +1,126 @@
-fn main() {}
+//! The one binary: starts an edge, checks its configuration, asks a running one, plays with the lab, simulates.
+//!
+//! One file per command. Exit codes: 0 done, 1 a fault or a refusal, 2 wrong usage. Refuses to know: how anything works.
+
+mod ask;
+mod calls;
+mod check;
+mod http;
+mod lab;
+mod reload;
+mod route;
+mod run;
+mod say;
+mod simulate;
+mod table;
+mod trunk;
+mod trunks;
+mod why;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const LONG: &str = "\
+A SIP failover edge: it stands between PBXs or phones and SIP trunks, senses what happens to calls, moves new calls to another \
+trunk when one fails, keeps the audio of live calls, and explains each decision in one sentence.";
+
+const EXAMPLES: &str = "\
+Examples:
+  throughline run                              the lab: an edge, two carriers and a PBX on loopback
+  throughline check edge.toml                  every fault at once, with line, column and the likely fix
+  throughline run edge.toml                    an edge in earnest
+  throughline trunks                           health, share and calls of each trunk
+  throughline why trunk acme                   each change of a trunk in one sentence
+  throughline trunk acme drain                 no new calls for acme
+
+Exit codes:
+  0  done        1  a fault, or refused        2  wrong usage";
+
+/// Command line of the one binary.
+#[derive(Debug, Parser)]
+#[command(name = "throughline", version, about = "A SIP failover edge", long_about = LONG, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// API of the running edge that is asked
+    #[arg(long, global = true, value_name = "ADDR", default_value = "127.0.0.1:8060")]
+    api: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Args),
+    Check(check::Args),
+    Trunks(trunks::Args),
+    Calls(calls::Args),
+    #[command(subcommand)]
+    Why(why::What),
+    Route(route::Args),
+    Trunk(trunk::Args),
+    Reload(reload::Args),
+    #[command(subcommand)]
+    Lab(lab::What),
+    Simulate(simulate::Args),
+}
+
+fn main() -> ExitCode {
+    let Cli { command, api } = Cli::parse();
+    let api = http::Client::new(&api);
+    let done = match command {
+        Command::Run(args) => run::run(args),
+        Command::Check(args) => check::run(&args),
+        Command::Trunks(args) => trunks::run(&args, &api),
+        Command::Calls(args) => calls::run(&args, &api),
+        Command::Why(what) => why::run(&what, &api),
+        Command::Route(args) => route::run(&args, &api),
+        Command::Trunk(args) => trunk::run(&args, &api),
+        Command::Reload(args) => reload::run(&args, &api),
+        Command::Lab(what) => lab::run(&what, &api),
+        Command::Simulate(args) => simulate::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            say::complain(&failure.0);
+            ExitCode::from(1)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound_and_every_command_has_help_with_an_example() {
+        Cli::command().debug_assert();
+        let mut waiting: Vec<clap::Command> = Cli::command().get_subcommands().cloned().collect();
+        let mut leaves = 0;
+        while let Some(mut command) = waiting.pop() {
+            waiting.extend(command.get_subcommands().cloned());
+            let leaf = command.get_subcommands().next().is_none();
+            leaves += usize::from(leaf);
+            let help = command.render_long_help().to_string();
+            assert!(!leaf || help.contains("throughline "), "{} has no example:\n{help}", command.get_name());
+        }
+        assert_eq!(leaves, 12);
+    }
+
+    #[test]
+    fn wrong_usage_ends_with_two() {
+        for line in
+            ["throughline", "throughline trunk acme explode", "throughline lab fail acme", "throughline why call"]
+        {
+            let error = Cli::try_parse_from(line.split(' ')).expect_err(line);
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+        let cli = Cli::try_parse_from("throughline lab fail acme --how no-rtp --api 127.0.0.1:1".split(' ')).unwrap();
+        assert_eq!(cli.api, "127.0.0.1:1");
+    }
+}

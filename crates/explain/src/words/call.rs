@@ -7,7 +7,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use decide::{Excluded, NoPlan, Plan};
-use model::{AttemptOutcome, Health, Instant, Name, TrunkId, Wall};
+use model::{AttemptOutcome, Health, Instant, Name, Span, TrunkId, Wall};
 
 /// The whole call as one sentence for the log, with numbers cut.
 pub(super) fn summary(wall: Wall, call: &CallRecord) -> String {
@@ -92,6 +92,11 @@ pub fn attempt(number: usize, attempt: &AttemptRecord) -> String {
         words += &format!(" after {}", attempt.took);
     }
     words
+}
+
+/// One attempt that is still waited for; `number` counts from one.
+pub fn waiting(number: usize, trunk: &str, since: Span) -> String {
+    format!("attempt {number} to {trunk}: waiting for {since}")
 }
 
 /// How the call ended, and what was heard of its audio.

@@ -225,6 +225,13 @@ fn calls_without_a_plan_and_without_an_answer() {
 }
 
 #[test]
+fn an_attempt_under_way_is_told_in_the_same_words() {
+    assert_eq!(call::waiting(2, "globex", Span::from_millis(300)), "attempt 2 to globex: waiting for 300 ms");
+    let Some(first) = call().attempts.into_iter().next() else { unreachable!("two attempts") };
+    assert_eq!(call::attempt(1, &first), "attempt 1 to acme: no reply in 1 s");
+}
+
+#[test]
 fn a_last_resort_and_several_targets_are_told() {
     let mut plan = call().plan.ok();
     let Some(plan) = plan.as_mut() else { unreachable!("a plan") };

@@ -150,9 +150,8 @@ impl Live {
         let now = self.clock.now();
         let due = self.agent.deadline().map_or(LONGEST_WAIT_MS, |at| at.since(now).as_micros().div_ceil(1_000) as i32);
         let sockets = self.sip.iter().chain(self.rtp.values());
-        let mut waiting: Vec<libc::pollfd> = sockets
-            .map(|socket| libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 })
-            .collect();
+        let mut waiting: Vec<libc::pollfd> =
+            sockets.map(|socket| libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 }).collect();
         // SAFETY: the pointer and length are those of a live Vec of pollfd, and poll writes only within it.
         unsafe { libc::poll(waiting.as_mut_ptr(), waiting.len() as libc::nfds_t, due.clamp(0, LONGEST_WAIT_MS)) };
     }

@@ -49,9 +49,8 @@ impl Epoll {
     pub(crate) fn remove(&self, what: &impl AsFd) -> io::Result<()> {
         let descriptor = what.as_fd().as_raw_fd();
         // SAFETY: a null event is allowed for removal.
-        let done = unsafe {
-            libc::epoll_ctl(self.set.as_raw_fd(), libc::EPOLL_CTL_DEL, descriptor, std::ptr::null_mut())
-        };
+        let done =
+            unsafe { libc::epoll_ctl(self.set.as_raw_fd(), libc::EPOLL_CTL_DEL, descriptor, std::ptr::null_mut()) };
         if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 

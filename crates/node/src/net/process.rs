@@ -1,4 +1,4 @@
-//! What belongs to the whole process: signals as a descriptor, the limit of open files.
+//! What belongs to the whole process: signals as a descriptor, the limit of open files, chance.
 //!
 //! Refuses to know: what a signal means.
 
@@ -66,6 +66,14 @@ pub(crate) fn raise_open_files() -> io::Result<u64> {
         }
     }
     Ok(limit.rlim_cur)
+}
+
+/// A number nobody can guess: the secret of tokens, the seed of a run.
+pub(crate) fn secret() -> io::Result<u64> {
+    let mut bytes = [0u8; 8];
+    // SAFETY: the pointer and length are those of a live array. So few bytes are never given in part.
+    let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    if got == bytes.len() as isize { Ok(u64::from_ne_bytes(bytes)) } else { Err(io::Error::last_os_error()) }
 }
 
 #[cfg(test)]

@@ -1,0 +1,141 @@
+//! The answer: the callee's 2xx becomes ours, the legs are joined, the ACKs are sent when they are due.
+//!
+//! With an early offer the callee is acknowledged at once. With a late offer its 200 carries the offer, and its ACK waits for the
+//! caller's, which carries the answer (RFC 3264 §4, RFC 3261 §13.2.1). Refuses to know: how the attempt was chosen.
+
+use super::call::{Leg, Phase, Side};
+use super::{B2bua, Due, World, headers, reach};
+use model::AttemptOutcome;
+use sip::{Answer, ClientKey, Dialog, Message, ServerKey};
+
+impl B2bua {
+    /// A 2xx of the running attempt.
+    pub(super) fn answered(&mut self, world: &mut World<'_>, slot: usize, client: ClientKey, message: &Message) {
+        let Ok(dialog) = Dialog::uac(message) else {
+            // Without a Contact it can be neither acknowledged nor ended; it is as if it had not answered (RFC 3261 §12.1.1).
+            let outcome = AttemptOutcome::Refused { code: 502, q850: None, retry_after: None };
+            return self.attempt_over(world, slot, outcome, None);
+        };
+        let body = match self.bridge(world, slot, Side::Callee, message.body()) {
+            Ok(body) => body,
+            Err(_) => {
+                let flow = self.calls.get(slot).and_then(|call| call.running()).map(|attempt| attempt.flow);
+                if let Some(flow) = flow {
+                    self.end_stray(world, client, flow, message);
+                }
+                let outcome = AttemptOutcome::Refused { code: 502, q850: None, retry_after: None };
+                return self.attempt_over(world, slot, outcome, None);
+            }
+        };
+        self.join(world, slot, client, dialog, message);
+        self.answer_caller(world, slot, message, body);
+        self.counters.answered += 1;
+    }
+
+    /// The attempt becomes the callee's leg.
+    fn join(&mut self, world: &mut World<'_>, slot: usize, client: ClientKey, dialog: Dialog, message: &Message) {
+        self.close_attempt(world, slot, AttemptOutcome::Answered);
+        let Some(call) = self.calls.get_mut(slot) else { return };
+        let Some(attempt) = call.attempts.last_mut() else { return };
+        let flow = reach(&dialog, attempt.flow);
+        let leg = Leg {
+            dialog,
+            flow: attempt.flow,
+            trunk: attempt.target.trunk,
+            session: attempt.session,
+            version: 1,
+            shown: core::mem::take(&mut attempt.shown),
+            acking: None,
+        };
+        let cseq = message.cseq().number;
+        let tag = attempt.tag.clone();
+        if call.late_offer && !message.body().is_empty() {
+            call.owes_ack = Some((client, cseq));
+        } else {
+            let ack = leg.dialog.ack(cseq);
+            world.endpoint.ack(world.now, client, flow, ack);
+        }
+        call.callee = Some(leg);
+        call.phase = Phase::Up;
+        call.answered = Some(world.now);
+        call.invite = None;
+        let longest = world.profiles.trunk(call.caller.trunk).map(|trunk| trunk.session_max);
+        self.by_tag.insert(tag, (slot, Side::Callee));
+        if let Some(longest) = longest {
+            let timer = self.set_timer(slot, world.now + longest, Due::Session);
+            if let Some(call) = self.calls.get_mut(slot) {
+                call.session_timer = timer;
+            }
+        }
+    }
+
+    fn answer_caller(&mut self, world: &mut World<'_>, slot: usize, message: &Message, body: alloc::vec::Vec<u8>) {
+        let Some(call) = self.calls.get_mut(slot) else { return };
+        let Some(server) = call.server.take() else { return };
+        self.by_server.remove(&server);
+        call.caller.acking = Some(server);
+        let mut answer = Answer::new(message.status().unwrap_or(200));
+        answer.to_tag = Some(call.caller.dialog.local_tag.clone());
+        headers::pass(message, &mut answer.headers);
+        if let Some(sent_by) = world.endpoint.sent_by(call.caller.flow.socket) {
+            headers::push_contact(&mut answer.headers, sent_by);
+        }
+        answer.headers.push("Allow", headers::ALLOW);
+        if !body.is_empty() {
+            headers::push_body_type(message, &mut answer.headers);
+            answer.body = body;
+        }
+        world.endpoint.respond(world.now, server, answer);
+    }
+
+    /// An ACK for a 2xx of ours, of an INVITE or a re-INVITE.
+    pub(super) fn acknowledged(&mut self, world: &mut World<'_>, message: &Message) {
+        let Some((slot, side)) = self.leg_of(message) else { return };
+        let Some(leg) = self.calls.get_mut(slot).and_then(|call| call.leg_mut(side)) else { return };
+        if let Some(server) = leg.acking.take() {
+            world.endpoint.confirm(world.now, server);
+        }
+        self.pass_ack(world, slot, side, message);
+    }
+
+    /// The ACK the far side still waits for, with the answer it carries.
+    fn pass_ack(&mut self, world: &mut World<'_>, slot: usize, side: Side, message: &Message) {
+        let Some(call) = self.calls.get_mut(slot) else { return };
+        let owed = match (side, call.owes_ack) {
+            (Side::Caller, Some(owed)) => {
+                call.owes_ack = None;
+                Some(owed)
+            }
+            _ => match call.exchange.as_ref() {
+                Some(exchange) if exchange.from == side && exchange.answered => {
+                    let owed = exchange.late.then_some((exchange.client, exchange.cseq));
+                    let done = exchange.client;
+                    call.exchange = None;
+                    self.by_client.remove(&done);
+                    owed
+                }
+                _ => None,
+            },
+        };
+        let Some((client, cseq)) = owed else { return };
+        // An ACK cannot be refused: an answer that is nonsense leaves the far side without one, and it will end the call.
+        let body = self.bridge(world, slot, side, message.body()).unwrap_or_default();
+        let Some(leg) = self.calls.get(slot).and_then(|call| call.leg(side.other())) else { return };
+        let mut ack = leg.dialog.ack(cseq);
+        if !body.is_empty() {
+            headers::push_body_type(message, &mut ack.headers);
+            ack.body = body;
+        }
+        world.endpoint.ack(world.now, client, reach(&leg.dialog, leg.flow), ack);
+    }
+
+    /// No ACK came for a 2xx of ours: the session is taken down (RFC 3261 §13.3.1.4).
+    pub(super) fn ack_missing(&mut self, world: &mut World<'_>, server: ServerKey) {
+        let waits = |leg: Option<&Leg>| leg.is_some_and(|leg| leg.acking == Some(server));
+        let slot = self.calls.iter().find(|(_, call)| waits(Some(&call.caller)) || waits(call.callee.as_ref()));
+        if let Some(slot) = slot.map(|(slot, _)| slot) {
+            self.counters.acks_missing += 1;
+            self.end_both(world, slot, "no ACK came for the answer");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Ends: BYE of one side, CANCEL, a call that is too old; and what is given back afterwards.
+//!
+//! The side that leaves is answered at once; the other is told by BYE. The call is over here and now: what is left of it are transactions,
+//! which end by their own timers. Refuses to know: why anyone hangs up.
+
+use super::call::{EndedAttempt, EndedCall, Ending, Side};
+use super::{B2bua, Effect, World, headers, reach, reason};
+use alloc::boxed::Box;
+use media::AnchorCounters;
+use model::AttemptOutcome;
+use sip::{Answer, Message, Method, ServerKey};
+
+impl B2bua {
+    /// A BYE.
+    pub(super) fn bye(&mut self, world: &mut World<'_>, slot: usize, side: Side, server: ServerKey, message: &Message) {
+        world.endpoint.respond(world.now, server, Answer::new(200));
+        if self.calls.get(slot).is_some_and(|call| call.callee.is_none()) {
+            // A caller may end an early dialog by BYE (RFC 3261 §15); its INVITE is owed a final answer all the same.
+            return self.abandon(world, slot);
+        }
+        self.drop_pending(world, slot);
+        self.send_bye(world, slot, side.other(), Some(message), None);
+        self.finish(world, slot, Ending::Bye(side));
+    }
+
+    /// The caller's CANCEL, or that of a re-INVITE.
+    pub(super) fn cancelled(&mut self, world: &mut World<'_>, server: ServerKey) {
+        let Some(slot) = self.by_server.get(&server).copied() else { return world.refuse(server, 487) };
+        let Some(call) = self.calls.get(slot) else { return };
+        if call.server == Some(server) {
+            return self.abandon(world, slot);
+        }
+        // A re-INVITE: its own final answer, most likely 487, is passed back when it comes.
+        if let Some(exchange) = call.exchange.as_ref().filter(|exchange| exchange.server == server) {
+            world.endpoint.cancel(world.now, exchange.client, None);
+        }
+    }
+
+    /// The caller has given up before an answer.
+    fn abandon(&mut self, world: &mut World<'_>, slot: usize) {
+        let Some(call) = self.calls.get(slot) else { return };
+        if let Some(attempt) = call.running() {
+            let outcome = AttemptOutcome::Abandoned {
+                after: world.now.since(attempt.sent),
+                progressed: attempt.progress.is_some(),
+            };
+            if let Some(client) = attempt.client {
+                world.endpoint.cancel(world.now, client, Some(&reason(487, "the caller gave up")));
+            }
+            self.close_attempt(world, slot, outcome);
+        }
+        let Some(call) = self.calls.get_mut(slot) else { return };
+        if let Some(server) = call.server.take() {
+            let mut answer = Answer::new(487);
+            answer.to_tag = Some(call.caller.dialog.local_tag.clone());
+            self.by_server.remove(&server);
+            world.endpoint.respond(world.now, server, answer);
+        }
+        self.finish(world, slot, Ending::Cancelled);
+    }
+
+    /// The edge ends the call towards both sides.
+    pub(super) fn end_both(&mut self, world: &mut World<'_>, slot: usize, why: &'static str) {
+        self.drop_pending(world, slot);
+        for side in [Side::Caller, Side::Callee] {
+            self.send_bye(world, slot, side, None, Some(why));
+        }
+        self.finish(world, slot, Ending::Ended(why));
+    }
+
+    /// Requests under way between the legs are answered, since nobody else will.
+    fn drop_pending(&mut self, world: &mut World<'_>, slot: usize) {
+        let Some(call) = self.calls.get_mut(slot) else { return };
+        let relayed = core::mem::take(&mut call.relayed);
+        let owed = call.owes_ack.take();
+        if let Some((client, cseq)) = owed
+            && let Some(leg) = call.callee.as_ref()
+        {
+            // The callee's 200 must be acknowledged before it is ended.
+            world.endpoint.ack(world.now, client, reach(&leg.dialog, leg.flow), leg.dialog.ack(cseq));
+        }
+        let exchange = call.exchange.clone();
+        for relayed in relayed {
+            self.by_client.remove(&relayed.client);
+            world.refuse(relayed.server, 481);
+        }
+        if let Some(exchange) = exchange {
+            if !exchange.answered {
+                world.endpoint.cancel(world.now, exchange.client, None);
+                world.refuse(exchange.server, 487);
+            } else if exchange.late
+                && let Some(leg) = self.calls.get(slot).and_then(|call| call.leg(exchange.from.other()))
+            {
+                let (to, ack) = (reach(&leg.dialog, leg.flow), leg.dialog.ack(exchange.cseq));
+                world.endpoint.ack(world.now, exchange.client, to, ack);
+            }
+            self.close_exchange(slot);
+        }
+    }
+
+    fn send_bye(
+        &mut self,
+        world: &mut World<'_>,
+        slot: usize,
+        side: Side,
+        because: Option<&Message>,
+        why: Option<&str>,
+    ) {
+        let Some(leg) = self.calls.get_mut(slot).and_then(|call| call.leg_mut(side)) else { return };
+        if let Some(server) = leg.acking.take() {
+            // Its 2xx need not be repeated any more: the BYE says all.
+            world.endpoint.confirm(world.now, server);
+        }
+        let mut draft = leg.dialog.request(Method::Bye);
+        if let Some(because) = because {
+            headers::pass(because, &mut draft.headers);
+        }
+        if let Some(why) = why {
+            draft.headers.push("Reason", &reason(480, why));
+        }
+        let (to, timers) = (reach(&leg.dialog, leg.flow), world.timers_of(leg.trunk));
+        // When no transaction can be had, the peer's own session expiry ends its side.
+        let _unsent = world.endpoint.request(world.now, to, draft, &timers);
+    }
+
+    /// Gives everything back and tells of the call.
+    pub(super) fn finish(&mut self, world: &mut World<'_>, slot: usize, ending: Ending) {
+        let Some(call) = self.calls.try_remove(slot) else { return };
+        self.cancel_timer(call.session_timer);
+        self.by_tag.remove(&call.caller.dialog.local_tag);
+        if let Some(leg) = &call.callee {
+            self.by_tag.remove(&leg.dialog.local_tag);
+            world.load.end(leg.trunk);
+        }
+        world.load.end(call.caller.trunk);
+        let mut media: Option<AnchorCounters> = None;
+        for stream in call.audio.streams.iter().flatten() {
+            let counted = world.relay.release(stream.caller.0);
+            world.ports.release(world.now, stream.caller.0);
+            world.ports.release(world.now, stream.callee.0);
+            // The first stream is the audio.
+            media.get_or_insert(counted);
+        }
+        let attempts = call.attempts.iter().filter_map(|attempt| Some(attempt.ended(attempt.outcome?)));
+        let attempts: alloc::vec::Vec<EndedAttempt> = attempts.collect();
+        world.out.push(Effect::Ended(Box::new(EndedCall {
+            call: call.call,
+            call_id: call.caller.dialog.call_id,
+            from: call.caller.trunk,
+            caller: call.caller_number,
+            called: call.called,
+            invited: call.invited,
+            progressed: call.progressed,
+            answered: call.answered,
+            ended: world.now,
+            plan: call.plan,
+            attempts,
+            ending,
+            media,
+        })));
+    }
+}

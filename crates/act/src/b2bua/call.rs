@@ -1,0 +1,291 @@
+//! A call as plain data: two legs, the attempts between, audio, times.
+//!
+//! It can be printed, copied and stored; nothing in it runs. Refuses to know: how any of it changes.
+
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use decide::{NoPlan, Plan};
+use media::{AnchorCounters, PairId};
+use model::{AttemptOutcome, CallRef, Instant, ListenId, Span, TargetId, TrunkId};
+use sip::{ClientKey, Dialog, Flow, Message, ServerKey, TimerId};
+use smallvec::SmallVec;
+
+/// One side of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The side that sent the INVITE.
+    Caller,
+    /// The side that answered it.
+    Callee,
+}
+
+impl Side {
+    /// The other one.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Caller => Self::Callee,
+            Self::Callee => Self::Caller,
+        }
+    }
+}
+
+/// How far a call has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Attempts are made; nothing rings yet.
+    Trying,
+    /// A provisional response was relayed.
+    Ringing,
+    /// Answered.
+    Up,
+}
+
+/// One leg.
+#[derive(Clone, Debug)]
+pub(super) struct Leg {
+    pub(super) dialog: Dialog,
+    /// The way its messages come and go.
+    pub(super) flow: Flow,
+    pub(super) trunk: TrunkId,
+    /// Number of our session in its SDP.
+    pub(super) session: u64,
+    /// Version of it.
+    pub(super) version: u64,
+    /// What this leg was shown last, so that the version rises only with a change.
+    pub(super) shown: Vec<u8>,
+    /// A 2xx of ours that waits for its ACK.
+    pub(super) acking: Option<ServerKey>,
+}
+
+/// One attempt.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    pub(super) target: TargetId,
+    pub(super) client: Option<ClientKey>,
+    pub(super) flow: Flow,
+    pub(super) call_id: Vec<u8>,
+    pub(super) tag: Vec<u8>,
+    pub(super) cseq: u32,
+    pub(super) sent: Instant,
+    pub(super) first_reply: Option<Span>,
+    pub(super) progress: Option<Span>,
+    pub(super) took: Span,
+    pub(super) outcome: Option<AttemptOutcome>,
+    /// The challenge was answered once already.
+    pub(super) authorised: bool,
+    pub(super) late_told: bool,
+    pub(super) stall_told: bool,
+    pub(super) session: u64,
+    /// What the callee was offered, for the leg it may become.
+    pub(super) shown: Vec<u8>,
+    pub(super) deadline: Option<TimerId>,
+    pub(super) late: Option<TimerId>,
+}
+
+/// A stream's two port pairs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stream {
+    pub(super) caller: (PairId, SocketAddr),
+    pub(super) callee: (PairId, SocketAddr),
+}
+
+/// The audio of a call.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Audio {
+    /// By position of the media line; none is a stream that is not anchored.
+    pub(super) streams: SmallVec<[Option<Stream>; 2]>,
+    pub(super) callee_listen: Option<ListenId>,
+    /// Both listens have media addresses.
+    pub(super) anchored: bool,
+}
+
+/// A re-INVITE on its way from one side to the other.
+#[derive(Clone, Debug)]
+pub(super) struct Exchange {
+    pub(super) from: Side,
+    pub(super) server: ServerKey,
+    pub(super) client: ClientKey,
+    pub(super) cseq: u32,
+    /// It carried no SDP: the 200 offers, the ACK answers.
+    pub(super) late: bool,
+    /// The far side has answered 2xx and still waits for its ACK.
+    pub(super) answered: bool,
+}
+
+/// Another request inside the dialog on its way from one side to the other.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Relayed {
+    pub(super) from: Side,
+    pub(super) server: ServerKey,
+    pub(super) client: ClientKey,
+}
+
+/// One call.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) call: CallRef,
+    pub(super) phase: Phase,
+    pub(super) caller: Leg,
+    pub(super) callee: Option<Leg>,
+    /// The caller's INVITE while it waits for its final answer.
+    pub(super) server: Option<ServerKey>,
+    /// The INVITE itself, for attempts to come; gone once answered.
+    pub(super) invite: Option<Message>,
+    pub(super) late_offer: bool,
+    /// The callee's 2xx waits for an ACK with the caller's answer.
+    pub(super) owes_ack: Option<(ClientKey, u32)>,
+    pub(super) caller_number: Vec<u8>,
+    pub(super) called: Vec<u8>,
+    pub(super) plan: Result<Plan, NoPlan>,
+    pub(super) next: usize,
+    pub(super) attempts: Vec<Attempt>,
+    pub(super) exchange: Option<Exchange>,
+    pub(super) relayed: SmallVec<[Relayed; 1]>,
+    pub(super) audio: Audio,
+    pub(super) session_timer: Option<TimerId>,
+    pub(super) invited: Instant,
+    pub(super) progressed: Option<Instant>,
+    pub(super) answered: Option<Instant>,
+}
+
+impl Call {
+    /// The attempt that runs.
+    pub(super) fn running(&self) -> Option<&Attempt> {
+        self.attempts.last().filter(|attempt| attempt.outcome.is_none())
+    }
+
+    /// The attempt that runs.
+    pub(super) fn running_mut(&mut self) -> Option<&mut Attempt> {
+        self.attempts.last_mut().filter(|attempt| attempt.outcome.is_none())
+    }
+
+    pub(super) fn leg(&self, side: Side) -> Option<&Leg> {
+        match side {
+            Side::Caller => Some(&self.caller),
+            Side::Callee => self.callee.as_ref(),
+        }
+    }
+
+    pub(super) fn leg_mut(&mut self, side: Side) -> Option<&mut Leg> {
+        match side {
+            Side::Caller => Some(&mut self.caller),
+            Side::Callee => self.callee.as_mut(),
+        }
+    }
+
+    /// Trunk that carries it, or is being tried.
+    pub(super) fn carrier(&self) -> Option<TrunkId> {
+        self.callee.as_ref().map(|leg| leg.trunk).or_else(|| self.running().map(|attempt| attempt.target.trunk))
+    }
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Never answered: the caller got this code.
+    Refused(u16),
+    /// The caller gave up.
+    Cancelled,
+    /// BYE by one side.
+    Bye(Side),
+    /// The edge ended it, for this reason.
+    Ended(&'static str),
+}
+
+/// A call that is over.
+#[derive(Clone, Debug)]
+pub struct EndedCall {
+    /// The call.
+    pub call: CallRef,
+    /// Call-ID of the caller's leg.
+    pub call_id: Vec<u8>,
+    /// Trunk it came from.
+    pub from: TrunkId,
+    /// Calling number.
+    pub caller: Vec<u8>,
+    /// Called number.
+    pub called: Vec<u8>,
+    /// INVITE received.
+    pub invited: Instant,
+    /// First provisional response relayed.
+    pub progressed: Option<Instant>,
+    /// Answered.
+    pub answered: Option<Instant>,
+    /// Over.
+    pub ended: Instant,
+    /// The plan, or why there was none.
+    pub plan: Result<Plan, NoPlan>,
+    /// Attempts on the wire.
+    pub attempts: Vec<EndedAttempt>,
+    /// How it ended.
+    pub ending: Ending,
+    /// Audio, when it was anchored: the caller's side first.
+    pub media: Option<AnchorCounters>,
+}
+
+/// One attempt of a call that is over.
+#[derive(Clone, Debug)]
+pub struct EndedAttempt {
+    /// To whom.
+    pub target: TargetId,
+    /// Our Call-ID.
+    pub call_id: Vec<u8>,
+    /// Sent.
+    pub sent: Instant,
+    /// INVITE to first response.
+    pub first_reply: Option<Span>,
+    /// INVITE to first response other than 100.
+    pub progress: Option<Span>,
+    /// INVITE to the end of the attempt.
+    pub took: Span,
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+}
+
+/// A call in progress, for those who look.
+#[derive(Clone, Debug)]
+pub struct LiveCall {
+    /// The call.
+    pub call: CallRef,
+    /// Trunk it came from.
+    pub from: TrunkId,
+    /// Trunk that carries it, or is being tried.
+    pub to: Option<TrunkId>,
+    /// Calling number.
+    pub caller: Vec<u8>,
+    /// Called number.
+    pub called: Vec<u8>,
+    /// How far it has come.
+    pub phase: Phase,
+    /// INVITE received.
+    pub invited: Instant,
+    /// Answered.
+    pub answered: Option<Instant>,
+    /// The plan it follows.
+    pub plan: Option<Plan>,
+    /// Attempts so far.
+    pub attempts: Vec<LiveAttempt>,
+}
+
+/// One attempt of a call in progress.
+#[derive(Clone, Debug)]
+pub enum LiveAttempt {
+    /// It is over.
+    Over(EndedAttempt),
+    /// It waits for this trunk since then.
+    Waiting(TrunkId, Instant),
+}
+
+impl Attempt {
+    pub(super) fn ended(&self, outcome: AttemptOutcome) -> EndedAttempt {
+        EndedAttempt {
+            target: self.target,
+            call_id: self.call_id.clone(),
+            sent: self.sent,
+            first_reply: self.first_reply,
+            progress: self.progress,
+            took: self.took,
+            outcome,
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! A new call: who calls, may he, where could it go, and the first attempt.
+//!
+//! Refuses to know: what happens after the first attempt is sent.
+
+use super::call::{Audio, Call, Ending, Leg, Phase};
+use super::{B2bua, Side, World};
+use alloc::vec::Vec;
+use decide::{Facts, NoPlan};
+use model::TrunkId;
+use sip::{Answer, Dialog, Flow, Message, ServerKey, Uri};
+use smallvec::SmallVec;
+
+impl B2bua {
+    /// An INVITE outside any dialog.
+    pub(super) fn invite(&mut self, world: &mut World<'_>, server: ServerKey, flow: Flow, message: &Message) {
+        self.counters.invites += 1;
+        let Some(from) = world.profiles.admit(flow.socket, flow.peer) else {
+            self.counters.strangers += 1;
+            return world.refuse(server, 403);
+        };
+        if self.draining || self.calls.len() >= self.limit {
+            self.counters.turned_away += 1;
+            return world.refuse_for_now(server, 503);
+        }
+        let Ok(uri) = Uri::parse(message.uri()) else { return world.refuse(server, 400) };
+        let number = bare_number(uri.user());
+        let Ok(text) = core::str::from_utf8(number) else { return world.refuse(server, 484) };
+        let facts = Facts { from, number: text, emergency: is_emergency(message.uri()) };
+        let tag = world.endpoint.minter().tag();
+        let Ok(dialog) = Dialog::uas(message, tag.as_bytes()) else { return world.refuse(server, 400) };
+        let plan = decide::plan(world.shape, world.table, world.load, &facts, world.now, world.rng);
+        let call = self.next_call(world.rng);
+        let leg = Leg {
+            dialog,
+            flow,
+            trunk: from,
+            session: world.rng.next_u64() >> 20,
+            version: 0,
+            shown: Vec::new(),
+            acking: None,
+        };
+        let slot = self.calls.insert(Call {
+            call,
+            phase: Phase::Trying,
+            caller: leg,
+            callee: None,
+            server: Some(server),
+            invite: Some(message.clone()),
+            late_offer: message.body().is_empty(),
+            owes_ack: None,
+            caller_number: calling_number(message),
+            called: uri.user().to_vec(),
+            plan,
+            next: 0,
+            attempts: Vec::new(),
+            exchange: None,
+            relayed: SmallVec::new(),
+            audio: Audio { anchored: world.profiles.media_of(from).is_some(), ..Audio::default() },
+            session_timer: None,
+            invited: world.now,
+            progressed: None,
+            answered: None,
+        });
+        self.by_tag.insert(tag.as_bytes().to_vec(), (slot, Side::Caller));
+        self.by_server.insert(server, slot);
+        count_in(world, from);
+        self.begin(world, slot);
+    }
+
+    /// The first attempt, or the refusal when there is no plan.
+    fn begin(&mut self, world: &mut World<'_>, slot: usize) {
+        let code = match self.calls.get(slot).map(|call| &call.plan) {
+            Some(Ok(_)) => return self.next_attempt(world, slot),
+            Some(Err(NoPlan::NoRoute)) => 404,
+            _ => 503,
+        };
+        self.refuse_call(world, slot, code, None);
+    }
+
+    /// The caller gets a final refusal, and the call is over. `said` is the callee's own refusal, whose reasons pass on.
+    pub(super) fn refuse_call(&mut self, world: &mut World<'_>, slot: usize, code: u16, said: Option<&Message>) {
+        let Some(call) = self.calls.get_mut(slot) else { return };
+        let Some(server) = call.server.take() else { return };
+        self.by_server.remove(&server);
+        let mut answer = Answer::new(code);
+        answer.to_tag = Some(call.caller.dialog.local_tag.clone());
+        if let Some(said) = said.filter(|said| said.status() == Some(code)) {
+            answer.phrase = Some(said.reason_phrase().to_vec());
+            super::headers::pass(said, &mut answer.headers);
+        } else if code == 503 && call.plan.is_err() {
+            answer.headers.push("Retry-After", super::RETRY_AFTER_S);
+        }
+        world.endpoint.respond(world.now, server, answer);
+        self.finish(world, slot, Ending::Refused(code));
+    }
+}
+
+/// A number without the parameters some put into the user part.
+fn bare_number(user: &[u8]) -> &[u8] {
+    user.split(|byte| *byte == b';').next().unwrap_or(user)
+}
+
+/// RFC 5031.
+fn is_emergency(uri: &[u8]) -> bool {
+    uri.len() > 15 && uri[..15].eq_ignore_ascii_case(b"urn:service:sos")
+}
+
+fn calling_number(message: &Message) -> Vec<u8> {
+    Uri::parse(message.from().uri).map(|uri| uri.user().to_vec()).unwrap_or_default()
+}
+
+/// The call also counts on the trunk it came from.
+fn count_in(world: &mut World<'_>, from: TrunkId) {
+    if let Some(calls) = world.load.calls.get_mut(from.index()) {
+        *calls = calls.saturating_add(1);
+    }
+}

@@ -1,0 +1,389 @@
+//! The back-to-back user agent of one shard: every call it holds, and the way each event takes to its call.
+//!
+//! Two dialogs per call, one towards the caller and one towards the callee; what happens on one is done on the other. Refuses to know:
+//! sockets, threads, how trunks are judged.
+
+mod answer;
+mod bridge;
+mod bye;
+mod call;
+mod headers;
+mod hunt;
+mod indialog;
+mod invite;
+mod reinvite;
+
+pub use call::{EndedAttempt, EndedCall, Ending, LiveAttempt, LiveCall, Phase, Side};
+pub use headers::ALLOW;
+
+use crate::ports::Ports;
+use crate::profile::Profiles;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use call::Call;
+use decide::{Load, Shape, TrunkTable};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use media::Relay;
+use model::{AttemptOutcome, CallRef, Instant, Observed, Rng, ShardId, Signal, Span, TargetId};
+use sip::{
+    Answer, ClientKey, Dialog, Endpoint, Event, Failure, Flow, Message, Method, ServerKey, TimerId, TimerSet, Timers,
+};
+use slab::Slab;
+
+/// Timers per call at most: an attempt's deadline and its late watch, and the session's.
+const TIMERS_PER_CALL: usize = 4;
+
+/// What the B2BUA acts on and decides by, for one event.
+pub struct World<'a> {
+    /// Now.
+    pub now: Instant,
+    /// SIP.
+    pub endpoint: &'a mut Endpoint,
+    /// Audio.
+    pub relay: &'a mut Relay,
+    /// Media ports.
+    pub ports: &'a mut Ports,
+    /// Trunks and listens.
+    pub profiles: &'a Profiles,
+    /// Policies.
+    pub shape: &'a Shape,
+    /// Health.
+    pub table: &'a TrunkTable,
+    /// What trunks carry.
+    pub load: &'a mut Load,
+    /// For weights and numbers.
+    pub rng: &'a mut Rng,
+    /// What follows from the event.
+    pub out: &'a mut Vec<Effect>,
+}
+
+/// What follows from an event, besides messages.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Something was seen of a target.
+    Signal(Signal),
+    /// A call is over.
+    Ended(Box<EndedCall>),
+}
+
+impl World<'_> {
+    fn signal(&mut self, target: TargetId, what: Observed) {
+        self.out.push(Effect::Signal(Signal { at: self.now, target, what }));
+    }
+
+    /// Timers of a trunk, for messages inside a dialog.
+    fn timers_of(&self, trunk: model::TrunkId) -> TimerSet {
+        self.profiles.trunk(trunk).map(|trunk| trunk.timers).unwrap_or_default()
+    }
+
+    fn refuse(&mut self, server: ServerKey, code: u16) {
+        self.endpoint.respond(self.now, server, Answer::new(code));
+    }
+
+    fn refuse_for_now(&mut self, server: ServerKey, code: u16) {
+        let mut answer = Answer::new(code);
+        answer.headers.push("Retry-After", RETRY_AFTER_S);
+        self.endpoint.respond(self.now, server, answer);
+    }
+}
+
+/// Seconds a caller should wait when we cannot serve it now.
+const RETRY_AFTER_S: &[u8] = b"10";
+
+/// What the B2BUA has counted since its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// INVITEs outside a dialog.
+    pub invites: u64,
+    /// From nobody we know.
+    pub strangers: u64,
+    /// Refused because the shard is full or drains.
+    pub turned_away: u64,
+    /// Refused because no media port was free.
+    pub no_ports: u64,
+    /// Refused because the SDP could not be read.
+    pub bad_sdp: u64,
+    /// Attempts sent.
+    pub attempts: u64,
+    /// Attempts that followed another one.
+    pub hunted: u64,
+    /// Calls answered.
+    pub answered: u64,
+    /// Answers of attempts that had been left, acknowledged and ended.
+    pub late_answers: u64,
+    /// Requests inside a dialog that we do not know.
+    pub unknown_dialogs: u64,
+    /// Re-INVITEs that met another one.
+    pub glare: u64,
+    /// Calls ended because they were too old.
+    pub expired: u64,
+    /// Answers to which no ACK came.
+    pub acks_missing: u64,
+}
+
+impl Counters {
+    /// By name.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("invites", self.invites),
+            ("strangers", self.strangers),
+            ("turned_away", self.turned_away),
+            ("no_ports", self.no_ports),
+            ("bad_sdp", self.bad_sdp),
+            ("attempts", self.attempts),
+            ("hunted", self.hunted),
+            ("answered", self.answered),
+            ("late_answers", self.late_answers),
+            ("unknown_dialogs", self.unknown_dialogs),
+            ("glare", self.glare),
+            ("expired", self.expired),
+            ("acks_missing", self.acks_missing),
+        ]
+        .into_iter()
+    }
+}
+
+/// What a timer of a call is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    /// First reply, progress or ring: which of them, the attempt knows.
+    Deadline,
+    /// Look whether the attempt is late, and whether another trunk is better by now.
+    Late,
+    /// The call is too old.
+    Session,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Timer {
+    slot: usize,
+    call: CallRef,
+    attempt: usize,
+    due: Due,
+}
+
+/// All calls of a shard.
+#[derive(Debug)]
+pub struct B2bua {
+    shard: ShardId,
+    limit: usize,
+    calls: Slab<Call>,
+    by_tag: HashMap<Vec<u8>, (usize, Side), FixedState>,
+    by_client: HashMap<ClientKey, usize, FixedState>,
+    by_server: HashMap<ServerKey, usize, FixedState>,
+    timers: Timers<Timer>,
+    serial: u32,
+    draining: bool,
+    counters: Counters,
+}
+
+impl B2bua {
+    /// No calls yet, and never more than `limit`.
+    pub fn new(limit: usize, shard: ShardId, seed: u64) -> Self {
+        let hasher = FixedState::with_seed(seed);
+        Self {
+            shard,
+            limit,
+            calls: Slab::new(),
+            by_tag: HashMap::with_hasher(hasher),
+            by_client: HashMap::with_hasher(hasher),
+            by_server: HashMap::with_hasher(hasher),
+            timers: Timers::new(limit.saturating_mul(TIMERS_PER_CALL)),
+            serial: 0,
+            draining: false,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Takes no new calls from now on.
+    pub fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Calls.
+    pub fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// What was counted.
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// When `expire` is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.timers.deadline()
+    }
+
+    /// One thing the endpoint says.
+    pub fn event(&mut self, world: &mut World<'_>, event: Event) {
+        match event {
+            Event::Request { server, flow, message } => self.request(world, server, flow, &message),
+            Event::Cancelled { server } => self.cancelled(world, server),
+            Event::Ack { message, .. } => self.acknowledged(world, &message),
+            Event::Response { client, flow, message } => self.response(world, client, flow, &message),
+            Event::ClientFailed { client, why } => self.failed(world, client, why),
+            Event::AckMissing { server } => self.ack_missing(world, server),
+        }
+    }
+
+    /// Time has passed.
+    pub fn expire(&mut self, world: &mut World<'_>) {
+        while let Some(timer) = self.timers.pop(world.now) {
+            if self.calls.get(timer.slot).is_none_or(|call| call.call != timer.call) {
+                continue;
+            }
+            match timer.due {
+                Due::Deadline => self.attempt_overdue(world, timer.slot, timer.attempt),
+                Due::Late => self.attempt_late(world, timer.slot, timer.attempt),
+                Due::Session => {
+                    self.counters.expired += 1;
+                    self.end_both(world, timer.slot, "longer than a call may be");
+                }
+            }
+        }
+    }
+
+    /// A call in progress.
+    pub fn live(&self, call: CallRef) -> Option<LiveCall> {
+        self.calls.iter().find(|(_, known)| known.call == call).map(|(_, known)| live(known))
+    }
+
+    /// Calls in progress, at most `limit`.
+    pub fn all(&self, limit: usize) -> Vec<LiveCall> {
+        self.calls.iter().take(limit).map(|(_, call)| live(call)).collect()
+    }
+
+    fn request(&mut self, world: &mut World<'_>, server: ServerKey, flow: Flow, message: &Message) {
+        if message.to().tag().is_some() {
+            return self.request_in_dialog(world, server, flow, message);
+        }
+        match message.method() {
+            Method::Invite => self.invite(world, server, flow, message),
+            // Outside a dialog there is nothing to end, update or inform.
+            Method::Bye | Method::Info | Method::Update | Method::Prack => world.refuse(server, 481),
+            _ => {
+                let mut answer = Answer::new(405);
+                answer.headers.push("Allow", ALLOW);
+                world.endpoint.respond(world.now, server, answer);
+            }
+        }
+    }
+
+    fn response(&mut self, world: &mut World<'_>, client: ClientKey, flow: Flow, message: &Message) {
+        let code = message.status().unwrap_or(0);
+        let Some(slot) = self.by_client.get(&client).copied() else {
+            if (200..300).contains(&code) && message.method() == Method::Invite {
+                self.end_stray(world, client, flow, message);
+            }
+            return;
+        };
+        let Some(call) = self.calls.get(slot) else { return };
+        if call.running().is_some_and(|attempt| attempt.client == Some(client)) {
+            return self.attempt_response(world, slot, client, code, message);
+        }
+        if call.exchange.as_ref().is_some_and(|exchange| exchange.client == client) {
+            return self.exchange_response(world, slot, code, message);
+        }
+        self.relayed_response(world, slot, client, code, message);
+    }
+
+    fn failed(&mut self, world: &mut World<'_>, client: ClientKey, why: Failure) {
+        let Some(slot) = self.by_client.get(&client).copied() else { return };
+        let Some(call) = self.calls.get(slot) else { return };
+        if let Some(attempt) = call.running().filter(|attempt| attempt.client == Some(client)) {
+            let outcome = match why {
+                Failure::Unreachable(fault) => AttemptOutcome::Unreachable { fault },
+                Failure::NoReply => AttemptOutcome::NoReply { after: world.now.since(attempt.sent) },
+            };
+            return self.attempt_over(world, slot, outcome, None);
+        }
+        if let (Failure::Unreachable(fault), Some(leg)) = (why, call.callee.as_ref()) {
+            let target = call.attempts.last().map(|attempt| attempt.target).filter(|target| target.trunk == leg.trunk);
+            if let Some(target) = target {
+                world.signal(target, Observed::Transport { fault });
+            }
+        }
+        self.relay_failed(world, slot, client);
+    }
+
+    /// A 2xx nobody waits for any more: an attempt that was left, or a fork. It is acknowledged and ended (RFC 3261 §13.2.2.4, §15).
+    fn end_stray(&mut self, world: &mut World<'_>, client: ClientKey, flow: Flow, message: &Message) {
+        self.counters.late_answers += 1;
+        let Ok(mut dialog) = Dialog::uac(message) else { return };
+        let to = reach(&dialog, flow);
+        let ack = dialog.ack(message.cseq().number);
+        world.endpoint.ack(world.now, client, to, ack);
+        let mut bye = dialog.request(Method::Bye);
+        bye.headers.push("Reason", b"SIP;cause=487;text=\"answered too late\"");
+        // When no transaction can be had, the peer's own session expiry ends it.
+        let _unsent = world.endpoint.request(world.now, to, bye, &TimerSet::default());
+    }
+
+    fn set_timer(&mut self, slot: usize, at: Instant, due: Due) -> Option<TimerId> {
+        let call = self.calls.get(slot)?;
+        let attempt = call.attempts.len().saturating_sub(1);
+        Some(self.timers.set(at, Timer { slot, call: call.call, attempt, due }))
+    }
+
+    fn cancel_timer(&mut self, timer: Option<TimerId>) {
+        if let Some(timer) = timer {
+            self.timers.cancel(timer);
+        }
+    }
+
+    /// A number for a call: shard, a random part, a serial.
+    fn next_call(&mut self, rng: &mut Rng) -> CallRef {
+        self.serial = self.serial.wrapping_add(1);
+        let random = rng.next_u64() & 0x00ff_ffff;
+        CallRef(u64::from(self.shard.0) << 56 | random << 32 | u64::from(self.serial))
+    }
+}
+
+/// Where a request inside a dialog goes: the route set's or target's address; but when that is a private one and the peer is not, the
+/// peer wrote it from behind NAT, and its own address is the way.
+fn reach(dialog: &Dialog, flow: Flow) -> Flow {
+    match dialog.next_hop() {
+        Some(hop) if hop.is_ipv4() == flow.peer.is_ipv4() && !(is_private(hop.ip()) && !is_private(flow.peer.ip())) => {
+            Flow { peer: hop, ..flow }
+        }
+        _ => flow,
+    }
+}
+
+fn is_private(ip: core::net::IpAddr) -> bool {
+    match ip {
+        core::net::IpAddr::V4(ip) => ip.is_private() || ip.is_unspecified(),
+        core::net::IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unspecified(),
+    }
+}
+
+fn live(call: &Call) -> LiveCall {
+    let attempts = call.attempts.iter().map(|attempt| match attempt.outcome {
+        Some(outcome) => LiveAttempt::Over(attempt.ended(outcome)),
+        None => LiveAttempt::Waiting(attempt.target.trunk, attempt.sent),
+    });
+    LiveCall {
+        call: call.call,
+        from: call.caller.trunk,
+        to: call.carrier(),
+        caller: call.caller_number.clone(),
+        called: call.called.clone(),
+        phase: call.phase,
+        invited: call.invited,
+        answered: call.answered,
+        plan: call.plan.as_ref().ok().cloned(),
+        attempts: attempts.collect(),
+    }
+}
+
+/// Longest a CANCEL or BYE explains itself.
+fn reason(code: u16, text: &str) -> Vec<u8> {
+    alloc::format!("SIP;cause={code};text=\"{text}\"").into_bytes()
+}
+
+/// First reply later than this is late, unless the trunk is known to be slower.
+const LATE_REPLY: Span = Span::from_millis(500);
+/// Progress later than this is late.
+const LATE_PROGRESS: Span = Span::from_secs(2);

@@ -1,0 +1,132 @@
+//! Re-INVITE either way: hold, resume, a new address. Offered to the other leg, answered as it answers.
+//!
+//! One exchange at a time: whoever comes while one runs gets 491, or 500 when it is the same side (RFC 3261 §14.1, §14.2). A failure leaves
+//! the session as it was, unless it says that the dialog is gone. Refuses to know: what the descriptions say.
+
+use super::call::{Exchange, Side};
+use super::{B2bua, World, headers, reach};
+use sip::{Answer, Draft, Message, Method, ServerKey};
+
+impl B2bua {
+    /// A re-INVITE of one side.
+    pub(super) fn reinvite(
+        &mut self,
+        world: &mut World<'_>,
+        slot: usize,
+        side: Side,
+        server: ServerKey,
+        message: &Message,
+    ) {
+        let Some(call) = self.calls.get(slot) else { return };
+        let busy = call.exchange.as_ref().map(|exchange| exchange.from);
+        let unfinished = call.callee.is_none() || call.owes_ack.is_some();
+        match busy {
+            Some(from) if from == side => return world.refuse_for_now(server, 500),
+            Some(_) => {
+                self.counters.glare += 1;
+                return world.refuse(server, 491);
+            }
+            None if unfinished => {
+                self.counters.glare += 1;
+                return world.refuse(server, 491);
+            }
+            None => {}
+        }
+        let body = match self.bridge(world, slot, side, message.body()) {
+            Ok(body) => body,
+            Err(code) => return world.refuse(server, code),
+        };
+        let Some((draft, to, timers)) = self.draft_for(world, slot, side.other(), Method::Invite, message, body) else {
+            return world.refuse(server, 500);
+        };
+        let Ok(client) = world.endpoint.request(world.now, to, draft, &timers) else {
+            return world.refuse_for_now(server, 500);
+        };
+        let Some(call) = self.calls.get_mut(slot) else { return };
+        let cseq = call.leg(side.other()).map_or(0, |leg| leg.dialog.local_seq);
+        if let Some(leg) = call.leg_mut(side) {
+            leg.dialog.refresh_target(message);
+        }
+        call.exchange =
+            Some(Exchange { from: side, server, client, cseq, late: message.body().is_empty(), answered: false });
+        self.by_client.insert(client, slot);
+        self.by_server.insert(server, slot);
+    }
+
+    /// A request inside the dialog of `towards`, with what passes of `message`.
+    pub(super) fn draft_for(
+        &mut self,
+        world: &World<'_>,
+        slot: usize,
+        towards: Side,
+        method: Method,
+        message: &Message,
+        body: alloc::vec::Vec<u8>,
+    ) -> Option<(Draft, sip::Flow, sip::TimerSet)> {
+        let leg = self.calls.get_mut(slot)?.leg_mut(towards)?;
+        let mut draft = leg.dialog.request(method);
+        draft.max_forwards = message.max_forwards().map_or(70, |hops| hops.saturating_sub(1));
+        let sent_by = world.endpoint.sent_by(leg.flow.socket)?;
+        headers::push_contact(&mut draft.headers, sent_by);
+        headers::pass(message, &mut draft.headers);
+        if !body.is_empty() {
+            headers::push_body_type(message, &mut draft.headers);
+            draft.body = body;
+        }
+        Some((draft, reach(&leg.dialog, leg.flow), world.timers_of(leg.trunk)))
+    }
+
+    /// The far side answers a re-INVITE.
+    pub(super) fn exchange_response(&mut self, world: &mut World<'_>, slot: usize, code: u16, message: &Message) {
+        if code < 200 {
+            // 100 was sent already, and a provisional answer to a re-INVITE says nothing new.
+            return;
+        }
+        let Some(exchange) = self.calls.get(slot).and_then(|call| call.exchange.clone()) else { return };
+        self.by_server.remove(&exchange.server);
+        if code >= 300 {
+            self.close_exchange(slot);
+            let mut answer = Answer::new(if matches!(code, 401 | 407) { 488 } else { code });
+            headers::pass(message, &mut answer.headers);
+            world.endpoint.respond(world.now, exchange.server, answer);
+            // RFC 3261 §12.2.1.2: the dialog is gone on the far side.
+            if matches!(code, 408 | 481) {
+                self.end_both(world, slot, "the far side no longer knows the call");
+            }
+            return;
+        }
+        let towards = exchange.from.other();
+        let body = self.bridge(world, slot, towards, message.body()).unwrap_or_default();
+        let Some(call) = self.calls.get_mut(slot) else { return };
+        if let Some(leg) = call.leg_mut(towards) {
+            leg.dialog.refresh_target(message);
+            if !exchange.late {
+                let ack = leg.dialog.ack(exchange.cseq);
+                world.endpoint.ack(world.now, exchange.client, reach(&leg.dialog, leg.flow), ack);
+            }
+        }
+        if let Some(exchange) = call.exchange.as_mut() {
+            exchange.answered = true;
+        }
+        let Some(leg) = call.leg_mut(exchange.from) else { return };
+        leg.acking = Some(exchange.server);
+        let mut answer = Answer::new(code);
+        headers::pass(message, &mut answer.headers);
+        if let Some(sent_by) = world.endpoint.sent_by(leg.flow.socket) {
+            headers::push_contact(&mut answer.headers, sent_by);
+        }
+        if !body.is_empty() {
+            headers::push_body_type(message, &mut answer.headers);
+            answer.body = body;
+        }
+        world.endpoint.respond(world.now, exchange.server, answer);
+    }
+
+    /// The exchange is over without an answer.
+    pub(super) fn close_exchange(&mut self, slot: usize) {
+        if let Some(exchange) = self.calls.get_mut(slot).and_then(|call| call.exchange.take()) {
+            self.by_client.remove(&exchange.client);
+            self.by_server.remove(&exchange.server);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Trunks and listens as the B2BUA needs them: addresses, sockets, timers, credentials.
+//!
+//! Refuses to know: files, health, policy.
+
+use crate::admission::Cidr;
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+use model::{ListenId, Name, SocketId, Span, TrunkId};
+use sip::auth::Credentials;
+use sip::{TimerSet, Transport};
+
+/// One address of a trunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Where requests go.
+    pub addr: SocketAddr,
+    /// By which transport.
+    pub transport: Transport,
+    /// By which of our sockets.
+    pub socket: SocketId,
+}
+
+/// One trunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrunkProfile {
+    /// Its name.
+    pub name: Name,
+    /// Its addresses, in the order of the file.
+    pub targets: Vec<Target>,
+    /// The listen it is reached by.
+    pub listen: ListenId,
+    /// Its SIP timers.
+    pub timers: TimerSet,
+    /// Who we are to it.
+    pub auth: Option<Credentials>,
+    /// Who else may send calls as this trunk, besides its targets.
+    pub accept: Vec<Cidr>,
+    /// A call longer than this is ended: nothing that was forgotten lives for ever.
+    pub session_max: Span,
+}
+
+/// One listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenProfile {
+    /// Its name.
+    pub name: Name,
+    /// Its SIP sockets.
+    pub sockets: Vec<SocketId>,
+    /// The address its audio is anchored at, as the far side sees it; none is signalling only.
+    pub media: Option<IpAddr>,
+}
+
+/// All of them.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Profiles {
+    /// By `TrunkId`; a removed trunk leaves a hole.
+    pub trunks: Vec<Option<TrunkProfile>>,
+    /// By `ListenId`.
+    pub listens: Vec<ListenProfile>,
+}
+
+impl Profiles {
+    /// A trunk, if there is one by this id.
+    pub fn trunk(&self, id: TrunkId) -> Option<&TrunkProfile> {
+        self.trunks.get(id.index()).and_then(Option::as_ref)
+    }
+
+    /// A listen, if there is one by this id.
+    pub fn listen(&self, id: ListenId) -> Option<&ListenProfile> {
+        self.listens.get(id.index())
+    }
+
+    /// Address for the audio of a trunk's listen.
+    pub fn media_of(&self, trunk: TrunkId) -> Option<(ListenId, IpAddr)> {
+        let listen = self.trunk(trunk)?.listen;
+        Some((listen, self.listen(listen)?.media?))
+    }
+}

@@ -1,0 +1,391 @@
+//! Hunts: when the next carrier is tried and when not, what the caller hears, and how an attempt is left.
+
+use crate::peer::{Step, say, sdp};
+use crate::world::Lab;
+use act::Ending;
+use model::{AttemptOutcome, Health, ListenId, Observed, SocketId, Span, TransportFault};
+use sip::{HeaderName, Method};
+
+const MS: fn(u64) -> Span = Span::from_millis;
+
+fn hang_up(lab: &mut Lab) {
+    lab.send(0, Method::Bye, "", vec![]);
+    lab.settle();
+}
+
+/// INVITEs to carrier `index`: 0 without retransmissions means it was not tried.
+fn tried(lab: &Lab, index: usize) -> usize {
+    lab.peers[index].requests(Method::Invite).len()
+}
+
+#[test]
+fn busy_is_the_called_partys_word_and_ends_the_hunt() {
+    for code in [486, 603, 404, 484, 600, 604, 410] {
+        let mut lab = Lab::new(2);
+        let headers = vec![("Reason", "Q.850;cause=17"), ("Server", "carrier")];
+        lab.peers[1].steps = vec![vec![Step { headers, ..say(10, code) }]];
+        let client = lab.call("+4722");
+        lab.run(200);
+        assert_eq!(lab.peers[0].codes(client), [code]);
+        let refusal = lab.peers[0].last(client);
+        assert_eq!(refusal.header(HeaderName::Reason), Some(&b"Q.850;cause=17"[..]));
+        assert!(refusal.header(HeaderName::Server).is_none());
+        assert_eq!(tried(&lab, 2), 0);
+        lab.settle();
+        assert_eq!(lab.ended[0].ending, Ending::Refused(code));
+        let outcome = AttemptOutcome::Refused { code, q850: Some(17), retry_after: None };
+        assert_eq!(lab.ended[0].attempts[0].outcome, outcome);
+    }
+}
+
+#[test]
+fn a_503_moves_on_at_once() {
+    let mut lab = Lab::new(2);
+    lab.peers[1].steps = vec![vec![Step { headers: vec![("Retry-After", "30")], ..say(10, 503) }]];
+    let client = lab.call("+4722");
+    let began = lab.now;
+    lab.run(500);
+    assert_eq!(lab.peers[0].codes(client), [180, 200], "the caller hears nothing of the 503");
+    assert_eq!(lab.peers[2].requests_at(Method::Invite)[0].since(began), MS(5 + 5 + 10 + 5 + 5));
+    let outcome = AttemptOutcome::Refused { code: 503, q850: None, retry_after: Some(Span::from_secs(30)) };
+    assert!(matches!(lab.seen(1).last(), Some(Observed::Attempt { outcome: seen, .. }) if *seen == outcome));
+    hang_up(&mut lab);
+    let attempts = &lab.ended[0].attempts;
+    assert_eq!(attempts.iter().map(|attempt| attempt.outcome).collect::<Vec<_>>(), [outcome, AttemptOutcome::Answered]);
+    assert_ne!(attempts[0].call_id, attempts[1].call_id);
+}
+
+/// The product in one test: a silent carrier costs its first caller one second, not Timer B.
+#[test]
+fn a_silent_trunk_is_left_after_a_second() {
+    let mut lab = Lab::new(2);
+    lab.peers[1].dead = true;
+    let client = lab.call("+4722");
+    let began = lab.now;
+    lab.run(1_500);
+    assert_eq!(lab.peers[0].codes(client), [180, 200]);
+    assert_eq!(lab.peers[2].requests_at(Method::Invite)[0].since(began), MS(1_000 + 5 + 5));
+    let sent = lab.sent.iter().filter(|(_, to, sent)| *to == lab.peers[1].addr && sent.method() == Method::Invite);
+    assert_eq!(sent.count(), 3, "T1 is 250 ms: one packet lost, even two, are repaired before the deadline");
+    let cancels = lab.sent.iter().filter(|(_, _, sent)| sent.is_request() && sent.method() == Method::Cancel);
+    assert_eq!(cancels.count(), 0, "9.1: no CANCEL before a provisional response");
+    let late = lab.seen(1).iter().filter(|seen| matches!(seen, Observed::Late { trying: false, .. })).count();
+    assert_eq!(late, 1);
+    hang_up(&mut lab);
+    assert_eq!(lab.ended[0].attempts[0].outcome, AttemptOutcome::NoReply { after: MS(1_000) });
+}
+
+#[test]
+fn one_that_wakes_up_after_it_was_left_is_cancelled() {
+    let mut lab = Lab::new(2);
+    lab.peers[1].steps = vec![vec![say(1_500, 180)]];
+    // Its 100 is lost: nothing is heard of it before the deadline.
+    lab.hush(1, 1_200);
+    let client = lab.call("+4722");
+    lab.run(3_000);
+    assert_eq!(lab.peers[0].codes(client), [180, 200]);
+    assert_eq!(lab.peers[1].cancels(), 1);
+    hang_up(&mut lab);
+}
+
+#[test]
+fn a_late_200_is_acknowledged_and_ended() {
+    let mut lab = Lab::new(2);
+    lab.peers[1].steps = vec![vec![sdp(1_500, 200)]];
+    lab.hush(1, 1_400);
+    let client = lab.call("+4722");
+    lab.run(3_000);
+    assert_eq!(lab.peers[0].codes(client), [180, 200]);
+    assert_eq!((lab.peers[1].acks().len(), lab.peers[1].requests(Method::Bye).len()), (1, 1));
+    assert!(lab.peers[1].requests(Method::Bye)[0].header(HeaderName::Reason).is_some());
+    assert_eq!((lab.peers[1].open(), lab.peers[2].open(), lab.b2bua.calls()), (0, 1, 1));
+    assert_eq!(lab.b2bua.counters().late_answers, 1);
+    hang_up(&mut lab);
+}
+
+#[test]
+fn one_that_says_100_and_nothing_more_has_stalled_after_six_seconds() {
+    let mut lab = Lab::new(2);
+    lab.peers[1].steps = vec![vec![]];
+    let client = lab.call("+4722");
+    let began = lab.now;
+    lab.run(7_000);
+    assert_eq!(lab.peers[0].codes(client), [180, 200]);
+    assert_eq!(lab.peers[2].requests_at(Method::Invite)[0].since(began), MS(6_000 + 10 + 10));
+    assert_eq!(lab.peers[1].cancels(), 1);
+    let late: Vec<Span> = lab
+        .seen(1)
+        .iter()
+        .filter_map(|seen| match seen {
+            Observed::Late { trying: true, after, .. } => Some(*after),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(late, [MS(2_000)], "told once, two seconds after the INVITE");
+    hang_up(&mut lab);
+    assert!(matches!(lab.ended[0].attempts[0].outcome, AttemptOutcome::Stalled { .. }));
+}
+
+#[test]
+fn a_closed_port_moves_on_in_a_round_trip() {
+    let mut lab = Lab::new(2);
+    lab.peers[1].closed = true;
+    let client = lab.call("+4722");
+    let began = lab.now;
+    lab.run(500);
+    assert_eq!(lab.peers[0].codes(client), [180, 200]);
+    assert_eq!(lab.peers[2].requests_at(Method::Invite)[0].since(began), MS(15));
+    hang_up(&mut lab);
+    let fault = TransportFault::PortUnreachable;
+    assert_eq!(lab.ended[0].attempts[0].outcome, AttemptOutcome::Unreachable { fault });
+}
+
+#[test]
+fn all_silent_is_503_within_the_hunt() {
+    let mut lab = Lab::new(3);
+    for carrier in 1..=3 {
+        lab.peers[carrier].dead = true;
+    }
+    let client = lab.call("+4722");
+    let began = lab.now;
+    lab.run(5_000);
+    assert_eq!(lab.peers[0].codes(client), [503]);
+    assert_eq!(lab.peers[0].last_at(client).since(began), MS(3_000 + 10));
+    lab.settle();
+    assert_eq!(lab.ended[0].attempts.len(), 3);
+}
+
+#[test]
+fn the_hunt_has_an_end_however_many_carriers_stall() {
+    let mut lab = Lab::new(8);
+    for carrier in 1..=8 {
+        lab.peers[carrier].steps = vec![vec![]];
+    }
+    let client = lab.call("+4722");
+    let began = lab.now;
+    lab.run(20_000);
+    assert_eq!(lab.peers[0].codes(client), [504]);
+    assert_eq!(lab.peers[0].last_at(client).since(began), MS(12_000 + 10));
+    lab.settle();
+}
+
+#[test]
+fn nobody_is_rung_twice_after_ringing_was_heard() {
+    let mut lab = Lab::new(2);
+    lab.peers[1].steps = vec![vec![say(10, 180), say(200, 503)]];
+    let client = lab.call("+4722");
+    lab.run(1_000);
+    assert_eq!(lab.peers[0].codes(client), [180, 503]);
+    assert_eq!(tried(&lab, 2), 0);
+    lab.settle();
+}
+
+#[test]
+fn ringing_for_ever_is_ended() {
+    let mut lab = Lab::new(2);
+    lab.attempt_policy(1).ring = Span::from_secs(30);
+    lab.peers[1].steps = vec![vec![say(10, 180)]];
+    let client = lab.call("+4722");
+    lab.run(31_000);
+    assert_eq!(lab.peers[0].codes(client), [180, 480]);
+    assert_eq!((lab.peers[1].cancels(), tried(&lab, 2)), (1, 0));
+    lab.settle();
+    assert!(matches!(lab.ended[0].attempts[0].outcome, AttemptOutcome::RingTimeout { .. }));
+}
+
+/// A B2BUA that follows no redirects hides the contacts, and another carrier may take the call.
+#[test]
+fn a_redirect_is_not_passed_on() {
+    let mut lab = Lab::new(2);
+    lab.peers[1].steps = vec![vec![say(10, 302)]];
+    lab.peers[2].steps = vec![vec![say(10, 302)]];
+    let client = lab.call("+4722");
+    lab.run(200);
+    assert_eq!(lab.peers[0].codes(client), [503]);
+    assert!(lab.peers[0].last(client).contact().is_none());
+    assert_eq!(tried(&lab, 2), 1);
+    lab.settle();
+}
+
+#[test]
+fn the_better_refusal_wins_over_the_last_one() {
+    let mut lab = Lab::new(2);
+    lab.attempt_policy(1).move_on = vec![403];
+    lab.peers[1].steps = vec![vec![say(10, 403)]];
+    lab.peers[2].steps = vec![vec![say(10, 503)]];
+    let client = lab.call("+4722");
+    lab.run(200);
+    assert_eq!(lab.peers[0].codes(client), [403]);
+    lab.settle();
+}
+
+/// When every carrier is Down they are tried all the same.
+#[test]
+fn the_last_resort_is_tried() {
+    let mut lab = Lab::new(2);
+    lab.health(1, Health::Down);
+    lab.health(2, Health::Down);
+    let client = lab.call("+4722");
+    lab.run(500);
+    assert_eq!(lab.peers[0].codes(client), [180, 200]);
+    hang_up(&mut lab);
+    assert!(lab.ended[0].plan.as_ref().unwrap().last_resort);
+}
+
+/// A call in flight need not wait out its deadline once the table knows that its trunk is down.
+#[test]
+fn a_waiting_attempt_is_left_when_its_trunk_goes_down() {
+    for to in [Health::Suspect, Health::Down] {
+        let mut lab = Lab::new(2);
+        lab.health(2, Health::Up);
+        lab.peers[1].steps = vec![vec![]];
+        let client = lab.call("+4722");
+        let began = lab.now;
+        lab.run(1_200);
+        lab.health(1, to);
+        lab.run(1_500);
+        assert_eq!(lab.peers[0].codes(client), [180, 200], "{to:?}");
+        let at = lab.peers[2].requests_at(Method::Invite)[0].since(began);
+        assert!(at <= MS(1_520), "{at:?}");
+        assert_eq!(lab.peers[1].cancels(), 1);
+        hang_up(&mut lab);
+    }
+}
+
+#[test]
+fn it_is_not_left_when_nothing_better_is_there_or_it_rings_already() {
+    for (second, steps) in [(Health::Suspect, vec![]), (Health::Probation, vec![]), (Health::Up, vec![say(100, 180)])] {
+        let mut lab = Lab::new(2);
+        lab.peers[1].steps = vec![steps];
+        let client = lab.call("+4722");
+        lab.run(50);
+        lab.health(1, Health::Suspect);
+        lab.health(2, second);
+        lab.run(2_500);
+        assert_eq!(tried(&lab, 2), 0, "{second:?}");
+        lab.cancel(client);
+        lab.settle();
+    }
+}
+
+/// The caller's port stays while the callee's side moves to the listen of the next trunk.
+#[test]
+fn a_hunt_across_listens_moves_the_callees_side_only() {
+    let mut lab = Lab::new(2);
+    lab.attempt_policy(1).hunt_after_progress = true;
+    let second = lab.profiles.trunks[2].as_mut().unwrap();
+    second.listen = ListenId(0);
+    second.targets[0].socket = SocketId(0);
+    lab.peers[1].steps = vec![vec![sdp(10, 183), say(100, 503)]];
+    let client = lab.call("+4722");
+    lab.run(60);
+    let early = lab.peers[0].responses(client).last().unwrap().body().to_vec();
+    assert_eq!(lab.speak(0, &early), Some(lab.peers[1].media));
+    lab.run(1_000);
+    let offer = lab.peers[2].requests(Method::Invite)[0].body().to_vec();
+    assert!(String::from_utf8(offer.clone()).unwrap().contains("c=IN IP4 198.51.100.9"));
+    assert_eq!(lab.speak(0, &early), Some(lab.peers[2].media));
+    assert_eq!(lab.speak(2, &offer), Some(lab.peers[0].media));
+    assert_eq!(lab.relay.joined(), 2);
+    hang_up(&mut lab);
+}
+
+/// A trunk whose listen has no audio address cannot take a call that is anchored already; the others can.
+#[test]
+fn a_trunk_that_cannot_be_anchored_is_passed_over() {
+    let mut lab = Lab::new(3);
+    lab.profiles.listens.push(act::ListenProfile {
+        name: model::Name::from("bare"),
+        sockets: vec![SocketId(1)],
+        media: None,
+    });
+    lab.profiles.trunks[2].as_mut().unwrap().listen = ListenId(2);
+    lab.peers[1].steps = vec![vec![say(10, 503)]];
+    let client = lab.call("+4722");
+    lab.run(500);
+    assert_eq!(lab.peers[0].codes(client), [180, 200]);
+    assert_eq!((tried(&lab, 2), tried(&lab, 3)), (0, 1));
+    hang_up(&mut lab);
+}
+
+#[test]
+fn a_challenge_is_answered_with_the_trunks_credentials_once() {
+    let challenge = || {
+        let headers =
+            vec![("WWW-Authenticate", "Digest realm=\"carrier\", nonce=\"abc\", qop=\"auth\", algorithm=MD5")];
+        Step { headers, ..say(10, 401) }
+    };
+    let mut lab = Lab::new(2);
+    let trunk = lab.profiles.trunks[1].as_mut().unwrap();
+    trunk.auth = Some(sip::auth::Credentials { user: "edge".into(), secret: "s3cret".into() });
+    lab.peers[1].steps = vec![vec![challenge()], vec![say(10, 180), sdp(50, 200)]];
+    let client = lab.call("+4722");
+    lab.run(500);
+    assert_eq!(lab.peers[0].codes(client), [180, 200]);
+    let invites = lab.peers[1].requests(Method::Invite);
+    assert_eq!(invites.len(), 2);
+    assert_eq!(invites[0].call_id(), invites[1].call_id());
+    assert_eq!((invites[0].cseq().number, invites[1].cseq().number), (1, 2));
+    assert!(invites[1].header(HeaderName::Authorization).is_some());
+    hang_up(&mut lab);
+    assert_eq!(lab.ended[0].attempts.len(), 1, "one attempt, however often its INVITE is sent");
+
+    // Refused again: the credentials are wrong; the caller is not asked for ours.
+    let mut lab = Lab::new(1);
+    let trunk = lab.profiles.trunks[1].as_mut().unwrap();
+    trunk.auth = Some(sip::auth::Credentials { user: "edge".into(), secret: "wrong".into() });
+    lab.peers[1].steps = vec![vec![challenge()]];
+    let client = lab.call("+4722");
+    lab.run(500);
+    assert_eq!(lab.peers[0].codes(client), [403]);
+    assert!(lab.peers[0].last(client).header(HeaderName::WwwAuthenticate).is_none());
+    assert_eq!(tried(&lab, 1), 2);
+    lab.settle();
+}
+
+#[test]
+fn an_answer_that_cannot_be_used_is_ended_and_the_next_is_tried() {
+    let mut lab = Lab::new(2);
+    let broken = vec![("Content-Type", "application/sdp")];
+    lab.peers[1].steps = vec![vec![Step { headers: broken, ..sdp(10, 200) }]];
+    lab.peers[1].codec = "PCMA/8000\r\nm=nonsense";
+    let client = lab.call("+4722");
+    lab.run(1_000);
+    assert_eq!(lab.peers[0].codes(client), [180, 200]);
+    assert_eq!((lab.peers[1].open(), lab.peers[2].open()), (0, 1));
+    hang_up(&mut lab);
+}
+
+#[test]
+fn limits_count_attempts_while_they_last() {
+    let mut lab = Lab::new(2);
+    lab.shape.trunks[1].as_mut().unwrap().limits.calls = Some(1);
+    lab.call("+4722");
+    lab.run(300);
+    let second = lab.call("+4733");
+    lab.run(500);
+    assert_eq!(lab.peers[0].codes(second), [180, 200]);
+    assert_eq!((tried(&lab, 1), tried(&lab, 2)), (1, 1));
+    assert_eq!(lab.load.calls, [2, 1, 1], "each call counts on the trunk it came from and on the one that carries it");
+    hang_up_all(&mut lab);
+}
+
+fn hang_up_all(lab: &mut Lab) {
+    let now = lab.now;
+    for session in 0..lab.peers[0].sessions.len() {
+        lab.peers[0].send(now, session, Method::Bye, "", vec![]);
+    }
+    lab.settle();
+}
+
+/// What a carrier says of its own hosts stays with it.
+#[test]
+fn a_warning_does_not_name_the_carriers_host() {
+    let mut lab = Lab::new(1);
+    lab.peers[1].steps =
+        vec![vec![Step { headers: vec![("Warning", "399 sbc7.carrier.example \"no\"")], ..say(10, 488) }]];
+    let client = lab.call("+4722");
+    lab.run(100);
+    assert!(lab.peers[0].last(client).named("Warning").is_none());
+    lab.settle();
+}

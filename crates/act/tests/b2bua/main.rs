@@ -1,0 +1,10 @@
+//! The B2BUA among user agents of its own making, on a virtual wire by a virtual clock.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, missing_docs)]
+
+mod calls;
+mod ends;
+mod hunts;
+mod inside;
+mod peer;
+mod weather;
+mod world;

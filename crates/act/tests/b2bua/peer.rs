@@ -1,0 +1,427 @@
+//! A user agent on the virtual wire: it answers INVITEs by a list of steps, acknowledges what it is given, and keeps what it heard.
+
+use model::{Instant, SocketId};
+use sip::{
+    Answer, ClientKey, Dialog, Draft, Endpoint, Event, Flow, Limits, Message, Method, Minter, ServerKey, TimerSet,
+    Transport,
+};
+use std::net::SocketAddr;
+
+/// One response to an INVITE, so many milliseconds after it came.
+#[derive(Clone, Debug)]
+pub struct Step {
+    pub after: u64,
+    pub code: u16,
+    pub sdp: bool,
+    pub headers: Vec<(&'static str, &'static str)>,
+}
+
+/// A step without SDP.
+pub fn say(after: u64, code: u16) -> Step {
+    Step { after, code, sdp: false, headers: Vec::new() }
+}
+
+/// A step with the peer's SDP.
+pub fn sdp(after: u64, code: u16) -> Step {
+    Step { sdp: true, ..say(after, code) }
+}
+
+/// What a peer heard.
+#[derive(Debug)]
+pub enum Heard {
+    Request(Message),
+    Response(ClientKey, Message),
+    Ack(Message),
+    Cancelled,
+    Failed(ClientKey),
+    AckMissing,
+}
+
+/// A dialog of a peer, early or confirmed.
+#[derive(Clone, Debug)]
+pub struct Session {
+    pub dialog: Dialog,
+    pub flow: Flow,
+    /// Its last INVITE of ours without a body: the ACK carries the answer.
+    pub late: bool,
+    pub answered: bool,
+    pub over: bool,
+}
+
+/// One that is due.
+struct Due {
+    at: Instant,
+    server: ServerKey,
+    step: Step,
+    tag: Option<Vec<u8>>,
+}
+
+/// A peer.
+pub struct Peer {
+    pub addr: SocketAddr,
+    pub endpoint: Endpoint,
+    /// Answers to an INVITE that begins a call; the last entry is used again and again.
+    pub steps: Vec<Vec<Step>>,
+    /// Answers to an INVITE inside a dialog.
+    pub inside: Vec<Step>,
+    /// Code for any other request inside a dialog.
+    pub others: u16,
+    /// Acknowledges 2xx.
+    pub acks: bool,
+    /// Answers a CANCEL by 487.
+    pub yields: bool,
+    /// Hears nothing and says nothing.
+    pub dead: bool,
+    /// Its port is closed: the network says so.
+    pub closed: bool,
+    pub heard: Vec<(Instant, Heard)>,
+    pub sessions: Vec<Session>,
+    /// Requests inside a dialog whose CSeq was lower than one before.
+    pub out_of_order: usize,
+    pub media: SocketAddr,
+    pub direction: &'static str,
+    /// Name of its codec, to tell one answer from another.
+    pub codec: &'static str,
+    version: u64,
+    invites: usize,
+    due: Vec<Due>,
+    /// 2xx of ours that wait for an ACK: dialog by our tag, CSeq number.
+    waiting: Vec<(ServerKey, Vec<u8>, u32)>,
+}
+
+impl Peer {
+    pub fn new(addr: &str, seed: u64) -> Self {
+        let addr: SocketAddr = addr.parse().unwrap();
+        let mut endpoint =
+            Endpoint::new(Minter::new(9, model::ShardId(0), 0x5eed ^ seed, seed), Limits::default(), seed);
+        endpoint.bind(SocketId(0), Transport::Udp, addr);
+        Self {
+            addr,
+            endpoint,
+            steps: vec![vec![say(20, 180), sdp(200, 200)]],
+            inside: vec![sdp(10, 200)],
+            others: 200,
+            acks: true,
+            yields: true,
+            dead: false,
+            closed: false,
+            heard: Vec::new(),
+            sessions: Vec::new(),
+            out_of_order: 0,
+            media: SocketAddr::new(addr.ip(), 4000),
+            direction: "sendrecv",
+            codec: "PCMA",
+            version: 1,
+            invites: 0,
+            due: Vec::new(),
+            waiting: Vec::new(),
+        }
+    }
+
+    /// Changes what its SDP says from now on.
+    pub fn describe(&mut self, direction: &'static str) {
+        self.direction = direction;
+        self.version += 1;
+    }
+
+    pub fn sdp(&self) -> Vec<u8> {
+        let (ip, port, version, codec) = (self.media.ip(), self.media.port(), self.version, self.codec);
+        let direction = self.direction;
+        format!(
+            "v=0\r\no=peer 77 {version} IN IP4 {ip}\r\ns=call\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP 8\r\n\
+             a=rtpmap:8 {codec}/8000\r\na={direction}\r\n"
+        )
+        .into_bytes()
+    }
+
+    /// When it wants the floor.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.due.iter().map(|due| due.at).chain(self.endpoint.deadline()).min()
+    }
+
+    pub fn expire(&mut self, now: Instant) {
+        self.endpoint.expire(now);
+        while let Some(index) = self.due.iter().position(|due| due.at <= now) {
+            let due = self.due.remove(index);
+            self.take_step(now, &due);
+        }
+        self.drain(now);
+    }
+
+    fn take_step(&mut self, now: Instant, due: &Due) {
+        let mut answer = Answer::new(due.step.code);
+        answer.to_tag.clone_from(&due.tag);
+        answer.headers.push("Contact", format!("<sip:{}>", self.addr).as_bytes());
+        for (name, value) in &due.step.headers {
+            answer.headers.push(name, value.as_bytes());
+        }
+        if due.step.sdp {
+            answer.headers.push("Content-Type", b"application/sdp");
+            answer.body = self.sdp();
+        }
+        if let (200..300, Some(request)) = (due.step.code, self.endpoint.request_of(due.server)) {
+            let tag = due.tag.as_deref().or(request.to().tag()).unwrap_or_default().to_vec();
+            let cseq = request.cseq().number;
+            if let Some(session) = self.sessions.iter_mut().find(|session| session.dialog.local_tag == tag) {
+                session.answered = true;
+            }
+            self.waiting.push((due.server, tag, cseq));
+        }
+        self.endpoint.respond(now, due.server, answer);
+    }
+
+    /// Lets the endpoint speak, and does what a user agent does.
+    pub fn drain(&mut self, now: Instant) {
+        while let Some(event) = self.endpoint.poll_event() {
+            match event {
+                Event::Request { server, flow, message } => {
+                    self.request(now, server, flow, &message);
+                    self.heard.push((now, Heard::Request(message)));
+                }
+                Event::Cancelled { server } => {
+                    self.heard.push((now, Heard::Cancelled));
+                    if self.yields {
+                        self.due.retain(|due| due.server != server);
+                        self.endpoint.respond(now, server, Answer::new(487));
+                    }
+                }
+                Event::Ack { message, .. } => {
+                    self.acknowledged(now, &message);
+                    self.heard.push((now, Heard::Ack(message)));
+                }
+                Event::Response { client, message, flow } => {
+                    self.response(now, client, flow, &message);
+                    self.heard.push((now, Heard::Response(client, message)));
+                }
+                Event::ClientFailed { client, .. } => self.heard.push((now, Heard::Failed(client))),
+                Event::AckMissing { server } => {
+                    self.give_up(server);
+                    self.heard.push((now, Heard::AckMissing));
+                }
+            }
+        }
+    }
+
+    /// No ACK came: nobody is there.
+    fn give_up(&mut self, server: ServerKey) {
+        let Some((_, tag, _)) = self.waiting.iter().find(|(known, ..)| *known == server) else { return };
+        if let Some(session) = self.sessions.iter_mut().find(|session| session.dialog.local_tag == *tag) {
+            session.over = true;
+        }
+    }
+
+    fn request(&mut self, now: Instant, server: ServerKey, flow: Flow, message: &Message) {
+        if message.to().tag().is_some() {
+            return self.request_inside(now, server, message);
+        }
+        if message.method() != Method::Invite {
+            return self.endpoint.respond(now, server, Answer::new(200));
+        }
+        let steps = self.steps[self.invites.min(self.steps.len() - 1)].clone();
+        self.invites += 1;
+        let tag = self.endpoint.minter().tag().as_bytes().to_vec();
+        let dialog = Dialog::uas(message, &tag).unwrap();
+        self.sessions.push(Session { dialog, flow, late: false, answered: false, over: false });
+        self.schedule(now, server, &steps, Some(tag));
+    }
+
+    fn schedule(&mut self, now: Instant, server: ServerKey, steps: &[Step], tag: Option<Vec<u8>>) {
+        for step in steps {
+            let at = now + model::Span::from_millis(step.after);
+            self.due.push(Due { at, server, step: step.clone(), tag: tag.clone() });
+        }
+    }
+
+    fn request_inside(&mut self, now: Instant, server: ServerKey, message: &Message) {
+        let Some(session) = self.sessions.iter_mut().find(|session| session.dialog.matches(message)) else {
+            return self.endpoint.respond(now, server, Answer::new(481));
+        };
+        if session.dialog.accepts(message).is_err() {
+            self.out_of_order += 1;
+            return self.endpoint.respond(now, server, Answer::new(500));
+        }
+        session.dialog.refresh_target(message);
+        match message.method() {
+            Method::Invite => {
+                let steps = self.inside.clone();
+                self.schedule(now, server, &steps, None);
+            }
+            Method::Bye => {
+                session.over = true;
+                self.endpoint.respond(now, server, Answer::new(200));
+            }
+            _ => self.endpoint.respond(now, server, Answer::new(self.others)),
+        }
+    }
+
+    fn acknowledged(&mut self, now: Instant, message: &Message) {
+        let (tag, cseq) = (message.to().tag().unwrap_or_default(), message.cseq().number);
+        if let Some(index) = self.waiting.iter().position(|(_, known, number)| known == tag && *number == cseq) {
+            let (server, ..) = self.waiting.remove(index);
+            self.endpoint.confirm(now, server);
+        }
+    }
+
+    fn response(&mut self, now: Instant, client: ClientKey, flow: Flow, message: &Message) {
+        let code = message.status().unwrap_or(0);
+        if message.method() != Method::Invite || !(200..300).contains(&code) {
+            return;
+        }
+        let fresh = Dialog::uac(message).unwrap();
+        let known = |session: &&mut Session| {
+            session.dialog.local_tag == fresh.local_tag && session.dialog.call_id == fresh.call_id
+        };
+        let sdp = self.sdp();
+        let session = match self.sessions.iter_mut().find(known) {
+            Some(session) => {
+                if session.dialog.remote_tag.is_empty() {
+                    session.dialog = fresh;
+                } else {
+                    session.dialog.refresh_target(message);
+                }
+                session.flow = flow;
+                session
+            }
+            None => return,
+        };
+        session.answered = true;
+        if !self.acks {
+            return;
+        }
+        let mut ack = session.dialog.ack(message.cseq().number);
+        if session.late {
+            ack.headers.push("Content-Type", b"application/sdp");
+            ack.body = sdp;
+        }
+        self.endpoint.ack(now, client, flow, ack);
+    }
+
+    /// Begins a call. `body` is its offer; empty is a late offer.
+    pub fn call(
+        &mut self,
+        now: Instant,
+        edge: SocketAddr,
+        number: &str,
+        body: Vec<u8>,
+        extra: &[(&str, &str)],
+    ) -> ClientKey {
+        let uri = if number.contains(':') { number.to_string() } else { format!("sip:{number}@{edge}") };
+        let mut draft = Draft::new(Method::Invite, uri.into_bytes());
+        let (tag, call_id) = (self.endpoint.minter().tag(), self.endpoint.minter().call_id());
+        let from = format!("\"Ann\" <sip:201@{}>", self.addr);
+        draft.headers.push("From", format!("{from};tag={}", tag.as_str()).as_bytes());
+        draft.headers.push("To", format!("<sip:{number}@{edge}>").as_bytes());
+        draft.headers.push("Call-ID", call_id.as_bytes());
+        draft.headers.push("CSeq", b"7 INVITE");
+        draft.headers.push("Contact", format!("<sip:201@{}>", self.addr).as_bytes());
+        for (name, value) in extra {
+            draft.headers.push(name, value.as_bytes());
+        }
+        if !body.is_empty() && !extra.iter().any(|(name, _)| *name == "Content-Type") {
+            draft.headers.push("Content-Type", b"application/sdp");
+        }
+        let late = body.is_empty();
+        draft.body = body;
+        let flow = Flow { socket: SocketId(0), peer: edge, transport: Transport::Udp };
+        let dialog = Dialog {
+            call_id: call_id.as_bytes().to_vec(),
+            local_tag: tag.as_bytes().to_vec(),
+            remote_tag: Vec::new(),
+            local_uri: from.into_bytes(),
+            remote_uri: Vec::new(),
+            remote_target: Vec::new(),
+            route_set: Vec::new(),
+            local_seq: 7,
+            remote_seq: None,
+        };
+        self.sessions.push(Session { dialog, flow, late, answered: false, over: false });
+        self.endpoint.request(now, flow, draft, &TimerSet::default()).unwrap()
+    }
+
+    /// A request inside its session number `session`.
+    pub fn send(&mut self, now: Instant, session: usize, method: Method, kind: &str, body: Vec<u8>) -> ClientKey {
+        let (addr, flow) = (self.addr, self.sessions[session].flow);
+        let session = &mut self.sessions[session];
+        if method == Method::Invite {
+            session.late = body.is_empty();
+        }
+        if method == Method::Bye {
+            session.over = true;
+        }
+        let mut draft = session.dialog.request(method);
+        draft.headers.push("Contact", format!("<sip:201@{addr}>").as_bytes());
+        if !body.is_empty() {
+            draft.headers.push("Content-Type", kind.as_bytes());
+        }
+        draft.body = body;
+        self.endpoint.request(now, flow, draft, &TimerSet::default()).unwrap()
+    }
+
+    // What it heard, for tests to ask about.
+
+    /// Status codes of all responses to `client`, 100 left out, in order.
+    pub fn codes(&self, client: ClientKey) -> Vec<u16> {
+        self.responses(client).filter_map(Message::status).filter(|code| *code != 100).collect()
+    }
+
+    pub fn responses(&self, client: ClientKey) -> impl Iterator<Item = &Message> {
+        self.heard.iter().filter_map(move |(_, heard)| match heard {
+            Heard::Response(known, message) if *known == client => Some(message),
+            _ => None,
+        })
+    }
+
+    /// The final response to `client`.
+    pub fn last(&self, client: ClientKey) -> &Message {
+        self.responses(client).filter(|message| message.status() >= Some(200)).last().expect("a final response")
+    }
+
+    /// How often `client` came to an end: by a final response, or by failing.
+    pub fn ends(&self, client: ClientKey) -> usize {
+        let ended = |heard: &Heard| match heard {
+            Heard::Response(known, message) => *known == client && message.status() >= Some(200),
+            Heard::Failed(known) => *known == client,
+            _ => false,
+        };
+        self.heard.iter().filter(|(_, heard)| ended(heard)).count()
+    }
+
+    /// When the final response to `client` came.
+    pub fn last_at(&self, client: ClientKey) -> Instant {
+        let found = self.heard.iter().rev().find(
+            |(_, heard)| matches!(heard, Heard::Response(known, message) if *known == client && message.status() >= Some(200)),
+        );
+        found.expect("a final response").0
+    }
+
+    /// All requests of a method.
+    pub fn requests(&self, method: Method) -> Vec<&Message> {
+        let requests = self.heard.iter().filter_map(|(_, heard)| match heard {
+            Heard::Request(message) => Some(message),
+            _ => None,
+        });
+        requests.filter(|message| message.method() == method).collect()
+    }
+
+    /// When each request of a method came.
+    pub fn requests_at(&self, method: Method) -> Vec<Instant> {
+        let of = |heard: &Heard| matches!(heard, Heard::Request(message) if message.method() == method);
+        self.heard.iter().filter(|(_, heard)| of(heard)).map(|(at, _)| *at).collect()
+    }
+
+    pub fn acks(&self) -> Vec<&Message> {
+        self.heard
+            .iter()
+            .filter_map(|(_, heard)| if let Heard::Ack(message) = heard { Some(message) } else { None })
+            .collect()
+    }
+
+    pub fn cancels(&self) -> usize {
+        self.heard.iter().filter(|(_, heard)| matches!(heard, Heard::Cancelled)).count()
+    }
+
+    /// Answered sessions that nobody has ended.
+    pub fn open(&self) -> usize {
+        self.sessions.iter().filter(|session| session.answered && !session.over).count()
+    }
+}

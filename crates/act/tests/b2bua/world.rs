@@ -1,0 +1,414 @@
+//! The B2BUA among peers on a virtual wire, by a virtual clock.
+//!
+//! The edge has two listens: 198.51.100.1 (audio at 198.51.100.9) towards the office, 203.0.113.1 (audio at 203.0.113.9) towards the
+//! carriers. Peer 0 is the office; the others are carriers in the order of the plan.
+
+use crate::peer::Peer;
+use act::{B2bua, Cidr, Effect, EndedCall, ListenProfile, Ports, Profiles, Target, TrunkProfile, World};
+use decide::{
+    AttemptPolicy, Cause, Change, Decision, GroupPolicy, Load, Member, RouteRule, Shape, Subject, TrunkShape,
+    TrunkTable,
+};
+use media::{Component, Forward, PairId, Relay};
+use model::{
+    Epoch, GroupId, Health, Instant, ListenId, Name, Observed, Rng, ShardId, Signal, SocketId, Span, TargetId,
+    TransportFault, TrunkId,
+};
+use sip::{Endpoint, Flow, Limits, Message, Method, Minter, TimerSet, Transport};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+pub const EDGE: [&str; 2] = ["198.51.100.1:5060", "203.0.113.1:5060"];
+const PAIRS: u32 = 32;
+
+/// A packet on the wire.
+struct Packet {
+    from: SocketAddr,
+    to: SocketAddr,
+    bytes: Vec<u8>,
+}
+
+/// How the wire treats packets.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Weather {
+    /// Per thousand.
+    pub lost: u64,
+    /// Per thousand.
+    pub doubled: u64,
+    /// Further delay at most, in milliseconds.
+    pub jitter: u64,
+}
+
+pub struct Lab {
+    pub now: Instant,
+    pub endpoint: Endpoint,
+    pub b2bua: B2bua,
+    pub relay: Relay,
+    pub ports: Ports,
+    pub profiles: Profiles,
+    pub shape: Shape,
+    pub table: TrunkTable,
+    pub load: Load,
+    pub rng: Rng,
+    effects: Vec<Effect>,
+    pub peers: Vec<Peer>,
+    pub signals: Vec<Signal>,
+    pub ended: Vec<EndedCall>,
+    /// Everything the edge has put on the wire.
+    pub sent: Vec<(Instant, SocketAddr, Message)>,
+    wire: BTreeMap<(Instant, u64), Packet>,
+    serial: u64,
+    pub weather: Weather,
+    chance: Rng,
+    /// What a peer says before this time is lost.
+    hushed: Vec<(SocketAddr, Instant)>,
+}
+
+fn target(addr: SocketAddr, socket: u16) -> Target {
+    Target { addr, transport: Transport::Udp, socket: SocketId(socket) }
+}
+
+/// T1 of trunks, as their configuration has it by default: an attempt's first reply must survive a lost packet.
+fn timers() -> TimerSet {
+    TimerSet { t1: Span::from_millis(250), ..TimerSet::default() }
+}
+
+impl Lab {
+    /// An office and `carriers` carriers, one per tier.
+    pub fn new(carriers: usize) -> Self {
+        Self::seeded(carriers, 1)
+    }
+
+    pub fn seeded(carriers: usize, seed: u64) -> Self {
+        let addr =
+            |index: usize| if index == 0 { "192.0.2.10:5060".into() } else { format!("192.0.2.{}:5060", 20 + index) };
+        let peers: Vec<Peer> = (0..=carriers).map(|index| Peer::new(&addr(index), seed * 100 + index as u64)).collect();
+        let trunk = |(index, peer): (usize, &Peer)| {
+            let listen = u16::from(index > 0);
+            Some(TrunkProfile {
+                name: Name::from(addr(index).as_str()),
+                targets: vec![target(peer.addr, listen)],
+                listen: ListenId(listen),
+                timers: timers(),
+                auth: None,
+                accept: Vec::<Cidr>::new(),
+                session_max: Span::from_secs(12 * 3600),
+            })
+        };
+        let listen = |name: &str, socket: u16, media: &str| ListenProfile {
+            name: Name::from(name),
+            sockets: vec![SocketId(socket)],
+            media: Some(media.parse().unwrap()),
+        };
+        let profiles = Profiles {
+            trunks: peers.iter().enumerate().map(trunk).collect(),
+            listens: vec![listen("inside", 0, "198.51.100.9"), listen("outside", 1, "203.0.113.9")],
+        };
+        let member = |trunk: u16| Member { trunk: TrunkId(trunk), weight: 1 };
+        let tiers = (1..=carriers as u16).map(|trunk| vec![member(trunk)]).collect();
+        let rule = |from: Vec<TrunkId>, to: u16| RouteRule { from, prefixes: vec![], to: GroupId(to) };
+        let all: Vec<TrunkId> = (1..=carriers as u16).map(TrunkId).collect();
+        let shape = Shape {
+            trunks: vec![Some(TrunkShape { targets: 1, ..TrunkShape::default() }); carriers + 1],
+            groups: vec![GroupPolicy::new(GroupId(0), tiers), GroupPolicy::new(GroupId(1), vec![vec![member(0)]])],
+            routes: vec![rule(vec![TrunkId(0)], 0), rule(all, 1)],
+        };
+        let mut endpoint = Endpoint::new(Minter::new(1, ShardId(0), 42, seed), Limits::default(), seed);
+        let mut ports = Ports::new(4096);
+        for (index, addr) in EDGE.iter().enumerate() {
+            endpoint.bind(SocketId(index as u16), Transport::Udp, addr.parse().unwrap());
+            let first = index as u32 * PAIRS;
+            let ip = profiles.listens[index].media.unwrap();
+            let pair = |n: u32| (PairId(n), SocketAddr::new(ip, 10_000 + 2 * n as u16));
+            ports.stock(ListenId(index as u16), &(first..first + PAIRS).map(pair).collect::<Vec<_>>());
+        }
+        let mut load = Load::default();
+        load.resize(carriers + 1);
+        Self {
+            now: Instant::ZERO + Span::from_secs(100),
+            endpoint,
+            b2bua: B2bua::new(100, ShardId(0), seed),
+            relay: Relay::new(4096),
+            ports,
+            profiles,
+            table: TrunkTable::new(&shape),
+            shape,
+            load,
+            rng: Rng::new(seed),
+            effects: Vec::new(),
+            peers,
+            signals: Vec::new(),
+            ended: Vec::new(),
+            sent: Vec::new(),
+            wire: BTreeMap::new(),
+            serial: 0,
+            weather: Weather::default(),
+            chance: Rng::new(seed ^ 0xc0ffee),
+            hushed: Vec::new(),
+        }
+    }
+
+    pub fn attempt_policy(&mut self, trunk: usize) -> &mut AttemptPolicy {
+        &mut self.shape.trunks[trunk].as_mut().unwrap().attempt
+    }
+
+    /// The table says so from now on.
+    pub fn health(&mut self, trunk: u16, to: Health) {
+        let subject = TargetId { trunk: TrunkId(trunk), index: 0 };
+        let from = self.table.health(subject);
+        self.table.apply(&Decision {
+            at: self.now,
+            epoch: Epoch(self.table.epoch().0 + 1),
+            subject: Subject::Target(subject),
+            change: Change::Health { from, to },
+            cause: Cause::Operator,
+            evidence: None,
+            veto: None,
+            next_look: None,
+            policy: 0,
+        });
+    }
+
+    fn world(&mut self) -> (&mut B2bua, World<'_>) {
+        let world = World {
+            now: self.now,
+            endpoint: &mut self.endpoint,
+            relay: &mut self.relay,
+            ports: &mut self.ports,
+            profiles: &self.profiles,
+            shape: &self.shape,
+            table: &self.table,
+            load: &mut self.load,
+            rng: &mut self.rng,
+            out: &mut self.effects,
+        };
+        (&mut self.b2bua, world)
+    }
+
+    /// The office calls `number` with an offer.
+    pub fn call(&mut self, number: &str) -> sip::ClientKey {
+        let offer = self.peers[0].sdp();
+        self.call_with(0, number, offer, &[])
+    }
+
+    pub fn call_with(&mut self, peer: usize, number: &str, body: Vec<u8>, extra: &[(&str, &str)]) -> sip::ClientKey {
+        let edge = EDGE[usize::from(peer > 0)].parse().unwrap();
+        let client = self.peers[peer].call(self.now, edge, number, body, extra);
+        self.flush();
+        client
+    }
+
+    /// A call that is answered by carrier 1, and both legs' sessions are number 0.
+    pub fn answered(carriers: usize) -> Self {
+        let mut lab = Self::new(carriers);
+        let client = lab.call("+4722");
+        lab.run(1_000);
+        assert_eq!(lab.peers[0].codes(client), [180, 200]);
+        assert_eq!(lab.peers[1].acks().len(), 1);
+        lab
+    }
+
+    pub fn send(&mut self, peer: usize, method: Method, kind: &str, body: Vec<u8>) -> sip::ClientKey {
+        let client = self.peers[peer].send(self.now, 0, method, kind, body);
+        self.flush();
+        client
+    }
+
+    pub fn send_sdp(&mut self, peer: usize, method: Method) -> sip::ClientKey {
+        let body = self.peers[peer].sdp();
+        self.send(peer, method, "application/sdp", body)
+    }
+
+    pub fn cancel(&mut self, client: sip::ClientKey) {
+        self.peers[0].endpoint.cancel(self.now, client, None);
+        self.flush();
+    }
+
+    /// Something written by hand, from a peer to the edge.
+    pub fn inject(&mut self, from: SocketAddr, text: &str) {
+        self.inject_at(0, from, text);
+    }
+
+    /// The same, to one of the edge's sockets.
+    pub fn inject_at(&mut self, socket: usize, from: SocketAddr, text: &str) {
+        self.put(from, EDGE[socket].parse().unwrap(), text.as_bytes().to_vec());
+    }
+
+    /// The description in the last 200 that the edge gave the office.
+    pub fn ok_body(&self) -> Vec<u8> {
+        let office = self.peers[0].addr;
+        let ok = |(_, to, sent): &&(Instant, SocketAddr, Message)| {
+            *to == office && sent.status() == Some(200) && sent.method() == Method::Invite
+        };
+        self.sent.iter().rev().find(ok).expect("a 200").2.body().to_vec()
+    }
+
+    /// Lets `ms` pass.
+    pub fn run(&mut self, ms: u64) {
+        let end = self.now + Span::from_millis(ms);
+        self.flush();
+        while let Some(next) = self.next().filter(|next| *next <= end) {
+            self.now = self.now.max(next);
+            while let Some(entry) = self.wire.first_entry().filter(|entry| entry.key().0 <= self.now) {
+                let packet = entry.remove();
+                self.deliver(&packet);
+                self.flush();
+            }
+            let now = self.now;
+            self.endpoint.expire(now);
+            self.ports.expire(now);
+            let (b2bua, mut world) = self.world();
+            b2bua.expire(&mut world);
+            for peer in &mut self.peers {
+                peer.expire(now);
+            }
+            self.flush();
+        }
+        self.now = end;
+    }
+
+    fn next(&self) -> Option<Instant> {
+        let wire = self.wire.keys().next().map(|key| key.0);
+        let peers = self.peers.iter().filter_map(Peer::deadline);
+        let edge = [self.endpoint.deadline(), self.b2bua.deadline(), self.ports.deadline()].into_iter().flatten();
+        peers.chain(edge).chain(wire).min()
+    }
+
+    fn deliver(&mut self, packet: &Packet) {
+        let edge = EDGE.iter().position(|addr| *addr == packet.to.to_string());
+        if let Some(socket) = edge {
+            let flow = Flow { socket: SocketId(socket as u16), peer: packet.from, transport: Transport::Udp };
+            // A refusal was answered where it must be; its counter tells.
+            let _refused = self.endpoint.receive(self.now, flow, &packet.bytes);
+            return;
+        }
+        let Some(index) = self.peers.iter().position(|peer| peer.addr == packet.to) else { return };
+        if self.peers[index].closed {
+            let socket = EDGE.iter().position(|addr| *addr == packet.from.to_string()).unwrap();
+            let (now, fault) = (self.now, TransportFault::PortUnreachable);
+            self.endpoint.undeliverable(now, SocketId(socket as u16), packet.to, &packet.bytes, fault);
+        } else if !self.peers[index].dead {
+            let flow = Flow { socket: SocketId(0), peer: packet.from, transport: Transport::Udp };
+            let _refused = self.peers[index].endpoint.receive(self.now, flow, &packet.bytes);
+        }
+    }
+
+    /// Everyone says what they have to say now.
+    fn flush(&mut self) {
+        while let Some(event) = self.endpoint.poll_event() {
+            let (b2bua, mut world) = self.world();
+            b2bua.event(&mut world, event);
+        }
+        while let Some(transmit) = self.endpoint.poll_transmit() {
+            let from = EDGE[transmit.flow.socket.index()].parse().unwrap();
+            let message = Message::parse(transmit.bytes.clone()).expect("the edge writes what it can read");
+            self.sent.push((self.now, transmit.flow.peer, message));
+            self.put(from, transmit.flow.peer, transmit.bytes);
+        }
+        let now = self.now;
+        for index in 0..self.peers.len() {
+            self.peers[index].drain(now);
+            while let Some(transmit) = self.peers[index].endpoint.poll_transmit() {
+                if !self.peers[index].dead {
+                    let from = self.peers[index].addr;
+                    self.put(from, transmit.flow.peer, transmit.bytes);
+                }
+            }
+        }
+        for effect in std::mem::take(&mut self.effects) {
+            match effect {
+                Effect::Signal(signal) => self.signals.push(signal),
+                Effect::Ended(call) => self.ended.push(*call),
+            }
+        }
+    }
+
+    /// What `peer` says is lost for so many milliseconds.
+    pub fn hush(&mut self, peer: usize, ms: u64) {
+        self.hushed.push((self.peers[peer].addr, self.now + Span::from_millis(ms)));
+    }
+
+    fn put(&mut self, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
+        let copies = 1 + u64::from(self.chance.below(1_000) < self.weather.doubled);
+        for _ in 0..copies {
+            let hushed = self.hushed.iter().any(|(addr, until)| *addr == from && self.now < *until);
+            if hushed || self.chance.below(1_000) < self.weather.lost {
+                continue;
+            }
+            let at = self.now + Span::from_millis(5 + self.chance.below(self.weather.jitter + 1));
+            self.serial += 1;
+            self.wire.insert((at, self.serial), Packet { from, to, bytes: bytes.clone() });
+        }
+    }
+
+    /// The edge's local pair that an SDP shows.
+    fn pair_of(&self, sdp: &[u8]) -> PairId {
+        PairId((port_of(sdp) as u32 - 10_000) / 2)
+    }
+
+    /// An RTP packet of `peer` to the port that `sdp` told it: where it leaves to.
+    pub fn speak(&mut self, peer: usize, sdp: &[u8]) -> Option<SocketAddr> {
+        let mut packet = [0u8; 172];
+        packet[..12].copy_from_slice(&[0x80, 8, 0, 1, 0, 0, 0, 160, 0, 0, 0, peer as u8 + 1]);
+        let (pair, from) = (self.pair_of(sdp), self.peers[peer].media);
+        match self.relay.forward(self.now, pair, Component::Rtp, from, &mut packet) {
+            Forward::Send { to, .. } => Some(to),
+            Forward::Drop(_) => None,
+        }
+    }
+
+    /// What was seen of a trunk.
+    pub fn seen(&self, trunk: u16) -> Vec<Observed> {
+        self.signals.iter().filter(|signal| signal.target.trunk == TrunkId(trunk)).map(|signal| signal.what).collect()
+    }
+
+    /// Everything ends: no call, leg, port, timer or transaction is left, nobody is left in an answered leg, the record's attempts are
+    /// those of the wire, and every INVITE that the edge took got its record.
+    pub fn settle(&mut self) {
+        for _ in 0..4 {
+            self.run(40_000);
+        }
+        assert_eq!(self.b2bua.calls(), 0, "calls");
+        assert_eq!(self.b2bua.deadline(), None, "timers of calls");
+        // A map that forgets nothing shows only in memory, years later.
+        let inside = format!("{:?}", self.b2bua);
+        for map in ["by_tag", "by_client", "by_server", "byes"] {
+            let entries = inside.split(&format!(" {map}: {{")).nth(1);
+            assert!(entries.is_none_or(|rest| rest.starts_with('}')), "{map} is not empty: {inside}");
+        }
+        assert_eq!(self.endpoint.transactions(), 0, "transactions");
+        assert_eq!(self.relay.joined(), 0, "anchors");
+        assert_eq!((self.ports.used(), self.ports.ready()), (0, 2 * PAIRS as usize), "ports");
+        assert!(self.load.calls.iter().all(|calls| *calls == 0), "load {:?}", self.load.calls);
+        for (index, peer) in self.peers.iter().enumerate() {
+            assert!(peer.dead || peer.closed || peer.open() == 0, "peer {index} is left in a call");
+            assert!(peer.out_of_order == 0 || self.weather.jitter > 0, "peer {index} saw a CSeq fall");
+        }
+        let invites = self
+            .sent
+            .iter()
+            .filter(|(_, _, sent)| sent.is_request() && sent.method() == Method::Invite && sent.to().tag().is_none());
+        let on_wire: BTreeSet<Vec<u8>> = invites.map(|(_, _, invite)| invite.call_id().to_vec()).collect();
+        let recorded: Vec<Vec<u8>> =
+            self.ended.iter().flat_map(|call| &call.attempts).map(|attempt| attempt.call_id.clone()).collect();
+        assert_eq!(recorded.len(), on_wire.len(), "attempts on the wire and in the records");
+        assert_eq!(recorded.into_iter().collect::<BTreeSet<_>>(), on_wire);
+    }
+}
+
+/// Port of the first media line.
+pub fn port_of(sdp: &[u8]) -> u16 {
+    let text = std::str::from_utf8(sdp).unwrap();
+    let line = text.lines().find(|line| line.starts_with("m=")).expect("a media line");
+    line.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+/// A line of an SDP, or nothing.
+pub fn line_of<'a>(sdp: &'a [u8], start: &str) -> &'a str {
+    std::str::from_utf8(sdp).unwrap().lines().find(|line| line.starts_with(start)).unwrap_or_default()
+}
+
+/// Version in the `o=` line.
+pub fn version_of(sdp: &[u8]) -> u64 {
+    line_of(sdp, "o=").split(' ').nth(2).unwrap().parse().unwrap()
+}

@@ -1,0 +1,136 @@
+//! Questions to the node, each with the way back for its answer.
+//!
+//! Refuses to know: HTTP.
+
+use crate::fault::Fault;
+use crate::metrics::MetricsSnapshot;
+use explain::Entry;
+use model::{CallRef, Seq};
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+/// The way back. Dropping it unanswered tells the client that the edge is too busy or stopping.
+pub type Reply<T> = oneshot::Sender<Result<T, Fault>>;
+
+/// One question. Whoever answers must not wait for anything on the thread that took it off the queue.
+#[derive(Debug)]
+pub enum Ask {
+    /// Every trunk. Answer: a list of trunks.
+    Trunks {
+        /// The way back.
+        reply: Reply<Value>,
+    },
+    /// Calls in progress. Answer: a list of calls.
+    Calls {
+        /// 1000 at most.
+        limit: usize,
+        /// The way back.
+        reply: Reply<Value>,
+    },
+    /// One call, in progress or over.
+    Call {
+        /// Which.
+        call: CallRef,
+        /// The way back.
+        reply: Reply<Value>,
+    },
+    /// Why a call went as it did, in sentences.
+    WhyCall {
+        /// Which.
+        call: CallRef,
+        /// The way back.
+        reply: Reply<Vec<String>>,
+    },
+    /// Why a trunk is as it is, in sentences, oldest first.
+    WhyTrunk {
+        /// Its name.
+        trunk: String,
+        /// 1000 at most.
+        limit: usize,
+        /// The way back.
+        reply: Reply<Vec<String>>,
+    },
+    /// A dry run of the routing.
+    Route {
+        /// Name of the trunk that the call would come from; any when missing.
+        from: Option<String>,
+        /// Called number.
+        number: String,
+        /// The way back.
+        reply: Reply<Value>,
+    },
+    /// The operator's word about a trunk.
+    Operate {
+        /// Its name.
+        trunk: String,
+        /// What.
+        act: TrunkAct,
+        /// The way back.
+        reply: Reply<Value>,
+    },
+    /// Read the configuration again.
+    Reload {
+        /// The way back.
+        reply: Reply<Value>,
+    },
+    /// Records in order.
+    Journal {
+        /// First number.
+        from: Seq,
+        /// 1000 at most.
+        limit: usize,
+        /// The way back.
+        reply: Reply<Vec<Entry>>,
+    },
+    /// A question that only some nodes know, such as the lab's. Answer [`Fault::no_lab`] when it is none of yours.
+    Extra {
+        /// Its name: the last part of the path.
+        what: String,
+        /// Its parameters, as given.
+        params: Vec<(String, String)>,
+        /// The way back.
+        reply: Reply<Value>,
+    },
+    /// How the process is.
+    Health {
+        /// The way back.
+        reply: Reply<Health>,
+    },
+    /// Everything counted and measured.
+    Metrics {
+        /// The way back.
+        reply: Reply<MetricsSnapshot>,
+    },
+}
+
+/// What an operator may do to a trunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrunkAct {
+    /// Keep live calls, take no new ones.
+    Drain,
+    /// Take none.
+    Out,
+    /// As health allows again, at once.
+    Restore,
+}
+
+impl TrunkAct {
+    /// From the last part of the path.
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "drain" => Some(Self::Drain),
+            "out" => Some(Self::Out),
+            "restore" => Some(Self::Restore),
+            _ => None,
+        }
+    }
+}
+
+/// How the process is. Both texts are one sentence for the person who reads the probe's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// None while every thread has answered lately; else which has not.
+    pub silent: Option<String>,
+    /// None while new calls are taken; else why not: draining, no shard.
+    pub unready: Option<String>,
+}

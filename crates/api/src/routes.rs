@@ -1,0 +1,264 @@
+//! Routes: paths and parameters in, one question to the node each, JSON out.
+//!
+//! Refuses to know: connections.
+
+use crate::ask::{Ask, Health, TrunkAct};
+use crate::connection::Answering;
+use crate::fault::{Fault, Kind};
+use crate::serve::Api;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{ConnectInfo, Path, Query, Request, State};
+use axum::http::{Method, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use model::{CallRef, Seq};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Rows in an answer at most.
+const MOST: usize = 1_000;
+/// Rows in an answer when nothing else is asked for.
+const USUAL: usize = 100;
+/// Bytes of a name, a number or a parameter at most.
+const TEXT: usize = 128;
+/// Parameters at most.
+const PARAMS: usize = 16;
+/// For the node to answer a probe: a thread that takes longer is not alive.
+const PROBE: Duration = Duration::from_secs(2);
+/// What OpenMetrics text calls itself.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+type Answer = Result<Json<Value>, Fault>;
+type Part<T> = Result<Path<T>, PathRejection>;
+type Params = Result<Query<Vec<(String, String)>>, QueryRejection>;
+
+pub(crate) fn router(api: Api) -> Router {
+    Router::new()
+        .route("/v1/trunks", get(trunks))
+        .route("/v1/trunks/{name}/{act}", post(operate))
+        .route("/v1/calls", get(calls))
+        .route("/v1/calls/{id}", get(call))
+        .route("/v1/why/call/{id}", get(why_call))
+        .route("/v1/why/trunk/{name}", get(why_trunk))
+        .route("/v1/route", get(route))
+        .route("/v1/journal", get(journal))
+        .route("/v1/reload", post(reload))
+        .route("/v1/lab/{what}", post(extra))
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(api.clone(), gate))
+        .with_state(api)
+}
+
+/// What every request passes: counted as being answered; nothing large; nothing that a web page of another made.
+async fn gate(
+    State(api): State<Api>,
+    ConnectInfo(answering): ConnectInfo<Answering>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let _answering = answering.begin();
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok()).unwrap_or(0);
+    if length > api.limits().body {
+        return Fault::new(Kind::TooLarge, "the body is too large", "send none: parameters go into the path")
+            .into_response();
+    }
+    if request.method() != Method::GET && request.headers().contains_key(header::ORIGIN) {
+        let hint = "the API takes orders from command lines and programs, not from web pages: send no Origin";
+        return Fault::new(Kind::Forbidden, "a web page asks for a change", hint).into_response();
+    }
+    next.run(request).await
+}
+
+async fn trunks(State(api): State<Api>) -> Answer {
+    let list = api.ask(api.limits().answer, |reply| Ask::Trunks { reply }).await?;
+    Ok(Json(json!({ "trunks": list })))
+}
+
+async fn operate(State(api): State<Api>, path: Part<(String, String)>) -> Answer {
+    let (trunk, word) = part(path)?;
+    let Some(act) = TrunkAct::from_word(&word) else {
+        let hint = "POST /v1/trunks/{name}/drain, /out or /restore";
+        return Err(Fault::new(Kind::NotFound, format!("a trunk cannot be told to `{}`", short(&word)), hint));
+    };
+    let trunk = named("trunk", trunk)?;
+    api.ask(api.limits().answer, |reply| Ask::Operate { trunk, act, reply }).await.map(Json)
+}
+
+async fn calls(State(api): State<Api>, params: Params) -> Answer {
+    let limit = limit(&parsed(params, &["limit"])?)?;
+    let list = api.ask(api.limits().answer, |reply| Ask::Calls { limit, reply }).await?;
+    Ok(Json(json!({ "calls": list })))
+}
+
+async fn call(State(api): State<Api>, id: Part<String>) -> Answer {
+    let call = reference(&part(id)?)?;
+    api.ask(api.limits().answer, |reply| Ask::Call { call, reply }).await.map(Json)
+}
+
+async fn why_call(State(api): State<Api>, id: Part<String>) -> Answer {
+    let call = reference(&part(id)?)?;
+    let sentences = api.ask(api.limits().answer, |reply| Ask::WhyCall { call, reply }).await?;
+    Ok(Json(json!({ "call": call, "sentences": sentences })))
+}
+
+async fn why_trunk(State(api): State<Api>, name: Part<String>, params: Params) -> Answer {
+    let limit = limit(&parsed(params, &["limit"])?)?;
+    let trunk = named("trunk", part(name)?)?;
+    let asked = trunk.clone();
+    let sentences = api.ask(api.limits().answer, |reply| Ask::WhyTrunk { trunk: asked, limit, reply }).await?;
+    Ok(Json(json!({ "trunk": trunk, "sentences": sentences })))
+}
+
+async fn route(State(api): State<Api>, params: Params) -> Answer {
+    let params = parsed(params, &["number", "from"])?;
+    let hint = "GET /v1/route?number=%2B4722334455&from=office";
+    let number = value(&params, "number").ok_or_else(|| Fault::new(Kind::Invalid, "`number` is missing", hint))?;
+    // In a query a bare `+` means a space, and people type numbers as they are written.
+    let number = number.strip_prefix(' ').map_or_else(|| number.to_owned(), |digits| format!("+{digits}"));
+    let number = named("number", number)?;
+    let from = value(&params, "from").map(|name| named("from", name.to_owned())).transpose()?;
+    api.ask(api.limits().answer, |reply| Ask::Route { from, number, reply }).await.map(Json)
+}
+
+async fn journal(State(api): State<Api>, params: Params) -> Answer {
+    let params = parsed(params, &["from", "limit"])?;
+    let limit = limit(&params)?;
+    let from = Seq(number(&params, "from", 1)?);
+    let entries = api.ask(api.limits().answer, |reply| Ask::Journal { from, limit, reply }).await?;
+    let next = entries.last().map_or(from.0, |entry| entry.seq.0.saturating_add(1));
+    let entries: Vec<Value> = entries
+        .iter()
+        .map(|entry| {
+            json!({
+                "seq": entry.seq,
+                "at": entry.wall.to_string(),
+                "wall": entry.wall,
+                "sentence": explain::sentence(entry),
+                "record": entry.record,
+            })
+        })
+        .collect();
+    Ok(Json(json!({ "entries": entries, "next": next })))
+}
+
+async fn reload(State(api): State<Api>) -> Answer {
+    api.ask(api.limits().answer, |reply| Ask::Reload { reply }).await.map(Json)
+}
+
+async fn extra(State(api): State<Api>, what: Part<String>, params: Params) -> Answer {
+    let Query(params) = params.map_err(|error| bad_query(&error))?;
+    if params.len() > PARAMS || params.iter().any(|(name, value)| name.len() > TEXT || value.len() > TEXT) {
+        let hint = format!("at most {PARAMS} of {TEXT} bytes each");
+        return Err(Fault::new(Kind::Invalid, "too many or too long parameters", hint));
+    }
+    let what = named("question", part(what)?)?;
+    api.ask(api.limits().extra, |reply| Ask::Extra { what, params, reply }).await.map(Json)
+}
+
+async fn metrics(State(api): State<Api>) -> Result<Response, Fault> {
+    let snapshot = api.ask(api.limits().answer, |reply| Ask::Metrics { reply }).await?;
+    let text = snapshot
+        .render()
+        .map_err(|_| Fault::new(Kind::Failed, "the metrics cannot be written", "report this with the version"))?;
+    Ok(([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response())
+}
+
+async fn healthz(State(api): State<Api>) -> Answer {
+    match health(&api).await?.silent {
+        None => Ok(Json(json!({ "alive": true }))),
+        Some(which) => Err(Fault::new(Kind::Unavailable, which, "look at the log; restart if it stays so")),
+    }
+}
+
+async fn readyz(State(api): State<Api>) -> Answer {
+    let health = health(&api).await?;
+    match health.silent.or(health.unready) {
+        None => Ok(Json(json!({ "ready": true }))),
+        Some(why) => Err(Fault::new(Kind::Unavailable, why, "send new calls elsewhere for now")),
+    }
+}
+
+async fn health(api: &Api) -> Result<Health, Fault> {
+    api.ask(PROBE.min(api.limits().answer), |reply| Ask::Health { reply }).await
+}
+
+async fn unknown(request: Request) -> Fault {
+    let path = short(request.uri().path()).to_owned();
+    let hint = "/v1/trunks, /v1/calls, /v1/why/call/ID, /v1/why/trunk/NAME, /v1/route, /v1/journal, /metrics, /healthz, /readyz";
+    Fault::new(Kind::NotFound, format!("there is nothing at {path}"), hint)
+}
+
+async fn wrong_method(request: Request) -> Fault {
+    let error = format!("{} is not taken here", short(request.method().as_str()));
+    Fault::new(Kind::Method, error, "look with GET, change with POST")
+}
+
+fn part<T>(path: Part<T>) -> Result<T, Fault> {
+    let unreadable =
+        |error| Fault::new(Kind::Invalid, format!("the path cannot be read: {error}"), "UTF-8, percent-encoded");
+    path.map(|Path(part)| part).map_err(unreadable)
+}
+
+fn reference(id: &str) -> Result<CallRef, Fault> {
+    let hint = "up to sixteen hexadecimal digits, as GET /v1/calls shows them";
+    id.parse().map_err(|_| Fault::new(Kind::Invalid, format!("`{}` is no call", short(id)), hint))
+}
+
+fn named(what: &str, text: String) -> Result<String, Fault> {
+    if text.is_empty() || text.len() > TEXT || text.chars().any(char::is_control) {
+        let hint = format!("1 to {TEXT} bytes without control characters");
+        return Err(Fault::new(Kind::Invalid, format!("`{what}` is not fit to be one"), hint));
+    }
+    Ok(text)
+}
+
+/// The parameters, all of them known.
+fn parsed(params: Params, known: &[&str]) -> Result<Vec<(String, String)>, Fault> {
+    let Query(params) = params.map_err(|error| bad_query(&error))?;
+    match params.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+        None => Ok(params),
+        Some((name, _)) => {
+            let error = format!("there is no parameter `{}`", short(name));
+            Err(Fault::new(Kind::Invalid, error, format!("known here: {}", known.join(", "))))
+        }
+    }
+}
+
+fn bad_query(error: &QueryRejection) -> Fault {
+    Fault::new(
+        Kind::Invalid,
+        format!("the parameters cannot be read: {error}"),
+        "?name=value&name=value, percent-encoded",
+    )
+}
+
+fn value<'a>(params: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+}
+
+fn number(params: &[(String, String)], name: &str, usual: u64) -> Result<u64, Fault> {
+    value(params, name).map_or(Ok(usual), |text| {
+        let error = || Fault::new(Kind::Invalid, format!("`{name}` is no number"), "digits only");
+        text.parse().map_err(|_| error())
+    })
+}
+
+fn limit(params: &[(String, String)]) -> Result<usize, Fault> {
+    let asked = number(params, "limit", USUAL as u64)?;
+    match usize::try_from(asked) {
+        Ok(limit @ 1..=MOST) => Ok(limit),
+        _ => Err(Fault::new(Kind::Invalid, format!("`limit` is {asked}"), format!("1 to {MOST}"))),
+    }
+}
+
+/// The beginning of a text that came from outside, for an error that quotes it.
+fn short(text: &str) -> &str {
+    text.char_indices().nth(TEXT).map_or(text, |(end, _)| text.get(..end).unwrap_or_default())
+}

@@ -1,0 +1,131 @@
+//! The server: routes, limits, and the end.
+
+use crate::ask::{Ask, Reply};
+use crate::connection::{Answering, Gate};
+use crate::fault::{Fault, Kind};
+use crate::routes;
+use std::future::{Future, IntoFuture};
+use std::io;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+
+/// How much the API takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at once; others wait.
+    pub connections: usize,
+    /// For a whole request head to come, for an answer to be taken in, and between requests.
+    pub idle: Duration,
+    /// For the node to answer.
+    pub answer: Duration,
+    /// For the node to answer a question of the lab, which may place a whole call.
+    pub extra: Duration,
+    /// After the stop, for answers under way.
+    pub stop: Duration,
+    /// Bytes of a request's body. No route reads one.
+    pub body: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 64,
+            idle: Duration::from_secs(20),
+            answer: Duration::from_secs(5),
+            extra: Duration::from_secs(30),
+            stop: Duration::from_secs(2),
+            body: 4_096,
+        }
+    }
+}
+
+/// The API: the way to the node, and limits.
+#[derive(Clone, Debug)]
+pub struct Api {
+    asks: mpsc::Sender<Ask>,
+    limits: Limits,
+}
+
+impl Api {
+    /// Asks over this queue.
+    pub const fn new(asks: mpsc::Sender<Ask>, limits: Limits) -> Self {
+        Self { asks, limits }
+    }
+
+    pub(crate) const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Asks and waits for the answer, but not for room in the queue.
+    pub(crate) async fn ask<T>(&self, wait: Duration, ask: impl FnOnce(Reply<T>) -> Ask) -> Result<T, Fault> {
+        let (reply, answer) = oneshot::channel();
+        self.asks.try_send(ask(reply)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => {
+                Fault::new(Kind::Unavailable, "too many questions at once", "ask again in a second")
+            }
+            mpsc::error::TrySendError::Closed(_) => {
+                Fault::new(Kind::Unavailable, "the edge is stopping", "start it again")
+            }
+        })?;
+        match tokio::time::timeout(wait, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => {
+                Err(Fault::new(Kind::Unavailable, "the edge is too busy or stopping", "ask again in a second"))
+            }
+            Err(_) => {
+                let error = format!("no answer from the edge within {} ms", wait.as_millis());
+                Err(Fault::new(Kind::Unavailable, error, "look at /healthz and the log"))
+            }
+        }
+    }
+
+    /// Serves until `stop` ends, then lets answers under way come to their end for a moment.
+    ///
+    /// # Errors
+    /// When the listener cannot be used.
+    pub async fn serve(
+        self,
+        listener: std::net::TcpListener,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        listener.set_nonblocking(true)?;
+        let at = listener.local_addr()?;
+        if !at.ip().is_loopback() {
+            tracing::warn!(
+                "the API listens on {at} without passwords: whoever reaches it can take trunks out of service"
+            );
+        }
+        let limits = self.limits;
+        let gate = Gate::new(TcpListener::from_std(listener)?, limits.connections, limits.idle);
+        let service = routes::router(self).into_make_service_with_connect_info::<Answering>();
+        let (tell, told) = oneshot::channel::<()>();
+        let wind_up = async {
+            // Whichever way it ends, it is the stop.
+            let _told = told.await;
+        };
+        let server = axum::serve(gate, service).with_graceful_shutdown(wind_up).into_future();
+        let stopped = async {
+            stop.await;
+            // The server may have gone already.
+            let _gone = tell.send(());
+            tokio::time::sleep(limits.stop).await;
+        };
+        tokio::select! {
+            ended = server => ended,
+            () = stopped => Ok(()),
+        }
+    }
+}
+
+/// Serves with the default limits: see [`Api::serve`].
+///
+/// # Errors
+/// When the listener cannot be used.
+pub async fn serve(
+    listener: std::net::TcpListener,
+    asks: mpsc::Sender<Ask>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    Api::new(asks, Limits::default()).serve(listener, stop).await
+}

@@ -1,0 +1,331 @@
+//! The API on a real loopback listener, asked by a client of our own, answered by a task in the place of the node.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use crate::{Api, Ask, Fault, Health, Kind, Limits, MetricsSnapshot, TrunkAct};
+use explain::{Entry, Record};
+use model::{CallRef, Seq, Wall};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+const KNOWN: CallRef = CallRef(0xdead_beef);
+
+/// An API that serves, and its end.
+struct Served {
+    at: SocketAddr,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+fn serve(limits: Limits, node: impl FnMut(Ask) + Send + 'static) -> Served {
+    let (asks, mut asked) = mpsc::channel(16);
+    let mut node = node;
+    tokio::spawn(async move {
+        while let Some(ask) = asked.recv().await {
+            node(ask);
+        }
+    });
+    serve_asks(limits, asks)
+}
+
+fn serve_asks(limits: Limits, asks: mpsc::Sender<Ask>) -> Served {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let server = tokio::spawn(Api::new(asks, limits).serve(listener, async {
+        let _ended = stopped.await;
+    }));
+    Served { at, stop, server }
+}
+
+impl Served {
+    async fn raw(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(self.at).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        tokio::time::timeout(Duration::from_secs(20), stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+        answer
+    }
+
+    /// Status, head and body.
+    async fn ask(&self, method: &str, path: &str) -> (u16, String, String) {
+        let answer = self.raw(&format!("{method} {path} HTTP/1.1\r\nHost: edge\r\nConnection: close\r\n\r\n")).await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_owned(), body.to_owned())
+    }
+
+    async fn json(&self, method: &str, path: &str) -> (u16, Value) {
+        let (code, head, body) = self.ask(method, path).await;
+        assert!(head.to_lowercase().contains("content-type: application/json"), "{head}");
+        (code, serde_json::from_str(&body).unwrap())
+    }
+
+    /// The error of a request that must fail with this code.
+    async fn error(&self, code: u16, method: &str, path: &str) -> String {
+        let (found, answer) = self.json(method, path).await;
+        assert_eq!(found, code, "{method} {path}: {answer}");
+        assert!(answer["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{answer}");
+        answer["error"].as_str().unwrap().to_owned()
+    }
+}
+
+/// A node that knows one trunk and one call, and repeats what it was asked.
+fn node(ask: Ask) {
+    let gone = match ask {
+        Ask::Trunks { reply } => reply.send(Ok(json!([{ "name": "acme" }]))).is_err(),
+        Ask::Calls { limit, reply } => reply.send(Ok(json!([limit]))).is_err(),
+        Ask::Call { call: KNOWN, reply } => reply.send(Ok(json!({ "call": KNOWN }))).is_err(),
+        Ask::Call { call, reply } => reply.send(Err(Fault::no_call(call))).is_err(),
+        Ask::WhyCall { call: KNOWN, reply } => reply.send(Ok(vec!["answered".to_owned()])).is_err(),
+        Ask::WhyCall { call, reply } => reply.send(Err(Fault::no_call(call))).is_err(),
+        Ask::WhyTrunk { trunk, limit, reply } if trunk == "acme" => reply.send(Ok(vec![format!("{limit}")])).is_err(),
+        Ask::WhyTrunk { trunk, reply, .. } => reply.send(Err(Fault::no_trunk(&trunk))).is_err(),
+        Ask::Route { from, number, reply } => reply.send(Ok(json!({ "from": from, "number": number }))).is_err(),
+        Ask::Operate { trunk, act, reply } if trunk == "acme" => {
+            let word = match act {
+                TrunkAct::Drain => "drained",
+                TrunkAct::Out => "out",
+                TrunkAct::Restore => "restored",
+            };
+            reply.send(Ok(json!({ "sentences": [word] }))).is_err()
+        }
+        Ask::Operate { trunk, reply, .. } => reply.send(Err(Fault::no_trunk(&trunk))).is_err(),
+        Ask::Reload { reply } => reply.send(Err(Fault::new(Kind::Conflict, "2 faults", "throughline check"))).is_err(),
+        Ask::Journal { from, limit, reply } => {
+            let record = |seq| Entry {
+                seq: Seq(seq),
+                wall: Wall::from_micros(1_795_521_847_112_345),
+                record: Record::Alarm { text: format!("limit {limit}") },
+            };
+            reply.send(Ok(vec![record(from.0), record(from.0 + 1)])).is_err()
+        }
+        Ask::Extra { what, params, reply } if what == "fail" => reply.send(Ok(json!(params))).is_err(),
+        Ask::Extra { reply, .. } => reply.send(Err(Fault::no_lab())).is_err(),
+        Ask::Health { reply } => reply.send(Ok(Health { silent: None, unready: Some("draining".to_owned()) })).is_err(),
+        Ask::Metrics { reply } => reply.send(Ok(snapshot())).is_err(),
+    };
+    assert!(!gone, "the client has gone");
+}
+
+fn snapshot() -> MetricsSnapshot {
+    let mut snapshot = MetricsSnapshot::new();
+    let trunk = |name: &str| [("trunk", name.to_owned())];
+    snapshot.gauge("calls", "Calls in progress", &[], 3.0);
+    snapshot.counter("attempts", "Attempts by outcome", &trunk("acme"), 7);
+    snapshot.counter("attempts", "Attempts by outcome", &trunk("a\"b"), 9);
+    snapshot.state("trunk_health", "Health", &trunk("acme"), &["up", "down"], "down");
+    snapshot
+}
+
+fn quick() -> Limits {
+    let short = Duration::from_millis(150);
+    Limits { answer: short, extra: short, idle: short, stop: short, ..Limits::default() }
+}
+
+#[tokio::test]
+async fn every_route_asks_the_node_and_repeats_its_answer() {
+    let served = serve(Limits::default(), node);
+    let expected = [
+        ("GET", "/v1/trunks", json!({ "trunks": [{ "name": "acme" }] })),
+        ("GET", "/v1/calls", json!({ "calls": [100] })),
+        ("GET", "/v1/calls?limit=1000", json!({ "calls": [1000] })),
+        ("GET", "/v1/calls/00000000deadbeef", json!({ "call": "00000000deadbeef" })),
+        ("GET", "/v1/why/call/deadbeef", json!({ "call": "00000000deadbeef", "sentences": ["answered"] })),
+        ("GET", "/v1/why/trunk/acme?limit=7", json!({ "trunk": "acme", "sentences": ["7"] })),
+        ("GET", "/v1/route?number=+4722&from=office", json!({ "from": "office", "number": "+4722" })),
+        ("GET", "/v1/route?number=%2B4722", json!({ "from": null, "number": "+4722" })),
+        ("POST", "/v1/trunks/acme/drain", json!({ "sentences": ["drained"] })),
+        ("POST", "/v1/trunks/acme/out", json!({ "sentences": ["out"] })),
+        ("POST", "/v1/trunks/acme/restore", json!({ "sentences": ["restored"] })),
+        ("POST", "/v1/lab/fail?trunk=acme&how=silent", json!([["trunk", "acme"], ["how", "silent"]])),
+        ("GET", "/healthz", json!({ "alive": true })),
+    ];
+    for (method, path, answer) in expected {
+        assert_eq!(served.json(method, path).await, (200, answer), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_journal_comes_in_pages_with_sentences() {
+    let served = serve(Limits::default(), node);
+    let (code, page) = served.json("GET", "/v1/journal?from=41&limit=2").await;
+    assert_eq!((code, page["next"].as_u64()), (200, Some(43)));
+    let first = &page["entries"][0];
+    assert_eq!(first["seq"], 41);
+    assert_eq!(first["at"], "2026-11-24T12:04:07.112Z");
+    assert_eq!(first["sentence"], "alarm at 2026-11-24T12:04:07.112Z: limit 2");
+    assert_eq!(first["record"]["alarm"]["text"], "limit 2");
+}
+
+#[tokio::test]
+async fn errors_say_what_is_wrong_and_what_to_do() {
+    let served = serve(Limits::default(), node);
+    let expected = [
+        (404, "GET", "/v1/calls/1", "there is no call 0000000000000001"),
+        (404, "GET", "/v1/why/trunk/nobody", "there is no trunk `nobody`"),
+        (404, "POST", "/v1/trunks/nobody/out", "there is no trunk `nobody`"),
+        (404, "POST", "/v1/trunks/acme/explode", "a trunk cannot be told to `explode`"),
+        (404, "POST", "/v1/lab/call", "this edge runs no lab"),
+        (404, "GET", "/nothing", "there is nothing at /nothing"),
+        (405, "POST", "/v1/trunks", "POST is not taken here"),
+        (405, "GET", "/v1/reload", "GET is not taken here"),
+        (409, "POST", "/v1/reload", "2 faults"),
+        (400, "GET", "/v1/why/call/xyz", "`xyz` is no call"),
+        (400, "GET", "/v1/calls?limit=1001", "`limit` is 1001"),
+        (400, "GET", "/v1/calls?limit=0", "`limit` is 0"),
+        (400, "GET", "/v1/journal?from=-1", "`from` is no number"),
+        (400, "GET", "/v1/calls?limits=1", "there is no parameter `limits`"),
+        (400, "GET", "/v1/route", "`number` is missing"),
+        (400, "GET", "/v1/route?number=%00", "`number` is not fit to be one"),
+        (503, "GET", "/readyz", "draining"),
+    ];
+    for (code, method, path, error) in expected {
+        assert_eq!(served.error(code, method, path).await, error, "{path}");
+    }
+    let unreadable = served.error(400, "GET", "/v1/why/trunk/%ff").await;
+    assert!(unreadable.starts_with("the path cannot be read"), "{unreadable}");
+    let long = format!("/v1/route?number={}", "1".repeat(200));
+    assert_eq!(served.error(400, "GET", &long).await, "`number` is not fit to be one");
+    let (_, head, _) = served.ask("GET", "/readyz").await;
+    assert!(head.to_lowercase().contains("retry-after: 1"), "{head}");
+}
+
+#[tokio::test]
+async fn metrics_are_open_metrics_text() {
+    let served = serve(Limits::default(), node);
+    let (code, head, body) = served.ask("GET", "/metrics").await;
+    assert_eq!(code, 200);
+    assert!(head.contains("application/openmetrics-text; version=1.0.0"), "{head}");
+    let lines: Vec<&str> = body.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "# HELP throughline_attempts Attempts by outcome",
+            "# TYPE throughline_attempts counter",
+            "throughline_attempts_total{trunk=\"acme\"} 7.0",
+            "throughline_attempts_total{trunk=\"a\\\"b\"} 9.0",
+            "# HELP throughline_calls Calls in progress",
+            "# TYPE throughline_calls gauge",
+            "throughline_calls 3.0",
+            "# HELP throughline_trunk_health Health",
+            "# TYPE throughline_trunk_health gauge",
+            "throughline_trunk_health{trunk=\"acme\",state=\"up\"} 0.0",
+            "throughline_trunk_health{trunk=\"acme\",state=\"down\"} 1.0",
+            "# EOF",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_node_that_does_not_answer_holds_nobody_up() {
+    let mut kept = Vec::new();
+    let served = serve(quick(), move |ask| match ask {
+        // A thread that hangs: the reply is neither given nor dropped.
+        Ask::Health { .. } | Ask::Trunks { .. } => kept.push(ask),
+        dropped => drop(dropped),
+    });
+    assert_eq!(served.error(503, "GET", "/healthz").await, "no answer from the edge within 150 ms");
+    assert_eq!(served.error(503, "GET", "/v1/trunks").await, "no answer from the edge within 150 ms");
+    assert_eq!(served.error(503, "GET", "/v1/calls").await, "the edge is too busy or stopping");
+}
+
+#[tokio::test]
+async fn silent_threads_and_readiness_are_told_apart() {
+    let served = serve(Limits::default(), |ask| {
+        if let Ask::Health { reply } = ask {
+            let silent = Some("shard 1 has not answered for 3 s".to_owned());
+            let _sent = reply.send(Ok(Health { silent, unready: None }));
+        }
+    });
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(served.error(503, "GET", path).await, "shard 1 has not answered for 3 s");
+    }
+}
+
+#[tokio::test]
+async fn questions_do_not_pile_up() {
+    let (asks, mut asked) = mpsc::channel(1);
+    let served = serve_asks(quick(), asks);
+    let (first, second) = tokio::join!(served.error(503, "GET", "/v1/trunks"), served.error(503, "GET", "/v1/trunks"));
+    let mut both = [first, second];
+    both.sort_unstable();
+    assert_eq!(both, ["no answer from the edge within 150 ms", "too many questions at once"]);
+    assert!(asked.recv().await.is_some());
+    drop(asked);
+    assert_eq!(served.error(503, "GET", "/v1/trunks").await, "the edge is stopping");
+}
+
+#[tokio::test]
+async fn large_bodies_and_web_pages_are_refused() {
+    let served = serve(Limits::default(), node);
+    let post = "POST /v1/trunks/acme/out HTTP/1.1\r\nHost: edge\r\nConnection: close\r\n";
+    let large = served.raw(&format!("{post}Content-Length: 5000\r\n\r\n")).await;
+    assert!(large.starts_with("HTTP/1.1 413") && large.contains("\"hint\""), "{large}");
+    let page = served.raw(&format!("{post}Origin: https://example.com\r\n\r\n")).await;
+    assert!(page.starts_with("HTTP/1.1 403") && page.contains("a web page asks for a change"), "{page}");
+    let plain = served.raw(&format!("{post}Content-Length: 2\r\n\r\n{{}}")).await;
+    assert!(plain.starts_with("HTTP/1.1 200"), "{plain}");
+}
+
+#[tokio::test]
+async fn a_client_that_dribbles_its_request_is_left() {
+    let served = serve(quick(), node);
+    let mut stream = TcpStream::connect(served.at).await.unwrap();
+    let (mut read, mut write) = stream.split();
+    let dribble = async {
+        for byte in "GET /v1/trunks HTTP/1.1\r\nHost: edge\r\nX: ".bytes().chain(std::iter::repeat(b'x')) {
+            if write.write_all(&[byte]).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let mut answer = Vec::new();
+    let closed = async { tokio::time::timeout(Duration::from_secs(10), read.read_to_end(&mut answer)).await };
+    tokio::select! {
+        closed = closed => assert!(closed.is_ok(), "not closed within ten seconds"),
+        () = dribble => {}
+    }
+    assert!(!String::from_utf8_lossy(&answer).contains("200 OK"), "it never asked anything");
+}
+
+#[tokio::test]
+async fn a_slow_answer_does_not_count_against_the_client() {
+    let limits = Limits { extra: Duration::from_secs(10), ..quick() };
+    let served = serve(limits, |ask| {
+        if let Ask::Extra { reply, .. } = ask {
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(600)).await;
+                let _sent = reply.send(Ok(json!("late")));
+            });
+        }
+    });
+    assert_eq!(served.json("POST", "/v1/lab/call").await, (200, json!("late")));
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_wait_for_room() {
+    let served = serve(Limits { connections: 1, idle: Duration::from_millis(400), ..Limits::default() }, node);
+    let silent = TcpStream::connect(served.at).await.unwrap();
+    // Taken in first, and holds the only place until it has been idle for too long.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let early = tokio::time::timeout(Duration::from_millis(150), served.ask("GET", "/v1/trunks")).await;
+    assert!(early.is_err(), "there is no room yet");
+    assert_eq!(served.ask("GET", "/v1/trunks").await.0, 200, "room once the silent one is left");
+    drop(silent);
+}
+
+#[tokio::test]
+async fn a_stop_ends_the_server_even_with_a_connection_that_stays() {
+    let served = serve(quick(), node);
+    assert_eq!(served.ask("GET", "/v1/trunks").await.0, 200);
+    let _stays = TcpStream::connect(served.at).await.unwrap();
+    served.stop.send(()).unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(10), served.server).await;
+    assert!(matches!(ended, Ok(Ok(Ok(())))), "{ended:?}");
+    assert!(TcpStream::connect(served.at).await.is_err(), "nobody listens any more");
+}

@@ -1,0 +1,226 @@
+//! From a checked draft to settings: names become numbers that stay the same over reloads.
+
+use super::draft::Draft;
+use super::fault::Faults;
+use super::listen::ListenDraft;
+use super::reader::At;
+use super::settings::{Listen, MediaRange, Settings, Socket};
+use super::trunk::TrunkDraft;
+use act::{Cidr, ListenProfile, Profiles, Target, TrunkProfile};
+use core::net::SocketAddr;
+use decide::{GroupPolicy, Member, RouteRule, Shape, TrunkShape};
+use model::{GroupId, ListenId, Name, SocketId, TargetId, TrunkId};
+use sip::Transport;
+use sip::auth::Credentials;
+use std::sync::Arc;
+
+/// Trunk ids by name: a name keeps its id, a new one gets one that was never used.
+struct Ids {
+    names: Vec<Name>,
+}
+
+impl Ids {
+    fn new(draft: &Draft, previous: Option<&Settings>, faults: &mut Faults<'_>) -> Self {
+        let mut names: Vec<Name> = previous.map(|settings| settings.names.trunks.clone()).unwrap_or_default();
+        for name in &mut names {
+            if draft.trunk(name).is_none() {
+                *name = Name::from("");
+            }
+        }
+        for trunk in &draft.trunks {
+            if names.iter().any(|name| **name == *trunk.name.value) {
+                continue;
+            }
+            if names.len() >= usize::from(u16::MAX) {
+                let what = "too many trunks have come and gone since the edge was started";
+                faults.error(&trunk.name.at, what, "", Some(String::from("start the edge anew")));
+                break;
+            }
+            names.push(Name::from(trunk.name.value.as_str()));
+        }
+        Self { names }
+    }
+
+    fn of(&self, name: &str) -> Option<TrunkId> {
+        let index = self.names.iter().position(|known| **known == *name)?;
+        u16::try_from(index).ok().map(TrunkId)
+    }
+}
+
+/// Settings, unless something only now seen to be wrong is in `faults`.
+pub(super) fn settings(
+    mut draft: Draft,
+    text: &str,
+    previous: Option<&Settings>,
+    faults: &mut Faults<'_>,
+) -> Option<Settings> {
+    let ids = Ids::new(&draft, previous, faults);
+    if let Some(previous) = previous {
+        // Moving a listen within the text changes nothing.
+        let place = |name: &str| previous.listens.iter().position(|listen| *listen.name == *name);
+        draft.listens.sort_by_key(|listen| place(&listen.name.value).unwrap_or(usize::MAX));
+        only_at_start(&draft, previous, faults);
+    }
+    let (listens, sockets) = sides(&draft);
+    if let Some(previous) = previous {
+        same_sides(&draft, (&listens, &sockets), previous, faults);
+    }
+    if faults.any_error() {
+        return None;
+    }
+    let groups = groups(&draft, &ids);
+    let names = explain::Names { trunks: ids.names.clone(), groups: group_names(&draft) };
+    let routes = routes(&draft, &ids);
+    let profiles_of_listens = listen_profiles(&listens, &sockets);
+    let mut shapes = vec![None; ids.names.len()];
+    let mut profiles = vec![None; ids.names.len()];
+    let mut probes = Vec::new();
+    for trunk in draft.trunks {
+        let id = ids.of(&trunk.name.value)?;
+        let indexes = 0..u8::try_from(trunk.targets.len()).unwrap_or(u8::MAX);
+        probes.extend(indexes.clone().map(|index| (TargetId { trunk: id, index }, trunk.probe.clone())));
+        shapes[id.index()] = Some(TrunkShape {
+            targets: indexes.end,
+            health: trunk.health.clone(),
+            attempt: trunk.attempt.clone(),
+            limits: trunk.limits,
+        });
+        profiles[id.index()] = Some(profile(trunk, &listens, &sockets)?);
+    }
+    probes.sort_by_key(|(target, _)| *target);
+    Some(Settings {
+        name: Name::from(draft.edge.name.as_str()),
+        api: draft.edge.api,
+        data: draft.edge.data,
+        fingerprint: fingerprint(text),
+        emergency: draft.edge.emergency,
+        sockets,
+        listens,
+        profiles: Arc::new(Profiles { trunks: profiles, listens: profiles_of_listens }),
+        shape: Arc::new(Shape { trunks: shapes, groups, routes }),
+        probes,
+        names,
+    })
+}
+
+/// What a running edge has opened already is not opened elsewhere.
+fn only_at_start(draft: &Draft, before: &Settings, faults: &mut Faults<'_>) {
+    let [api, data] = &draft.edge.places;
+    for (key, at, changed) in
+        [("api", api, draft.edge.api != before.api), ("data", data, draft.edge.data != before.data)]
+    {
+        if changed {
+            faults.warn(at, format!("the new `{key}` is taken when the edge is started anew"), "", None);
+        }
+    }
+}
+
+/// FNV-1a (Fowler, Noll, Vo) over the bytes of the text.
+fn fingerprint(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+fn sides(draft: &Draft) -> (Vec<Listen>, Vec<Socket>) {
+    let mut listens = Vec::new();
+    let mut sockets: Vec<Socket> = Vec::new();
+    for (listen_id, listen) in (0_u16..).zip(&draft.listens) {
+        for bind in &listen.sockets {
+            let id = SocketId(u16::try_from(sockets.len()).unwrap_or(u16::MAX));
+            let sent_by = seen_as(listen, bind.value);
+            sockets.push(Socket {
+                id,
+                listen: ListenId(listen_id),
+                transport: Transport::Udp,
+                bind: bind.value,
+                sent_by,
+            });
+        }
+        let media = listen.media.as_ref().map(|media: &At<MediaRange>| media.value);
+        listens.push(Listen { name: Name::from(listen.name.value.as_str()), media });
+    }
+    (listens, sockets)
+}
+
+fn seen_as(listen: &ListenDraft, bind: SocketAddr) -> SocketAddr {
+    listen.advertise.filter(|ip| ip.is_ipv4() == bind.is_ipv4()).map_or(bind, |ip| SocketAddr::new(ip, bind.port()))
+}
+
+/// Live calls hold the numbers of their sockets and ports, so a running edge keeps its sides as they are.
+fn same_sides(draft: &Draft, now: (&[Listen], &[Socket]), before: &Settings, faults: &mut Faults<'_>) {
+    if now == (&before.listens, &before.sockets) {
+        return;
+    }
+    let changed = draft.listens.iter().zip(now.0).enumerate().find(|(index, (_, listen))| {
+        let own =
+            |sockets: &[Socket]| sockets.iter().filter(|s| s.listen.index() == *index).cloned().collect::<Vec<_>>();
+        before.listens.get(*index) != Some(*listen) || own(now.1) != own(&before.sockets)
+    });
+    let at = changed.map_or(0..0, |(_, (draft, _))| draft.name.at.clone());
+    let fix = Some(String::from("put the listens back as they were, or start the edge anew"));
+    faults.error(&at, "listens cannot change while the edge runs: live calls hold on to them", "the same listens", fix);
+}
+
+fn listen_profiles(listens: &[Listen], sockets: &[Socket]) -> Vec<ListenProfile> {
+    let profile = |(id, listen): (u16, &Listen)| ListenProfile {
+        name: listen.name.clone(),
+        sockets: sockets.iter().filter(|socket| socket.listen == ListenId(id)).map(|socket| socket.id).collect(),
+        media: listen.media.map(|media| media.advertised),
+    };
+    (0_u16..).zip(listens).map(profile).collect()
+}
+
+fn profile(trunk: TrunkDraft, listens: &[Listen], sockets: &[Socket]) -> Option<TrunkProfile> {
+    let listen = trunk.listen?.value;
+    let listen = listens.iter().position(|side| *side.name == *listen)?;
+    let listen = ListenId(u16::try_from(listen).ok()?);
+    let target = |addr: SocketAddr| {
+        let way = |socket: &&Socket| socket.listen == listen && socket.bind.is_ipv4() == addr.is_ipv4();
+        sockets.iter().find(way).map(|socket| Target { addr, transport: socket.transport, socket: socket.id })
+    };
+    Some(TrunkProfile {
+        name: Name::from(trunk.name.value.as_str()),
+        targets: trunk.targets.iter().filter_map(|addr| target(addr.value)).collect(),
+        listen,
+        timers: trunk.timers,
+        auth: trunk.auth.map(|(user, secret)| Credentials { user, secret: secret.reveal() }),
+        accept: trunk.accept.iter().map(|net| Cidr { addr: net.value.addr, bits: net.value.bits }).collect(),
+        session_max: trunk.session_max,
+    })
+}
+
+fn group_names(draft: &Draft) -> Vec<Name> {
+    draft.groups.iter().map(|group| Name::from(group.name.value.as_str())).collect()
+}
+
+fn groups(draft: &Draft, ids: &Ids) -> Vec<GroupPolicy> {
+    let policy = |(id, group): (u16, &super::group::GroupDraft)| {
+        let member = |member: &At<super::group::MemberDraft>| {
+            Some(Member { trunk: ids.of(&member.value.trunk)?, weight: member.value.weight })
+        };
+        let tiers = group.tiers.iter().map(|tier| tier.iter().filter_map(member).collect()).collect();
+        let mut policy = GroupPolicy::new(GroupId(id), tiers);
+        if let Some(failback) = &group.failback {
+            policy.failback = failback.clone();
+        }
+        if let Some(ramp) = &group.ramp {
+            policy.ramp.clone_from(ramp);
+        }
+        policy.eject_share = group.eject_share.map_or(policy.eject_share, u32::from);
+        policy.flips = group.flips.unwrap_or(policy.flips);
+        policy
+    };
+    (0_u16..).zip(&draft.groups).map(policy).collect()
+}
+
+fn routes(draft: &Draft, ids: &Ids) -> Vec<RouteRule> {
+    let rule = |route: &super::route::RouteDraft| {
+        let to = route.to.as_ref()?;
+        let group = draft.groups.iter().position(|group| group.name.value == to.value)?;
+        Some(RouteRule {
+            from: route.from.iter().filter_map(|name| ids.of(&name.value)).collect(),
+            prefixes: route.prefixes.clone(),
+            to: GroupId(u16::try_from(group).ok()?),
+        })
+    };
+    draft.routes.iter().filter_map(rule).collect()
+}

@@ -1,0 +1,42 @@
+//! The whole text as read: every table in the order of the text, names not yet resolved.
+
+use super::edge::EdgeDraft;
+use super::fault::Faults;
+use super::group::GroupDraft;
+use super::listen::ListenDraft;
+use super::reader::Reader;
+use super::route::RouteDraft;
+use super::trunk::{Env, TrunkDraft};
+use super::{edge, group, listen, route, trunk};
+use toml::de::DeTable;
+
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) edge: EdgeDraft,
+    pub(super) listens: Vec<ListenDraft>,
+    pub(super) trunks: Vec<TrunkDraft>,
+    pub(super) groups: Vec<GroupDraft>,
+    pub(super) routes: Vec<RouteDraft>,
+}
+
+/// Reads all tables; whatever is wrong with them is in `faults`.
+pub(super) fn read(table: &DeTable<'_>, env: Env<'_>, faults: &mut Faults<'_>) -> Draft {
+    let root = Reader::root(table, faults);
+    Draft {
+        edge: edge::read(&root, faults),
+        listens: listen::read(&root, faults),
+        trunks: trunk::read(&root, env, faults),
+        groups: group::read(&root, faults),
+        routes: route::read(&root, faults),
+    }
+}
+
+impl Draft {
+    pub(super) fn listen(&self, name: &str) -> Option<&ListenDraft> {
+        self.listens.iter().find(|listen| listen.name.value == name)
+    }
+
+    pub(super) fn trunk(&self, name: &str) -> Option<&TrunkDraft> {
+        self.trunks.iter().find(|trunk| trunk.name.value == name)
+    }
+}

@@ -1,0 +1,94 @@
+//! `[edge]`: the edge itself.
+
+use super::fault::Faults;
+use super::reader::{At, Reader, many};
+use super::schema::{Section, is, other};
+use super::value;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::ops::Range;
+
+pub(super) static EDGE: Section = Section {
+    title: "[edge]",
+    example: "[edge]",
+    about: "The edge itself.",
+    keys: &[
+        is("name", "text", "\"edge\"", "What records and metrics call this edge."),
+        is(
+            "api",
+            "\"ADDRESS:PORT\" or false",
+            "\"127.0.0.1:8060\"",
+            "HTTP API and metrics. It has no passwords, so it stays on loopback. `false` switches it off.",
+        ),
+        other(
+            "data",
+            "a folder",
+            "no store: the journal ends with the process",
+            "\"/var/lib/throughline\"",
+            "Folder of the embedded store: journal and call records.",
+        ),
+        is(
+            "emergency",
+            "list of numbers",
+            "[\"112\", \"911\"]",
+            "Numbers as dialled that pass every limit and may use every trunk, Down ones last.",
+        ),
+    ],
+};
+
+/// `[edge]` as read.
+#[derive(Debug)]
+pub(super) struct EdgeDraft {
+    pub(super) name: String,
+    pub(super) api: Option<SocketAddr>,
+    pub(super) data: Option<String>,
+    pub(super) emergency: Vec<String>,
+    /// Where `api` and `data` are written, or the table.
+    pub(super) places: [Range<usize>; 2],
+}
+
+impl Default for EdgeDraft {
+    fn default() -> Self {
+        Self {
+            name: String::from("edge"),
+            api: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8060)),
+            data: None,
+            emergency: vec![String::from("112"), String::from("911")],
+            places: [0..0, 0..0],
+        }
+    }
+}
+
+pub(super) fn read(root: &Reader<'_, '_>, faults: &mut Faults<'_>) -> EdgeDraft {
+    let mut draft = EdgeDraft::default();
+    let Some(node) = root.get("edge") else { return draft };
+    let Some(reader) = Reader::open(node, &node.span(), &EDGE, faults) else { return draft };
+    reader.set("name", &mut draft.name, faults, value::text);
+    reader.set("api", &mut draft.api, faults, |node, faults| match node.get_ref().as_bool() {
+        Some(false) => Some(None),
+        _ => value::socket(node, faults).map(Some),
+    });
+    draft.data = reader.read("data", faults, value::text).filter(|folder| !folder.is_empty());
+    if let Some(node) = reader.get("emergency") {
+        draft.emergency = many(node, faults, number).into_iter().map(|number: At<String>| number.value).collect();
+    }
+    draft.places = [reader.place("api"), reader.place("data")];
+    if let Some(api) = draft.api.filter(|api| !api.ip().is_loopback()) {
+        let what = format!("the API has no passwords, and {} is reachable from outside this machine", api.ip());
+        let fix = Some(format!("write \"127.0.0.1:{}\" and put a proxy with authentication before it", api.port()));
+        faults.warn(&reader.place("api"), what, "a loopback address", fix);
+    }
+    draft
+}
+
+/// Digits as dialled, `+` first if at all.
+pub(super) fn number(node: &super::reader::Node<'_>, faults: &mut Faults<'_>) -> Option<String> {
+    let text = node.get_ref().as_str().unwrap_or_default();
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    let good = (1..=32).contains(&digits.len()) && digits.chars().all(|c| c.is_ascii_digit() || matches!(c, '*' | '#'));
+    if !good {
+        let fix = node.get_ref().as_integer().map(|number| format!("write \"{}\"", value::short(number.as_str())));
+        let what = format!("{} is no number to dial", value::found(node));
+        faults.error(&node.span(), what, "digits in quotes, with `+` before them if dialled so", fix);
+    }
+    good.then(|| text.to_owned())
+}

@@ -1,0 +1,184 @@
+//! `[group.NAME]`: tiers of trunks, and how traffic comes back to a better one.
+
+use super::fault::Faults;
+use super::reader::{At, Node, Reader, many};
+use super::schema::{Section, is, needed, other, table};
+use super::value;
+use decide::Failback;
+use model::Span;
+
+pub(super) static GROUP: Section = Section {
+    title: "[group.NAME]",
+    example: "[group.carriers]",
+    about: "What routes point to: tiers of trunks, best tier first.",
+    keys: &[
+        needed(
+            "tiers",
+            "list of lists of trunks",
+            "[[\"acme\"]]",
+            "[[\"acme\"], [\"globex\"]] uses globex when acme fails; [[\"acme*3\", \"globex*1\"]] shares calls three to one.",
+        ),
+        is("alone", "true or false", "false", "Says that one trunk with one target is meant, as for a single PBX."),
+        is(
+            "eject_share",
+            "share",
+            "\"50%\"",
+            "At most this share of the group is taken Down by decision; one always may be, and the last usable one never.",
+        ),
+        is("flips", "count", "6", "Falls per target within 10 min, beyond which a change upward waits."),
+        table("failback", "When a recovered trunk is preferred again."),
+    ],
+};
+
+pub(super) static FAILBACK: Section = Section {
+    title: "failback of [group.NAME]",
+    example: "[group.carriers.failback]",
+    about: "When a recovered trunk is preferred again. `after` and `manual` exclude each other.",
+    keys: &[
+        is(
+            "after",
+            "duration",
+            "\"60s\"",
+            "Time on Probation without a fault before it carries calls again, while another trunk can.",
+        ),
+        is("manual", "true or false", "false", "Only `throughline trunk NAME restore` brings it back."),
+        is(
+            "ramp",
+            "list of shares",
+            "[\"5%\", \"25%\", \"100%\"]",
+            "Steps by which calls return to it, each earned by good calls.",
+        ),
+        other(
+            "window",
+            "text",
+            "at any time",
+            "\"22:00-06:00 Europe/Oslo\"",
+            "Hours in which it may come back. Not yet served.",
+        ),
+    ],
+};
+
+/// A trunk in a tier, as written.
+#[derive(Clone, Debug)]
+pub(super) struct MemberDraft {
+    pub(super) trunk: String,
+    pub(super) weight: u16,
+}
+
+/// `[group.NAME]` as read.
+#[derive(Debug)]
+pub(super) struct GroupDraft {
+    pub(super) name: At<String>,
+    pub(super) tiers: Vec<Vec<At<MemberDraft>>>,
+    pub(super) failback: Option<Failback>,
+    pub(super) ramp: Option<Vec<u8>>,
+    pub(super) eject_share: Option<u8>,
+    pub(super) flips: Option<u32>,
+    pub(super) alone: bool,
+}
+
+pub(super) fn read(root: &Reader<'_, '_>, faults: &mut Faults<'_>) -> Vec<GroupDraft> {
+    root.named("group", faults).into_iter().filter_map(|(name, node)| read_one(name, node, faults)).collect()
+}
+
+fn read_one(name: At<String>, node: &Node<'_>, faults: &mut Faults<'_>) -> Option<GroupDraft> {
+    let reader = Reader::open(node, &name.at, &GROUP, faults)?;
+    let tiers = reader.need("tiers", faults, tiers).unwrap_or_default();
+    let (failback, ramp) = read_failback(&reader, faults);
+    let eject_share = reader.read("eject_share", faults, value::percent(1));
+    let flips = reader.read("flips", faults, value::count(1, 1_000));
+    let alone = reader.read("alone", faults, value::flag).unwrap_or(false);
+    Some(GroupDraft { name, tiers: once(tiers, faults), failback, ramp, eject_share, flips, alone })
+}
+
+fn tiers(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<Vec<Vec<At<MemberDraft>>>> {
+    let expected = "a list of tiers, each a list of trunks: [[\"acme\"], [\"globex\"]]";
+    let Some(list) = node.get_ref().as_array().filter(|list| !list.is_empty()) else {
+        let fix = node.get_ref().as_str().map(|name| format!("write [[\"{}\"]]", value::short(name)));
+        faults.error(&node.span(), "this is no list of tiers", expected, fix);
+        return None;
+    };
+    if list.iter().all(|tier| tier.get_ref().as_str().is_some()) {
+        let names: Vec<String> =
+            list.iter().filter_map(|tier| Some(format!("\"{}\"", value::short(tier.get_ref().as_str()?)))).collect();
+        let (turns, share) = (names.join("], ["), names.join(", "));
+        let fix = format!("write [[{turns}]] for one after the other, or [[{share}]] to share calls");
+        faults.error(&node.span(), "tiers are lists in a list", expected, Some(fix));
+        return None;
+    }
+    let tier = |tier: &Node<'_>| {
+        let members = many(tier, faults, member);
+        if tier.get_ref().as_array().is_some_and(|list| list.is_empty()) {
+            faults.error(&tier.span(), "this tier is empty", "at least one trunk", None);
+        }
+        members
+    };
+    Some(list.iter().map(tier).collect())
+}
+
+/// `"acme"` or `"acme*3"`.
+fn member(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<MemberDraft> {
+    let Some(text) = node.get_ref().as_str() else {
+        let expected = "the name of a trunk, with a weight if need be: \"acme*3\"";
+        faults.error(&node.span(), format!("this is {}", value::found(node)), expected, None);
+        return None;
+    };
+    let (trunk, weight) = text.split_once('*').map_or((text, "1"), |(trunk, weight)| (trunk.trim(), weight.trim()));
+    let Some(weight) = weight.parse().ok().filter(|weight| (1..=10_000).contains(weight)) else {
+        let what = format!("the weight in \"{}\" is no weight", value::short(text));
+        faults.error(&node.span(), what, "a whole number from 1 to 10000", None);
+        return None;
+    };
+    Some(MemberDraft { trunk: trunk.to_owned(), weight })
+}
+
+/// A trunk counts where it is named first.
+fn once(tiers: Vec<Vec<At<MemberDraft>>>, faults: &mut Faults<'_>) -> Vec<Vec<At<MemberDraft>>> {
+    let mut seen: Vec<String> = Vec::new();
+    let mut keep = |member: &At<MemberDraft>| {
+        let name = &member.value.trunk;
+        if seen.contains(name) {
+            let what = format!("trunk `{}` is in these tiers already; only its first place counts", value::short(name));
+            faults.warn(&member.at, what, "each trunk once", Some(String::from("remove it here")));
+            return false;
+        }
+        seen.push(name.clone());
+        true
+    };
+    let tiers = tiers.into_iter().map(|tier| tier.into_iter().filter(&mut keep).collect::<Vec<_>>());
+    tiers.filter(|tier| !tier.is_empty()).collect()
+}
+
+fn read_failback(group: &Reader<'_, '_>, faults: &mut Faults<'_>) -> (Option<Failback>, Option<Vec<u8>>) {
+    let Some(node) = group.get("failback") else { return (None, None) };
+    let Some(reader) = Reader::open(node, &node.span(), &FAILBACK, faults) else { return (None, None) };
+    let after = reader.read("after", faults, value::span(Span::ZERO, Span::from_secs(86_400)));
+    let manual = reader.read("manual", faults, value::flag).unwrap_or(false);
+    if let Some(node) = reader.get("window") {
+        let fix = Some(String::from("use `after`, or `manual = true` and restore the trunk in the night"));
+        faults.error(&node.span(), "failback windows are not yet served", "`after` or `manual`", fix);
+    }
+    if manual && after.is_some() {
+        let what = "manual failback waits for the operator, so `after` has no meaning";
+        faults.error(&reader.place("after"), what, "one of the two", Some(String::from("remove it")));
+    }
+    let failback = if manual { Some(Failback::Manual) } else { after.map(Failback::After) };
+    (failback, reader.read("ramp", faults, ramp))
+}
+
+fn ramp(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<Vec<u8>> {
+    let steps: Vec<u8> = many(node, faults, value::percent(1)).into_iter().map(|step: At<u8>| step.value).collect();
+    let whole = node.get_ref().as_array().is_none_or(|list| list.len() == steps.len());
+    let climbs = steps.windows(2).all(|pair| pair[0] < pair[1]);
+    if whole && (!climbs || steps.last() != Some(&100)) {
+        let mut sorted = steps.clone();
+        sorted.push(100);
+        sorted.sort_unstable();
+        sorted.dedup();
+        let words: Vec<String> = sorted.iter().map(|step| format!("\"{step}%\"")).collect();
+        let fix = Some(format!("write [{}]", words.join(", ")));
+        faults.error(&node.span(), "a ramp climbs, and ends at 100%", "rising shares, the last one \"100%\"", fix);
+        return None;
+    }
+    whole.then_some(steps)
+}

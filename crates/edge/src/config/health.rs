@@ -1,0 +1,100 @@
+//! `health = { … }` of a trunk: thresholds of the judge, besides `fall` and `rise` of its probes.
+
+use super::fault::Faults;
+use super::reader::Reader;
+use super::schema::{Section, is};
+use super::value;
+use decide::HealthPolicy;
+use model::Span;
+
+pub(super) static HEALTH: Section = Section {
+    title: "health of [trunk.NAME]",
+    example: "[trunk.acme.health]",
+    about: "When a target's health changes. Each number is the one that sentences quote.",
+    keys: &[
+        is(
+            "suspect_after",
+            "count",
+            "2",
+            "Probes that fail in a row before Suspect: used after every trunk that is up.",
+        ),
+        is("late_calls", "count", "3", "Calls late, silent or stalled within 10 s before Suspect."),
+        is(
+            "blamed_calls",
+            "count",
+            "3",
+            "Calls in a row that failed by the trunk's fault before Suspect: OPTIONS may answer all the while.",
+        ),
+        is(
+            "silent_calls",
+            "count",
+            "3",
+            "Calls in a row without any reply, and a fast probe that fails too, before Down.",
+        ),
+        is("refusals", "count", "2", "Refusals by the network (ICMP) in a row before Down; one can be stale."),
+        is(
+            "failure_share",
+            "share",
+            "\"50%\"",
+            "Share of calls within 60 s that failed by the trunk's fault, before Down.",
+        ),
+        is(
+            "failure_min",
+            "count",
+            "20",
+            "Calls within 60 s before that share counts: a share of three calls says nothing.",
+        ),
+        is(
+            "calm",
+            "duration",
+            "\"10s\"",
+            "Time without anything bad before Suspect ends; doubles for a trunk that flaps.",
+        ),
+        is("dwell", "duration", "\"30s\"", "Time Down before it may be tried again; doubles per relapse."),
+        is("dwell_max", "duration", "\"30min\"", "Longest dwell."),
+        is("forgive", "duration", "\"10min\"", "Time Up after which one doubling is forgiven."),
+        is("canary_calls", "count", "5", "Good calls that earn the next step of the ramp."),
+        is("canary_time", "duration", "\"20s\"", "Time without anything bad that earns it when calls are few."),
+    ],
+};
+
+pub(super) fn read(trunk: &Reader<'_, '_>, health: &mut HealthPolicy, faults: &mut Faults<'_>) {
+    let Some(node) = trunk.get("health") else { return };
+    let Some(reader) = Reader::open(node, &node.span(), &HEALTH, faults) else { return };
+    let counts = [
+        ("suspect_after", &mut health.suspect_after),
+        ("late_calls", &mut health.late_calls),
+        ("blamed_calls", &mut health.blamed_calls),
+        ("silent_calls", &mut health.silent_calls),
+        ("refusals", &mut health.refusals),
+        ("failure_min", &mut health.failure_min),
+        ("canary_calls", &mut health.canary_calls),
+    ];
+    for (key, slot) in counts {
+        reader.set(key, slot, faults, value::count(1, 10_000));
+    }
+    let spans = [
+        ("calm", &mut health.calm),
+        ("dwell", &mut health.dwell),
+        ("dwell_max", &mut health.dwell_max),
+        ("forgive", &mut health.forgive),
+        ("canary_time", &mut health.canary_time),
+    ];
+    for (key, slot) in spans {
+        reader.set(key, slot, faults, value::span(Span::from_millis(100), Span::from_secs(86_400)));
+    }
+    reader.set("failure_share", &mut health.failure_share, faults, |node, faults| {
+        value::percent(1)(node, faults).map(u32::from)
+    });
+    if health.dwell > health.dwell_max {
+        let what = format!("dwell ({}) is longer than dwell_max ({})", health.dwell, health.dwell_max);
+        faults.error(&reader.place("dwell"), what, "dwell not longer than dwell_max", None);
+    }
+    if health.suspect_after > health.fall {
+        let what = format!(
+            "suspect_after ({}) is above fall ({}): the trunk is Down before it is in doubt",
+            health.suspect_after, health.fall
+        );
+        faults.warn(&reader.place("suspect_after"), what, "a count below `fall` of its probe", None);
+    }
+}

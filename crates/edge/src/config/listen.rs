@@ -1,0 +1,89 @@
+//! `[listen.NAME]`: one local side of the edge, its SIP addresses and its media ports.
+
+use super::fault::Faults;
+use super::reader::{At, Reader, many};
+use super::schema::{Section, needed, other};
+use super::settings::MediaRange;
+use super::value;
+use core::net::{IpAddr, SocketAddr};
+
+pub(super) static LISTEN: Section = Section {
+    title: "[listen.NAME]",
+    example: "[listen.wan]",
+    about: "One local side of the edge: where peers reach it, and where their audio passes.",
+    keys: &[
+        needed(
+            "sip",
+            "\"udp:ADDRESS:PORT\" or a list",
+            "[\"udp:198.51.100.10:5060\"]",
+            "SIP addresses. Calls to a trunk leave from the first one of its address family.",
+        ),
+        other(
+            "media",
+            "\"ADDRESS:FIRST-LAST\"",
+            "signalling only: audio goes around the edge, unseen",
+            "\"198.51.100.10:30000-39999\"",
+            "UDP ports for audio, two per call and side: RTP on the even one, RTCP on the next.",
+        ),
+        other(
+            "advertise",
+            "an IP address",
+            "what is bound",
+            "\"203.0.113.7\"",
+            "What the far side sees in Via, Contact and SDP, when the edge is behind a one-to-one NAT.",
+        ),
+    ],
+};
+
+/// `[listen.NAME]` as read.
+#[derive(Debug)]
+pub(super) struct ListenDraft {
+    pub(super) name: At<String>,
+    pub(super) sockets: Vec<At<SocketAddr>>,
+    pub(super) media: Option<At<MediaRange>>,
+    pub(super) advertise: Option<IpAddr>,
+}
+
+pub(super) fn read(root: &Reader<'_, '_>, faults: &mut Faults<'_>) -> Vec<ListenDraft> {
+    root.named("listen", faults).into_iter().filter_map(|(name, node)| read_one(name, node, faults)).collect()
+}
+
+fn read_one(name: At<String>, node: &super::reader::Node<'_>, faults: &mut Faults<'_>) -> Option<ListenDraft> {
+    let reader = Reader::open(node, &name.at, &LISTEN, faults)?;
+    let sockets = reader.need("sip", faults, |node, faults| Some(many(node, faults, value::sip_socket)));
+    let advertise = reader.read("advertise", faults, value::ip);
+    let media = reader.read("media", faults, value::media_range).map(|(bind, first, last)| At {
+        value: MediaRange { bind, advertised: advertise.unwrap_or(bind), first, last },
+        at: reader.place("media"),
+    });
+    let draft = ListenDraft { name, sockets: sockets.unwrap_or_default(), media, advertise };
+    if reader.get("sip").is_some_and(|node| node.get_ref().as_array().is_some_and(|list| list.is_empty())) {
+        faults.error(&reader.place("sip"), "nobody can reach this listen", "\"udp:ADDRESS:PORT\"", None);
+    }
+    if reader.get("media").is_none() {
+        let what = format!("listen `{}` has no media ports: audio goes around the edge, unseen", draft.name.value);
+        let fix = Some(String::from("add `media = \"ADDRESS:20000-29999\"`, or keep it so for signalling only"));
+        faults.warn(&draft.name.at, what, "a range of media ports", fix);
+    }
+    visible(&draft, &reader, faults);
+    Some(draft)
+}
+
+/// Whatever the far side is told must be an address it can send to.
+fn visible(draft: &ListenDraft, reader: &Reader<'_, '_>, faults: &mut Faults<'_>) {
+    let fix = || Some(String::from("add `advertise = \"ADDRESS\"`, the address peers send to"));
+    if let Some(ip) = draft.advertise {
+        if ip.is_unspecified() || ip.is_multicast() {
+            faults.error(&reader.place("advertise"), format!("nobody can send to {ip}"), "an address of a host", None);
+        }
+        return;
+    }
+    for socket in draft.sockets.iter().filter(|socket| socket.value.ip().is_unspecified()) {
+        let what = format!("peers would be told to answer to {}", socket.value.ip());
+        faults.error(&socket.at, what, "an address of this machine, or `advertise`", fix());
+    }
+    if let Some(media) = draft.media.as_ref().filter(|media| media.value.bind.is_unspecified()) {
+        let what = format!("peers would be told to send audio to {}", media.value.bind);
+        faults.error(&media.at, what, "an address of this machine, or `advertise`", fix());
+    }
+}

@@ -1,0 +1,83 @@
+//! Configuration: from the text people write to the settings the edge works by, or to every fault in it at once.
+//!
+//! One file per table of the text, each with the keys it knows; the same tables print the defaults and the reference.
+//! Refuses to know: files, the environment (a lookup is passed in), the running edge.
+
+mod build;
+mod calls;
+mod check;
+mod draft;
+mod edge;
+mod fault;
+mod group;
+mod health;
+mod listen;
+mod probe;
+mod reader;
+mod reference;
+mod render;
+mod route;
+mod schema;
+mod settings;
+mod suggest;
+mod timers;
+mod trunk;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+pub use fault::{Fault, Severity};
+pub use reference::{print_defaults, reference};
+pub use render::{render, summary};
+pub use settings::{Listen, MediaRange, Settings, Socket};
+
+use fault::Faults;
+use toml::de::DeTable;
+
+/// What became of a text.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// What the edge can work by; none when any fault is an error.
+    pub settings: Option<Settings>,
+    /// Everything found wrong or doubtful, in the order of the text.
+    pub faults: Vec<Fault>,
+}
+
+/// Compiles a text. `file` is its name in faults, `env` looks up `env:NAME` secrets, `previous` is what the running edge
+/// works by: trunks keep their ids by name over reloads, and listens cannot change.
+pub fn compile(text: &str, file: &str, env: &dyn Fn(&str) -> Option<String>, previous: Option<&Settings>) -> Compiled {
+    let mut faults = Faults::new(text, file);
+    let (root, broken) = DeTable::parse_recoverable(text);
+    if !broken.is_empty() {
+        grammar(text, &broken, &mut faults);
+        return Compiled { settings: None, faults: faults.done() };
+    }
+    let draft = draft::read(root.get_ref(), env, &mut faults);
+    check::check(&draft, &mut faults);
+    let settings = if faults.any_error() { None } else { build::settings(draft, text, previous, &mut faults) };
+    Compiled { settings: settings.filter(|_| !faults.any_error()), faults: faults.done() }
+}
+
+/// Faults of the grammar, the first of each line: what follows on the same line is mostly its echo. The tables of a text
+/// that cannot be read are not looked at, since half of a value would be found wrong for the wrong reason.
+fn grammar(text: &str, broken: &[toml::de::Error], faults: &mut Faults<'_>) {
+    let mut last_line = None;
+    for error in broken {
+        let at = error.span().unwrap_or(0..0);
+        let before = text.as_bytes().iter().take(at.start);
+        let line = before.filter(|byte| **byte == b'\n').count();
+        if last_line != Some(line) {
+            last_line = Some(line);
+            faults.error(&at, format!("this is not TOML: {}", error.message()), "", hint(error.message()));
+        }
+    }
+}
+
+/// What is mostly behind a fault of the grammar.
+fn hint(message: &str) -> Option<String> {
+    if message.contains("duplicate key") {
+        return Some(String::from("keep one of the two"));
+    }
+    (message.contains("string") || message.contains("quot")).then(|| String::from("put the value into quotes"))
+}

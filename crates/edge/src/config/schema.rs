@@ -1,0 +1,108 @@
+//! The shape of the configuration as tables: every section, every key, its form, its default and the reason for it.
+//!
+//! The parser takes the known keys from here, and so do `--print-defaults` and the reference: what is not in a table
+//! can neither be written nor read about. Refuses to know: how values are parsed.
+
+/// A table of the configuration.
+#[derive(Debug)]
+pub(super) struct Section {
+    /// As people write it: `[trunk.NAME]`.
+    pub(super) title: &'static str,
+    /// The same with an example for `NAME`.
+    pub(super) example: &'static str,
+    /// What it is, in one sentence.
+    pub(super) about: &'static str,
+    /// Its keys, in the order in which they are best read.
+    pub(super) keys: &'static [Key],
+}
+
+/// One key.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    /// Form of the value in words.
+    pub(super) form: &'static str,
+    pub(super) preset: Preset,
+    /// What it does and why the default is what it is.
+    pub(super) why: &'static str,
+}
+
+/// What holds when a key is not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Preset {
+    /// It must be written; an example.
+    Needed(&'static str),
+    /// This value, as TOML.
+    Is(&'static str),
+    /// Something that is no value, told in words; an example.
+    Else(&'static str, &'static str),
+    /// A table of its own.
+    Table,
+}
+
+impl Section {
+    pub(super) fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.keys.iter().map(|key| key.name)
+    }
+}
+
+pub(super) const fn needed(name: &'static str, form: &'static str, example: &'static str, why: &'static str) -> Key {
+    Key { name, form, preset: Preset::Needed(example), why }
+}
+
+pub(super) const fn is(name: &'static str, form: &'static str, value: &'static str, why: &'static str) -> Key {
+    Key { name, form, preset: Preset::Is(value), why }
+}
+
+pub(super) const fn other(
+    name: &'static str,
+    form: &'static str,
+    words: &'static str,
+    example: &'static str,
+    why: &'static str,
+) -> Key {
+    Key { name, form, preset: Preset::Else(words, example), why }
+}
+
+pub(super) const fn table(name: &'static str, why: &'static str) -> Key {
+    Key { name, form: "table", preset: Preset::Table, why }
+}
+
+/// All sections, in the order of the reference.
+pub(super) static SECTIONS: &[&Section] = &[
+    &super::edge::EDGE,
+    &super::listen::LISTEN,
+    &super::trunk::TRUNK,
+    &super::trunk::AUTH,
+    &super::trunk::LIMITS,
+    &super::probe::PROBE,
+    &super::calls::CALLS,
+    &super::timers::TIMERS,
+    &super::health::HEALTH,
+    &super::group::GROUP,
+    &super::group::FAILBACK,
+    &super::route::ROUTE,
+];
+
+/// The top of the file.
+pub(super) static ROOT: Section = Section {
+    title: "the top of the file",
+    example: "",
+    about: "Nothing but tables.",
+    keys: &[
+        table("edge", "This edge."),
+        table("listen", "Local sides of the edge."),
+        table("trunk", "Peers that carry calls."),
+        table("group", "What routes point to."),
+        table("route", "Which calls go where."),
+    ],
+};
+
+/// Another section that has this key.
+pub(super) fn home_of(key: &str) -> Option<&'static Section> {
+    SECTIONS.iter().copied().find(|section| section.key(key).is_some())
+}

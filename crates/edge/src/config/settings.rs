@@ -1,0 +1,71 @@
+//! The compiled configuration: names resolved to numbers, text to values, defaults filled in.
+//!
+//! One immutable value that node, shards, control and API share; a reload makes a new one. Refuses to know: TOML.
+
+use core::net::{IpAddr, SocketAddr};
+use model::{ListenId, Name, SocketId, TargetId};
+use std::sync::Arc;
+
+/// Everything the edge works by.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Name of this edge.
+    pub name: Name,
+    /// Where the HTTP API listens; none switches it off.
+    pub api: Option<SocketAddr>,
+    /// Folder of the store; none keeps the journal in memory.
+    pub data: Option<String>,
+    /// Names this text in records: equal texts have equal fingerprints.
+    pub fingerprint: u32,
+    /// Numbers that pass every gate, as dialled.
+    pub emergency: Vec<String>,
+    /// Local SIP sockets; index is `SocketId`.
+    pub sockets: Vec<Socket>,
+    /// Local sides of the edge; index is `ListenId`.
+    pub listens: Vec<Listen>,
+    /// What `act` needs of each trunk and listen.
+    pub profiles: Arc<act::Profiles>,
+    /// What `decide` needs.
+    pub shape: Arc<decide::Shape>,
+    /// How each target is probed.
+    pub probes: Vec<(TargetId, sense::ProbePolicy)>,
+    /// Names by id.
+    pub names: explain::Names,
+}
+
+/// One local SIP socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Socket {
+    /// Its number.
+    pub id: SocketId,
+    /// The listen it belongs to.
+    pub listen: ListenId,
+    /// Its transport.
+    pub transport: sip::Transport,
+    /// Where it is bound.
+    pub bind: SocketAddr,
+    /// What the far side sees (Via sent-by, Contact).
+    pub sent_by: SocketAddr,
+}
+
+/// One local side of the edge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Its name.
+    pub name: Name,
+    /// Where audio is anchored; none means signalling only.
+    pub media: Option<MediaRange>,
+}
+
+/// UDP ports for media. RTP takes the even ones, RTCP the next odd one (RFC 3550 §11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MediaRange {
+    /// Where the ports are bound.
+    pub bind: IpAddr,
+    /// What the far side sees in SDP.
+    pub advertised: IpAddr,
+    /// First port, even.
+    pub first: u16,
+    /// Last port, odd.
+    pub last: u16,
+}

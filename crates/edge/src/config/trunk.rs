@@ -1,0 +1,204 @@
+//! `[trunk.NAME]`: a peer that carries calls, with its limits and credentials.
+
+use super::fault::Faults;
+use super::reader::{At, Node, Reader, many};
+use super::schema::{Section, needed, other, table};
+use super::value::{self, Network, Secret};
+use super::{calls, health, probe, timers};
+use core::net::SocketAddr;
+use decide::{AttemptPolicy, CallLimits, HealthPolicy};
+use model::Span;
+use sense::ProbePolicy;
+use sip::TimerSet;
+
+pub(super) static TRUNK: Section = Section {
+    title: "[trunk.NAME]",
+    example: "[trunk.acme]",
+    about: "A peer that carries calls. A carrier is one and a PBX is one: both directions use the same engine.",
+    keys: &[
+        needed(
+            "at",
+            "\"sip:ADDRESS:PORT\" or a list",
+            "[\"sip:198.51.100.77:5060\"]",
+            "Its targets, best first; each has its own health. Port 5060 when none is given. At most 8.",
+        ),
+        needed("listen", "name of a listen", "\"wan\"", "The local side it is reached from, and reaches us at."),
+        other(
+            "accept",
+            "list of addresses and networks",
+            "nobody but its targets",
+            "[\"203.0.113.0/24\"]",
+            "Who may send calls as this trunk, besides its targets. The narrowest claim on an address wins.",
+        ),
+        other(
+            "codecs",
+            "list of names",
+            "whatever both sides agree on",
+            "[\"PCMA\", \"PCMU\"]",
+            "Codecs to offer. Accepted but not acted on yet: offers pass through.",
+        ),
+        other(
+            "dtmf",
+            "\"rfc4733\", \"info\" or \"inband\"",
+            "whatever both sides agree on",
+            "\"rfc4733\"",
+            "How digits are sent. Accepted but not acted on yet: digits pass through.",
+        ),
+        table("auth", "Credentials for a trunk that asks for them."),
+        table("limits", "How much it may carry."),
+        table("probe", "OPTIONS to it."),
+        table("calls", "How long an attempt may take."),
+        table("timers", "SIP timers towards it."),
+        table("health", "When its health changes."),
+    ],
+};
+
+pub(super) static AUTH: Section = Section {
+    title: "auth of [trunk.NAME]",
+    example: "[trunk.acme.auth]",
+    about: "Digest credentials for 401 and 407 from this trunk. Both keys belong together.",
+    keys: &[
+        other("user", "text", "no credentials", "\"u1001\"", "User name."),
+        other(
+            "secret",
+            "\"env:NAME\"",
+            "no credentials",
+            "\"env:ACME_SECRET\"",
+            "Environment variable that holds the password.",
+        ),
+    ],
+};
+
+pub(super) static LIMITS: Section = Section {
+    title: "limits of [trunk.NAME]",
+    example: "[trunk.acme.limits]",
+    about: "How much the trunk may carry; beyond it calls go to the next one.",
+    keys: &[
+        other("calls", "count", "no limit", "200", "Calls at once."),
+        other("cps", "count", "no limit", "20", "Calls offered per second."),
+    ],
+};
+
+/// Targets of one trunk at most: a hunt tries eight candidates.
+const TARGETS_MAX: usize = 8;
+const CODECS: &[&str] = &["PCMA", "PCMU", "G722", "G729", "opus", "iLBC", "GSM", "telephone-event"];
+const DTMF: &[&str] = &["rfc4733", "info", "inband"];
+
+/// `[trunk.NAME]` as read.
+#[derive(Debug)]
+pub(super) struct TrunkDraft {
+    pub(super) name: At<String>,
+    pub(super) targets: Vec<At<SocketAddr>>,
+    pub(super) listen: Option<At<String>>,
+    /// Besides its targets.
+    pub(super) accept: Vec<At<Network>>,
+    pub(super) auth: Option<(String, Secret)>,
+    pub(super) limits: CallLimits,
+    pub(super) probe: ProbePolicy,
+    pub(super) attempt: AttemptPolicy,
+    pub(super) timers: TimerSet,
+    pub(super) health: HealthPolicy,
+    pub(super) session_max: Span,
+}
+
+/// How secrets named `env:NAME` are looked up.
+pub(super) type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
+
+pub(super) fn read(root: &Reader<'_, '_>, env: Env<'_>, faults: &mut Faults<'_>) -> Vec<TrunkDraft> {
+    root.named("trunk", faults).into_iter().filter_map(|(name, node)| read_one(name, node, env, faults)).collect()
+}
+
+fn read_one(name: At<String>, node: &Node<'_>, env: Env<'_>, faults: &mut Faults<'_>) -> Option<TrunkDraft> {
+    let reader = Reader::open(node, &name.at, &TRUNK, faults)?;
+    let targets = reader.need("at", faults, |node, faults| Some(many(node, faults, value::sip_target)));
+    let listen = reader.need("listen", faults, value::text).map(|value| At { value, at: reader.place("listen") });
+    let accept = reader.get("accept").map(|node| many(node, faults, value::network)).unwrap_or_default();
+    let mut draft = TrunkDraft {
+        targets: targets.unwrap_or_default(),
+        listen,
+        accept,
+        auth: read_auth(&reader, env, faults),
+        limits: read_limits(&reader, faults),
+        probe: ProbePolicy::default(),
+        attempt: AttemptPolicy::default(),
+        timers: TimerSet::default(),
+        health: HealthPolicy::default(),
+        session_max: calls::SESSION_MAX,
+        name,
+    };
+    probe::read(&reader, &mut draft.probe, &mut draft.health, faults);
+    calls::read(&reader, &mut draft.attempt, &mut draft.session_max, faults);
+    timers::read(&reader, &mut draft.timers, faults);
+    health::read(&reader, &mut draft.health, faults);
+    not_yet(&reader, faults);
+    targets_make_sense(&reader, &draft, faults);
+    Some(draft)
+}
+
+fn read_auth(trunk: &Reader<'_, '_>, env: Env<'_>, faults: &mut Faults<'_>) -> Option<(String, Secret)> {
+    let node = trunk.get("auth")?;
+    let reader = Reader::open(node, &node.span(), &AUTH, faults)?;
+    let user = reader.read("user", faults, value::text);
+    let secret = reader.read("secret", faults, value::secret(env));
+    for key in ["user", "secret"] {
+        if reader.get(key).is_none() {
+            let expected = "both `user` and `secret`";
+            faults.error(&reader.at, format!("`{key}` is missing in {}", AUTH.title), expected, None);
+        }
+    }
+    user.zip(secret)
+}
+
+fn read_limits(trunk: &Reader<'_, '_>, faults: &mut Faults<'_>) -> CallLimits {
+    let Some(node) = trunk.get("limits") else { return CallLimits::default() };
+    let Some(reader) = Reader::open(node, &node.span(), &LIMITS, faults) else { return CallLimits::default() };
+    CallLimits {
+        calls: reader.read("calls", faults, value::count(1, 1_000_000)),
+        cps: reader.read("cps", faults, value::count(1, 1_000_000)),
+    }
+}
+
+/// What is understood but changes nothing is said to change nothing.
+fn not_yet(reader: &Reader<'_, '_>, faults: &mut Faults<'_>) {
+    let codecs = reader.get("codecs").map(|node| many(node, faults, value::word(CODECS)));
+    let dtmf = reader.read("dtmf", faults, value::word(DTMF));
+    for (key, written, what) in [
+        (
+            "codecs",
+            codecs.is_some_and(|codecs| !codecs.is_empty()),
+            "`codecs` is accepted but not acted on yet: offers pass through as they came",
+        ),
+        ("dtmf", dtmf.is_some(), "`dtmf` is accepted but not acted on yet: digits pass through as they came"),
+    ] {
+        if written {
+            faults.warn(&reader.place(key), what, "", None);
+        }
+    }
+}
+
+fn targets_make_sense(reader: &Reader<'_, '_>, draft: &TrunkDraft, faults: &mut Faults<'_>) {
+    let count = draft.targets.len();
+    if reader.get("at").is_some_and(|node| node.get_ref().as_array().is_some_and(|list| list.is_empty())) {
+        faults.error(&reader.place("at"), "this trunk is nowhere", "\"sip:ADDRESS:PORT\"", None);
+    }
+    if count > TARGETS_MAX {
+        let what = format!("{count} targets are more than one call ever tries");
+        faults.error(&reader.place("at"), what, format!("at most {TARGETS_MAX}"), None);
+    }
+    for (index, target) in draft.targets.iter().enumerate() {
+        if target.value.ip().is_unspecified() || target.value.ip().is_multicast() {
+            faults.error(&target.at, format!("nobody is at {}", target.value.ip()), "an address of a host", None);
+        }
+        if draft.targets[..index].iter().any(|earlier| earlier.value == target.value) {
+            faults.error(&target.at, format!("{} is named twice", target.value), "each target once", None);
+        }
+    }
+    let cost = draft.attempt.first_reply.times(count as u64);
+    if count > 1 && cost > calls::PATIENCE && draft.attempt.first_reply <= calls::PATIENCE {
+        let what = format!(
+            "when trunk `{}` is silent, a caller waits {cost} on its {count} targets ({} each)",
+            draft.name.value, draft.attempt.first_reply
+        );
+        faults.warn(&reader.place("at"), what, format!("at most {}", calls::PATIENCE), None);
+    }
+}

@@ -1,0 +1,409 @@
+//! The control thread: signals and ended calls in, epochs and probes out; operator, clock and journal in one place.
+//!
+//! It is not on the path of any call, so it may read a file or open sockets at a reload. Refuses to know: how a trunk is
+//! judged, which `edge::Control` decides; HTTP.
+
+mod answers;
+mod dry_run;
+mod metrics;
+
+use crate::clock::{Clock, wait_ms};
+use crate::listen;
+use crate::load::{self, Loaded};
+use crate::looks::Looks;
+use crate::net::epoll::{Epoll, Trigger};
+use crate::net::process::SignalFd;
+use crate::net::wake::Waker;
+use crate::ring::{Receiver, Sender};
+use crate::shard::{Order, Report};
+use api::{Ask, Fault, Kind};
+use edge::config::Settings;
+use edge::{Control, ControlInput, ControlOutput, ReloadFault, Snapshot};
+use explain::Entry;
+use model::{Instant, Name, Span};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use store::Store;
+
+/// Items taken from each ring in one turn.
+const TAKEN_PER_TURN: usize = 1_024;
+/// Questions open at once.
+const QUESTIONS: usize = 64;
+/// How often lost records are asked about.
+const ROUND: Span = Span::from_secs(1);
+/// How soon an update that found a full ring is tried again.
+const AGAIN: Span = Span::from_millis(20);
+/// How long control rests after it has looked at its rings: a busy shard then wakes it so often and not with each signal.
+/// What comes first is taken at once.
+const REST: Span = Span::from_millis(5);
+/// Token of the waker.
+const WAKE: u64 = 0;
+/// Token of the signals.
+const SIGNALS: u64 = 1;
+
+/// Control's ends of the rings to one shard.
+pub(crate) struct ShardLink {
+    /// To it.
+    pub(crate) orders: Sender<Order>,
+    /// From it.
+    pub(crate) reports: Receiver<Report>,
+    /// An update that it has not been given yet.
+    pub(crate) owed: Option<Arc<Snapshot>>,
+    /// It has not been told to drain yet.
+    pub(crate) owed_drain: bool,
+    /// It has opened its first ports.
+    pub(crate) ready: bool,
+    /// It has no calls left, since it was told to drain.
+    pub(crate) idle: bool,
+}
+
+impl ShardLink {
+    fn is_owed(&self) -> bool {
+        self.owed.is_some() || self.owed_drain
+    }
+}
+
+/// Why the control thread ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// All calls are over, or it was told twice.
+    Asked,
+    /// A shard's thread ended by itself.
+    ShardLost(usize),
+}
+
+/// What control begins with.
+pub(crate) struct ControlParts {
+    pub(crate) control: Control,
+    pub(crate) clock: Clock,
+    pub(crate) waker: Waker,
+    pub(crate) signals: SignalFd,
+    pub(crate) shards: Vec<ShardLink>,
+    pub(crate) asks: Receiver<Ask>,
+    pub(crate) store: Store,
+    pub(crate) config: Option<PathBuf>,
+    pub(crate) drain_limit: Option<Span>,
+    pub(crate) banner: String,
+}
+
+/// Everything of the control thread.
+pub(crate) struct ControlThread {
+    control: Control,
+    clock: Clock,
+    now: Instant,
+    epoll: Epoll,
+    waker: Waker,
+    signals: SignalFd,
+    shards: Vec<ShardLink>,
+    asks: Receiver<Ask>,
+    looks: Looks<Ask>,
+    store: Store,
+    config: Option<PathBuf>,
+    drain_limit: Option<Span>,
+    /// Printed once all shards are ready.
+    banner: Option<String>,
+    ports: (usize, u64),
+    draining: Option<Instant>,
+    round: Instant,
+    more: bool,
+    /// Until then nobody calls, and the rings are not looked at.
+    rest: Option<Instant>,
+    /// Sentences of what was written since an operator's act began, when one is under way.
+    said: Option<Vec<String>>,
+}
+
+impl ControlThread {
+    /// Takes the parts; nothing runs yet.
+    ///
+    /// # Errors
+    /// When the kernel gives no descriptors.
+    pub(crate) fn new(parts: ControlParts) -> io::Result<Self> {
+        let epoll = Epoll::new(4)?;
+        epoll.add(&parts.waker, WAKE, Trigger::Edge)?;
+        epoll.add(&parts.signals, SIGNALS, Trigger::Level)?;
+        Ok(Self {
+            now: parts.clock.now(),
+            control: parts.control,
+            clock: parts.clock,
+            epoll,
+            waker: parts.waker,
+            signals: parts.signals,
+            shards: parts.shards,
+            asks: parts.asks,
+            looks: Looks::new(QUESTIONS),
+            store: parts.store,
+            config: parts.config,
+            drain_limit: parts.drain_limit,
+            banner: Some(parts.banner),
+            ports: (0, 0),
+            draining: None,
+            round: Instant::ZERO,
+            more: false,
+            rest: None,
+            said: None,
+        })
+    }
+
+    /// Turns until all is over; then the shards are told to end and the journal is written out.
+    ///
+    /// # Errors
+    /// When waiting itself fails.
+    pub(crate) fn run(mut self) -> io::Result<Ended> {
+        // The first snapshot's probes and entries are waiting already.
+        self.drain();
+        let ended = loop {
+            if let Some(ended) = self.turn()? {
+                break ended;
+            }
+        };
+        for shard in &mut self.shards {
+            // A shard that is gone needs no word.
+            let _gone = shard.orders.send(Order::End);
+        }
+        self.drain();
+        self.store.flush();
+        Ok(ended)
+    }
+
+    fn turn(&mut self) -> io::Result<Option<Ended>> {
+        let ready = self.epoll.wait(self.patience())?;
+        self.now = self.clock.now();
+        let more = std::mem::take(&mut self.more);
+        let mut woken = false;
+        let mut ended = None;
+        for index in 0..ready {
+            match self.epoll.event(index).0 {
+                WAKE => woken = true,
+                _ => ended = self.take_signals(),
+            }
+        }
+        let rested = self.rest.take_if(|until| *until <= self.now).is_some();
+        if rested {
+            // From here on writers call again; what they wrote while control rested is taken below.
+            self.waker.awake();
+        }
+        if (woken && self.rest.is_none()) || rested || more {
+            ended = ended.or_else(|| self.take_reports());
+            self.take_asks();
+        }
+        if woken && self.rest.is_none() {
+            self.rest = Some(self.now + REST);
+        }
+        if self.control.deadline().is_some_and(|at| at <= self.now) {
+            self.input(ControlInput::Tick);
+        }
+        self.pay();
+        while let Some((ask, seen)) = self.looks.done(self.now) {
+            self.answer(ask, &seen);
+        }
+        self.look_after();
+        Ok(ended.or_else(|| self.drained()))
+    }
+
+    fn patience(&self) -> i32 {
+        if self.more {
+            return 0;
+        }
+        let owed = self.shards.iter().any(ShardLink::is_owed).then(|| self.now + AGAIN);
+        let limit = self.draining.zip(self.drain_limit).map(|(since, limit)| since + limit);
+        let due = [self.control.deadline(), self.looks.deadline(), owed, limit, self.rest, Some(self.round + ROUND)];
+        wait_ms(self.now, due.into_iter().flatten().min())
+    }
+
+    fn input(&mut self, input: ControlInput) {
+        self.control.handle(self.now, self.clock.wall(), input);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.control.poll() {
+            match output {
+                ControlOutput::Update(snapshot) => {
+                    for shard in &mut self.shards {
+                        shard.owed = Some(snapshot.clone());
+                    }
+                    self.pay();
+                }
+                ControlOutput::Probe(order) => {
+                    // Every shard has a descriptor of the socket that calls use; a target always gets the same one, so
+                    // that its late answers meet the order they belong to.
+                    let shard = order.target.trunk.index() % self.shards.len().max(1);
+                    if let Some(shard) = self.shards.get_mut(shard) {
+                        // A shard too busy to be told is silence at the probe's deadline; the ring counts it.
+                        let _counted = shard.orders.send(Order::Probe(order));
+                    }
+                }
+                ControlOutput::Entry(entry) => self.write(entry),
+            }
+        }
+    }
+
+    /// Into the journal, and what concerns an operator into the log. Calls are for the journal alone.
+    fn write(&mut self, entry: Arc<Entry>) {
+        if !matches!(entry.record, explain::Record::Call(_)) {
+            let sentence = explain::sentence(&entry);
+            tracing::info!("{sentence}");
+            if let Some(said) = &mut self.said {
+                said.push(sentence);
+            }
+        }
+        // Dropped records are counted by the store, which has the words for it.
+        let _counted = self.store.write(entry);
+    }
+
+    /// Gives every shard the newest epoch it has not got; older ones it missed do not matter any more.
+    fn pay(&mut self) {
+        for shard in &mut self.shards {
+            if let Some(snapshot) = shard.owed.take()
+                && let Err(Order::Update(snapshot)) = shard.orders.send(Order::Update(snapshot))
+            {
+                shard.owed = Some(snapshot);
+            }
+            shard.owed_drain = shard.owed_drain && shard.orders.send(Order::Drain).is_err();
+        }
+    }
+
+    fn take_reports(&mut self) -> Option<Ended> {
+        for index in 0..self.shards.len() {
+            for taken in 0.. {
+                let Some(report) = self.shards[index].reports.next() else { break };
+                self.take_report(index, report);
+                if taken == TAKEN_PER_TURN {
+                    self.more = true;
+                    break;
+                }
+            }
+            if self.shards[index].reports.ended() {
+                return Some(Ended::ShardLost(index));
+            }
+        }
+        None
+    }
+
+    fn take_report(&mut self, shard: usize, report: Report) {
+        match report {
+            Report::Signal(signal) => self.input(ControlInput::Signal(signal)),
+            Report::Ended(record) => self.input(ControlInput::Ended(record)),
+            Report::View { ticket, view, calls } => self.looks.answer(ticket, *view, calls),
+            Report::Ready { pairs, refused } => {
+                self.shards[shard].ready = true;
+                self.ports = (self.ports.0 + pairs, self.ports.1 + refused);
+                self.tell_ready();
+            }
+            Report::Idle => self.shards[shard].idle = true,
+        }
+    }
+
+    fn tell_ready(&mut self) {
+        if !self.shards.iter().all(|shard| shard.ready) {
+            return;
+        }
+        if let Some(banner) = self.banner.take() {
+            let (pairs, refused) = self.ports;
+            say(&format!("{banner}; {pairs} media port pairs open"));
+            if refused > 0 {
+                tracing::warn!("{refused} media ports belong to other programs or could not be opened; see /metrics");
+            }
+        }
+    }
+
+    /// First SIGTERM or SIGINT: drain. Second: end. SIGHUP: read the configuration again.
+    fn take_signals(&mut self) -> Option<Ended> {
+        while let Some(signal) = self.signals.next() {
+            if signal == libc::SIGHUP {
+                if let Err(fault) = self.reload() {
+                    tracing::warn!("SIGHUP: {}; {}", fault.error, fault.hint);
+                }
+            } else if self.draining.is_some() {
+                return Some(Ended::Asked);
+            } else {
+                self.stop();
+            }
+        }
+        None
+    }
+
+    fn stop(&mut self) {
+        self.draining = Some(self.now);
+        self.input(ControlInput::Stop);
+        for shard in &mut self.shards {
+            shard.owed_drain = true;
+        }
+        self.pay();
+    }
+
+    fn drained(&self) -> Option<Ended> {
+        let since = self.draining?;
+        let over = self.drain_limit.is_some_and(|limit| self.now.since(since) >= limit);
+        (over || self.shards.iter().all(|shard| shard.idle)).then_some(Ended::Asked)
+    }
+
+    /// Reads the file again; every shard gets new sockets before the configuration that names them.
+    fn reload(&mut self) -> Result<u32, Fault> {
+        let Some(path) = self.config.clone() else {
+            return Err(Fault::new(Kind::Conflict, "the lab has no configuration file", "start with one to reload it"));
+        };
+        let before = self.control.snapshot().settings.clone();
+        let settings = match load::file(&path, Some(&before)) {
+            Ok(Loaded { settings, warnings }) => {
+                warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+                Arc::new(settings)
+            }
+            Err(refused) => return Err(self.refuse(refused.faults, &refused.first, &refused.text)),
+        };
+        let opened = match listen::open(&settings, Some(&before), self.shards.len() as u8) {
+            Ok(opened) => opened,
+            Err(fault) => {
+                let text = fault.to_string();
+                return Err(self.refuse(1, &text, &text));
+            }
+        };
+        for (shard, sockets) in self.shards.iter_mut().zip(opened) {
+            if !sockets.is_empty() && shard.orders.send(Order::Sockets(sockets)).is_err() {
+                return Err(self.refuse(
+                    1,
+                    "a shard is too busy to be told",
+                    "a shard is too busy to be told; try again",
+                ));
+            }
+        }
+        warn_of_what_stays(&before, &settings);
+        let fingerprint = settings.fingerprint;
+        self.input(ControlInput::Reload(Ok(settings)));
+        Ok(fingerprint)
+    }
+
+    fn refuse(&mut self, faults: u32, first: &str, text: &str) -> Fault {
+        tracing::error!("the configuration was not taken, and nothing has changed:\n{text}");
+        self.input(ControlInput::Reload(Err(ReloadFault { faults, first: Name::from(first) })));
+        Fault::new(Kind::Invalid, first, "nothing has changed; `throughline check FILE` shows every fault")
+    }
+
+    fn look_after(&mut self) {
+        if self.now.since(self.round) < ROUND {
+            return;
+        }
+        self.round = self.now;
+        if let Some(alarm) = self.store.alarm() {
+            tracing::error!("{alarm}");
+        }
+    }
+}
+
+/// What a running edge cannot change.
+fn warn_of_what_stays(before: &Settings, after: &Settings) {
+    if before.api != after.api {
+        tracing::warn!("`api` stays where it was until the edge is started again");
+    }
+    if before.data != after.data {
+        tracing::warn!("`data` stays what it was until the edge is started again");
+    }
+}
+
+/// The one line that a person who starts the edge waits for.
+fn say(line: &str) {
+    use std::io::Write;
+    // A closed standard output is no reason not to serve.
+    let _closed = writeln!(std::io::stdout(), "{line}");
+}

@@ -1,0 +1,126 @@
+//! Answers to questions from the API, out of what control knows and what the shards have said.
+//!
+//! Refuses to know: how an answer travels.
+
+use super::{ControlThread, dry_run, metrics};
+use crate::looks::Seen;
+use crate::shard::Order;
+use api::{Ask, Fault, Health, Kind};
+use edge::{ControlInput, TrunkAct};
+use model::{CallRef, TrunkId};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// Nobody's call: a look at it shows a shard in numbers and no call.
+const NO_CALL: CallRef = CallRef(0);
+
+impl ControlThread {
+    pub(super) fn take_asks(&mut self) {
+        while let Some(ask) = self.asks.next() {
+            match ask {
+                Ask::Operate { trunk, act, reply } => {
+                    let answer = self.operate(&trunk, act);
+                    // Whoever asked may have gone; so in all answers.
+                    let _gone = reply.send(answer);
+                }
+                Ask::Reload { reply } => {
+                    self.said = Some(Vec::new());
+                    let done = self.reload();
+                    let sentences = self.said.take().unwrap_or_default();
+                    let answer =
+                        done.map(|print| json!({ "fingerprint": format!("{print:08x}"), "sentences": sentences }));
+                    let _gone = reply.send(answer);
+                }
+                ask => self.look(ask),
+            }
+        }
+    }
+
+    /// Asks the shards; a full house drops the question, which tells whoever asked to come again.
+    fn look(&mut self, ask: Ask) {
+        let call = match &ask {
+            Ask::Calls { .. } => None,
+            Ask::Call { call, .. } | Ask::WhyCall { call, .. } => Some(*call),
+            _ => Some(NO_CALL),
+        };
+        let Ok(ticket) = self.looks.open(self.now, self.shards.len(), ask) else { return };
+        for shard in &mut self.shards {
+            // A shard that cannot be told is missing from the answer.
+            let _missing = shard.orders.send(Order::Look { ticket, call });
+        }
+    }
+
+    pub(super) fn answer(&mut self, ask: Ask, seen: &Seen) {
+        match ask {
+            Ask::Trunks { reply } => {
+                let views = self.control.view(self.now, &seen.trunk_calls());
+                let _gone = reply.send(value(&views));
+            }
+            Ask::Calls { limit, reply } => {
+                let _gone = reply.send(value(&seen.calls.iter().take(limit).collect::<Vec<_>>()));
+            }
+            Ask::Call { call, reply } => {
+                let view = seen.calls.iter().find(|view| view.call == call).ok_or_else(|| Fault::no_call(call));
+                let _gone = reply.send(view.and_then(value));
+            }
+            Ask::WhyCall { call, reply } => {
+                let view = seen.calls.iter().find(|view| view.call == call).ok_or_else(|| Fault::no_call(call));
+                let _gone = reply.send(view.map(|view| view.sentences.clone()));
+            }
+            Ask::Route { from, number, reply } => {
+                let snapshot = self.control.snapshot();
+                let view = dry_run::route(self.now, snapshot, &seen.trunk_calls(), from.as_deref(), &number);
+                let _gone = reply.send(view.and_then(|view| value(&view)));
+            }
+            Ask::Health { reply } => {
+                let _gone = reply.send(Ok(self.health(seen)));
+            }
+            Ask::Metrics { reply } => {
+                let trunks = self.control.view(self.now, &seen.trunk_calls());
+                let orders_lost = self.shards.iter().map(|shard| shard.orders.refused()).sum();
+                let journal = self.store.counters();
+                let _gone = reply.send(Ok(metrics::snapshot(seen, &trunks, journal, orders_lost)));
+            }
+            // The journal and the lab are asked elsewhere, acts are answered at once.
+            Ask::Operate { .. }
+            | Ask::Reload { .. }
+            | Ask::Journal { .. }
+            | Ask::WhyTrunk { .. }
+            | Ask::Extra { .. } => {}
+        }
+    }
+
+    fn operate(&mut self, trunk: &str, act: api::TrunkAct) -> Result<Value, Fault> {
+        let names = &self.control.snapshot().settings.names.trunks;
+        let known = names.iter().position(|name| !name.is_empty() && name.as_str() == trunk);
+        let id = known.map(|index| TrunkId(index as u16)).ok_or_else(|| Fault::no_trunk(trunk))?;
+        let act = match act {
+            api::TrunkAct::Drain => TrunkAct::Drain,
+            api::TrunkAct::Out => TrunkAct::Out,
+            api::TrunkAct::Restore => TrunkAct::Restore,
+        };
+        self.said = Some(Vec::new());
+        self.input(ControlInput::Operate { trunk: id, act, via: "api" });
+        Ok(json!({ "trunk": trunk, "sentences": self.said.take().unwrap_or_default() }))
+    }
+
+    fn health(&self, seen: &Seen) -> Health {
+        let answered = |shard: &usize| seen.shards.iter().any(|view| usize::from(view.shard) == *shard);
+        let silent: Vec<String> =
+            (0..self.shards.len()).filter(|shard| !answered(shard)).map(|shard| shard.to_string()).collect();
+        let unready = if self.draining.is_some() {
+            Some("draining: live calls are served to their end, new ones get 503".to_owned())
+        } else if self.banner.is_some() {
+            Some("starting: media ports are being opened".to_owned())
+        } else {
+            None
+        };
+        let silent = (!silent.is_empty()).then(|| format!("no answer from shard {}", silent.join(", ")));
+        Health { silent, unready }
+    }
+}
+
+fn value(of: &impl Serialize) -> Result<Value, Fault> {
+    serde_json::to_value(of)
+        .map_err(|error| Fault::new(Kind::Failed, format!("the answer cannot be written: {error}"), "look at the log"))
+}

@@ -1,0 +1,88 @@
+//! Who would be tried now for a number: the router itself, asked without a call.
+//!
+//! Refuses to know: how the answer is shown.
+
+use api::{Fault, Kind};
+use decide::{Excluded, Facts, Load, NoPlan};
+use edge::{RouteView, Snapshot};
+use explain::words::{call, outcome};
+use model::{GroupId, Instant, Name, Rng, TrunkId};
+
+/// The plan that a call to `number` from trunk `from` (any, when none is given) would get.
+pub(super) fn route(
+    now: Instant,
+    snapshot: &Snapshot,
+    trunk_calls: &[u32],
+    from: Option<&str>,
+    number: &str,
+) -> Result<RouteView, Fault> {
+    let settings = &snapshot.settings;
+    let names = &settings.names.trunks;
+    let mut load = Load::default();
+    load.resize(names.len());
+    for (held, calls) in load.calls.iter_mut().zip(trunk_calls) {
+        *held = *calls;
+    }
+    let candidates: Vec<TrunkId> = names
+        .iter()
+        .enumerate()
+        .filter(|(_, name)| !name.is_empty() && from.is_none_or(|from| name.as_str() == from))
+        .map(|(index, _)| TrunkId(index as u16))
+        .collect();
+    if candidates.is_empty() {
+        return Err(from.map_or_else(no_trunks, Fault::no_trunk));
+    }
+    let emergency = settings.emergency.iter().any(|known| known == number);
+    // The seed does not matter: it draws among equals, and any draw shows the order.
+    let mut plans = candidates.into_iter().map(|from| {
+        let facts = Facts { from, number, emergency };
+        decide::plan(&settings.shape, &snapshot.table, &load, &facts, now, &mut Rng::new(1))
+    });
+    // From any trunk: the first that has a route for the number speaks for all.
+    let first = plans.next().unwrap_or(Err(NoPlan::NoRoute));
+    let plan = match first {
+        Err(NoPlan::NoRoute) => plans.find(|plan| *plan != Err(NoPlan::NoRoute)).unwrap_or(Err(NoPlan::NoRoute)),
+        first => first,
+    };
+    let by_id: Vec<(TrunkId, Name)> =
+        names.iter().enumerate().map(|(index, name)| (TrunkId(index as u16), name.clone())).collect();
+    let group = |id: GroupId| settings.names.groups.get(id.index());
+    let epoch = snapshot.table.epoch();
+    let excluded = |list: &[Excluded]| {
+        list.iter().map(|out| (name(&by_id, out.trunk), outcome::exclusion(out.cause, now))).collect()
+    };
+    Ok(match plan {
+        Ok(plan) => {
+            let mut order: Vec<Name> = Vec::new();
+            for candidate in &plan.attempts {
+                let name = name(&by_id, candidate.target.trunk);
+                if !order.contains(&name) {
+                    order.push(name);
+                }
+            }
+            RouteView {
+                epoch,
+                order,
+                excluded: excluded(&plan.excluded),
+                last_resort: plan.last_resort,
+                sentences: vec![call::plan(&plan, group(plan.group), &by_id, now)],
+            }
+        }
+        Err(none) => {
+            let (group, out) = match &none {
+                NoPlan::NoRoute => (None, Vec::new()),
+                NoPlan::NobodyLeft { group: id, excluded: list } => (group(*id), excluded(list)),
+            };
+            let sentences = vec![call::no_plan(&none, group, &by_id, now)];
+            RouteView { epoch, order: Vec::new(), excluded: out, last_resort: false, sentences }
+        }
+    })
+}
+
+fn name(names: &[(TrunkId, Name)], trunk: TrunkId) -> Name {
+    names.get(trunk.index()).map_or_else(|| Name::from("?"), |(_, name)| name.clone())
+}
+
+fn no_trunks() -> Fault {
+    Fault::new(Kind::NotFound, "there is no trunk at all", "add a `[trunk.NAME]` to the configuration")
+}

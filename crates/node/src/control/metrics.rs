@@ -1,0 +1,69 @@
+//! One moment of the node as metrics: shards, trunks, journal.
+//!
+//! Refuses to know: the text format.
+
+use crate::looks::Seen;
+use api::MetricsSnapshot;
+use edge::TrunkView;
+use model::{Admin, Health};
+
+const HEALTH: [Health; 5] = [Health::Unknown, Health::Up, Health::Suspect, Health::Down, Health::Probation];
+
+/// Everything as it is now.
+pub(super) fn snapshot(
+    seen: &Seen,
+    trunks: &[TrunkView],
+    journal: store::Counters,
+    orders_lost: u64,
+) -> MetricsSnapshot {
+    let mut metrics = MetricsSnapshot::new();
+    shards(&mut metrics, seen);
+    for trunk in trunks {
+        one_trunk(&mut metrics, trunk);
+    }
+    metrics.counter("journal_written", "Records written to the journal.", &[], journal.written);
+    metrics.counter("journal_dropped", "Records lost because the journal's queue was full.", &[], journal.dropped);
+    metrics.counter("journal_failed", "Records the disk refused.", &[], journal.failed);
+    metrics.counter("orders_lost", "Orders to shards lost because a ring was full.", &[], orders_lost);
+    metrics
+}
+
+fn shards(metrics: &mut MetricsSnapshot, seen: &Seen) {
+    for shard in &seen.shards {
+        let labels = [("shard", shard.shard.to_string())];
+        metrics.gauge("calls", "Calls in progress.", &labels, shard.calls as f64);
+        metrics.gauge("transactions", "SIP transactions held.", &labels, shard.transactions as f64);
+        metrics.gauge("ports_ready", "Media port pairs ready.", &labels, shard.ports_ready as f64);
+        metrics.gauge("ports_used", "Media port pairs in use or in quarantine.", &labels, shard.ports_used as f64);
+        metrics.gauge("epoch", "Epoch of the trunk table in use.", &labels, shard.epoch.0 as f64);
+        for (name, count) in &shard.counters {
+            metrics.counter(name, "Counted by the shard.", &labels, *count);
+        }
+    }
+}
+
+fn one_trunk(metrics: &mut MetricsSnapshot, trunk: &TrunkView) {
+    let labels = [("trunk", trunk.name.to_string())];
+    let health = HEALTH.map(Health::word);
+    metrics.state("trunk_health", "Health of the trunk's best target.", &labels, &health, trunk.health.word());
+    let in_service = f64::from(u8::from(trunk.admin == Admin::InService));
+    metrics.gauge("trunk_in_service", "1 unless the operator took it out.", &labels, in_service);
+    metrics.gauge("trunk_share_percent", "Share of calls it may get.", &labels, f64::from(trunk.share));
+    metrics.gauge("trunk_calls", "Calls it carries, both directions.", &labels, f64::from(trunk.calls));
+    for target in &trunk.targets {
+        let labels = [("trunk", trunk.name.to_string()), ("target", target.addr.clone())];
+        metrics.state("target_health", "Health of the target.", &labels, &health, target.health.word());
+        if let Some(rtt) = target.rtt {
+            let seconds = rtt.as_micros() as f64 / 1e6;
+            metrics.gauge("probe_rtt_seconds", "Round trip of the last answered probe.", &labels, seconds);
+        }
+        metrics.gauge(
+            "target_attempts_minute",
+            "Attempts within the last minute.",
+            &labels,
+            f64::from(target.attempts),
+        );
+        let blamed = f64::from(target.blamed);
+        metrics.gauge("target_blamed_minute", "Of them, failures blamed on the trunk.", &labels, blamed);
+    }
+}

@@ -1,0 +1,166 @@
+//! The API's thread: a small runtime that serves HTTP and sends each question to whoever can answer it.
+//!
+//! The journal and the lab answer here, on threads that may wait; everything else goes to control by ring. Refuses to
+//! know: routes, what is in an answer.
+
+use crate::lab::Lab;
+use crate::ring::Sender;
+use api::{Ask, Fault, Kind, Reply};
+use explain::Record;
+use std::io;
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use store::{Reader, StoreError};
+use tokio::sync::{mpsc, oneshot};
+
+/// Questions that wait for this thread.
+const BACKLOG: usize = 64;
+/// Threads for what may wait: the journal, the lab.
+const WAITERS: usize = 4;
+
+/// The running API. Dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Http {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Who can answer.
+pub(crate) struct Answerers {
+    /// The ring to control.
+    pub(crate) control: Sender<Ask>,
+    /// The journal.
+    pub(crate) reader: Reader,
+    /// The lab, when this is one.
+    pub(crate) lab: Option<Mutex<Lab>>,
+}
+
+impl Http {
+    /// Serves on `listener`.
+    ///
+    /// # Errors
+    /// When no thread or no runtime can be had.
+    pub(crate) fn start(listener: TcpListener, answerers: Answerers) -> io::Result<Self> {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(WAITERS).build()?;
+        let (stop, stopped) = oneshot::channel();
+        let thread = Builder::new().name("http".to_owned()).spawn(move || {
+            let (asks, questions) = mpsc::channel(BACKLOG);
+            let until = async {
+                // Dropped or sent, it is the stop.
+                let _stopped = stopped.await;
+            };
+            runtime.block_on(async {
+                tokio::select! {
+                    served = api::serve(listener, asks, until) => {
+                        if let Err(error) = served {
+                            tracing::error!("the API has ended: {error}");
+                        }
+                    }
+                    () = forward(questions, answerers) => {}
+                }
+            });
+            // An answer of the lab that is still under way is nobody's any more.
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Http {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            // The thread may have ended already.
+            let _gone = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been printed there.
+            let _panicked = thread.join();
+        }
+    }
+}
+
+async fn forward(mut questions: mpsc::Receiver<Ask>, answerers: Answerers) {
+    let Answerers { mut control, reader, lab } = answerers;
+    let lab = lab.map(Arc::new);
+    while let Some(ask) = questions.recv().await {
+        match ask {
+            Ask::Journal { from, limit, reply } => {
+                let reader = reader.clone();
+                wait_for(reply, move || reader.entries(from, limit as u64).map_err(unreadable));
+            }
+            Ask::WhyTrunk { trunk, limit, reply } => {
+                let reader = reader.clone();
+                wait_for(reply, move || why_trunk(&reader, &trunk, limit));
+            }
+            Ask::Extra { what, params, reply } => match lab.clone() {
+                None => {
+                    let _gone = reply.send(Err(Fault::no_lab()));
+                }
+                Some(lab) => wait_for(reply, move || {
+                    let lab = lab.lock().unwrap_or_else(PoisonError::into_inner);
+                    let hint = "the lab knows `call` and `fail`";
+                    lab.ask(&what, &params).map_err(|error| Fault::new(Kind::Invalid, error, hint))
+                }),
+            },
+            Ask::Call { call, reply } => match recorded(&reader, call).await {
+                Ok(Some(record)) => {
+                    let value = serde_json::to_value(&*record);
+                    let _gone = reply.send(value.map_err(|error| unwritable(&error)));
+                }
+                Ok(None) => pass(&mut control, Ask::Call { call, reply }),
+                Err(fault) => {
+                    let _gone = reply.send(Err(fault));
+                }
+            },
+            Ask::WhyCall { call, reply } => match recorded(&reader, call).await {
+                Ok(Some(record)) => {
+                    let _gone = reply.send(Ok(explain::why_call(&record)));
+                }
+                Ok(None) => pass(&mut control, Ask::WhyCall { call, reply }),
+                Err(fault) => {
+                    let _gone = reply.send(Err(fault));
+                }
+            },
+            ask => pass(&mut control, ask),
+        }
+    }
+}
+
+/// To control; a full ring drops the question, which tells whoever asked to come again.
+fn pass(control: &mut Sender<Ask>, ask: Ask) {
+    let _dropped = control.send(ask);
+}
+
+/// Answers from a thread that may wait.
+fn wait_for<T: Send + 'static>(reply: Reply<T>, answer: impl FnOnce() -> Result<T, Fault> + Send + 'static) {
+    tokio::task::spawn_blocking(move || {
+        // Whoever asked may have gone.
+        let _gone = reply.send(answer());
+    });
+}
+
+/// The record of a call that is over, if there is one.
+async fn recorded(reader: &Reader, call: model::CallRef) -> Result<Option<Box<explain::CallRecord>>, Fault> {
+    let reader = reader.clone();
+    let read = tokio::task::spawn_blocking(move || reader.call(call)).await;
+    let entry = read.map_err(|_| Fault::new(Kind::Failed, "the journal could not be read", "look at the log"))?;
+    Ok(entry.map_err(unreadable)?.and_then(|entry| match entry.record {
+        Record::Call(record) => Some(record),
+        _ => None,
+    }))
+}
+
+fn why_trunk(reader: &Reader, trunk: &str, limit: usize) -> Result<Vec<String>, Fault> {
+    let sentences = reader.why_trunk(trunk, limit as u64).map_err(unreadable)?;
+    if sentences.is_empty() { Err(Fault::no_trunk(trunk)) } else { Ok(sentences) }
+}
+
+fn unreadable(error: StoreError) -> Fault {
+    Fault::new(Kind::Failed, error.to_string(), "look at the disk of `data`")
+}
+
+fn unwritable(error: &serde_json::Error) -> Fault {
+    Fault::new(Kind::Failed, format!("the record cannot be written: {error}"), "look at the log")
+}

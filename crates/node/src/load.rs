@@ -1,0 +1,60 @@
+//! The configuration file, read and compiled.
+//!
+//! Refuses to know: what the keys mean; what is done with the result.
+
+use edge::config::{self, Settings, Severity};
+use std::path::Path;
+
+/// A configuration that can be used.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// It.
+    pub(crate) settings: Settings,
+    /// What was hardly meant, one line each.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// A configuration that cannot be used.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// How many faults it has.
+    pub faults: u32,
+    /// The first of them, in one line.
+    pub first: String,
+    /// All of them, as people read them.
+    pub text: String,
+}
+
+/// Reads and compiles a file; numbers of `before` are kept for names that stay.
+pub(crate) fn file(path: &Path, before: Option<&Settings>) -> Result<Loaded, Refused> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let first = format!("{name}: {error}; give the path of a configuration that this user may read");
+        Refused { faults: 1, text: first.clone(), first }
+    })?;
+    self::text(&name, &text, before)
+}
+
+/// Compiles a text.
+pub(crate) fn text(name: &str, text: &str, before: Option<&Settings>) -> Result<Loaded, Refused> {
+    let compiled = config::compile(text, name, &secret, before);
+    let one_line = |wanted: Severity| {
+        let of_kind = compiled.faults.iter().filter(move |fault| fault.severity == wanted);
+        of_kind.map(ToString::to_string).collect::<Vec<String>>()
+    };
+    let Some(settings) = compiled.settings.clone() else {
+        let errors = one_line(Severity::Error);
+        return Err(Refused {
+            faults: errors.len() as u32,
+            first: errors.into_iter().next().unwrap_or_default(),
+            text: config::render(&compiled.faults, text, name),
+        });
+    };
+    Ok(Loaded { settings, warnings: one_line(Severity::Warning) })
+}
+
+/// Secrets that the file names as `env:NAME`.
+#[allow(clippy::disallowed_methods, reason = "this is the one place that reads secrets from the environment")]
+fn secret(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

@@ -1,0 +1,125 @@
+//! Questions that all shards must answer: gathered by ticket until all have, or until patience ends.
+//!
+//! A shard that does not answer is missing from the answer; it holds up nobody. Refuses to know: what was asked.
+
+use edge::{CallView, ShardView};
+use model::{Instant, Span};
+
+/// How long a question waits for the slowest shard.
+const PATIENCE: Span = Span::from_millis(500);
+/// Calls in one answer.
+const CALLS: usize = 1_000;
+
+/// What the shards have said so far.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Each shard in numbers, in order of arrival.
+    pub(crate) shards: Vec<ShardView>,
+    /// Calls of all of them.
+    pub(crate) calls: Vec<CallView>,
+}
+
+impl Seen {
+    /// Calls per trunk over all shards, by trunk id.
+    pub(crate) fn trunk_calls(&self) -> Vec<u32> {
+        let most = self.shards.iter().map(|shard| shard.trunk_calls.len()).max().unwrap_or(0);
+        let mut sum = vec![0u32; most];
+        for shard in &self.shards {
+            for (sum, calls) in sum.iter_mut().zip(&shard.trunk_calls) {
+                *sum = sum.saturating_add(*calls);
+            }
+        }
+        sum
+    }
+}
+
+#[derive(Debug)]
+struct Look<Q> {
+    ticket: u64,
+    question: Q,
+    missing: usize,
+    until: Instant,
+    seen: Seen,
+}
+
+/// Open questions, each with what it will be answered with.
+#[derive(Debug)]
+pub(crate) struct Looks<Q> {
+    open: Vec<Look<Q>>,
+    limit: usize,
+    next: u64,
+}
+
+impl<Q> Looks<Q> {
+    /// At most `limit` questions at once.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { open: Vec::new(), limit, next: 1 }
+    }
+
+    /// Opens a question to `shards` shards; its ticket.
+    ///
+    /// # Errors
+    /// The question, when too many are open.
+    pub(crate) fn open(&mut self, now: Instant, shards: usize, question: Q) -> Result<u64, Q> {
+        if self.open.len() >= self.limit {
+            return Err(question);
+        }
+        let ticket = self.next;
+        self.next += 1;
+        let seen = Seen::default();
+        self.open.push(Look { ticket, question, missing: shards, until: now + PATIENCE, seen });
+        Ok(ticket)
+    }
+
+    /// A shard's answer; one that comes too late is let go.
+    pub(crate) fn answer(&mut self, ticket: u64, view: ShardView, mut calls: Vec<CallView>) {
+        if let Some(look) = self.open.iter_mut().find(|look| look.ticket == ticket) {
+            look.missing = look.missing.saturating_sub(1);
+            look.seen.shards.push(view);
+            calls.truncate(CALLS - look.seen.calls.len());
+            look.seen.calls.append(&mut calls);
+        }
+    }
+
+    /// The next question that all have answered, or whose time is over.
+    pub(crate) fn done(&mut self, now: Instant) -> Option<(Q, Seen)> {
+        let index = self.open.iter().position(|look| look.missing == 0 || look.until <= now)?;
+        let mut look = self.open.remove(index);
+        look.seen.shards.sort_by_key(|shard| shard.shard);
+        Some((look.question, look.seen))
+    }
+
+    /// When a question's time is over.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.open.iter().map(|look| look.until).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(shard: u8, trunk_calls: &[u32]) -> ShardView {
+        ShardView { shard, trunk_calls: trunk_calls.to_vec(), ..ShardView::default() }
+    }
+
+    #[test]
+    fn all_have_answered_or_patience_ends() {
+        let mut looks = Looks::new(2);
+        let at = Instant::from_micros;
+        let (first, second) = (looks.open(at(0), 2, "first"), looks.open(at(100_000), 2, "second"));
+        assert_eq!(looks.open(at(0), 2, "third"), Err("third"));
+        looks.answer(second.expect("a ticket"), view(1, &[1, 2]), Vec::new());
+        looks.answer(first.expect("a ticket"), view(1, &[5]), Vec::new());
+        assert!(looks.done(at(499_999)).is_none());
+        looks.answer(second.expect("a ticket"), view(0, &[3]), Vec::new());
+        let (question, seen) = looks.done(at(200_000)).expect("both have answered");
+        assert_eq!((question, seen.trunk_calls()), ("second", vec![4, 2]));
+        assert_eq!(seen.shards.iter().map(|shard| shard.shard).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(looks.deadline(), Some(at(500_000)));
+        let (question, seen) = looks.done(at(500_000)).expect("patience has ended");
+        assert_eq!((question, seen.shards.len()), ("first", 1));
+        looks.answer(first.expect("a ticket"), view(0, &[]), Vec::new());
+        assert!(looks.done(Instant::FAR).is_none(), "too late");
+    }
+}

@@ -1,0 +1,199 @@
+//! Starting a node, in the order in which things can fail, and ending it.
+//!
+//! Configuration, sockets, journal, API, threads: nothing is announced until everything stands. Refuses to know: what any
+//! of the parts does.
+
+use crate::clock::Clock;
+use crate::control::{ControlParts, ControlThread, Ended, ShardLink};
+use crate::http::{Answerers, Http};
+use crate::lab::{self, Lab};
+use crate::listen;
+use crate::load::{self, Loaded};
+use crate::net::process::{self, SignalFd};
+use crate::net::wake::Waker;
+use crate::options::{Fatal, Options};
+use crate::ring::{Receiver, Sender, ring};
+use crate::shard::{Hop, Links, Manner, Order, Report, ShardThread};
+use edge::config::Settings;
+use edge::{Control, ShardConfig, ShardLimits};
+use model::{Seq, ShardId};
+use std::io;
+use std::net::TcpListener;
+use std::num::NonZero;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use store::{Place, Store};
+
+/// Shards at most: their number is one byte in every token.
+const MOST_SHARDS: usize = 64;
+/// Orders to a shard that may wait.
+const ORDERS: usize = 4_096;
+/// Reports of a shard that may wait: seconds of calls at full rate.
+const REPORTS: usize = 65_536;
+/// Datagrams from one shard to another that may wait.
+const HOPS: usize = 4_096;
+/// Questions to control that may wait.
+const ASKS: usize = 64;
+/// Number of this node in its tokens.
+const NODE: u16 = 0;
+
+/// Runs a node until it is told to end. Blocks the calling thread, which becomes the control thread, and must be called
+/// before any other thread is started: signals are blocked for all threads that follow.
+///
+/// # Errors
+/// [`Fatal`] says what is wrong and what to do.
+pub fn run(options: &Options) -> Result<(), Fatal> {
+    let signals = SignalFd::take(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP]).map_err(Fatal::System)?;
+    let files = process::raise_open_files().map_err(Fatal::System)?;
+    tracing::debug!("up to {files} open files");
+    let Loaded { settings, warnings } = match &options.config {
+        Some(path) => load::file(path, None),
+        None => load::text("lab", lab::CONFIG, None),
+    }
+    .map_err(Fatal::Config)?;
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let settings = Arc::new(settings);
+    let count = shard_count(options.shards);
+    let opened = listen::open(&settings, None, count).map_err(Fatal::Listen)?;
+    let (store, reader) = open_store(&settings)?;
+    let first = Seq(reader.last_seq().map_err(Fatal::Store)?.0 + 1);
+    let api = settings.api.map(|at| TcpListener::bind(at).map_err(|source| Fatal::Api { at, source })).transpose()?;
+
+    let clock = Clock::start();
+    let (key, seed) = secrets().map_err(Fatal::System)?;
+    let control = Control::new(clock.now(), clock.wall(), settings.clone(), seed, first);
+    let waker = Waker::new().map_err(Fatal::System)?;
+    let (asks_in, asks) = ring(ASKS, &waker);
+    let (links, ends) = link(count, &waker).map_err(Fatal::System)?;
+    let mut threads = Vec::new();
+    for (index, (links, sockets)) in links.into_iter().zip(opened).enumerate() {
+        let config = ShardConfig {
+            shard: ShardId(index as u8),
+            node: NODE,
+            key,
+            seed: seed.wrapping_add(index as u64 + 1),
+            limits: ShardLimits::default(),
+        };
+        let manner = Manner { shards: count, gather: options.gather, first_stock: options.first_stock };
+        let thread = ShardThread::new(config, manner, clock, control.snapshot().clone(), links, sockets);
+        threads.push(start(index, thread.map_err(Fatal::System)?, &waker).map_err(Fatal::System)?);
+    }
+    let lab = if options.config.is_none() { Some(Lab::start().map_err(Fatal::Lab)?) } else { None };
+    let banner = banner(&settings, count, lab.is_some());
+    let answerers = Answerers { control: asks_in, reader, lab };
+    let http = api.map(|listener| Http::start(listener, answerers)).transpose().map_err(Fatal::System)?;
+    let parts = ControlParts {
+        control,
+        clock,
+        waker,
+        signals,
+        shards: ends,
+        asks,
+        store,
+        config: options.config.clone(),
+        drain_limit: options.drain_limit,
+        banner,
+    };
+    let ended = ControlThread::new(parts).and_then(ControlThread::run);
+    drop(http);
+    finish(ended, threads)
+}
+
+/// One for each processor this process may run on, so that a process pinned to one core has one shard.
+fn shard_count(asked: Option<usize>) -> u8 {
+    let count = asked.or_else(|| std::thread::available_parallelism().ok().map(NonZero::get)).unwrap_or(1);
+    count.clamp(1, MOST_SHARDS) as u8
+}
+
+fn open_store(settings: &Settings) -> Result<(Store, store::Reader), Fatal> {
+    let opened = match &settings.data {
+        Some(folder) => Store::open(Place::Folder(Path::new(folder)), store::Limits::DISK),
+        None => Store::open(Place::Memory, store::Limits::MEMORY),
+    };
+    opened.map_err(Fatal::Store)
+}
+
+fn secrets() -> io::Result<(u64, u64)> {
+    Ok((process::secret()?, process::secret()?))
+}
+
+/// All rings: control to shard and back, and every shard to every other.
+fn link(count: u8, control: &Waker) -> io::Result<(Vec<Links>, Vec<ShardLink>)> {
+    let count = usize::from(count);
+    let wakers = (0..count).map(|_| Waker::new()).collect::<io::Result<Vec<Waker>>>()?;
+    let mut hops_in: Vec<Vec<Receiver<Hop>>> = (0..count).map(|_| Vec::new()).collect();
+    let mut hops_out: Vec<Vec<Option<Sender<Hop>>>> = (0..count).map(|_| Vec::new()).collect();
+    for (from, out) in hops_out.iter_mut().enumerate() {
+        for to in 0..count {
+            if from == to {
+                out.push(None);
+                continue;
+            }
+            let (sender, receiver) = ring(HOPS, &wakers[to]);
+            out.push(Some(sender));
+            hops_in[to].push(receiver);
+        }
+    }
+    let mut links = Vec::new();
+    let mut ends = Vec::new();
+    for ((waker, hops_in), hops_out) in wakers.into_iter().zip(hops_in).zip(hops_out) {
+        let (order_sender, orders) = ring::<Order>(ORDERS, &waker);
+        let (reports, report_receiver) = ring::<Report>(REPORTS, control);
+        links.push(Links { waker, orders, reports, hops_in, hops_out });
+        ends.push(ShardLink {
+            orders: order_sender,
+            reports: report_receiver,
+            owed: None,
+            owed_drain: false,
+            ready: false,
+            idle: false,
+        });
+    }
+    Ok((links, ends))
+}
+
+/// Wakes control when the thread ends, however it ends: a shard that is lost must be noticed.
+struct Farewell(Waker);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.0.wake();
+    }
+}
+
+fn start(index: usize, thread: ShardThread, control: &Waker) -> io::Result<JoinHandle<io::Result<()>>> {
+    let farewell = Farewell(control.clone());
+    Builder::new().name(format!("shard-{index}")).spawn(move || {
+        // Dropped after the thread's own rings, whose end is what control looks for.
+        let _farewell = farewell;
+        thread.run()
+    })
+}
+
+fn banner(settings: &Settings, shards: u8, lab: bool) -> String {
+    let sip: Vec<String> = settings.sockets.iter().map(|socket| format!("udp:{}", socket.bind)).collect();
+    let api = settings.api.map_or_else(|| "off".to_owned(), |at| format!("http://{at}"));
+    let what = if lab { "the lab" } else { settings.name.as_str() };
+    let shards = if shards == 1 { "1 shard".to_owned() } else { format!("{shards} shards") };
+    format!("{what} is ready: SIP on {}; API on {api}; {shards}", sip.join(", "))
+}
+
+/// Waits for the shards, and says why the node ended unless it was asked to.
+fn finish(ended: io::Result<Ended>, threads: Vec<JoinHandle<io::Result<()>>>) -> Result<(), Fatal> {
+    let ended = ended.map_err(Fatal::System)?;
+    for (index, thread) in threads.into_iter().enumerate() {
+        match thread.join() {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(Fatal::System(error)),
+            Err(_) => return Err(Fatal::ShardLost(index)),
+        }
+    }
+    match ended {
+        Ended::Asked => Ok(()),
+        Ended::ShardLost(shard) => Err(Fatal::ShardLost(shard)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

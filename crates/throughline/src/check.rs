@@ -1,0 +1,82 @@
+//! `throughline check`: everything wrong with a configuration, at once.
+
+use crate::say::{Failure, say};
+use edge::config;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Secrets named \"env:NAME\" are looked up, so run it where the edge will run. Warnings do not fail the check.
+
+Examples:
+  throughline check edge.toml
+  throughline check edge.toml && throughline reload
+  throughline check --print-defaults > all-keys.toml";
+
+/// Check a configuration: every fault with line, column and the likely fix
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The configuration
+    #[arg(value_name = "CONFIG", required_unless_present_any = ["print_defaults", "reference"])]
+    config: Option<PathBuf>,
+    /// Print every key with its default and the reason for it, as TOML
+    #[arg(long)]
+    print_defaults: bool,
+    /// Print the reference of all keys, as Markdown
+    #[arg(long, conflicts_with = "print_defaults")]
+    reference: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    if args.print_defaults {
+        say(&config::print_defaults());
+    }
+    if args.reference {
+        say(&config::reference());
+    }
+    let Some(path) = &args.config else { return Ok(()) };
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure(format!("{file}: {error}; give the path of a configuration that you may read")))?;
+    let compiled = config::compile(&text, &file, &secret, None);
+    let shown = config::render(&compiled.faults, &text, &file);
+    if compiled.settings.is_none() {
+        return Err(Failure(shown));
+    }
+    say(&shown);
+    Ok(())
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "secrets named env:NAME come from the environment, here as in a running edge"
+)]
+fn secret(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+    use super::*;
+
+    fn check(name: &str, text: &str) -> Result<(), Failure> {
+        let path = std::env::temp_dir().join(format!("throughline-check-{}-{name}.toml", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        let done = run(&Args { config: Some(path.clone()), print_defaults: false, reference: false });
+        std::fs::remove_file(path).unwrap();
+        done
+    }
+
+    #[test]
+    fn warnings_pass_and_errors_do_not() {
+        let good = include_str!("../../../examples/two-carriers.toml");
+        check("good", good).unwrap();
+        check("warned", &good.replace(", alone = true", "")).unwrap();
+        let Failure(text) = check("bad", &good.replace("at  ", "att ")).unwrap_err();
+        assert!(text.contains("did you mean `at`?") && text.ends_with("3 errors\n"), "{text}");
+        let missing = run(&Args { config: Some("no/such/file.toml".into()), print_defaults: false, reference: false });
+        assert!(missing.unwrap_err().0.starts_with("no/such/file.toml: "));
+    }
+}

@@ -1,0 +1,176 @@
+//! The smallest HTTP/1.1 client that can ask the API: one request, one connection, bounded in time and size.
+//!
+//! Refuses to know: what is asked.
+
+use std::fmt::Write as _;
+use std::io::{self, Read, Write as _};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+/// To connect.
+const CONNECT: Duration = Duration::from_secs(2);
+/// Between two pieces of an answer. A call in the lab takes its time.
+const ANSWER: Duration = Duration::from_secs(25);
+/// Longest answer that is read.
+const LONGEST: u64 = 64 << 20;
+
+/// Asks one API.
+#[derive(Debug)]
+pub(crate) struct Client {
+    host: String,
+}
+
+/// An answer, whatever it says.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum NoReply {
+    /// The address means nothing.
+    Address,
+    /// Nobody listens.
+    Connect(io::Error),
+    /// The connection broke, or was too slow.
+    Broken(io::Error),
+    /// It is not HTTP.
+    Strange,
+}
+
+impl Client {
+    /// `ADDRESS:PORT`, also with `http://` before it.
+    pub(crate) fn new(api: &str) -> Self {
+        let host = api.strip_prefix("http://").unwrap_or(api);
+        Self { host: host.trim_end_matches('/').to_owned() }
+    }
+
+    /// Where it asks.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// One request.
+    pub(crate) fn send(&self, method: &str, path: &str) -> Result<Reply, NoReply> {
+        let addrs = self.host.to_socket_addrs().map_err(|_| NoReply::Address)?;
+        let mut last = NoReply::Address;
+        for addr in addrs {
+            match TcpStream::connect_timeout(&addr, CONNECT) {
+                Ok(stream) => return exchange(stream, &self.host, method, path),
+                Err(error) => last = NoReply::Connect(error),
+            }
+        }
+        Err(last)
+    }
+}
+
+fn exchange(mut stream: TcpStream, host: &str, method: &str, path: &str) -> Result<Reply, NoReply> {
+    let mut bytes = Vec::new();
+    let mut talk = || {
+        stream.set_read_timeout(Some(ANSWER))?;
+        stream.set_write_timeout(Some(CONNECT))?;
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes())?;
+        (&mut stream).take(LONGEST).read_to_end(&mut bytes)
+    };
+    talk().map_err(NoReply::Broken)?;
+    parse(&bytes).ok_or(NoReply::Strange)
+}
+
+/// RFC 9112 as far as an answer to `Connection: close` needs it.
+fn parse(bytes: &[u8]) -> Option<Reply> {
+    let split = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&bytes[..split]).ok()?;
+    let mut lines = head.split("\r\n");
+    let status = lines.next()?.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
+    let chunked = lines.filter_map(|line| line.split_once(':')).any(|(name, value)| {
+        name.eq_ignore_ascii_case("transfer-encoding") && value.to_ascii_lowercase().contains("chunked")
+    });
+    let body = &bytes[split + 4..];
+    let body = if chunked { unchunk(body)? } else { body.to_vec() };
+    Some(Reply { status, body: String::from_utf8(body).ok()? })
+}
+
+/// RFC 9112 §7.1.
+fn unchunk(mut bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let line = bytes.windows(2).position(|window| window == b"\r\n")?;
+        let size = std::str::from_utf8(&bytes[..line]).ok()?.split(';').next()?.trim();
+        let size = usize::from_str_radix(size, 16).ok()?;
+        bytes = &bytes[line + 2..];
+        if size == 0 {
+            return Some(body);
+        }
+        body.extend_from_slice(bytes.get(..size)?);
+        bytes = bytes.get(size.checked_add(2)?..)?;
+    }
+}
+
+/// Percent-encodes what goes into a path or a query (RFC 3986 §2.3).
+pub(crate) fn encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            // Writing into a `String` cannot fail.
+            let _ok = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+    use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::net::TcpListener;
+
+    #[test]
+    fn answers_are_read_whole_or_not_at_all() {
+        let plain = parse(b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}").unwrap();
+        assert_eq!(plain, Reply { status: 404, body: String::from("{}") });
+        let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\n{\"a\r\n4\r\n\":1}\r\n0\r\n\r\n";
+        assert_eq!(parse(chunked).unwrap().body, "{\"a\":1}");
+        for strange in
+            [&b"SSH-2.0"[..], b"HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nx"]
+        {
+            assert_eq!(parse(strange), None);
+        }
+    }
+
+    #[test]
+    fn what_goes_into_a_path_is_encoded() {
+        assert_eq!(encode("+47 22/ø"), "%2B47%2022%2F%C3%B8");
+    }
+
+    #[test]
+    fn a_question_is_one_request_on_one_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = Client::new(&format!("http://{}/", listener.local_addr().unwrap()));
+        let server = std::thread::Builder::new().spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let first = lines.next().unwrap().unwrap();
+            while !lines.next().unwrap().unwrap().is_empty() {}
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]").unwrap();
+            first
+        });
+        assert_eq!(client.send("POST", "/v1/reload").unwrap().body, "[]");
+        assert_eq!(server.unwrap().join().unwrap(), "POST /v1/reload HTTP/1.1");
+    }
+
+    #[test]
+    fn nobody_there_is_told_apart() {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        assert!(matches!(Client::new(&format!("127.0.0.1:{port}")).send("GET", "/"), Err(NoReply::Connect(_))));
+        assert!(matches!(Client::new("nonsense").send("GET", "/"), Err(NoReply::Address)));
+    }
+}

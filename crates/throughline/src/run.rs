@@ -1,0 +1,45 @@
+//! `throughline run`: an edge, until it is told to end.
+
+use crate::say::Failure;
+use model::Span;
+use std::path::PathBuf;
+use tracing_subscriber::EnvFilter;
+
+const EXAMPLES: &str = "\
+Signals:
+  SIGHUP   reads the configuration again; a bad one changes nothing and the log says why
+  SIGTERM  drains: live calls are served to their end, new ones get 503; a second one ends at once
+
+The log goes to standard error. RUST_LOG sets its level (default: info).
+
+Examples:
+  throughline run                       the lab: an edge with two emulated carriers and a PBX on loopback
+  throughline run /etc/throughline.toml
+  RUST_LOG=debug throughline run edge.toml --shards 2 --drain-limit 600";
+
+/// Start an edge, or the lab when no configuration is given
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The configuration; without it the lab is started
+    #[arg(value_name = "CONFIG")]
+    config: Option<PathBuf>,
+    /// Threads that carry calls [default: one per processor]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    shards: Option<u8>,
+    /// Longest drain in seconds before live calls are cut [default: until they end]
+    #[arg(long, value_name = "SECONDS")]
+    drain_limit: Option<u64>,
+}
+
+pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let options = node::Options {
+        config: args.config,
+        shards: args.shards.map(usize::from),
+        drain_limit: args.drain_limit.map(Span::from_secs),
+        ..node::Options::default()
+    };
+    node::run(&options).map_err(|fatal| Failure(fatal.to_string()))
+}

@@ -1,0 +1,47 @@
+//! `throughline trunk`: the operator's word on a trunk.
+
+use crate::ask;
+use crate::http::{Client, encode};
+use crate::say::Failure;
+use clap::ValueEnum;
+
+const EXAMPLES: &str = "\
+The operator's word wins over all evidence and ends only by the operator.
+
+Examples:
+  throughline trunk acme drain        its calls stay, it gets no new ones
+  throughline trunk acme out          it gets no calls, and none is expected from it
+  throughline trunk acme restore      calls as health allows, preferred at once";
+
+/// Drain a trunk, take it out of service, or restore it
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The trunk
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// What to do
+    #[arg(value_enum)]
+    act: Act,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Act {
+    /// Keep its calls, give it no new ones
+    Drain,
+    /// Give it no calls, expect none from it
+    Out,
+    /// Give it calls as health allows, at once
+    Restore,
+}
+
+pub(crate) fn run(args: &Args, api: &Client) -> Result<(), Failure> {
+    let act = match args.act {
+        Act::Drain => "drain",
+        Act::Out => "out",
+        Act::Restore => "restore",
+    };
+    let answer = ask::post(api, &format!("/v1/trunks/{}/{act}", encode(&args.name)))?;
+    ask::tell(&answer, "it was so already");
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! `throughline trunks`: each trunk in one line.
+
+use crate::ask;
+use crate::http::Client;
+use crate::say::{Failure, say};
+use crate::table::{rough, table};
+use edge::{TargetView, TrunkView};
+
+const EXAMPLES: &str = "\
+HEALTH is what the edge sees, ADMIN what the operator wants, SHARE how much of its calls the trunk gets, SINCE how long its \
+health has been so, LAST what was seen of it within the last minute. A trunk with several targets has a line for each.
+
+Examples:
+  throughline trunks
+  throughline trunks --json
+  watch -n1 throughline trunks";
+
+/// Show health, share and calls of each trunk
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// As JSON, times in microseconds
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args, api: &Client) -> Result<(), Failure> {
+    let answer = ask::get(api, "/v1/trunks")?;
+    if args.json {
+        ask::raw(&answer);
+        return Ok(());
+    }
+    let list = answer.get("trunks").cloned().unwrap_or_default();
+    let trunks: Vec<TrunkView> = serde_json::from_value(list)
+        .map_err(|error| Failure(format!("the edge is of another version ({error}); use the same one, or --json")))?;
+    say(&show(&trunks));
+    Ok(())
+}
+
+fn show(trunks: &[TrunkView]) -> String {
+    let mut rows = Vec::new();
+    for trunk in trunks {
+        let throttled = trunk.throttled.map(|left| format!("asks for no calls for {left}"));
+        let last = match trunk.targets.as_slice() {
+            [only] => seen(only),
+            targets => format!("{} targets", targets.len()),
+        };
+        rows.push(vec![
+            trunk.name.to_string(),
+            trunk.health.word().to_owned(),
+            trunk.admin.words().to_owned(),
+            format!("{}%", trunk.share),
+            trunk.calls.to_string(),
+            rough(trunk.held),
+            throttled.unwrap_or(last),
+        ]);
+        for target in trunk.targets.iter().filter(|_| trunk.targets.len() > 1) {
+            let blank = String::new;
+            let name = format!("  {}", target.addr);
+            rows.push(vec![
+                name,
+                target.health.word().to_owned(),
+                blank(),
+                blank(),
+                blank(),
+                rough(target.held),
+                seen(target),
+            ]);
+        }
+    }
+    table(&["NAME", "HEALTH", "ADMIN", "SHARE", "CALLS", "SINCE", "LAST"], &rows, &[3, 4])
+}
+
+fn seen(target: &TargetView) -> String {
+    let mut parts = Vec::new();
+    match (target.probes_bad, target.rtt) {
+        (0, Some(rtt)) => parts.push(format!("probe answered in {rtt}")),
+        (0, None) if target.probes_good == 0 => parts.push(String::from("not probed yet")),
+        (0, None) => {}
+        (1, _) => parts.push(String::from("1 probe failed")),
+        (bad, _) => parts.push(format!("{bad} probes failed in a row")),
+    }
+    if target.blamed > 0 {
+        parts.push(format!("{} of {} calls failed", target.blamed, target.attempts));
+    }
+    parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::{Admin, Health, Name, Span};
+
+    fn target(addr: &str, bad: u32, blamed: u32) -> TargetView {
+        TargetView {
+            addr: addr.to_owned(),
+            health: if bad > 2 { Health::Down } else { Health::Up },
+            held: Span::from_secs(75),
+            probes_good: 0,
+            probes_bad: bad,
+            rtt: Some(Span::from_millis(12)),
+            attempts: 20,
+            blamed,
+        }
+    }
+
+    #[test]
+    fn a_trunk_is_a_line_and_its_several_targets_are_lines() {
+        let trunk = |name: &str, targets| TrunkView {
+            name: Name::from(name),
+            health: Health::Up,
+            admin: Admin::InService,
+            share: 100,
+            held: Span::from_secs(4_000),
+            throttled: None,
+            calls: 7,
+            targets,
+        };
+        let shown = show(&[
+            trunk("acme", vec![target("192.0.2.1:5060", 0, 0), target("192.0.2.2:5060", 3, 4)]),
+            trunk("globex", vec![target("192.0.2.3:5060", 0, 0)]),
+        ]);
+        assert_eq!(shown.lines().next(), Some("NAME              HEALTH  ADMIN       SHARE  CALLS  SINCE       LAST"));
+        let first = "  192.0.2.1:5060  Up                                1 min 15 s  probe answered in 12 ms";
+        assert_eq!(shown.lines().nth(2), Some(first));
+        assert!(shown.contains("3 probes failed in a row, 4 of 20 calls failed"), "{shown}");
+        assert!(
+            shown.lines().last().is_some_and(|line| line.starts_with("globex ") && line.ends_with("answered in 12 ms"))
+        );
+    }
+}
