@@ -55,7 +55,8 @@ pub struct Edge {
 impl Edge {
     /// Starts the binary with this configuration; `DATA` in it becomes a folder of its own.
     pub fn start(config: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("throughline-{}-{:?}", std::process::id(), std::thread::current().id()));
+        let folder =
+            std::env::temp_dir().join(format!("throughline-{}-{:?}", std::process::id(), std::thread::current().id()));
         std::fs::create_dir_all(&folder).expect("a folder for the edge");
         Self::start_in(folder, config)
     }
@@ -133,7 +134,11 @@ impl Edge {
 
     /// What the shards hold at this moment: calls, transactions, port pairs in use.
     pub fn held(&self) -> (f64, f64, f64) {
-        (http::metric("throughline_calls"), http::metric("throughline_transactions"), http::metric("throughline_ports_used"))
+        (
+            http::metric("throughline_calls"),
+            http::metric("throughline_transactions"),
+            http::metric("throughline_ports_used"),
+        )
     }
 }
 

@@ -17,7 +17,9 @@ impl Sipp {
     /// A carrier or PBX that waits for calls at `ip:5060`.
     pub fn server(scenario: &str, ip: &str) -> Self {
         let sipp = Self::launch(scenario, ip, &["-mp", "40000"]);
-        wait_until("SIPp listens", Duration::from_secs(10), || UdpSocket::bind((ip.trim_matches(['[', ']']), 5060)).is_err());
+        wait_until("SIPp listens", Duration::from_secs(10), || {
+            UdpSocket::bind((ip.trim_matches(['[', ']']), 5060)).is_err()
+        });
         sipp
     }
 
@@ -29,7 +31,12 @@ impl Sipp {
 
     fn launch(scenario: &str, ip: &str, args: &[&str]) -> Self {
         let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("sipp").join(format!("{scenario}.xml"));
-        let unique = format!("sipp-{}-{:?}-{scenario}-{}", std::process::id(), std::thread::current().id(), ip.replace(':', "_"));
+        let unique = format!(
+            "sipp-{}-{:?}-{scenario}-{}",
+            std::process::id(),
+            std::thread::current().id(),
+            ip.replace(':', "_")
+        );
         let folder = std::env::temp_dir().join(unique);
         std::fs::create_dir_all(&folder).expect("a folder for SIPp");
         let process = Command::new("sipp")

@@ -27,7 +27,18 @@ const PURE: &[&str] = &["model", "sip", "media", "sense", "decide", "act", "expl
 
 /// Outside crates that bring data structures, arithmetic or text, and no world with them.
 const WORLDLESS: &[&str] = &[
-    "foldhash", "hashbrown", "libm", "md-5", "memchr", "miette", "serde", "serde_json", "sha2", "slab", "smallvec", "toml",
+    "foldhash",
+    "hashbrown",
+    "libm",
+    "md-5",
+    "memchr",
+    "miette",
+    "serde",
+    "serde_json",
+    "sha2",
+    "slab",
+    "smallvec",
+    "toml",
 ];
 
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
@@ -56,7 +67,10 @@ fn every_arrow_is_one_that_the_architecture_draws() {
     for (name, allowed) in ARROWS {
         let uses = found.get(*name).unwrap_or_else(|| panic!("crate {name} is missing"));
         for used in uses.iter().filter(|used| house.contains(used.as_str()) && *used != "model") {
-            assert!(allowed.contains(&used.as_str()), "{name} must not import {used}: draw the arrow in ARCHITECTURE.md or do without");
+            assert!(
+                allowed.contains(&used.as_str()),
+                "{name} must not import {used}: draw the arrow in ARCHITECTURE.md or do without"
+            );
         }
     }
 }

@@ -75,7 +75,9 @@ fn both_sides_hear_each_other_in_both_directions() {
     let _edge = Edge::start(CONFIG);
     let office = agent("office", 20, plays(1_000));
     let acme = agent("acme", 31, plays(440));
-    for (caller, callee, to, caller_hz, callee_hz) in [(&office, &acme, LAN, 1_300, 440), (&acme, &office, WAN, 620, 1_000)] {
+    for (caller, callee, to, caller_hz, callee_hz) in
+        [(&office, &acme, LAN, 1_300, 440), (&acme, &office, WAN, 620, 1_000)]
+    {
         caller.order(dial(to, caller_hz, Some(Span::from_secs(2))));
         let caller_heard = expect(caller, "the caller's end", ended);
         let callee_heard = expect(callee, "the callee's end", ended);

@@ -91,7 +91,8 @@ fn busy_is_the_callees_answer_and_is_not_hunted() {
 fn nobody_answers() {
     namespace::enter();
     let _acme = Sipp::server("server_rings", ACME);
-    let config = CONFIG.replace("at = \"sip:127.0.0.31:5060\"", "at = \"sip:127.0.0.31:5060\"\ncalls = { ring = \"2s\" }");
+    let config =
+        CONFIG.replace("at = \"sip:127.0.0.31:5060\"", "at = \"sip:127.0.0.31:5060\"\ncalls = { ring = \"2s\" }");
     let edge = Edge::start(&config);
     let mut caller = Sipp::caller("caller_expects_480", OFFICE, LAN, "+4722334455", 5, 10);
     assert!(caller.finished(LIMIT), "{}\n{}", caller.errors(), edge.log());

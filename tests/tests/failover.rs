@@ -138,7 +138,8 @@ fn tier_changes(run: &Aftermath) -> usize {
     let mut by_second: std::collections::BTreeMap<u64, (usize, usize)> = std::collections::BTreeMap::new();
     for call in &run.calls {
         let second = call["invited"].as_u64().unwrap_or(0) / 1_000_000;
-        let last = call["attempts"].as_array().and_then(|attempts| attempts.last()).map(|attempt| attempt["trunk"].clone());
+        let last =
+            call["attempts"].as_array().and_then(|attempts| attempts.last()).map(|attempt| attempt["trunk"].clone());
         let counts = by_second.entry(second).or_default();
         match last.as_ref().and_then(Value::as_str) {
             Some("acme") => counts.0 += 1,
@@ -169,7 +170,11 @@ fn judge(run: &Aftermath) {
     let loss = run.loss;
     assert_eq!(run.failed, 0, "{loss:?}: no call may fail");
     assert!(run.succeeded >= u64::from(RATE) * (WARM + OUTAGE).as_secs(), "{loss:?}: all calls were placed");
-    assert!(run.why.iter().any(|sentence| sentence.contains("acme") && sentence.contains("→")), "{loss:?}: {:?}", run.why);
+    assert!(
+        run.why.iter().any(|sentence| sentence.contains("acme") && sentence.contains("→")),
+        "{loss:?}: {:?}",
+        run.why
+    );
     let expected_changes = if loss == Loss::Flapping { 2 } else { 1 };
     assert!(tier_changes(run) <= expected_changes, "{loss:?}: {} changes of the active tier", tier_changes(run));
     if loss != Loss::Flapping {

@@ -20,7 +20,8 @@ fn invite(call_id: &str) -> String {
 
 /// One datagram of each kind that a scanner, a broken PBX or an attacker sends.
 fn menagerie() -> Vec<(&'static str, Vec<u8>)> {
-    let with_body = |call_id: &str, length: usize, body: &str| format!("{}Content-Length: {length}\r\n\r\n{body}", invite(call_id));
+    let with_body =
+        |call_id: &str, length: usize, body: &str| format!("{}Content-Length: {length}\r\n\r\n{body}", invite(call_id));
     let good = with_body("good", 0, "");
     let mut all: Vec<(&'static str, Vec<u8>)> = vec![
         ("empty", Vec::new()),
@@ -30,12 +31,19 @@ fn menagerie() -> Vec<(&'static str, Vec<u8>)> {
         ("truncated in a header", good.as_bytes()[..good.len() / 2].to_vec()),
         ("huge", format!("{}X-Fill: {}\r\n\r\n", invite("huge"), "x".repeat(60_000)).into_bytes()),
         ("a thousand headers", format!("{}{}\r\n", invite("many"), "X-A: b\r\n".repeat(1_000)).into_bytes()),
-        ("a thousand Via", good.replace("From:", &("Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKx\r\n".repeat(1_000) + "From:")).into_bytes()),
+        (
+            "a thousand Via",
+            good.replace("From:", &("Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKx\r\n".repeat(1_000) + "From:"))
+                .into_bytes(),
+        ),
         ("two Call-IDs", good.replace("CSeq:", "Call-ID: another\r\nCSeq:").into_bytes()),
         ("Content-Length too long", with_body("long", 5_000, "v=0\r\n").into_bytes()),
         ("Content-Length too short", with_body("short", 2, "v=0\r\no=- 1 1 IN IP4 127.0.0.20\r\n").into_bytes()),
         ("Content-Length negative", good.replace("Content-Length: 0", "Content-Length: -1").into_bytes()),
-        ("Content-Length absurd", good.replace("Content-Length: 0", "Content-Length: 99999999999999999999").into_bytes()),
+        (
+            "Content-Length absurd",
+            good.replace("Content-Length: 0", "Content-Length: 99999999999999999999").into_bytes(),
+        ),
         ("NULs", good.replace("From:", "\0\0\0From:").into_bytes()),
         ("wrong CSeq method", good.replace("CSeq: 1 INVITE", "CSeq: 1 BYE").into_bytes()),
         ("CSeq not a number", good.replace("CSeq: 1 INVITE", "CSeq: one INVITE").into_bytes()),
@@ -47,19 +55,35 @@ fn menagerie() -> Vec<(&'static str, Vec<u8>)> {
         ("Max-Forwards 0", good.replace("Max-Forwards: 70", "Max-Forwards: 0").into_bytes()),
         ("unknown Require", good.replace("Max-Forwards", "Require: nothing-we-know\r\nMax-Forwards").into_bytes()),
         ("tel URI", good.replace("sip:+4722334455@127.0.0.10 ", "tel:+4722334455 ").into_bytes()),
-        ("stray response", b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 127.0.0.10:5060;branch=z9hG4bKnobody\r\nFrom: <sip:a@b>;tag=1\r\n\
-           To: <sip:c@d>;tag=2\r\nCall-ID: stray\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n".to_vec()),
-        ("stray BYE", good.replace("INVITE", "BYE").replace("To: <sip:b@127.0.0.10>", "To: <sip:b@127.0.0.10>;tag=no").into_bytes()),
+        (
+            "stray response",
+            b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 127.0.0.10:5060;branch=z9hG4bKnobody\r\nFrom: <sip:a@b>;tag=1\r\n\
+           To: <sip:c@d>;tag=2\r\nCall-ID: stray\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
+                .to_vec(),
+        ),
+        (
+            "stray BYE",
+            good.replace("INVITE", "BYE")
+                .replace("To: <sip:b@127.0.0.10>", "To: <sip:b@127.0.0.10>;tag=no")
+                .into_bytes(),
+        ),
         ("stray CANCEL", good.replace("INVITE", "CANCEL").into_bytes()),
         ("stray ACK", good.replace("INVITE", "ACK").into_bytes()),
     ];
     for (name, body) in [
         ("SDP that is none", "this is not SDP at all"),
-        ("SDP with a port beyond range", "v=0\r\no=- 1 1 IN IP4 127.0.0.20\r\ns=-\r\nc=IN IP4 127.0.0.20\r\nt=0 0\r\nm=audio 99999 RTP/AVP 8\r\n"),
+        (
+            "SDP with a port beyond range",
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.20\r\ns=-\r\nc=IN IP4 127.0.0.20\r\nt=0 0\r\nm=audio 99999 RTP/AVP 8\r\n",
+        ),
         ("SDP without address", "v=0\r\no=- 1 1 IN IP4 x\r\ns=-\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n"),
         ("SDP with a hundred streams", "v=0\r\no=- 1 1 IN IP4 127.0.0.20\r\ns=-\r\nc=IN IP4 127.0.0.20\r\nt=0 0\r\n"),
     ] {
-        let body = if name.contains("hundred") { body.to_owned() + &"m=audio 4000 RTP/AVP 8\r\n".repeat(100) } else { body.to_owned() };
+        let body = if name.contains("hundred") {
+            body.to_owned() + &"m=audio 4000 RTP/AVP 8\r\n".repeat(100)
+        } else {
+            body.to_owned()
+        };
         all.push((name, with_body(&format!("sdp{}", all.len()), body.len(), &body).into_bytes()));
     }
     all
@@ -80,7 +104,9 @@ fn malformed_input_is_counted_and_hurts_no_live_call() {
     assert!(caller.finished(Duration::from_secs(60)), "live calls went on: {}\n{}", caller.errors(), edge.log());
     let counted = http::metric("throughline_sip_rejected");
     assert!(counted >= 10.0, "rejections are counted by reason: {counted}");
-    wait_until("what the half-made calls took is given back", Duration::from_secs(90), || edge.held().0 == 0.0 && edge.held().2 == 0.0);
+    wait_until("what the half-made calls took is given back", Duration::from_secs(90), || {
+        edge.held().0 == 0.0 && edge.held().2 == 0.0
+    });
     let (code, _) = http::ask("GET", "/healthz").expect("the edge lives");
     assert_eq!(code, 200);
 }
@@ -116,7 +142,8 @@ fn strangers_are_refused() {
     let _edge = Edge::start(CONFIG);
     let socket = UdpSocket::bind("127.0.0.99:5060").expect("a socket");
     socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a limit");
-    let request = format!("{}Content-Length: 0\r\n\r\n", invite("stranger")).replace("127.0.0.20:5061", "127.0.0.99:5060");
+    let request =
+        format!("{}Content-Length: 0\r\n\r\n", invite("stranger")).replace("127.0.0.20:5061", "127.0.0.99:5060");
     socket.send_to(request.as_bytes(), EDGE).expect("sent");
     let mut buffer = [0; 4_096];
     let final_code = std::iter::from_fn(|| {

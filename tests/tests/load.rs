@@ -21,7 +21,9 @@ fn place(scenario: &str, calls: u32, rate: u32) {
     let good = caller.finished(Duration::from_secs(300));
     let (succeeded, failed) = caller.counts();
     let peak = edge.memory_kb();
-    println!("{scenario}: {succeeded} succeeded, {failed} failed; memory {before} kB before, {peak} kB at the end of the load");
+    println!(
+        "{scenario}: {succeeded} succeeded, {failed} failed; memory {before} kB before, {peak} kB at the end of the load"
+    );
     assert!(good && failed == 0 && succeeded == u64::from(calls), "{succeeded} and {failed}: {}", caller.errors());
     rests(&edge);
     println!("{scenario}: {} kB and {} descriptors after rest", edge.memory_kb(), edge.descriptors());

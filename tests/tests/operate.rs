@@ -132,5 +132,8 @@ fn check_shows_every_fault_at_once() {
     let path = edge.folder().join("edge.toml");
     let (text, good) = edge.command(&["check", path.to_str().expect("a path in text")]);
     assert!(!good);
-    assert!(text.matches("listne").count() >= 2 && text.contains("listen") && text.contains("pxb") && text.contains("pbx"), "{text}");
+    assert!(
+        text.matches("listne").count() >= 2 && text.contains("listen") && text.contains("pxb") && text.contains("pbx"),
+        "{text}"
+    );
 }

@@ -89,6 +89,7 @@ mod tests {
     #[test]
     fn the_narrowest_claim_wins_and_strangers_are_nobody() {
         let profiles = Profiles {
+            emergency: Vec::new(),
             trunks: vec![
                 trunk("wide", "192.0.2.1:5060", &[("0.0.0.0", 0)]),
                 None,

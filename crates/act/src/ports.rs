@@ -133,8 +133,8 @@ mod tests {
     fn a_low_stock_orders_once_and_an_empty_range_ends_it() {
         let mut ports = Ports::new(1_000);
         ports.stock(LISTEN, &pairs(0, 4));
-        assert_eq!(ports.want(), Some((LISTEN, 32)));
-        assert_eq!(ports.want(), Some((ListenId(0), 32)), "and so does a listen that has none");
+        assert_eq!(ports.want(), Some((ListenId(0), 32)), "a listen that has none");
+        assert_eq!(ports.want(), Some((LISTEN, 32)), "and one that has few");
         assert_eq!(ports.want(), None);
         ports.stock(LISTEN, &[]);
         ports.stock(ListenId(0), &[]);

@@ -57,6 +57,8 @@ pub struct Profiles {
     pub trunks: Vec<Option<TrunkProfile>>,
     /// By `ListenId`.
     pub listens: Vec<ListenProfile>,
+    /// Numbers that pass every gate, as dialled.
+    pub emergency: Vec<Vec<u8>>,
 }
 
 impl Profiles {
@@ -75,4 +77,14 @@ impl Profiles {
         let listen = self.trunk(trunk)?.listen;
         Some((listen, self.listen(listen)?.media?))
     }
+
+    /// A call to `uri`, whose number is `number`, is one for help: by the number people dial, or by service (RFC 5031).
+    pub fn is_emergency(&self, uri: &[u8], number: &[u8]) -> bool {
+        is_service(uri) || self.emergency.iter().any(|known| known == number)
+    }
+}
+
+/// An emergency service as request URI, which is passed on as it is.
+pub(crate) fn is_service(uri: &[u8]) -> bool {
+    uri.get(..15).is_some_and(|start| start.eq_ignore_ascii_case(b"urn:service:sos"))
 }

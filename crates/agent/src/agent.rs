@@ -15,8 +15,8 @@ use media::player::{ToneListener, ToneTalker};
 use media::sdp::Direction;
 use model::{Instant, ShardId, SocketId, Span, TransportFault};
 use sip::{
-    Answer, ClientKey, Dialog, Draft, Endpoint, Event, Failure, Flow, HeaderLines, Limits, Message, Method, Minter, ServerKey,
-    TimerSet, Transmit, Transport, Uri,
+    Answer, ClientKey, Dialog, Draft, Endpoint, Event, Failure, Flow, HeaderLines, Limits, Message, Method, Minter,
+    ServerKey, TimerSet, Transmit, Transport, Uri,
 };
 use slab::Slab;
 
@@ -147,7 +147,16 @@ impl Agent {
         let mut endpoint = Endpoint::new(minter, limits, config.seed);
         endpoint.bind(SOCKET, Transport::Udp, config.sip);
         let free_ports = (0..config.calls).map(|n| config.first_port + 2 * n).collect();
-        Self { config, behaviour, endpoint, calls: Slab::new(), next: 1, free_ports, options: None, out: VecDeque::new() }
+        Self {
+            config,
+            behaviour,
+            endpoint,
+            calls: Slab::new(),
+            next: 1,
+            free_ports,
+            options: None,
+            out: VecDeque::new(),
+        }
     }
 
     /// Its SIP address.
@@ -268,7 +277,8 @@ impl Agent {
         headers.push("Call-ID", call_id.as_bytes());
         headers.push("CSeq", b"1 INVITE");
         headers.push("Contact", self.contact().as_bytes());
-        let mut draft = Draft { headers, ..Draft::new(Method::Invite, format!("sip:{}@{}", dial.number, dial.to).into_bytes()) };
+        let mut draft =
+            Draft { headers, ..Draft::new(Method::Invite, format!("sip:{}@{}", dial.number, dial.to).into_bytes()) };
         if !dial.late_offer {
             draft.headers.push("Content-Type", b"application/sdp");
             draft.body = offer::describe(audio.session, audio.version, audio.local, Direction::SendRecv);
@@ -304,7 +314,8 @@ impl Agent {
             self.options = None;
             return self.report(Report::Options { code });
         }
-        let Some(slot) = self.calls.iter().find(|(_, c)| c.client == Some(client) || c.reinvite == Some(client)).map(|(s, _)| s)
+        let Some(slot) =
+            self.calls.iter().find(|(_, c)| c.client == Some(client) || c.reinvite == Some(client)).map(|(s, _)| s)
         else {
             return;
         };
@@ -328,7 +339,8 @@ impl Agent {
         if !message.body().is_empty() {
             call.audio.learn(now, message.body());
         }
-        let report = Report::Progress { call: call.no, code: message.status().unwrap_or(0), after: now.since(call.started) };
+        let report =
+            Report::Progress { call: call.no, code: message.status().unwrap_or(0), after: now.since(call.started) };
         self.report(report);
     }
 
@@ -428,7 +440,8 @@ impl Agent {
         call.ring_at = None;
         if early && !call.late_offer {
             answer.headers.push("Content-Type", b"application/sdp");
-            answer.body = offer::describe(call.audio.session, call.audio.version, call.audio.local, call.audio.direction);
+            answer.body =
+                offer::describe(call.audio.session, call.audio.version, call.audio.local, call.audio.direction);
         }
         if let Some(server) = call.server {
             self.endpoint.respond(now, server, answer);

@@ -122,8 +122,9 @@ impl Control {
     fn signal(&mut self, now: Instant, signal: &Signal) {
         self.sensor.observe(now, signal);
         // 503 with Retry-After is a request for less, not a sign of death (RFC 3261 §20.33).
-        if let Observed::Attempt { outcome: AttemptOutcome::Refused { code: 503, retry_after: Some(asked), .. }, .. } =
-            signal.what
+        if let Observed::Attempt {
+            outcome: AttemptOutcome::Refused { code: 503, retry_after: Some(asked), .. }, ..
+        } = signal.what
             && let Some(decision) = self.engine.throttle(now, signal.target.trunk, asked)
         {
             self.decided(decision);
@@ -142,7 +143,8 @@ impl Control {
             self.decided(decision);
         }
         if act == TrunkAct::Restore {
-            for (target, _) in self.snapshot.settings.clone().probes.iter().filter(|(target, _)| target.trunk == trunk) {
+            for (target, _) in self.snapshot.settings.clone().probes.iter().filter(|(target, _)| target.trunk == trunk)
+            {
                 self.sensor.mark(now, *target);
                 self.sensor.hurry(now, *target, true);
             }
@@ -223,8 +225,7 @@ impl Control {
 
     fn configured(&mut self, start: bool) {
         let settings = &self.snapshot.settings;
-        let record =
-            Record::Configured { fingerprint: settings.fingerprint, names: settings.names.clone(), start };
+        let record = Record::Configured { fingerprint: settings.fingerprint, names: settings.names.clone(), start };
         self.write(record);
     }
 

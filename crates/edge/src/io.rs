@@ -5,14 +5,14 @@
 
 use crate::config::Settings;
 use crate::view::{CallView, ShardView};
-use std::sync::Arc;
+use core::net::SocketAddr;
 use decide::TrunkTable;
 use explain::{CallRecord, Entry};
 use media::PairId;
 use model::{CallRef, ListenId, Name, Signal, SocketId, TransportFault, TrunkId, Wall};
-use core::net::SocketAddr;
 use sense::ProbeOrder;
 use sip::{Flow, Transmit};
+use std::sync::Arc;
 
 /// What reaches a shard.
 #[derive(Debug)]

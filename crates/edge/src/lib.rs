@@ -3,6 +3,7 @@
 //! Everything outside arrives as `Input`, everything leaves as `Output` ([`io`]); so the live node, the simulator and
 //! the fuzzer run the same program. Refuses to know: clocks, sockets, threads, files.
 
+mod call_record;
 pub mod config;
 mod control;
 pub mod io;

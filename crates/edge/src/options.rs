@@ -34,7 +34,13 @@ impl Probes {
     }
 
     /// Sends one. A probe that cannot be sent is left to its own deadline, which is kept where it was ordered.
-    pub(crate) fn send(&mut self, now: Instant, endpoint: &mut Endpoint, profile: &TrunkProfile, order: ProbeOrder) -> bool {
+    pub(crate) fn send(
+        &mut self,
+        now: Instant,
+        endpoint: &mut Endpoint,
+        profile: &TrunkProfile,
+        order: ProbeOrder,
+    ) -> bool {
         let Some(target) = profile.targets.get(usize::from(order.target.index)) else { return false };
         let Some(sent_by) = endpoint.sent_by(target.socket) else { return false };
         if self.waiting.len() >= self.limit {

@@ -3,15 +3,15 @@
 //! A shard reads no shared memory and no clock: configuration and trunk table reach it as `Input::Update`, time beside
 //! every input. One mutation, then drain. Refuses to know: sockets, other shards, who judges trunks.
 
+use crate::call_record;
 use crate::io::{Input, Output, Snapshot};
 use crate::options::{self, Probes, Situation};
-use crate::view::{AttemptView, CallView, ShardView};
-use act::{B2bua, Effect, EndedCall, Ports, World};
+use crate::view::ShardView;
+use act::{B2bua, Effect, Ports, World};
 use core::net::SocketAddr;
 use decide::Load;
-use explain::{AttemptRecord, CallRecord};
 use media::{Component, Forward, PairId, Relay};
-use model::{CallRef, Instant, Name, Rng, ShardId, TrunkId};
+use model::{CallRef, Instant, Rng, ShardId};
 use sip::{Endpoint, Event, Flow, Message, Method, Minter, ServerKey};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -127,11 +127,7 @@ impl Shard {
                 self.bind();
             }
             Input::Probe(order) => self.probe(now, order),
-            Input::Ports { listen, pairs } => {
-                for (pair, rtp) in pairs {
-                    self.ports.add(listen, pair, rtp);
-                }
-            }
+            Input::Ports { listen, pairs } => self.ports.stock(listen, &pairs),
             Input::Look { ticket, call } => self.look(now, ticket, call),
             Input::Drain => {
                 self.draining = true;
@@ -157,7 +153,14 @@ impl Shard {
 
     /// One RTP or RTCP packet of port pair `pair`: where it goes, or why nowhere. Allocates nothing.
     #[inline]
-    pub fn relay(&mut self, now: Instant, pair: PairId, component: Component, from: SocketAddr, packet: &mut [u8]) -> Forward {
+    pub fn relay(
+        &mut self,
+        now: Instant,
+        pair: PairId,
+        component: Component,
+        from: SocketAddr,
+        packet: &mut [u8],
+    ) -> Forward {
         self.relay.forward(now, pair, component, from, packet)
     }
 
@@ -217,7 +220,7 @@ impl Shard {
             match effect {
                 Effect::Signal(signal) => self.out.push_back(Output::Signal(signal)),
                 Effect::Ended(call) => {
-                    let record = self.record(*call);
+                    let record = call_record::ended(&self.snapshot.settings, *call);
                     self.out.push_back(Output::Ended(Box::new(record)));
                 }
             }
@@ -229,7 +232,9 @@ impl Shard {
 
     fn event(&mut self, now: Instant, event: Event) {
         match event {
-            Event::Request { server, flow, message } if asks_us(&message) => self.answer_options(now, server, flow, &message),
+            Event::Request { server, flow, message } if asks_us(&message) => {
+                self.answer_options(now, server, flow, &message)
+            }
             Event::Response { client, message, .. } if self.probes.owns(client) => {
                 let signal = self.probes.answered(now, client, message.status().unwrap_or(0));
                 self.out.extend(signal.map(Output::Signal));
@@ -277,9 +282,13 @@ impl Shard {
         (&mut self.b2bua, world)
     }
 
-    fn trunk_name(&self, trunk: TrunkId) -> Name {
-        let names = &self.snapshot.settings.names.trunks;
-        names.get(trunk.index()).cloned().unwrap_or_else(|| Name::from("?"))
+    fn look(&mut self, now: Instant, ticket: u64, call: Option<CallRef>) {
+        let found = match call {
+            Some(call) => self.b2bua.live(call).into_iter().collect(),
+            None => self.b2bua.all(LOOK_LIMIT),
+        };
+        let calls = found.iter().map(|call| call_record::live(&self.snapshot.settings, now, call)).collect();
+        self.out.push_back(Output::View { ticket, view: Box::new(self.view()), calls });
     }
 }
 

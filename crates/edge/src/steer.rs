@@ -72,7 +72,8 @@ mod tests {
     fn a_forged_token_does_not_choose_its_shard() {
         let mut stranger = Minter::new(0, ShardId(3), KEY ^ 1, 7);
         let token = stranger.call_id();
-        let landed: Vec<_> = (0..4u8).map(|n| steer(KEY, 4, &request("BYE", &format!("{}{n}", token.as_str()), "z9"))).collect();
+        let landed: Vec<_> =
+            (0..4u8).map(|n| steer(KEY, 4, &request("BYE", &format!("{}{n}", token.as_str()), "z9"))).collect();
         assert!(landed.iter().any(|shard| *shard != Some(ShardId(3))), "{landed:?}");
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! When the source of a stream changes (the next attempt of a hunt, a re-INVITE to another host), the listener should go on
 //! hearing one stream: same SSRC, next sequence number, a timestamp that has moved on by the time that passed. A source that never
-//! changes passes untouched, so that SRTP passes too. Refuses to know: ports, sockets.
+//! changes passes untouched, so that SRTP passes too; a stream said to be SRTP is never touched, since its authentication covers
+//! what would be changed (RFC 3711 §3.3). Refuses to know: ports, sockets.
 
 use crate::latch::Latch;
 use crate::relay::PairId;
+use crate::rtcp::Renamed;
 use crate::rtp;
 use core::net::SocketAddr;
 use model::{Instant, Span};
@@ -13,12 +15,50 @@ use model::{Instant, Span};
 /// Timestamp units per millisecond of the audio we expect: 8 kHz. Another clock only makes the step between two sources a little
 /// long or short, which jitter buffers bear.
 const TICKS_PER_MS: u64 = 8;
+/// Least step of time between two sources: one packet of the usual length.
+const STEP_MS: u64 = 20;
+/// A source heard this shortly before another speaks may have packets on the way.
+const OVERLAP: Span = Span::from_millis(200);
+/// Packets of an earlier source, within [`OVERLAP`], that show two sources at once and no change.
+const RETURNS_MAX: u8 = 3;
+/// Sequence numbers that a stream may miss and still be the same one (RFC 3550 §A.1, MAX_DROPOUT).
+const DROPOUT_MAX: u16 = 3_000;
+
+/// What the packets of a stream are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Shape {
+    /// RTP in the clear: a change of source is made good.
+    #[default]
+    Rtp,
+    /// SRTP, and DTLS for its keys (RFC 5764): shaped as RTP, never changed.
+    Srtp,
+    /// Anything else (UDPTL of T.38): carried as it is on the RTP port, silence means nothing.
+    Opaque,
+}
+
+impl Shape {
+    /// By the protocol of the media line: `RTP/AVP`, `UDP/TLS/RTP/SAVPF`, `udptl`.
+    pub fn of(proto: &[u8]) -> Self {
+        let is = |end: &str| {
+            proto.len() >= end.len() && proto[proto.len() - end.len()..].eq_ignore_ascii_case(end.as_bytes())
+        };
+        if is("RTP/SAVP") || is("RTP/SAVPF") {
+            Self::Srtp
+        } else if is("RTP/AVP") || is("RTP/AVPF") {
+            Self::Rtp
+        } else {
+            Self::Opaque
+        }
+    }
+}
 
 /// What was counted on one side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct SideCounters {
-    /// RTP packets of this side that were relayed.
+    /// Packets of this side that were relayed, RTCP not counted.
     pub relayed: u64,
+    /// RTCP packets of this side that were relayed.
+    pub relayed_rtcp: u64,
     /// Packets at this side's ports that were refused.
     pub refused: u64,
     /// Longest time between two relayed RTP packets, holds not counted.
@@ -42,11 +82,15 @@ pub(crate) struct Side {
     pub(crate) latch: Latch,
     /// Where its RTCP goes, when the SDP says; else one above RTP.
     pub(crate) rtcp: Option<SocketAddr>,
-    /// It wants RTCP on the RTP port (RFC 5761).
+    /// Where its RTCP came from first, since the last change of its address.
+    rtcp_heard: Option<SocketAddr>,
+    /// It agrees to RTCP on the RTP port (RFC 5761).
     pub(crate) mux: bool,
+    pub(crate) shape: Shape,
     pub(crate) counters: SideCounters,
+    held: bool,
     last_packet: Option<Instant>,
-    continuity: Continuity,
+    pub(crate) continuity: Continuity,
 }
 
 impl Side {
@@ -55,46 +99,96 @@ impl Side {
             peer,
             latch: Latch::default(),
             rtcp: None,
+            rtcp_heard: None,
             mux: false,
+            shape: Shape::default(),
             counters: SideCounters::default(),
+            held: false,
             last_packet: None,
             continuity: Continuity::default(),
         }
     }
 
-    /// A packet of this side is on its way out.
+    /// The SDP says where this side listens.
+    pub(crate) fn expect(&mut self, rtp: SocketAddr, rtcp: Option<SocketAddr>, mux: bool) {
+        let before = self.latch.send_to();
+        self.latch.expect(rtp);
+        if self.latch.send_to() != before || self.rtcp != rtcp {
+            self.rtcp_heard = None;
+        }
+        self.rtcp = rtcp;
+        self.mux = mux;
+    }
+
+    /// An RTP packet of this side is on its way out.
     #[inline]
     pub(crate) fn passed(&mut self, now: Instant, header: &rtp::Header, packet: &mut [u8]) {
         self.counters.relayed += 1;
-        if let Some(last) = self.last_packet {
-            let gap = now.since(last);
-            if gap > self.counters.longest_gap {
-                self.counters.longest_gap = gap;
+        if !self.held {
+            if let Some(last) = self.last_packet {
+                let gap = now.since(last);
+                if gap > self.counters.longest_gap {
+                    self.counters.longest_gap = gap;
+                }
             }
+            self.last_packet = Some(now);
         }
-        self.last_packet = Some(now);
-        self.continuity.carry(now, header, packet);
+        if self.shape == Shape::Rtp {
+            self.continuity.carry(now, self.latch.moves(), header, packet);
+        }
     }
 
     /// Silence from here on is meant, until the next packet.
-    pub(crate) fn pause(&mut self) {
+    pub(crate) const fn pause(&mut self) {
         self.last_packet = None;
     }
 
-    /// Where RTCP to this side goes.
+    /// Silence is meant as long as the hold lasts, whatever is heard meanwhile.
+    pub(crate) const fn hold(&mut self, on: bool) {
+        if self.held != on {
+            self.last_packet = None;
+        }
+        self.held = on;
+    }
+
+    /// Time since the last relayed packet, when there was one and silence is not meant.
+    pub(crate) fn silence(&self, now: Instant) -> Option<Span> {
+        self.last_packet.map(|last| now.since(last))
+    }
+
+    /// Whether RTCP from there is this side's. On its own port, the first source is where reports to it go.
+    pub(crate) fn reports(&mut self, from: SocketAddr, own_port: bool) -> bool {
+        let declared = self.rtcp.is_some_and(|rtcp| rtcp.ip() == from.ip());
+        if !(self.latch.accepts_report(from) || declared) {
+            return false;
+        }
+        if own_port && self.rtcp_heard.is_none() {
+            self.rtcp_heard = Some(from);
+        }
+        true
+    }
+
+    /// Where RTCP to this side goes, on a port of its own.
     pub(crate) fn rtcp_to(&self) -> Option<SocketAddr> {
         let rtp = self.latch.send_to()?;
-        if self.mux {
-            return Some(rtp);
-        }
-        self.rtcp.or_else(|| rtp.port().checked_add(1).map(|port| SocketAddr::new(rtp.ip(), port)))
+        let declared = self.rtcp.filter(|_| !self.latch.is_elsewhere());
+        let heard = self.rtcp_heard.filter(|heard| heard.ip() == declared.unwrap_or(rtp).ip());
+        heard.or(declared).or_else(|| rtp.port().checked_add(1).map(|port| SocketAddr::new(rtp.ip(), port)))
     }
 }
 
 /// Keeps one stream going over changes of its source.
 #[derive(Clone, Debug, Default)]
-struct Continuity {
+pub(crate) struct Continuity {
     source: Option<u32>,
+    /// The source before, and how it was known, as long as the same address speaks.
+    before: Option<(u32, Option<Mapped>)>,
+    /// Packets of the source before since the present one speaks.
+    returns: u8,
+    /// Two sources at once: both pass as they are.
+    several: bool,
+    /// How often the address had changed.
+    moves: u32,
     /// Set once the source has changed: what the listener knows.
     mapped: Option<Mapped>,
     last_sequence: u16,
@@ -109,46 +203,104 @@ struct Mapped {
     timestamp_add: u32,
 }
 
-impl Continuity {
+impl Mapped {
     #[inline]
-    fn carry(&mut self, now: Instant, header: &rtp::Header, packet: &mut [u8]) {
-        if self.source != Some(header.ssrc) {
-            self.change(now, header);
+    fn write(&self, header: &rtp::Header, packet: &mut [u8]) -> (u16, u32) {
+        let sequence = header.sequence.wrapping_add(self.sequence_add);
+        let timestamp = header.timestamp.wrapping_add(self.timestamp_add);
+        if let Some(head) = packet.first_chunk_mut::<{ rtp::HEADER }>() {
+            head[2..4].copy_from_slice(&sequence.to_be_bytes());
+            head[4..8].copy_from_slice(&timestamp.to_be_bytes());
+            head[8..12].copy_from_slice(&self.ssrc.to_be_bytes());
         }
-        let (mut sequence, mut timestamp) = (header.sequence, header.timestamp);
-        if let Some(mapped) = self.mapped {
-            sequence = sequence.wrapping_add(mapped.sequence_add);
-            timestamp = timestamp.wrapping_add(mapped.timestamp_add);
-            packet[2..4].copy_from_slice(&sequence.to_be_bytes());
-            packet[4..8].copy_from_slice(&timestamp.to_be_bytes());
-            packet[8..12].copy_from_slice(&mapped.ssrc.to_be_bytes());
+        (sequence, timestamp)
+    }
+}
+
+impl Continuity {
+    /// How the present source is known to the listener, when by other numbers than its own.
+    pub(crate) fn renamed(&self) -> Option<Renamed> {
+        let (from, mapped) = (self.source?, self.mapped?);
+        let Mapped { ssrc, sequence_add, timestamp_add } = mapped;
+        Some(Renamed { from, to: ssrc, sequence_add, timestamp_add })
+    }
+
+    #[inline]
+    fn carry(&mut self, now: Instant, moves: u32, header: &rtp::Header, packet: &mut [u8]) {
+        let first = self.source.is_none();
+        if (self.source != Some(header.ssrc) || self.moves != moves) && !self.change(now, moves, header, packet) {
+            return;
         }
+        let (sequence, timestamp) = match &self.mapped {
+            Some(mapped) => mapped.write(header, packet),
+            None => (header.sequence, header.timestamp),
+        };
         // Only forward: a packet that was overtaken does not move what has been heard.
-        if sequence.wrapping_sub(self.last_sequence) < 0x8000 || self.last_at == Instant::ZERO {
+        if first || sequence.wrapping_sub(self.last_sequence) < 0x8000 {
             self.last_sequence = sequence;
             self.last_timestamp = timestamp;
         }
         self.last_at = now;
     }
 
+    /// Another SSRC, or another address. False when the packet is not of the stream that goes on, and is dealt with.
     #[cold]
-    fn change(&mut self, now: Instant, header: &rtp::Header) {
-        if let Some(first) = self.source {
-            let ssrc = self.mapped.map_or(first, |mapped| mapped.ssrc);
-            let passed = (now.since(self.last_at).as_millis().max(20) * TICKS_PER_MS) as u32;
-            self.mapped = Some(Mapped {
-                ssrc,
-                sequence_add: self.last_sequence.wrapping_add(1).wrapping_sub(header.sequence),
-                timestamp_add: self.last_timestamp.wrapping_add(passed).wrapping_sub(header.timestamp),
-            });
+    fn change(&mut self, now: Instant, moves: u32, header: &rtp::Header, packet: &mut [u8]) -> bool {
+        let Some(source) = self.source else {
+            (self.source, self.moves) = (Some(header.ssrc), moves);
+            return true;
+        };
+        if self.moves == moves {
+            if self.several {
+                return false;
+            }
+            if let Some((ssrc, mapped)) = self.before
+                && ssrc == header.ssrc
+                && now.since(self.last_at) < OVERLAP
+            {
+                self.returned(mapped, header, packet);
+                return false;
+            }
+            self.before = Some((source, self.mapped));
+        } else {
+            (self.moves, self.before, self.several) = (moves, None, false);
+            if source == header.ssrc && self.is_next(header.sequence) {
+                // The same stream from another port.
+                return true;
+            }
         }
+        self.returns = 0;
+        let passed = (now.since(self.last_at).as_millis().max(STEP_MS) * TICKS_PER_MS) as u32;
+        self.mapped = Some(Mapped {
+            ssrc: self.mapped.map_or(source, |mapped| mapped.ssrc),
+            sequence_add: self.last_sequence.wrapping_add(1).wrapping_sub(header.sequence),
+            timestamp_add: self.last_timestamp.wrapping_add(passed).wrapping_sub(header.timestamp),
+        });
         self.source = Some(header.ssrc);
+        true
+    }
+
+    /// A packet of the source before: late, or a sign that both speak at once.
+    fn returned(&mut self, before: Option<Mapped>, header: &rtp::Header, packet: &mut [u8]) {
+        self.returns += 1;
+        if self.returns >= RETURNS_MAX {
+            self.several = true;
+            self.mapped = None;
+        } else if let Some(mapped) = before {
+            mapped.write(header, packet);
+        }
+    }
+
+    fn is_next(&self, sequence: u16) -> bool {
+        let add = self.mapped.map_or(0, |mapped| mapped.sequence_add);
+        (1..DROPOUT_MAX).contains(&sequence.wrapping_add(add).wrapping_sub(self.last_sequence))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn packet(ssrc: u32, sequence: u16, timestamp: u32) -> [u8; 20] {
         let mut packet = [0; 20];
@@ -195,5 +347,77 @@ mod tests {
         carry(&mut side, 9_000, 7, 2, 2);
         assert_eq!(side.counters.longest_gap, Span::from_millis(45));
         assert_eq!(side.counters.relayed, 5);
+    }
+
+    #[test]
+    fn a_hold_is_no_gap_even_when_a_late_packet_falls_into_it() {
+        let mut side = Side::new(PairId(1));
+        carry(&mut side, 1_000, 7, 1, 1);
+        carry(&mut side, 1_020, 7, 2, 161);
+        side.hold(true);
+        carry(&mut side, 1_500, 7, 3, 321);
+        assert_eq!(side.silence(Instant::ZERO + Span::from_secs(9)), None, "held");
+        side.hold(false);
+        carry(&mut side, 30_000, 7, 4, 481);
+        carry(&mut side, 30_070, 7, 5, 641);
+        assert_eq!(side.counters.longest_gap, Span::from_millis(70));
+        assert_eq!(side.silence(Instant::ZERO + Span::from_millis(30_100)), Some(Span::from_millis(30)));
+    }
+
+    #[test]
+    fn a_late_packet_of_the_source_before_keeps_its_own_numbers() {
+        let mut side = Side::new(PairId(1));
+        carry(&mut side, 1_000, 7, 10, 1_600);
+        assert_eq!(carry(&mut side, 1_020, 9, 500, 90_000).sequence, 11);
+        let late = carry(&mut side, 1_025, 7, 9, 1_440);
+        assert_eq!((late.ssrc, late.sequence, late.timestamp), (7, 9, 1_440));
+        assert_eq!(carry(&mut side, 1_040, 9, 501, 90_160).sequence, 12, "and the new one goes on");
+    }
+
+    #[test]
+    fn srtp_is_never_touched_3711_3_3() {
+        let mut side = Side::new(PairId(1));
+        side.shape = Shape::Srtp;
+        carry(&mut side, 1_000, 7, 10, 1_600);
+        let second = carry(&mut side, 1_020, 9, 500, 90_000);
+        assert_eq!((second.ssrc, second.sequence, second.timestamp), (9, 500, 90_000));
+    }
+
+    #[test]
+    fn the_protocol_says_the_shape() {
+        let of = |proto: &str| Shape::of(proto.as_bytes());
+        assert_eq!([of("RTP/AVP"), of("rtp/avpf"), of("UDP/RTP/AVP")], [Shape::Rtp; 3]);
+        assert_eq!([of("RTP/SAVP"), of("UDP/TLS/RTP/SAVPF")], [Shape::Srtp; 2]);
+        assert_eq!([of("udptl"), of("AVP"), of("")], [Shape::Opaque; 3]);
+    }
+
+    proptest! {
+        /// Sources take over from each other at any moment with any numbers: the listener hears one stream without a seam.
+        #[test]
+        fn the_listener_hears_one_stream(
+            spurts in prop::collection::vec((any::<u32>(), any::<u16>(), any::<u32>(), 1u16..40, 20u64..3_000), 1..12),
+        ) {
+            let mut side = Side::new(PairId(1));
+            let (mut ms, mut last) = (1_000, None::<rtp::Header>);
+            for (index, (ssrc, sequence, timestamp, packets, pause)) in spurts.into_iter().enumerate() {
+                // Each spurt is another host's, as after a hunt: the latch moves.
+                side.latch.expect(SocketAddr::from(([192, 0, 2, 1], 4_000 + index as u16)));
+                side.latch.accepts(Instant::ZERO, SocketAddr::from(([192, 0, 2, 1], 4_000 + index as u16)), (ssrc, 0));
+                ms += pause;
+                for n in 0..packets {
+                    let sent = (sequence.wrapping_add(n), timestamp.wrapping_add(u32::from(n) * 160));
+                    let heard = carry(&mut side, ms, ssrc, sent.0, sent.1);
+                    if let Some(last) = last {
+                        prop_assert_eq!(heard.ssrc, last.ssrc);
+                        let step = heard.sequence.wrapping_sub(last.sequence);
+                        let forward = heard.timestamp.wrapping_sub(last.timestamp);
+                        prop_assert!(step == 1, "sequence stepped by {}", step);
+                        prop_assert!((1..0x8000_0000).contains(&forward), "time went back: {}", forward);
+                    }
+                    last = Some(heard);
+                    ms += 20;
+                }
+            }
+        }
     }
 }

@@ -56,4 +56,14 @@ mod tests {
             assert!((i32::from(decode_u(encode_u(sample))) - i32::from(sample)).abs() <= tolerance + 132, "µ {sample}");
         }
     }
+
+    #[test]
+    fn ends_and_middle_of_the_tables_of_g_711() {
+        assert_eq!([0xd5, 0x55, 0xaa, 0x2a].map(decode_a), [8, -8, 32_256, -32_256]);
+        assert_eq!([0xff, 0x7f, 0x80, 0x00].map(decode_u), [0, 0, 32_124, -32_124]);
+        assert_eq!([0, -1, i16::MAX, i16::MIN].map(encode_a), [0xd5, 0x55, 0xaa, 0x2a]);
+        assert_eq!([0, i16::MAX, i16::MIN].map(encode_u), [0xff, 0x80, 0x00]);
+        assert!((i16::MIN..i16::MAX).all(|x| decode_a(encode_a(x)) <= decode_a(encode_a(x + 1))), "A never steps back");
+        assert!((i16::MIN..i16::MAX).all(|x| decode_u(encode_u(x)) <= decode_u(encode_u(x + 1))), "µ never steps back");
+    }
 }

@@ -18,6 +18,6 @@ pub mod rtp;
 pub mod sdp;
 pub mod tone;
 
-pub use anchor::{AnchorCounters, SideCounters};
+pub use anchor::{AnchorCounters, Shape, SideCounters};
 pub use latch::Latch;
 pub use relay::{Component, Counters, Dropped, Forward, NotFree, PairId, Peer, Relay};

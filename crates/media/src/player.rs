@@ -1,6 +1,6 @@
-//! What agents say and hear: a tone in A-law packets of 20 ms, and which tone came back for how long.
+//! What agents say and hear: a tone in G.711 packets of 20 ms, and which tone came back for how long.
 //!
-//! Refuses to know: sockets, when a packet is due.
+//! Refuses to know: sockets, clocks.
 
 use crate::tone::{self, FRAME, Generator};
 use crate::{g711, rtp};
@@ -14,29 +14,80 @@ const PCMU: u8 = 0;
 /// Audio in one packet.
 const PACKET_TIME: Span = Span::from_millis(20);
 
+/// Frequencies one listener may know.
+const KNOWN_MAX: usize = 16;
+/// How far a talker may lag before it leaves packets out rather than send them in a burst.
+const LAG_MAX: Span = Span::from_millis(200);
+
+/// A packet of a talker.
+pub type Packet = [u8; rtp::HEADER + FRAME];
+
+/// Which G.711.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Law {
+    /// PCMA, payload type 8.
+    #[default]
+    A,
+    /// PCMU, payload type 0.
+    Mu,
+}
+
 /// Plays a tone.
 #[derive(Clone, Debug)]
 pub struct ToneTalker {
     generator: Generator,
     header: rtp::Header,
+    law: Law,
+    due: Option<Instant>,
 }
 
 impl ToneTalker {
     /// A tone of `hz` (0 is silence) as source `ssrc`.
     pub fn new(hz: u16, ssrc: u32) -> Self {
         let header = rtp::Header { marker: true, payload_type: PCMA, sequence: ssrc as u16, timestamp: ssrc, ssrc };
-        Self { generator: Generator::new(hz), header }
+        Self { generator: Generator::new(hz), header, law: Law::A, due: None }
     }
 
-    /// The next packet.
-    pub fn next_packet(&mut self) -> [u8; rtp::HEADER + FRAME] {
+    /// The same in this law; A-law is what it is without.
+    #[must_use]
+    pub const fn in_law(mut self, law: Law) -> Self {
+        self.law = law;
+        self.header.payload_type = match law {
+            Law::A => PCMA,
+            Law::Mu => PCMU,
+        };
+        self
+    }
+
+    /// The packet due by `now` and when it was due; ask until there is none, then again 20 ms after the last. The first is due at
+    /// once. Who asks more than 200 ms late gets no burst: its numbers go on, its time is left out.
+    pub fn due_packet(&mut self, now: Instant) -> Option<(Instant, Packet)> {
+        let mut due = self.due.unwrap_or(now);
+        if due > now {
+            return None;
+        }
+        if now.since(due) > LAG_MAX {
+            let missed = now.since(due).as_micros() / PACKET_TIME.as_micros();
+            self.header.timestamp = self.header.timestamp.wrapping_add((missed as u32).wrapping_mul(FRAME as u32));
+            due += PACKET_TIME.times(missed);
+        }
+        self.due = Some(due + PACKET_TIME);
+        Some((due, self.next_packet()))
+    }
+
+    /// The next packet, for who keeps the time.
+    pub fn next_packet(&mut self) -> Packet {
         let mut packet = [0; rtp::HEADER + FRAME];
         let (head, payload) = packet.split_at_mut(rtp::HEADER);
         if let Some(head) = head.first_chunk_mut() {
             rtp::write(head, &self.header);
         }
+        let encode = match self.law {
+            Law::A => g711::encode_a,
+            Law::Mu => g711::encode_u,
+        };
         for (byte, sample) in payload.iter_mut().zip(self.generator.frame()) {
-            *byte = g711::encode_a(sample);
+            *byte = encode(sample);
         }
         self.header.marker = false;
         self.header.sequence = self.header.sequence.wrapping_add(1);
@@ -55,9 +106,9 @@ pub struct ToneListener {
 }
 
 impl ToneListener {
-    /// For these frequencies, in hertz.
+    /// For these frequencies, in hertz; those beyond the sixteenth are not listened for.
     pub fn new(frequencies: &[u16]) -> Self {
-        let heard = frequencies.iter().map(|hz| (*hz, 0)).collect();
+        let heard = frequencies.iter().take(KNOWN_MAX).map(|hz| (*hz, 0)).collect();
         Self { heard, packets: 0, last: None, longest_gap: Span::ZERO }
     }
 
@@ -79,8 +130,8 @@ impl ToneListener {
         for (sample, code) in frame.iter_mut().zip(payload) {
             *sample = decode(*code);
         }
-        let mut frequencies = [0u16; 16];
-        let count = self.heard.len().min(frequencies.len());
+        let mut frequencies = [0u16; KNOWN_MAX];
+        let count = self.heard.len();
         for (slot, (hz, _)) in frequencies.iter_mut().zip(&self.heard) {
             *slot = *hz;
         }
@@ -93,6 +144,11 @@ impl ToneListener {
     pub fn loudest(&self) -> Option<(u16, Span)> {
         let (hz, frames) = self.heard.iter().max_by_key(|(_, frames)| *frames)?;
         (*frames > 0).then(|| (*hz, PACKET_TIME.times(u64::from(*frames))))
+    }
+
+    /// Each frequency and how long it was heard, as they were given.
+    pub fn heard(&self) -> impl Iterator<Item = (u16, Span)> + '_ {
+        self.heard.iter().map(|(hz, frames)| (*hz, PACKET_TIME.times(u64::from(*frames))))
     }
 
     /// Packets received.
@@ -109,6 +165,7 @@ impl ToneListener {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn what_one_plays_the_other_hears() {
@@ -120,5 +177,49 @@ mod tests {
         listener.feed(Instant::ZERO + Span::from_secs(2), &talker.next_packet());
         assert_eq!(listener.loudest(), Some((440, Span::from_millis(1_020))));
         assert_eq!((listener.packets(), listener.longest_gap()), (51, Span::from_millis(1_020)));
+    }
+
+    #[test]
+    fn both_laws_are_heard_by_content_and_each_tone_apart() {
+        for law in [Law::A, Law::Mu] {
+            let mut low = ToneTalker::new(440, 1).in_law(law);
+            let mut high = ToneTalker::new(1_000, 2).in_law(law);
+            let mut listener = ToneListener::new(&[440, 1_000, 1_700]);
+            for n in 0..40 {
+                let packet = if n < 30 { low.next_packet() } else { high.next_packet() };
+                listener.feed(Instant::ZERO + Span::from_millis(20 * n), &packet);
+            }
+            let heard: Vec<(u16, Span)> = listener.heard().collect();
+            assert_eq!(heard, [(440, Span::from_millis(600)), (1_000, Span::from_millis(200)), (1_700, Span::ZERO)]);
+        }
+    }
+
+    #[test]
+    fn packets_are_due_every_20_ms_and_never_in_a_burst() {
+        let mut talker = ToneTalker::new(440, 7);
+        let at = |ms| Instant::ZERO + Span::from_millis(ms);
+        let (due, first) = talker.due_packet(at(1_000)).unwrap();
+        assert_eq!((due, talker.due_packet(at(1_019))), (at(1_000), None));
+        let (due, second) = talker.due_packet(at(1_025)).unwrap();
+        let (first, second) = (rtp::read(&first).unwrap(), rtp::read(&second).unwrap());
+        assert_eq!(due, at(1_020), "late by what the asker is late, not more each time");
+        assert_eq!((second.sequence, second.timestamp), (first.sequence + 1, first.timestamp + 160));
+        let burst = core::iter::from_fn(|| talker.due_packet(at(5_000))).count();
+        assert_eq!(burst, 1, "four seconds of silence are not made up for");
+        let next = rtp::read(&talker.due_packet(at(5_020)).unwrap().1).unwrap();
+        assert_eq!((next.sequence, next.timestamp), (first.sequence + 3, first.timestamp + 201 * 160));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..400), kind in 0usize..3) {
+            let mut bytes = bytes;
+            if let Some(head) = bytes.first_chunk_mut::<2>() {
+                *head = [0x80 | head[0] & 0x1f, [PCMA, PCMU, 101][kind]];
+            }
+            let mut listener = ToneListener::new(&[440; 20]);
+            listener.feed(Instant::ZERO, &bytes);
+            prop_assert!(listener.packets() <= 1);
+        }
     }
 }

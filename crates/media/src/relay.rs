@@ -3,11 +3,11 @@
 //! `forward` is the path every packet takes: an index into a table, a comparison of addresses, no allocation, no lock, no hash.
 //! Refuses to know: sockets, calls.
 
-use crate::anchor::{AnchorCounters, Side};
+use crate::anchor::{AnchorCounters, Shape, Side};
 use crate::{rtcp, rtp};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
-use model::Instant;
+use model::{Instant, Span};
 
 /// A pair of local ports, RTP and RTCP: its place in the tables of relay and node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -144,17 +144,34 @@ impl Relay {
     /// The SDP of `side` says where it wants its media. What is latched stays until the new address speaks.
     pub fn expect(&mut self, side: PairId, peer: &Peer) {
         if let Some(side) = self.side(side) {
-            side.latch.expect(peer.rtp);
-            side.rtcp = peer.rtcp;
-            side.mux = peer.mux;
+            side.expect(peer.rtp, peer.rtcp, peer.mux);
         }
     }
 
-    /// `side` is not expected to send for now (hold): its silence is no gap.
+    /// What the packets that come in at `side` are. Until it is said they are RTP in the clear.
+    pub fn shape(&mut self, side: PairId, shape: Shape) {
+        if let Some(side) = self.side(side) {
+            side.shape = shape;
+        }
+    }
+
+    /// Silence of `side` from here to its next packet is meant: a description has changed.
     pub fn pause(&mut self, side: PairId) {
         if let Some(side) = self.side(side) {
             side.pause();
         }
+    }
+
+    /// `side` is on hold, or no longer: what it sends meanwhile is relayed, its silence is no gap.
+    pub fn hold(&mut self, side: PairId, on: bool) {
+        if let Some(side) = self.side(side) {
+            side.hold(on);
+        }
+    }
+
+    /// How long nothing of `side` was relayed; `None` before its first packet and while silence is meant.
+    pub fn silence(&self, now: Instant, side: PairId) -> Option<Span> {
+        self.sides.get(side.index())?.as_ref()?.silence(now)
     }
 
     /// Replaces the pair joined to `first`: the next attempt of a hunt leaves by another listen. What `first` sent and heard goes on.
@@ -217,9 +234,9 @@ impl Relay {
         match component {
             Component::Rtp => match rtp::read(packet) {
                 Some(header) => self.forward_rtp(now, pair, from, &header, packet),
-                None => self.forward_other(now, pair, from, packet),
+                None => self.forward_other(now, pair, component, from, packet),
             },
-            Component::Rtcp => self.forward_other(now, pair, from, packet),
+            Component::Rtcp => self.forward_other(now, pair, component, from, packet),
         }
     }
 
@@ -233,7 +250,10 @@ impl Relay {
         packet: &mut [u8],
     ) -> Forward {
         let Some(Some(side)) = self.sides.get_mut(pair.index()) else { return self.drop(Dropped::NoAnchor) };
-        if !side.latch.accepts(now, from, Some((header.ssrc, header.sequence))) {
+        if side.shape == Shape::Opaque {
+            return self.forward_opaque(now, pair, from);
+        }
+        if !side.latch.accepts(now, from, (header.ssrc, header.sequence)) {
             side.counters.refused += 1;
             return self.drop(Dropped::ThirdParty);
         }
@@ -250,25 +270,71 @@ impl Relay {
         Forward::Send { pair: out, component: Component::Rtp, to }
     }
 
-    /// RTCP, on its own port or on that of RTP.
-    fn forward_other(&mut self, now: Instant, pair: PairId, from: SocketAddr, packet: &[u8]) -> Forward {
+    /// RTCP on its own port or on that of RTP; DTLS; what no one needs to understand.
+    fn forward_other(
+        &mut self,
+        now: Instant,
+        pair: PairId,
+        component: Component,
+        from: SocketAddr,
+        packet: &mut [u8],
+    ) -> Forward {
+        let Some(Some(side)) = self.sides.get_mut(pair.index()) else { return self.drop(Dropped::NoAnchor) };
+        let opaque = match side.shape {
+            Shape::Rtp => false,
+            // Handshakes of DTLS are told apart by their first byte (RFC 7983 §7).
+            Shape::Srtp => packet.first().is_some_and(|first| (20..=63).contains(first)),
+            Shape::Opaque => true,
+        };
+        if opaque && component == Component::Rtp {
+            return self.forward_opaque(now, pair, from);
+        }
         if !rtcp::is_rtcp(packet) {
             return self.drop(Dropped::NotRtp);
         }
-        let Some(Some(side)) = self.sides.get_mut(pair.index()) else { return self.drop(Dropped::NoAnchor) };
-        // Reports follow the latch of RTP: from the same host, or it is a third party.
-        let known = side.latch.send_to().is_some_and(|known| known.ip() == from.ip());
-        let declared = side.rtcp.is_some_and(|rtcp| rtcp.ip() == from.ip());
-        if !known && !declared && !side.latch.accepts(now, from, None) {
+        if !side.reports(from, component == Component::Rtcp) {
+            side.counters.refused += 1;
+            return self.drop(Dropped::ThirdParty);
+        }
+        self.forward_report(pair, packet)
+    }
+
+    fn forward_report(&mut self, pair: PairId, packet: &mut [u8]) -> Forward {
+        let Some(Some(side)) = self.sides.get(pair.index()) else { return self.drop(Dropped::NoAnchor) };
+        let out = side.peer;
+        let Some(Some(other)) = self.sides.get(out.index()) else { return self.drop(Dropped::NoPeer) };
+        // Both must have agreed, since an offer alone may be answered without (RFC 5761 §5.1.1).
+        let mux = side.mux && other.mux;
+        let component = if mux { Component::Rtp } else { Component::Rtcp };
+        let Some(to) = (if mux { other.latch.send_to() } else { other.rtcp_to() }) else {
+            return self.drop(Dropped::NoPeer);
+        };
+        let (sender, heard) = (side.continuity.renamed(), other.continuity.renamed());
+        if side.shape == Shape::Rtp && (sender.is_some() || heard.is_some() || side.latch.is_stale()) {
+            rtcp::rename(packet, sender.as_ref(), heard.as_ref());
+        }
+        if let Some(side) = self.side(pair) {
+            side.counters.relayed_rtcp += 1;
+        }
+        self.counters.relayed_rtcp += 1;
+        Forward::Send { pair: out, component, to }
+    }
+
+    fn forward_opaque(&mut self, now: Instant, pair: PairId, from: SocketAddr) -> Forward {
+        let Some(side) = self.side(pair) else { return self.drop(Dropped::NoAnchor) };
+        if !side.latch.accepts_opaque(now, from) {
             side.counters.refused += 1;
             return self.drop(Dropped::ThirdParty);
         }
         let out = side.peer;
-        let Some(Some(other)) = self.sides.get(out.index()) else { return self.drop(Dropped::NoPeer) };
-        let component = if other.mux { Component::Rtp } else { Component::Rtcp };
-        let Some(to) = other.rtcp_to() else { return self.drop(Dropped::NoPeer) };
-        self.counters.relayed_rtcp += 1;
-        Forward::Send { pair: out, component, to }
+        let Some(to) = self.side(out).and_then(|other| other.latch.send_to()) else {
+            return self.drop(Dropped::NoPeer);
+        };
+        if let Some(side) = self.side(pair) {
+            side.counters.relayed += 1;
+        }
+        self.counters.relayed += 1;
+        Forward::Send { pair: out, component: Component::Rtp, to }
     }
 
     fn side(&mut self, pair: PairId) -> Option<&mut Side> {
@@ -355,6 +421,7 @@ mod tests {
         relay.expect(B, &Peer { rtcp: Some(addr("198.51.100.1:7777")), ..peer("198.51.100.1:6000") });
         assert_eq!(forward(&mut relay, &mut report), to(7777));
         relay.expect(B, &Peer { mux: true, ..peer("198.51.100.1:6000") });
+        relay.expect(A, &Peer { mux: true, ..peer("192.0.2.1:4000") });
         let muxed = Forward::Send { pair: B, component: Component::Rtp, to: addr("198.51.100.1:6000") };
         assert_eq!(forward(&mut relay, &mut report), muxed);
         assert_eq!(relay.forward(NOW, A, Component::Rtp, addr("192.0.2.1:4000"), &mut report), muxed, "RFC 5761");
@@ -383,10 +450,68 @@ mod tests {
         assert_eq!(relay.join(PairId(5), PairId(5)), Err(NotFree(PairId(5))));
     }
 
+    #[test]
+    fn fax_is_carried_as_it_is_and_from_no_one_else() {
+        let mut relay = anchored();
+        relay.shape(A, Shape::Opaque);
+        let mut udptl = [0u8, 1, 2, 3, 4];
+        let mut forward = |from| relay.forward(NOW, A, Component::Rtp, addr(from), &mut udptl);
+        assert!(matches!(forward("192.0.2.1:4000"), Forward::Send { pair: B, .. }));
+        assert_eq!(forward("203.0.113.66:4000"), Forward::Drop(Dropped::ThirdParty));
+        assert_eq!((udptl, relay.counted(A).first.relayed), ([0, 1, 2, 3, 4], 1));
+        assert_eq!(relay.silence(NOW, A), None, "the silence of a fax means nothing");
+    }
+
+    #[test]
+    fn dtls_passes_for_srtp_alone_7983_7() {
+        let mut relay = anchored();
+        let mut hello = [22u8; 60];
+        let forward =
+            |relay: &mut Relay, hello: &mut [u8]| relay.forward(NOW, A, Component::Rtp, addr("192.0.2.1:4000"), hello);
+        assert_eq!(forward(&mut relay, &mut hello), Forward::Drop(Dropped::NotRtp));
+        relay.shape(A, Shape::Srtp);
+        assert!(matches!(forward(&mut relay, &mut hello), Forward::Send { .. }));
+        assert_eq!(forward(&mut relay, &mut [0u8; 60]), Forward::Drop(Dropped::NotRtp), "STUN leads around us");
+    }
+
+    #[test]
+    fn a_goodbye_of_the_trunk_that_is_left_does_not_end_what_the_caller_hears() {
+        let mut relay = anchored();
+        relay.forward(NOW, B, Component::Rtp, addr("198.51.100.1:6000"), &mut packet(7, 1));
+        let mut bye = Vec::new();
+        rtcp::push_receiver(&mut bye, 7, &[]);
+        rtcp::push_bye(&mut bye, 7);
+        let before = bye.clone();
+        relay.forward(NOW, B, Component::Rtcp, addr("198.51.100.1:6001"), &mut bye);
+        assert_eq!(bye, before, "while nothing has changed it passes untouched");
+        relay.expect(B, &peer("203.0.113.1:8000"));
+        relay.forward(NOW, B, Component::Rtcp, addr("198.51.100.1:6001"), &mut bye);
+        assert_eq!(rtcp::parts(&bye).last().map(|part| (part.kind, part.count)), Some((rtcp::BYE, 0)));
+    }
+
+    #[test]
+    fn reports_name_the_stream_the_listener_knows_3550_7_2() {
+        let mut relay = anchored();
+        relay.forward(NOW, B, Component::Rtp, addr("198.51.100.1:6000"), &mut packet(7, 1));
+        relay.expect(B, &peer("203.0.113.1:8000"));
+        relay.forward(NOW, B, Component::Rtp, addr("203.0.113.1:8000"), &mut packet(9, 500));
+        let mut report = Vec::new();
+        rtcp::push_sender(&mut report, 9, &rtcp::SenderInfo::default(), &[]);
+        relay.forward(NOW, B, Component::Rtcp, addr("203.0.113.1:8001"), &mut report);
+        assert_eq!(rtcp::parts(&report).next().and_then(|part| part.ssrc()), Some(7));
+        let mut answer = Vec::new();
+        rtcp::push_receiver(&mut answer, 1, &[rtcp::Block { ssrc: 7, highest: 2, ..rtcp::Block::default() }]);
+        relay.forward(NOW, A, Component::Rtcp, addr("192.0.2.1:4001"), &mut answer);
+        let block = rtcp::parts(&answer).next().and_then(|part| part.blocks().next()).unwrap();
+        assert_eq!((block.ssrc, block.highest), (9, 500), "and back");
+        assert_eq!(relay.counted(A).first.relayed_rtcp, 1);
+    }
+
     proptest! {
         #[test]
-        fn any_bytes_are_survived(mut bytes in prop::collection::vec(any::<u8>(), 0..200), pair in 0u32..70, rtcp: bool) {
+        fn any_bytes_are_survived(mut bytes in prop::collection::vec(any::<u8>(), 0..200), pair in 0u32..70, rtcp: bool, shape in 0usize..3) {
             let mut relay = anchored();
+            relay.shape(A, [Shape::Rtp, Shape::Srtp, Shape::Opaque][shape]);
             let component = if rtcp { Component::Rtcp } else { Component::Rtp };
             relay.forward(NOW, PairId(pair), component, addr("192.0.2.1:4000"), &mut bytes);
             let counted: u64 = relay.counters().iter().map(|(_, n)| n).sum();

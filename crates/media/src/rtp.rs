@@ -18,13 +18,18 @@ pub struct Header {
     pub ssrc: u32,
 }
 
-/// Reads a header; `None` when the bytes cannot be RTP, RTCP on the same port included (RFC 5761 §4).
+/// Reads a header; `None` when the bytes cannot be RTP, RTCP on the same port included (RFC 5761 §4),
+/// and contributors or an extension that end beyond the packet (RFC 3550 §A.1).
 #[inline]
 pub fn read(packet: &[u8]) -> Option<Header> {
     let head: &[u8; HEADER] = packet.first_chunk()?;
     let payload_type = head[1] & 0x7f;
     if head[0] >> 6 != 2 || (64..=95).contains(&payload_type) {
         return None;
+    }
+    // Most packets have neither contributors nor extension. Padding is not looked at: SRTP hides its length.
+    if head[0] & 0x1f != 0 {
+        payload(packet)?;
     }
     Some(Header {
         marker: head[1] & 0x80 != 0,
@@ -58,6 +63,7 @@ pub fn payload(packet: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn what_is_written_is_read() {
@@ -83,5 +89,31 @@ mod tests {
         packet[24] = 42;
         assert_eq!(payload(&packet).map(|payload| payload[0]), Some(42));
         assert_eq!(payload(&packet[..15]), None);
+    }
+
+    #[test]
+    fn lengths_beyond_the_end_are_no_rtp_3550_a_1() {
+        let mut packet = [0u8; 20];
+        packet[0] = 0x80 | 3;
+        assert_eq!(read(&packet), None, "three contributors need 24 bytes");
+        packet[0] = 0x80 | 2;
+        assert!(read(&packet).is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived_and_a_written_header_comes_back(
+            bytes in prop::collection::vec(any::<u8>(), 0..64),
+            payload_type in (0u8..128).prop_filter("RTCP", |kind| !(64..=95).contains(kind)),
+            (marker, sequence, timestamp, ssrc) in any::<(bool, u16, u32, u32)>(),
+        ) {
+            if read(&bytes).is_some() {
+                prop_assert!(bytes.len() >= HEADER && payload(&bytes).is_some());
+            }
+            let header = Header { marker, payload_type, sequence, timestamp, ssrc };
+            let mut packet = [0xff; HEADER];
+            write(&mut packet, &header);
+            prop_assert_eq!(read(&packet), Some(header));
+        }
     }
 }

@@ -107,7 +107,8 @@ mod tests {
 
     fn mutant(rng: &mut Rng) -> Vec<u8> {
         let methods = ["INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "UPDATE"];
-        let mut text = INVITE.replace("INVITE", methods[rng.below(6) as usize]).replace("fuzz", &format!("fuzz{}", rng.below(4)));
+        let mut text =
+            INVITE.replace("INVITE", methods[rng.below(6) as usize]).replace("fuzz", &format!("fuzz{}", rng.below(4)));
         if rng.below(3) == 0 {
             text = text.replace("bK1", &format!("bK{}", rng.below(9)));
         }

@@ -82,7 +82,9 @@ impl Oracle {
 
     pub(crate) fn sent_by_edge(&mut self, bytes: &[u8]) {
         let Ok(message) = sip::Message::parse(bytes.to_vec()) else {
-            return self.broken.push(Broken(format!("the edge sent a malformed message: {}", String::from_utf8_lossy(bytes))));
+            return self
+                .broken
+                .push(Broken(format!("the edge sent a malformed message: {}", String::from_utf8_lossy(bytes))));
         };
         match message.status() {
             Some(code) if code >= 200 && message.cseq().method == sip::Method::Invite => {
@@ -110,7 +112,8 @@ impl Oracle {
                 self.calls_recorded += 1;
                 self.attempts_recorded += call.attempts.len();
                 if let Err(NoPlan::NobodyLeft { .. }) = call.plan {
-                    self.broken.push(Broken(format!("call {} had an empty plan though trunks were in service", call.call)));
+                    self.broken
+                        .push(Broken(format!("call {} had an empty plan though trunks were in service", call.call)));
                 }
             }
             _ => {}

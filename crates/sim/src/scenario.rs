@@ -98,7 +98,8 @@ fn rest(town: &mut Town) {
 fn replay_differs(town: &Town) -> Option<Broken> {
     let shape = town.control().snapshot().settings.shape.clone();
     let replayed = explain::replay(&shape, town.oracle.entries().iter());
-    (replayed != *town.control().snapshot().table).then(|| Broken("the journal replayed gives another trunk table".to_owned()))
+    (replayed != *town.control().snapshot().table)
+        .then(|| Broken("the journal replayed gives another trunk table".to_owned()))
 }
 
 enum What {

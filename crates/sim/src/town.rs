@@ -23,7 +23,7 @@ const EPOCH_US: i64 = 1_767_225_600_000_000;
 const STOCK: u32 = 16;
 
 /// The edge's configuration in every run.
-pub const CONFIG: &str = r#"
+pub(crate) const CONFIG: &str = r#"
 [edge]
 name = "town"
 
@@ -67,7 +67,7 @@ to = "pbx"
 "#;
 
 /// Where the agents live: the PBX, the two carriers of the group, and one that only brings calls in and never fails.
-pub const AGENTS: [(&str, [u8; 4]); 4] =
+pub(crate) const AGENTS: [(&str, [u8; 4]); 4] =
     [("office", [10, 0, 0, 20]), ("acme", [10, 0, 1, 31]), ("globex", [10, 0, 1, 32]), ("initech", [10, 0, 1, 33])];
 
 /// The town.
@@ -99,8 +99,13 @@ impl Town {
         let snapshot = control.snapshot().clone();
         let limits = ShardLimits { calls: 2_000, transactions: 20_000, pairs: 4_096, probes: 64 };
         let shard = |shard: u8| {
-            let config =
-                ShardConfig { shard: ShardId(shard), node: 1, key: KEY, seed: seed ^ u64::from(shard) << 32, limits: limits.clone() };
+            let config = ShardConfig {
+                shard: ShardId(shard),
+                node: 1,
+                key: KEY,
+                seed: seed ^ u64::from(shard) << 32,
+                limits: limits.clone(),
+            };
             Shard::new(&config, snapshot.clone())
         };
         let mut town = Self {
@@ -233,8 +238,12 @@ impl Town {
                 match self.resident(datagram.from) {
                     Resident::Edge(socket) => {
                         let shard = self.shard_of_sent(&datagram.bytes);
-                        let input =
-                            Input::Undeliverable { socket: socket.socket, peer: datagram.to, sent: &datagram.bytes, fault };
+                        let input = Input::Undeliverable {
+                            socket: socket.socket,
+                            peer: datagram.to,
+                            sent: &datagram.bytes,
+                            fault,
+                        };
                         self.shards[shard].handle(self.now, input);
                         self.drain_shard(shard);
                     }

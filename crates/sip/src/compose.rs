@@ -4,7 +4,7 @@
 
 use crate::message::Message;
 use crate::transport::{Flow, Transport};
-use crate::wire::{HeaderName, Method, NameAddr, Via, split_list};
+use crate::wire::{HeaderName, Method, NameAddr, Via, lines, split_list};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -22,7 +22,7 @@ impl HeaderLines {
         Self(Vec::new())
     }
 
-    /// Adds a line. Line ends inside the value, other than folds, become blanks, so that no value can smuggle in a header.
+    /// Adds a line. Line ends inside the value, folds too, become blanks, so that no value can smuggle in a header.
     pub fn push(&mut self, name: &str, value: &[u8]) {
         self.0.reserve(name.len() + value.len() + 4);
         self.0.extend_from_slice(name.as_bytes());
@@ -110,7 +110,11 @@ pub(crate) fn request(draft: &Draft, transport: Transport, sent_by: SocketAddr, 
 pub(crate) fn response(request: &Message, source: Flow, answer: &Answer) -> Vec<u8> {
     let mut out = Vec::with_capacity(512 + answer.headers.0.len() + answer.body.len());
     status_line(&mut out, answer.code, answer.phrase.as_deref());
-    push_vias(&mut out, request.headers().filter(|header| header.name == HeaderName::Via).map(|header| header.value), source);
+    push_vias(
+        &mut out,
+        request.headers().filter(|header| header.name == HeaderName::Via).map(|header| header.value),
+        source,
+    );
     push_all(&mut out, &[b"From: ", request.header(HeaderName::From).unwrap_or_default(), b"\r\nTo: "]);
     out.extend_from_slice(request.header(HeaderName::To).unwrap_or_default());
     if let Some(tag) = answer.to_tag.as_deref().filter(|_| request.to().tag().is_none()) {
@@ -119,6 +123,10 @@ pub(crate) fn response(request: &Message, source: Flow, answer: &Answer) -> Vec<
     push_all(&mut out, &[b"\r\nCall-ID: ", request.call_id(), b"\r\nCSeq: "]);
     out.extend_from_slice(request.header(HeaderName::CSeq).unwrap_or_default());
     out.extend_from_slice(b"\r\n");
+    if let Some(timestamp) = request.header(HeaderName::Timestamp).filter(|_| answer.code == 100) {
+        // 8.2.6.1: a 100 gives it back.
+        push_all(&mut out, &[b"Timestamp: ", timestamp, b"\r\n"]);
+    }
     if forms_dialog(request, answer.code) {
         // 12.1.1: the route set is the caller's to learn.
         for header in request.headers().filter(|header| header.name == HeaderName::RecordRoute) {
@@ -168,28 +176,33 @@ pub(crate) fn refusal_of_unparsed(bytes: &[u8], code: u16, source: Flow) -> Opti
     if scan.is_response || scan.first == b"ACK" {
         return None;
     }
-    let head = &bytes[..memchr::memmem::find(bytes, b"\r\n\r\n").unwrap_or(bytes.len())];
-    let value_of = |wanted: HeaderName| lines_of(head, wanted).next();
+    let value_of = |wanted: HeaderName| lines_of(bytes, wanted).next();
     let (from, to, cseq) = (value_of(HeaderName::From)?, value_of(HeaderName::To)?, value_of(HeaderName::CSeq)?);
-    let top = lines_of(head, HeaderName::Via).next()?;
+    let call_id = value_of(HeaderName::CallId)?;
+    let top = value_of(HeaderName::Via)?;
     Via::parse(split_list(top).next()?)?;
     let mut out = Vec::with_capacity(512);
     status_line(&mut out, code, None);
-    push_vias(&mut out, lines_of(head, HeaderName::Via).take(64), source);
+    push_vias(&mut out, lines_of(bytes, HeaderName::Via).take(64), source);
     push_all(&mut out, &[b"From: ", from, b"\r\nTo: ", to]);
     if NameAddr::of(to).tag().is_none() {
         out.extend_from_slice(b";tag=malformed");
     }
-    push_all(&mut out, &[b"\r\nCall-ID: ", scan.call_id, b"\r\nCSeq: ", cseq, b"\r\n"]);
+    push_all(&mut out, &[b"\r\nCall-ID: ", call_id, b"\r\nCSeq: ", cseq, b"\r\n"]);
     Some(finish(out, &[]))
 }
 
-/// Values of unfolded lines of this name that hold nothing but printable text.
-fn lines_of(head: &[u8], wanted: HeaderName) -> impl Iterator<Item = &[u8]> {
-    head.split(|byte| *byte == b'\n').skip(1).filter_map(move |line| {
+/// Values of lines of this name that hold nothing but printable text and folds. They end where the headers do: what a body
+/// says is never taken for a header.
+fn lines_of(bytes: &[u8], wanted: HeaderName) -> impl Iterator<Item = &[u8]> {
+    lines(bytes).skip(1).filter_map(move |line| {
         let colon = memchr::memchr(b':', line)?;
         let value = line[colon + 1..].trim_ascii();
-        let printable = value.iter().all(|byte| *byte >= b' ' && *byte != 0x7f);
+        let printable = value.iter().enumerate().all(|(at, byte)| match byte {
+            b'\r' => value.get(at + 1) == Some(&b'\n'),
+            b'\n' | b'\t' => true,
+            _ => *byte >= b' ' && *byte != 0x7f,
+        });
         (HeaderName::of(line[..colon].trim_ascii_end()) == wanted && printable && !value.is_empty()).then_some(value)
     })
 }
@@ -239,7 +252,8 @@ fn push_top_via(out: &mut Vec<u8>, value: &[u8], source: Flow) {
 
 /// Record-Route is copied into responses that may make a dialog (RFC 3261 §12.1.1).
 fn forms_dialog(request: &Message, code: u16) -> bool {
-    (101..300).contains(&code) && matches!(request.method(), Method::Invite | Method::Subscribe | Method::Refer | Method::Notify)
+    (101..300).contains(&code)
+        && matches!(request.method(), Method::Invite | Method::Subscribe | Method::Refer | Method::Notify)
 }
 
 fn status_line(out: &mut Vec<u8>, code: u16, given: Option<&[u8]>) {
@@ -330,11 +344,13 @@ pub fn phrase(code: u16) -> &'static str {
         606 => "Not Acceptable",
         607 => "Unwanted",
         608 => "Rejected",
-        100..200 => "Progress",
-        200..300 => "OK",
-        300..400 => "Redirect",
-        400..500 => "Request Failure",
-        500..600 => "Server Failure",
-        _ => "Global Failure",
+        _ => match code / 100 {
+            1 => "Progress",
+            2 => "OK",
+            3 => "Redirect",
+            4 => "Request Failure",
+            5 => "Server Failure",
+            _ => "Global Failure",
+        },
     }
 }

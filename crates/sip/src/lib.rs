@@ -9,6 +9,8 @@ extern crate std;
 
 pub mod auth;
 mod compose;
+#[cfg(test)]
+mod conformance;
 mod dialog;
 mod endpoint;
 mod message;

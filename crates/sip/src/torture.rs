@@ -61,23 +61,43 @@ fn bytes_that_are_no_utf8_stay() {
 fn faults_are_told_apart_4475_3_1_2() {
     let faults = [
         ("extraneous separators", VALID.replace("Via: SIP/2.0/UDP 192.0.2.1;", "Via: ;;,;,,"), Malformed::Via),
-        ("Content-Length larger than the message 3.1.2.2", VALID.replace("Length: 0", "Length: 9999"), Malformed::ContentLength),
+        (
+            "Content-Length larger than the message 3.1.2.2",
+            VALID.replace("Length: 0", "Length: 9999"),
+            Malformed::ContentLength,
+        ),
         ("negative Content-Length 3.1.2.3", VALID.replace("Length: 0", "Length: -999"), Malformed::ContentLength),
         ("overlarge CSeq 3.1.2.4", VALID.replace("CSeq: 1", "CSeq: 36893488147419103232"), Malformed::CSeq),
-        ("request URI in brackets and blanks 3.1.2.7", VALID.replace("sip:bob@192.0.2.2 SIP", "sip:bob @192.0.2.2 SIP"), Malformed::StartLine),
-        ("blank after the version 3.1.2.9", VALID.replacen("SIP/2.0\r\n", "SIP/2.0  \r\n", 1), Malformed::StartLine),
+        (
+            "request URI in brackets and blanks 3.1.2.7",
+            VALID.replace("sip:bob@192.0.2.2 SIP", "sip:bob @192.0.2.2 SIP"),
+            Malformed::RequestLine,
+        ),
+        ("blank after the version 3.1.2.9", VALID.replacen("SIP/2.0\r\n", "SIP/2.0  \r\n", 1), Malformed::RequestLine),
         ("unknown version 3.1.2.16", VALID.replacen("SIP/2.0\r\n", "SIP/7.0\r\n", 1), Malformed::Version),
         ("CSeq of another method 3.1.2.17", VALID.replace("1 INVITE", "1 NOTIFY"), Malformed::CSeq),
         ("missing headers 3.3.1", VALID.replace("Call-ID: one\r\n", ""), Malformed::Missing),
         ("repeated headers 3.3.8", VALID.replace("CSeq:", "Call-ID: two\r\nCSeq:"), Malformed::Repeated),
-        ("Content-Length twice 3.3.9", VALID.replace("Content-Length", "Content-Length: 5\r\nContent-Length"), Malformed::Repeated),
+        (
+            "Content-Length twice 3.3.9",
+            VALID.replace("Content-Length", "Content-Length: 5\r\nContent-Length"),
+            Malformed::Repeated,
+        ),
         ("Max-Forwards beyond 255", VALID.replace("Forwards: 70", "Forwards: 300"), Malformed::MaxForwards),
         ("no end of headers", VALID.trim_end().into(), Malformed::Truncated),
         ("NUL in a name", VALID.replace("Contact", "Con\0tact"), Malformed::HeaderLine),
         ("a fold before any header", VALID.replacen("Via:", " x\r\nVia:", 1), Malformed::HeaderLine),
         ("no colon", VALID.replace("Contact: ", "Contact "), Malformed::HeaderLine),
-        ("a thousand headers", VALID.replace("Contact:", &("X: y\r\n".repeat(1_000) + "Contact:")), Malformed::TooManyHeaders),
-        ("many Via", VALID.replace("From:", &("Via: SIP/2.0/UDP a;branch=b\r\n".repeat(100) + "From:")), Malformed::TooManyHeaders),
+        (
+            "a thousand headers",
+            VALID.replace("Contact:", &("X: y\r\n".repeat(1_000) + "Contact:")),
+            Malformed::TooManyHeaders,
+        ),
+        (
+            "many Via",
+            VALID.replace("From:", &("Via: SIP/2.0/UDP a;branch=b\r\n".repeat(100) + "From:")),
+            Malformed::TooManyHeaders,
+        ),
         ("huge", VALID.replace("Contact:", &format!("X: {}\r\nContact:", "y".repeat(70_000))), Malformed::TooLong),
         ("nothing", String::new(), Malformed::StartLine),
     ];
@@ -110,7 +130,10 @@ fn the_response_to_a_request_from_behind_nat_3581_4() {
     let request = parse(&VALID.replace("192.0.2.1;", "10.0.0.9:5070;rport;")).unwrap();
     let source = Flow { socket: SocketId(0), peer: "203.0.113.9:61000".parse().unwrap(), transport: Transport::Udp };
     let text = String::from_utf8(crate::compose::response(&request, source, &Answer::new(180))).unwrap();
-    assert!(text.contains("Via: SIP/2.0/UDP 10.0.0.9:5070;branch=z9hG4bK1;received=203.0.113.9;rport=61000\r\n"), "{text}");
+    assert!(
+        text.contains("Via: SIP/2.0/UDP 10.0.0.9:5070;branch=z9hG4bK1;received=203.0.113.9;rport=61000\r\n"),
+        "{text}"
+    );
 }
 
 #[test]

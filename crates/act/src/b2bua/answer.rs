@@ -4,7 +4,7 @@
 //! caller's, which carries the answer (RFC 3264 §4, RFC 3261 §13.2.1). Refuses to know: how the attempt was chosen.
 
 use super::call::{Leg, Phase, Side};
-use super::{B2bua, Due, World, headers, reach};
+use super::{B2bua, Due, World, body, headers, reach};
 use model::AttemptOutcome;
 use sip::{Answer, ClientKey, Dialog, Message, ServerKey};
 
@@ -16,7 +16,7 @@ impl B2bua {
             let outcome = AttemptOutcome::Refused { code: 502, q850: None, retry_after: None };
             return self.attempt_over(world, slot, outcome, None);
         };
-        let body = match self.bridge(world, slot, Side::Callee, message.body()) {
+        let body = match self.bridge(world, slot, Side::Callee, message) {
             Ok(body) => body,
             Err(_) => {
                 let flow = self.calls.get(slot).and_then(|call| call.running()).map(|attempt| attempt.flow);
@@ -49,7 +49,7 @@ impl B2bua {
         };
         let cseq = message.cseq().number;
         let tag = attempt.tag.clone();
-        if call.late_offer && !message.body().is_empty() {
+        if call.late_offer && body::description(message).is_some() {
             call.owes_ack = Some((client, cseq));
         } else {
             let ack = leg.dialog.ack(cseq);
@@ -72,8 +72,7 @@ impl B2bua {
     fn answer_caller(&mut self, world: &mut World<'_>, slot: usize, message: &Message, body: alloc::vec::Vec<u8>) {
         let Some(call) = self.calls.get_mut(slot) else { return };
         let Some(server) = call.server.take() else { return };
-        self.by_server.remove(&server);
-        call.caller.acking = Some(server);
+        call.caller.acking = Some((server, call.invite_seq));
         let mut answer = Answer::new(message.status().unwrap_or(200));
         answer.to_tag = Some(call.caller.dialog.local_tag.clone());
         headers::pass(message, &mut answer.headers);
@@ -92,9 +91,10 @@ impl B2bua {
     pub(super) fn acknowledged(&mut self, world: &mut World<'_>, message: &Message) {
         let Some((slot, side)) = self.leg_of(message) else { return };
         let Some(leg) = self.calls.get_mut(slot).and_then(|call| call.leg_mut(side)) else { return };
-        if let Some(server) = leg.acking.take() {
-            world.endpoint.confirm(world.now, server);
-        }
+        // 13.2.2.4: an ACK bears the CSeq number of its INVITE. A late repeat of an older one confirms nothing.
+        let Some((server, _)) = leg.acking.take_if(|(_, cseq)| *cseq == message.cseq().number) else { return };
+        self.by_server.remove(&server);
+        world.endpoint.confirm(world.now, server);
         self.pass_ack(world, slot, side, message);
     }
 
@@ -119,7 +119,7 @@ impl B2bua {
         };
         let Some((client, cseq)) = owed else { return };
         // An ACK cannot be refused: an answer that is nonsense leaves the far side without one, and it will end the call.
-        let body = self.bridge(world, slot, side, message.body()).unwrap_or_default();
+        let body = self.bridge(world, slot, side, message).unwrap_or_default();
         let Some(leg) = self.calls.get(slot).and_then(|call| call.leg(side.other())) else { return };
         let mut ack = leg.dialog.ack(cseq);
         if !body.is_empty() {
@@ -131,9 +131,9 @@ impl B2bua {
 
     /// No ACK came for a 2xx of ours: the session is taken down (RFC 3261 §13.3.1.4).
     pub(super) fn ack_missing(&mut self, world: &mut World<'_>, server: ServerKey) {
-        let waits = |leg: Option<&Leg>| leg.is_some_and(|leg| leg.acking == Some(server));
-        let slot = self.calls.iter().find(|(_, call)| waits(Some(&call.caller)) || waits(call.callee.as_ref()));
-        if let Some(slot) = slot.map(|(slot, _)| slot) {
+        let Some(slot) = self.by_server.remove(&server) else { return };
+        let waits = |leg: &Leg| leg.acking.is_some_and(|(waiting, _)| waiting == server);
+        if self.calls.get(slot).is_some_and(|call| call.callee.iter().chain([&call.caller]).any(waits)) {
             self.counters.acks_missing += 1;
             self.end_both(world, slot, "no ACK came for the answer");
         }

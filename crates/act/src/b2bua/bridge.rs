@@ -3,12 +3,13 @@
 //! Ports are taken with the first description and kept for the whole call; when the next attempt leaves by another listen, only the
 //! callee's side is exchanged, so that the caller's audio goes on. Refuses to know: codecs, who offers and who answers.
 
-use super::call::{Call, Stream};
-use super::{B2bua, Side, World};
+use super::call::{Call, Stream, Told};
+use super::{B2bua, Side, World, body};
 use alloc::vec::Vec;
-use core::net::SocketAddr;
-use media::Peer;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use media::sdp::{Facing, Sdp};
+use media::{PairId, Peer, Shape};
+use sip::Message;
 use smallvec::SmallVec;
 
 /// Streams that are anchored; a call of more is refused its rest.
@@ -22,32 +23,51 @@ impl B2bua {
     /// The offer for the running attempt: the caller's, with our addresses on the callee's side.
     pub(super) fn offer(&mut self, world: &mut World<'_>, slot: usize) -> Result<Vec<u8>, u16> {
         let Some(call) = self.calls.get_mut(slot) else { return Err(500) };
-        let Some(body) = call.invite.as_ref().map(|invite| invite.body().to_vec()) else { return Err(500) };
         let Some(trunk) = call.attempts.last().map(|attempt| attempt.target.trunk) else { return Err(500) };
-        // Audio is anchored when both sides have an address for it; a hunt does not change its mind about that.
+        // Audio is anchored when both sides have an address for it; once it is, that does not change any more.
         let callee = world.profiles.media_of(trunk);
-        if call.attempts.len() == 1 {
-            call.audio.anchored &= callee.is_some();
+        if call.audio.streams.is_empty() {
+            call.audio.anchored = callee.is_some() && world.profiles.media_of(call.caller.trunk).is_some();
         }
         if call.audio.anchored && call.audio.callee_listen != callee.map(|(listen, _)| listen) {
             exchange_callee_side(world, call).ok_or(NO_PORTS).inspect_err(|_| self.counters.no_ports += 1)?;
         }
-        self.bridge(world, slot, Side::Caller, &body)
+        let Some(invite) = call.invite.take() else { return Err(500) };
+        let offer = self.bridge(world, slot, Side::Caller, &invite);
+        if let Some(call) = self.calls.get_mut(slot) {
+            call.invite = Some(invite);
+        }
+        offer
     }
 
-    /// A description that `from` sent, as the other side shall see it. Empty stays empty.
+    /// The body that `from` sent, as the other side shall see it: its description with our addresses, the rest as it is. The relay
+    /// learns at once where the writer listens.
     pub(super) fn bridge(
         &mut self,
         world: &mut World<'_>,
         slot: usize,
         from: Side,
-        body: &[u8],
+        message: &Message,
+    ) -> Result<Vec<u8>, u16> {
+        let body = self.bridge_offer(world, slot, from, message)?;
+        self.accept_offer(world, slot);
+        Ok(body)
+    }
+
+    /// The same for an offer inside a call, which may be refused: the relay learns of it by `accept_offer`.
+    pub(super) fn bridge_offer(
+        &mut self,
+        world: &mut World<'_>,
+        slot: usize,
+        from: Side,
+        message: &Message,
     ) -> Result<Vec<u8>, u16> {
         let Some(call) = self.calls.get_mut(slot) else { return Err(500) };
-        if body.is_empty() || !call.audio.anchored {
-            return Ok(body.to_vec());
-        }
-        let sdp = Sdp::parse(body).map_err(|_| NOT_ACCEPTABLE).inspect_err(|_| self.counters.bad_sdp += 1)?;
+        call.audio.offered = None;
+        let body = message.body();
+        let Some(place) = body::description(message).filter(|_| call.audio.anchored) else { return Ok(body.to_vec()) };
+        let text = &body[place.clone()];
+        let sdp = Sdp::parse(text).map_err(|_| NOT_ACCEPTABLE).inspect_err(|_| self.counters.bad_sdp += 1)?;
         let streams = sdp.streams().len();
         for index in 0..streams.min(STREAMS_MAX) {
             let known = call.audio.streams.get(index).copied().flatten().is_some();
@@ -59,15 +79,30 @@ impl B2bua {
                 call.audio.streams[index] = Some(stream);
             }
         }
-        learn(world, call, from, &sdp);
-        Ok(rewrite(world, call, from, &sdp))
+        note(call, from, &sdp);
+        let ours = rewrite(call, from, &sdp);
+        Ok([&body[..place.start], &ours, &body[place.end..]].concat())
+    }
+
+    /// What was offered holds from now on: the relay learns where its writer listens, what its packets are, and whose silence is meant.
+    pub(super) fn accept_offer(&mut self, world: &mut World<'_>, slot: usize) {
+        let Some(call) = self.calls.get_mut(slot) else { return };
+        let Some(offered) = call.audio.offered.take() else { return };
+        for told in &offered {
+            if let Some(peer) = &told.peer {
+                world.relay.expect(told.writer, peer);
+                world.relay.shape(told.writer, told.shape);
+            }
+            world.relay.hold(told.writer, !told.sends);
+            world.relay.hold(told.other, !told.receives);
+        }
     }
 }
 
 /// Two pairs, one per side, joined.
 fn take_stream(world: &mut World<'_>, call: &mut Call) -> Option<Stream> {
-    let (caller_listen, _) = world.profiles.media_of(call.caller.trunk)?;
-    let (callee_listen, _) = world.profiles.media_of(call.carrier()?)?;
+    let (caller_listen, caller_addr) = world.profiles.media_of(call.caller.trunk)?;
+    let (callee_listen, callee_addr) = world.profiles.media_of(call.carrier()?)?;
     let caller = world.ports.take(caller_listen)?;
     let Some(callee) = world.ports.take(callee_listen) else {
         world.ports.release(world.now, caller.0);
@@ -79,12 +114,17 @@ fn take_stream(world: &mut World<'_>, call: &mut Call) -> Option<Stream> {
         world.ports.release(world.now, callee.0);
         return None;
     }
-    Some(Stream { caller, callee })
+    Some(Stream { caller: shown(caller, caller_addr), callee: shown(callee, callee_addr) })
+}
+
+/// A pair as its side is shown it: by the advertised address.
+const fn shown((pair, rtp): (PairId, SocketAddr), addr: IpAddr) -> (PairId, SocketAddr) {
+    (pair, SocketAddr::new(addr, rtp.port()))
 }
 
 /// The next attempt leaves by another listen: its side of every stream gets a pair there.
 fn exchange_callee_side(world: &mut World<'_>, call: &mut Call) -> Option<()> {
-    let (listen, _) = world.profiles.media_of(call.carrier()?)?;
+    let (listen, addr) = world.profiles.media_of(call.carrier()?)?;
     for stream in call.audio.streams.iter_mut().flatten() {
         let fresh = world.ports.take(listen)?;
         if world.relay.repoint(stream.caller.0, fresh.0).is_err() {
@@ -92,33 +132,42 @@ fn exchange_callee_side(world: &mut World<'_>, call: &mut Call) -> Option<()> {
             return None;
         }
         world.ports.release(world.now, stream.callee.0);
-        stream.callee = fresh;
+        stream.callee = shown(fresh, addr);
     }
     call.audio.callee_listen = Some(listen);
     Some(())
 }
 
-/// Tells the relay where the writer listens, and that silence around a change of description is no gap.
-fn learn(world: &mut World<'_>, call: &Call, from: Side, sdp: &Sdp<'_>) {
+/// Keeps what the writer says of its audio.
+fn note(call: &mut Call, from: Side, sdp: &Sdp<'_>) {
+    let mut offered = SmallVec::new();
     for (written, stream) in sdp.streams().iter().zip(&call.audio.streams) {
-        let (Some(stream), Some(ip)) = (stream, written.addr) else { continue };
-        world.relay.pause(stream.caller.0);
-        world.relay.pause(stream.callee.0);
-        if written.port == 0 || ip.is_unspecified() {
-            continue;
-        }
-        let rtcp = written.rtcp.map(|(port, addr)| SocketAddr::new(addr.unwrap_or(ip), port));
-        let peer = Peer { rtp: SocketAddr::new(ip, written.port), rtcp, mux: written.rtcp_mux };
-        let pair = match from {
-            Side::Caller => stream.caller.0,
-            Side::Callee => stream.callee.0,
+        let Some(stream) = stream else { continue };
+        let (writer, other) = match from {
+            Side::Caller => (stream.caller.0, stream.callee.0),
+            Side::Callee => (stream.callee.0, stream.caller.0),
         };
-        world.relay.expect(pair, &peer);
+        // A hold of the old kind names no address (RFC 3264 §8.4); a stream of port 0 is closed.
+        let ip = written.addr.filter(|ip| written.port != 0 && !ip.is_unspecified());
+        let peer = ip.map(|ip| Peer {
+            rtp: SocketAddr::new(ip, written.port),
+            rtcp: written.rtcp.map(|(port, addr)| SocketAddr::new(addr.unwrap_or(ip), port)),
+            mux: written.rtcp_mux,
+        });
+        offered.push(Told {
+            writer,
+            other,
+            peer,
+            shape: Shape::of(written.proto),
+            sends: written.direction.sends(),
+            receives: written.direction.receives() && peer.is_some(),
+        });
     }
+    call.audio.offered = Some(offered);
 }
 
 /// The description with our ports towards the other side, and its version.
-fn rewrite(world: &World<'_>, call: &mut Call, from: Side, sdp: &Sdp<'_>) -> Vec<u8> {
+fn rewrite(call: &mut Call, from: Side, sdp: &Sdp<'_>) -> Vec<u8> {
     let towards = from.other();
     let ports: SmallVec<[Option<u16>; 4]> = (0..sdp.streams().len())
         .map(|index| {
@@ -129,12 +178,12 @@ fn rewrite(world: &World<'_>, call: &mut Call, from: Side, sdp: &Sdp<'_>) -> Vec
             })
         })
         .collect();
-    let trunk = match towards {
-        Side::Caller => Some(call.caller.trunk),
-        Side::Callee => call.carrier(),
-    };
-    let addr = trunk.and_then(|trunk| world.profiles.media_of(trunk)).map(|(_, addr)| addr);
-    let Some(addr) = addr else { return Vec::new() };
+    let known = call.audio.streams.iter().flatten().next().map(|stream| match towards {
+        Side::Caller => stream.caller.1.ip(),
+        Side::Callee => stream.callee.1.ip(),
+    });
+    // Without any stream nothing is received, and the address says as much.
+    let addr = known.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let (session, version, shown) = match (towards, call.leg_mut(towards)) {
         (_, Some(leg)) => (leg.session, leg.version, core::mem::take(&mut leg.shown)),
         _ => (call.running().map_or(0, |attempt| attempt.session), 0, Vec::new()),
@@ -145,7 +194,10 @@ fn rewrite(world: &World<'_>, call: &mut Call, from: Side, sdp: &Sdp<'_>) -> Vec
         if same == shown { same } else { sdp.rewrite(&Facing { session, version: version + 1, addr, ports: &ports }) };
     if let Some(leg) = call.leg_mut(towards) {
         leg.version = if out == shown { version } else { version + 1 };
-        leg.shown = out.clone();
+        leg.shown.clone_from(&out);
+    } else if let Some(attempt) = call.running_mut() {
+        // For the leg it may become.
+        attempt.shown.clone_from(&out);
     }
     out
 }

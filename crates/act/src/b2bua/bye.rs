@@ -107,10 +107,6 @@ impl B2bua {
         why: Option<&str>,
     ) {
         let Some(leg) = self.calls.get_mut(slot).and_then(|call| call.leg_mut(side)) else { return };
-        if let Some(server) = leg.acking.take() {
-            // Its 2xx need not be repeated any more: the BYE says all.
-            world.endpoint.confirm(world.now, server);
-        }
         let mut draft = leg.dialog.request(Method::Bye);
         if let Some(because) = because {
             headers::pass(because, &mut draft.headers);
@@ -119,8 +115,11 @@ impl B2bua {
             draft.headers.push("Reason", &reason(480, why));
         }
         let (to, timers) = (reach(&leg.dialog, leg.flow), world.timers_of(leg.trunk));
+        let target = world.target_at(leg.trunk, to);
         // When no transaction can be had, the peer's own session expiry ends its side.
-        let _unsent = world.endpoint.request(world.now, to, draft, &timers);
+        if let (Ok(client), Some(target)) = (world.endpoint.request(world.now, to, draft, &timers), target) {
+            self.byes.insert(client, target);
+        }
     }
 
     /// Gives everything back and tells of the call.
@@ -133,6 +132,13 @@ impl B2bua {
             world.load.end(leg.trunk);
         }
         world.load.end(call.caller.trunk);
+        for leg in call.callee.iter().chain([&call.caller]) {
+            if let Some((server, _)) = leg.acking {
+                self.by_server.remove(&server);
+                // Its 2xx need not be repeated any more: the BYE says all.
+                world.endpoint.confirm(world.now, server);
+            }
+        }
         let mut media: Option<AnchorCounters> = None;
         for stream in call.audio.streams.iter().flatten() {
             let counted = world.relay.release(stream.caller.0);

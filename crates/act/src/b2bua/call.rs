@@ -5,7 +5,7 @@
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use decide::{NoPlan, Plan};
-use media::{AnchorCounters, PairId};
+use media::{AnchorCounters, PairId, Peer, Shape};
 use model::{AttemptOutcome, CallRef, Instant, ListenId, Span, TargetId, TrunkId};
 use sip::{ClientKey, Dialog, Flow, Message, ServerKey, TimerId};
 use smallvec::SmallVec;
@@ -53,8 +53,8 @@ pub(super) struct Leg {
     pub(super) version: u64,
     /// What this leg was shown last, so that the version rises only with a change.
     pub(super) shown: Vec<u8>,
-    /// A 2xx of ours that waits for its ACK.
-    pub(super) acking: Option<ServerKey>,
+    /// A 2xx of ours that waits for its ACK, and the CSeq number of its INVITE.
+    pub(super) acking: Option<(ServerKey, u32)>,
 }
 
 /// One attempt.
@@ -71,8 +71,8 @@ pub(super) struct Attempt {
     pub(super) progress: Option<Span>,
     pub(super) took: Span,
     pub(super) outcome: Option<AttemptOutcome>,
-    /// The challenge was answered once already.
-    pub(super) authorised: bool,
+    /// How many challenges were answered.
+    pub(super) authorised: u8,
     pub(super) late_told: bool,
     pub(super) stall_told: bool,
     pub(super) session: u64,
@@ -82,11 +82,27 @@ pub(super) struct Attempt {
     pub(super) late: Option<TimerId>,
 }
 
-/// A stream's two port pairs.
+/// A stream's two port pairs, each with the RTP address that its side is shown: a reload may take the trunk away, and the call goes on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stream {
     pub(super) caller: (PairId, SocketAddr),
     pub(super) callee: (PairId, SocketAddr),
+}
+
+/// What a description says of one stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    /// Our pair on the writer's side.
+    pub(super) writer: PairId,
+    /// Our pair on the other side.
+    pub(super) other: PairId,
+    /// Where the writer wants its packets; none while it wants none.
+    pub(super) peer: Option<Peer>,
+    pub(super) shape: Shape,
+    /// The writer will send.
+    pub(super) sends: bool,
+    /// The writer will hear.
+    pub(super) receives: bool,
 }
 
 /// The audio of a call.
@@ -95,6 +111,8 @@ pub(super) struct Audio {
     /// By position of the media line; none is a stream that is not anchored.
     pub(super) streams: SmallVec<[Option<Stream>; 2]>,
     pub(super) callee_listen: Option<ListenId>,
+    /// What the writer of an offer says of its audio; holds once the offer is accepted (RFC 3261 §14.1).
+    pub(super) offered: Option<SmallVec<[Told; 2]>>,
     /// Both listens have media addresses.
     pub(super) anchored: bool,
 }
@@ -105,6 +123,9 @@ pub(super) struct Exchange {
     pub(super) from: Side,
     pub(super) server: ServerKey,
     pub(super) client: ClientKey,
+    /// CSeq number on the leg it came by.
+    pub(super) asked_seq: u32,
+    /// CSeq number on the leg it was passed to.
     pub(super) cseq: u32,
     /// It carried no SDP: the 200 offers, the ACK answers.
     pub(super) late: bool,
@@ -116,6 +137,8 @@ pub(super) struct Exchange {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Relayed {
     pub(super) from: Side,
+    /// It carries an offer.
+    pub(super) offers: bool,
     pub(super) server: ServerKey,
     pub(super) client: ClientKey,
 }
@@ -129,6 +152,8 @@ pub(super) struct Call {
     pub(super) callee: Option<Leg>,
     /// The caller's INVITE while it waits for its final answer.
     pub(super) server: Option<ServerKey>,
+    /// Its CSeq number, which its ACK will bear.
+    pub(super) invite_seq: u32,
     /// The INVITE itself, for attempts to come; gone once answered.
     pub(super) invite: Option<Message>,
     pub(super) late_offer: bool,
@@ -171,6 +196,11 @@ impl Call {
             Side::Caller => Some(&mut self.caller),
             Side::Callee => self.callee.as_mut(),
         }
+    }
+
+    /// An UPDATE with an offer is on its way (RFC 3311 §5.2).
+    pub(super) fn offer_is_open(&self) -> bool {
+        self.relayed.iter().any(|relayed| relayed.offers)
     }
 
     /// Trunk that carries it, or is being tried.

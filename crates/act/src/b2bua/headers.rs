@@ -50,11 +50,24 @@ const fn is_of_the_leg(name: HeaderName) -> bool {
     )
 }
 
+/// More of them, which have no name of their own in `HeaderName`: ways and abilities of a hop, names of a dialog that means nothing on
+/// the other leg, and Warning, which tells the host that warns.
+const OF_THE_LEG: [&[u8]; 9] = [
+    b"Allow-Events",
+    b"u",
+    b"Path",
+    b"Service-Route",
+    b"Join",
+    b"Target-Dialog",
+    b"Warning",
+    b"Authentication-Info",
+    b"Proxy-Authentication-Info",
+];
+
 /// Copies what passes to the other leg.
 pub(super) fn pass(from: &Message, to: &mut HeaderLines) {
     for header in from.headers() {
-        let peculiar =
-            header.raw_name.eq_ignore_ascii_case(b"Allow-Events") || header.raw_name.eq_ignore_ascii_case(b"Path");
+        let peculiar = OF_THE_LEG.iter().any(|name| header.raw_name.eq_ignore_ascii_case(name));
         if !is_of_the_leg(header.name) && !peculiar {
             to.push_raw(header.line);
         }

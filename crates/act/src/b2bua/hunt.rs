@@ -6,7 +6,7 @@
 
 use super::call::{Attempt, Phase};
 use super::{B2bua, Due, LATE_PROGRESS, LATE_REPLY, Side, World, headers, reason};
-use crate::profile::{Target, TrunkProfile};
+use crate::profile::{Target, TrunkProfile, is_service};
 use alloc::format;
 use alloc::vec::Vec;
 use decide::{AttemptPolicy, Next, SoFar};
@@ -24,6 +24,10 @@ impl B2bua {
             call.next += 1;
             // A reload may have taken the target away since the plan was made.
             let Some((profile, target)) = profile_of(world, candidate.target) else { continue };
+            // Audio that is anchored already cannot leave by a listen without an address for it.
+            if !call.audio.streams.is_empty() && world.profiles.media_of(candidate.target.trunk).is_none() {
+                continue;
+            }
             let (timers, flow) = (profile.timers, flow_of(target));
             let attempt = Attempt {
                 target: candidate.target,
@@ -37,7 +41,7 @@ impl B2bua {
                 progress: None,
                 took: Span::ZERO,
                 outcome: None,
-                authorised: false,
+                authorised: 0,
                 late_told: false,
                 stall_told: false,
                 session: world.rng.next_u64() >> 20,
@@ -63,8 +67,7 @@ impl B2bua {
         let Some(sent_by) = world.endpoint.sent_by(attempt.flow.socket) else {
             return self.attempt_over(world, slot, AttemptOutcome::Unreachable { fault: TransportFault::Local }, None);
         };
-        let draft = attempt_draft(invite, attempt, &call.called, sent_by, authorization, body.clone());
-        attempt.shown = body;
+        let draft = attempt_draft(invite, attempt, &call.called, sent_by, authorization, body);
         let target = attempt.target;
         let first = authorization.is_none();
         let sent = world.endpoint.request(world.now, attempt.flow, draft, timers);
@@ -108,7 +111,10 @@ impl B2bua {
         match code {
             0..=100 => {}
             101..=199 => self.progress(world, slot, message),
-            200..=299 => self.answered(world, slot, client, message),
+            200..=299 => {
+                self.note_progress(world, slot);
+                self.answered(world, slot, client, message);
+            }
             300..=399 => self.attempt_over(world, slot, AttemptOutcome::Redirected { code }, Some(message)),
             401 | 407 if self.authorise(world, slot, message) => {}
             _ => {
@@ -134,25 +140,29 @@ impl B2bua {
 
     /// A provisional response other than 100: the caller hears of it, and from now on the ring deadline counts.
     fn progress(&mut self, world: &mut World<'_>, slot: usize, message: &Message) {
-        let Some(call) = self.calls.get_mut(slot) else { return };
-        let id = call.call;
-        let Some(attempt) = call.running_mut() else { return };
-        let target = attempt.target;
-        if attempt.progress.is_none() {
-            let after = world.now.since(attempt.sent);
-            attempt.progress = Some(after);
-            let late = attempt.late.take();
-            world.signal(target, Observed::Progress { call: id, after });
-            self.cancel_timer(late);
+        if let Some(target) = self.note_progress(world, slot) {
             let ring = policy_of(world, target).ring;
             self.arm_deadline(slot, world.now + ring);
         }
         self.relay_progress(world, slot, message);
     }
 
+    /// The running attempt's first response other than 100; its target, when this was it.
+    fn note_progress(&mut self, world: &mut World<'_>, slot: usize) -> Option<TargetId> {
+        let call = self.calls.get_mut(slot)?;
+        let id = call.call;
+        let attempt = call.running_mut().filter(|attempt| attempt.progress.is_none())?;
+        let (target, after) = (attempt.target, world.now.since(attempt.sent));
+        attempt.progress = Some(after);
+        let late = attempt.late.take();
+        world.signal(target, Observed::Progress { call: id, after });
+        self.cancel_timer(late);
+        Some(target)
+    }
+
     fn relay_progress(&mut self, world: &mut World<'_>, slot: usize, message: &Message) {
         // An SDP that cannot be read is left out: the answer of the 200 is the one that counts (RFC 3261 §13.2.1).
-        let body = self.bridge(world, slot, Side::Callee, message.body()).unwrap_or_default();
+        let body = self.bridge(world, slot, Side::Callee, message).unwrap_or_default();
         let Some(call) = self.calls.get_mut(slot) else { return };
         let Some(server) = call.server else { return };
         call.phase = Phase::Ringing;
@@ -171,18 +181,19 @@ impl B2bua {
         world.endpoint.respond(world.now, server, answer);
     }
 
-    /// Answers a challenge with the trunk's credentials, once.
+    /// Answers a challenge with the trunk's credentials: once, and once more when only the nonce was too old.
     fn authorise(&mut self, world: &mut World<'_>, slot: usize, challenge: &Message) -> bool {
         let Some(call) = self.calls.get_mut(slot) else { return false };
         let called = call.called.clone();
-        let Some(attempt) = call.running_mut().filter(|attempt| !attempt.authorised) else { return false };
+        let tries = if auth::is_stale(challenge) { 2 } else { 1 };
+        let Some(attempt) = call.running_mut().filter(|attempt| attempt.authorised < tries) else { return false };
         let Some(profile) = world.profiles.trunk(attempt.target.trunk) else { return false };
         let Some(credentials) = profile.auth.as_ref() else { return false };
         let uri = request_uri(&called, attempt);
         let cnonce = format!("{:016x}", world.rng.next_u64());
         let asked = Asked { method: "INVITE", uri: &uri, cnonce: &cnonce, count: 1 };
         let Ok(line) = auth::answer(challenge, credentials, asked) else { return false };
-        attempt.authorised = true;
+        attempt.authorised += 1;
         attempt.cseq += 1;
         if let Some(old) = attempt.client.take() {
             self.by_client.remove(&old);
@@ -228,13 +239,15 @@ impl B2bua {
         self.arm_late(slot, world.now + LATE_REPLY);
     }
 
-    /// The target of the running attempt is in doubt or down, and a candidate to come is not.
+    /// The target of the running attempt is in doubt or down, and a candidate to come is not, nor is it on Probation: whoever is
+    /// outside its share is tried after those in doubt.
     fn has_better(&self, world: &World<'_>, slot: usize, target: TargetId) -> bool {
         let doubtful = |health: Health| matches!(health, Health::Suspect | Health::Down);
+        let good = |health: Health| matches!(health, Health::Up | Health::Unknown);
         let Some(call) = self.calls.get(slot) else { return false };
         let coming = call.plan.as_ref().ok().and_then(|plan| plan.attempts.get(call.next..)).unwrap_or_default();
         doubtful(world.table.health(target))
-            && coming.iter().any(|next| next.target.trunk != target.trunk && !doubtful(world.table.health(next.target)))
+            && coming.iter().any(|next| next.target.trunk != target.trunk && good(world.table.health(next.target)))
     }
 
     /// Leaves the running attempt: CANCEL, at once or after its first provisional response.
@@ -352,7 +365,8 @@ fn attempt_draft(
     authorization: Option<&[u8]>,
     body: Vec<u8>,
 ) -> Draft {
-    let mut draft = Draft::new(Method::Invite, request_uri(called, attempt));
+    let uri = if is_service(invite.uri()) { invite.uri().to_vec() } else { request_uri(called, attempt) };
+    let mut draft = Draft::new(Method::Invite, uri);
     // RFC 3261 §16.6 step 3: a B2BUA counts hops too, or two of them could call each other for ever.
     draft.max_forwards = invite.max_forwards().map_or(70, |hops| hops.saturating_sub(1));
     headers::push_addresses(&mut draft.headers, invite, attempt, called, sent_by);

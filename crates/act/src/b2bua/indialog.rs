@@ -4,7 +4,7 @@
 //! know: what is in them, but for an SDP that must be bridged.
 
 use super::call::{Relayed, Side};
-use super::{ALLOW, B2bua, World, headers};
+use super::{ALLOW, B2bua, World, body, headers};
 use sip::{Answer, ClientKey, Flow, Message, Method, ServerKey};
 
 /// Requests of one call under way at once.
@@ -62,12 +62,12 @@ impl B2bua {
             return world.refuse_for_now(server, 500);
         }
         // RFC 3311 §5.2: an offer while another one is open is glare.
-        let offers = is_sdp(message);
-        if offers && call.exchange.is_some() {
+        let offers = message.method() == Method::Update && body::description(message).is_some();
+        if offers && (call.exchange.is_some() || call.offer_is_open()) {
             self.counters.glare += 1;
             return world.refuse(server, 491);
         }
-        let body = if offers { self.bridge(world, slot, side, message.body()) } else { Ok(message.body().to_vec()) };
+        let body = if offers { self.bridge_offer(world, slot, side, message) } else { Ok(message.body().to_vec()) };
         let body = match body {
             Ok(body) => body,
             Err(code) => return world.refuse(server, code),
@@ -77,7 +77,10 @@ impl B2bua {
         let (Some(client), Some(call)) = (sent, self.calls.get_mut(slot)) else {
             return world.refuse_for_now(server, 500);
         };
-        call.relayed.push(Relayed { from: side, server, client });
+        if let Some(leg) = call.leg_mut(side) {
+            leg.dialog.refresh_target(message);
+        }
+        call.relayed.push(Relayed { from: side, offers, server, client });
         self.by_client.insert(client, slot);
     }
 
@@ -94,13 +97,27 @@ impl B2bua {
             return;
         }
         let Some(relayed) = self.take_relayed(slot, client) else { return };
-        let body = if is_sdp(message) {
-            self.bridge(world, slot, relayed.from.other(), message.body()).unwrap_or_default()
+        let towards = relayed.from.other();
+        let body = if relayed.offers && code < 300 {
+            self.accept_offer(world, slot);
+            self.bridge(world, slot, towards, message).unwrap_or_default()
         } else {
             message.body().to_vec()
         };
         let mut answer = Answer::new(if matches!(code, 401 | 407) { 403 } else { code });
         headers::pass(message, &mut answer.headers);
+        if message.method() == Method::Update
+            && let Some(call) = self.calls.get_mut(slot)
+        {
+            if let Some(leg) = call.leg_mut(towards) {
+                leg.dialog.refresh_target(message);
+            }
+            // RFC 3311 §5.2: a 2xx to UPDATE says where we are.
+            let sent_by = call.leg(relayed.from).and_then(|leg| world.endpoint.sent_by(leg.flow.socket));
+            if let Some(sent_by) = sent_by {
+                headers::push_contact(&mut answer.headers, sent_by);
+            }
+        }
         if !body.is_empty() {
             headers::push_body_type(message, &mut answer.headers);
             answer.body = body;
@@ -128,11 +145,4 @@ impl B2bua {
         self.by_client.remove(&client);
         Some(call.relayed.swap_remove(index))
     }
-}
-
-fn is_sdp(message: &Message) -> bool {
-    let sdp = message
-        .content_type()
-        .is_some_and(|kind| kind.len() >= 15 && kind[..15].eq_ignore_ascii_case(b"application/sdp"));
-    sdp && !message.body().is_empty()
 }

@@ -3,7 +3,7 @@
 //! Refuses to know: what happens after the first attempt is sent.
 
 use super::call::{Audio, Call, Ending, Leg, Phase};
-use super::{B2bua, Side, World};
+use super::{B2bua, Side, World, body};
 use alloc::vec::Vec;
 use decide::{Facts, NoPlan};
 use model::TrunkId;
@@ -25,7 +25,7 @@ impl B2bua {
         let Ok(uri) = Uri::parse(message.uri()) else { return world.refuse(server, 400) };
         let number = bare_number(uri.user());
         let Ok(text) = core::str::from_utf8(number) else { return world.refuse(server, 484) };
-        let facts = Facts { from, number: text, emergency: is_emergency(message.uri()) };
+        let facts = Facts { from, number: text, emergency: world.profiles.is_emergency(message.uri(), number) };
         let tag = world.endpoint.minter().tag();
         let Ok(dialog) = Dialog::uas(message, tag.as_bytes()) else { return world.refuse(server, 400) };
         let plan = decide::plan(world.shape, world.table, world.load, &facts, world.now, world.rng);
@@ -45,8 +45,9 @@ impl B2bua {
             caller: leg,
             callee: None,
             server: Some(server),
+            invite_seq: message.cseq().number,
             invite: Some(message.clone()),
-            late_offer: message.body().is_empty(),
+            late_offer: body::description(message).is_none(),
             owes_ack: None,
             caller_number: calling_number(message),
             called: uri.user().to_vec(),
@@ -98,11 +99,6 @@ impl B2bua {
 /// A number without the parameters some put into the user part.
 fn bare_number(user: &[u8]) -> &[u8] {
     user.split(|byte| *byte == b';').next().unwrap_or(user)
-}
-
-/// RFC 5031.
-fn is_emergency(uri: &[u8]) -> bool {
-    uri.len() > 15 && uri[..15].eq_ignore_ascii_case(b"urn:service:sos")
 }
 
 fn calling_number(message: &Message) -> Vec<u8> {

@@ -4,6 +4,7 @@
 //! sockets, threads, how trunks are judged.
 
 mod answer;
+mod body;
 mod bridge;
 mod bye;
 mod call;
@@ -70,6 +71,12 @@ pub enum Effect {
 impl World<'_> {
     fn signal(&mut self, target: TargetId, what: Observed) {
         self.out.push(Effect::Signal(Signal { at: self.now, target, what }));
+    }
+
+    /// The target of a trunk that is reached there, if one of its targets is.
+    fn target_at(&self, trunk: model::TrunkId, to: Flow) -> Option<TargetId> {
+        let index = self.profiles.trunk(trunk)?.targets.iter().position(|target| target.addr == to.peer)?;
+        Some(TargetId { trunk, index: u8::try_from(index).ok()? })
     }
 
     /// Timers of a trunk, for messages inside a dialog.
@@ -172,6 +179,8 @@ pub struct B2bua {
     by_tag: HashMap<Vec<u8>, (usize, Side), FixedState>,
     by_client: HashMap<ClientKey, usize, FixedState>,
     by_server: HashMap<ServerKey, usize, FixedState>,
+    /// BYEs under way, of calls that are over: each ends by a response or a failure, so they are no more than transactions.
+    byes: HashMap<ClientKey, TargetId, FixedState>,
     timers: Timers<Timer>,
     serial: u32,
     draining: bool,
@@ -186,9 +195,10 @@ impl B2bua {
             shard,
             limit,
             calls: Slab::new(),
-            by_tag: HashMap::with_hasher(hasher),
-            by_client: HashMap::with_hasher(hasher),
-            by_server: HashMap::with_hasher(hasher),
+            by_tag: HashMap::with_hasher(hasher.clone()),
+            by_client: HashMap::with_hasher(hasher.clone()),
+            by_server: HashMap::with_hasher(hasher.clone()),
+            byes: HashMap::with_hasher(hasher),
             timers: Timers::new(limit.saturating_mul(TIMERS_PER_CALL)),
             serial: 0,
             draining: false,
@@ -274,6 +284,9 @@ impl B2bua {
     fn response(&mut self, world: &mut World<'_>, client: ClientKey, flow: Flow, message: &Message) {
         let code = message.status().unwrap_or(0);
         let Some(slot) = self.by_client.get(&client).copied() else {
+            if code >= 200 {
+                self.byes.remove(&client);
+            }
             if (200..300).contains(&code) && message.method() == Method::Invite {
                 self.end_stray(world, client, flow, message);
             }
@@ -290,6 +303,9 @@ impl B2bua {
     }
 
     fn failed(&mut self, world: &mut World<'_>, client: ClientKey, why: Failure) {
+        if let (Some(target), Failure::Unreachable(fault)) = (self.byes.remove(&client), why) {
+            return world.signal(target, Observed::Transport { fault });
+        }
         let Some(slot) = self.by_client.get(&client).copied() else { return };
         let Some(call) = self.calls.get(slot) else { return };
         if let Some(attempt) = call.running().filter(|attempt| attempt.client == Some(client)) {
@@ -299,11 +315,15 @@ impl B2bua {
             };
             return self.attempt_over(world, slot, outcome, None);
         }
-        if let (Failure::Unreachable(fault), Some(leg)) = (why, call.callee.as_ref()) {
-            let target = call.attempts.last().map(|attempt| attempt.target).filter(|target| target.trunk == leg.trunk);
-            if let Some(target) = target {
-                world.signal(target, Observed::Transport { fault });
-            }
+        // Whoever could not be reached is the side the request was passed to.
+        let exchanged =
+            call.exchange.as_ref().filter(|exchange| exchange.client == client).map(|exchange| exchange.from);
+        let relayed = || call.relayed.iter().find(|relayed| relayed.client == client).map(|relayed| relayed.from);
+        let leg = exchanged.or_else(relayed).and_then(|from| call.leg(from.other()));
+        if let (Failure::Unreachable(fault), Some(leg)) = (why, leg)
+            && let Some(target) = world.target_at(leg.trunk, reach(&leg.dialog, leg.flow))
+        {
+            world.signal(target, Observed::Transport { fault });
         }
         self.relay_failed(world, slot, client);
     }
@@ -345,11 +365,15 @@ impl B2bua {
 /// peer wrote it from behind NAT, and its own address is the way.
 fn reach(dialog: &Dialog, flow: Flow) -> Flow {
     match dialog.next_hop() {
-        Some(hop) if hop.is_ipv4() == flow.peer.is_ipv4() && !(is_private(hop.ip()) && !is_private(flow.peer.ip())) => {
+        Some(hop) if hop.is_ipv4() == flow.peer.is_ipv4() && !is_behind_nat(hop.ip(), flow.peer.ip()) => {
             Flow { peer: hop, ..flow }
         }
         _ => flow,
     }
+}
+
+fn is_behind_nat(written: core::net::IpAddr, seen: core::net::IpAddr) -> bool {
+    is_private(written) && !is_private(seen)
 }
 
 fn is_private(ip: core::net::IpAddr) -> bool {

@@ -3,8 +3,8 @@
 //! One exchange at a time: whoever comes while one runs gets 491, or 500 when it is the same side (RFC 3261 §14.1, §14.2). A failure leaves
 //! the session as it was, unless it says that the dialog is gone. Refuses to know: what the descriptions say.
 
-use super::call::{Exchange, Side};
-use super::{B2bua, World, headers, reach};
+use super::call::{Exchange, Leg, Side};
+use super::{B2bua, World, body, headers, reach};
 use sip::{Answer, Draft, Message, Method, ServerKey};
 
 impl B2bua {
@@ -19,7 +19,9 @@ impl B2bua {
     ) {
         let Some(call) = self.calls.get(slot) else { return };
         let busy = call.exchange.as_ref().map(|exchange| exchange.from);
-        let unfinished = call.callee.is_none() || call.owes_ack.is_some();
+        // An answer that still waits for its ACK is an INVITE in progress too (§14.1).
+        let waits = |leg: Option<&Leg>| leg.is_none_or(|leg| leg.acking.is_some());
+        let unfinished = waits(Some(&call.caller)) || waits(call.callee.as_ref()) || call.offer_is_open();
         match busy {
             Some(from) if from == side => return world.refuse_for_now(server, 500),
             Some(_) => {
@@ -32,7 +34,7 @@ impl B2bua {
             }
             None => {}
         }
-        let body = match self.bridge(world, slot, side, message.body()) {
+        let body = match self.bridge_offer(world, slot, side, message) {
             Ok(body) => body,
             Err(code) => return world.refuse(server, code),
         };
@@ -47,8 +49,15 @@ impl B2bua {
         if let Some(leg) = call.leg_mut(side) {
             leg.dialog.refresh_target(message);
         }
-        call.exchange =
-            Some(Exchange { from: side, server, client, cseq, late: message.body().is_empty(), answered: false });
+        call.exchange = Some(Exchange {
+            from: side,
+            server,
+            client,
+            asked_seq: message.cseq().number,
+            cseq,
+            late: body::description(message).is_none(),
+            answered: false,
+        });
         self.by_client.insert(client, slot);
         self.by_server.insert(server, slot);
     }
@@ -67,7 +76,9 @@ impl B2bua {
         let mut draft = leg.dialog.request(method);
         draft.max_forwards = message.max_forwards().map_or(70, |hops| hops.saturating_sub(1));
         let sent_by = world.endpoint.sent_by(leg.flow.socket)?;
-        headers::push_contact(&mut draft.headers, sent_by);
+        if matches!(method, Method::Invite | Method::Update) {
+            headers::push_contact(&mut draft.headers, sent_by);
+        }
         headers::pass(message, &mut draft.headers);
         if !body.is_empty() {
             headers::push_body_type(message, &mut draft.headers);
@@ -83,7 +94,6 @@ impl B2bua {
             return;
         }
         let Some(exchange) = self.calls.get(slot).and_then(|call| call.exchange.clone()) else { return };
-        self.by_server.remove(&exchange.server);
         if code >= 300 {
             self.close_exchange(slot);
             let mut answer = Answer::new(if matches!(code, 401 | 407) { 488 } else { code });
@@ -96,7 +106,8 @@ impl B2bua {
             return;
         }
         let towards = exchange.from.other();
-        let body = self.bridge(world, slot, towards, message.body()).unwrap_or_default();
+        self.accept_offer(world, slot);
+        let body = self.bridge(world, slot, towards, message).unwrap_or_default();
         let Some(call) = self.calls.get_mut(slot) else { return };
         if let Some(leg) = call.leg_mut(towards) {
             leg.dialog.refresh_target(message);
@@ -109,7 +120,7 @@ impl B2bua {
             exchange.answered = true;
         }
         let Some(leg) = call.leg_mut(exchange.from) else { return };
-        leg.acking = Some(exchange.server);
+        leg.acking = Some((exchange.server, exchange.asked_seq));
         let mut answer = Answer::new(code);
         headers::pass(message, &mut answer.headers);
         if let Some(sent_by) = world.endpoint.sent_by(leg.flow.socket) {

@@ -101,6 +101,7 @@ impl Lab {
             media: Some(media.parse().unwrap()),
         };
         let profiles = Profiles {
+            emergency: vec![b"112".to_vec()],
             trunks: peers.iter().enumerate().map(trunk).collect(),
             listens: vec![listen("inside", 0, "198.51.100.9"), listen("outside", 1, "203.0.113.9")],
         };

@@ -17,8 +17,6 @@ pub struct Settings {
     pub data: Option<String>,
     /// Names this text in records: equal texts have equal fingerprints.
     pub fingerprint: u32,
-    /// Numbers that pass every gate, as dialled.
-    pub emergency: Vec<String>,
     /// Local SIP sockets; index is `SocketId`.
     pub sockets: Vec<Socket>,
     /// Local sides of the edge; index is `ListenId`.

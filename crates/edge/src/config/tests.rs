@@ -141,7 +141,7 @@ fn every_key_reaches_the_settings() {
     assert_eq!(group.failback, Failback::After(Span::from_secs(90)));
     assert_eq!(group.ramp, [10, 100]);
     assert_eq!(settings.shape.routes[0].prefixes, ["+47"]);
-    assert_eq!(settings.emergency, ["112"]);
+    assert_eq!(settings.profiles.emergency, [b"112"]);
     assert_eq!(settings.data.as_deref(), Some("/var/lib/throughline"));
 }
 
@@ -472,7 +472,10 @@ fn printed_defaults_compile_to_the_defaults() {
     // What is not written anywhere has the same defaults as what is written out.
     let bare = self::settings(EXAMPLE);
     assert_eq!(bare.profiles.trunk(TrunkId(0)).unwrap().session_max, profile.session_max);
-    assert_eq!((bare.api, &bare.emergency, &bare.data), (settings.api, &settings.emergency, &settings.data));
+    assert_eq!(
+        (bare.api, &bare.profiles.emergency, &bare.data),
+        (settings.api, &settings.profiles.emergency, &settings.data)
+    );
     let name = settings.name.as_str();
     assert_eq!(self::settings(&EXAMPLE.replace("name = \"edge-1\"", "")).name.as_str(), name);
 }

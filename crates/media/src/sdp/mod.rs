@@ -4,9 +4,12 @@
 //! Refuses to know: codecs, SIP.
 
 mod direction;
+mod hide;
+mod offer_answer;
 mod parse;
 mod rewrite;
 
 pub use direction::Direction;
+pub use offer_answer::{Agreed, Mismatch, agree};
 pub use parse::{Sdp, SdpError, Stream};
 pub use rewrite::Facing;

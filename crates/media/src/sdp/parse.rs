@@ -8,14 +8,14 @@ use core::ops::Range;
 use smallvec::SmallVec;
 
 /// Streams a description may have; more are a mistake or an attack.
-const STREAMS_MAX: usize = 16;
+pub(crate) const STREAMS_MAX: usize = 16;
 /// Longest description.
 const BYTES_MAX: usize = 65_535;
 
 /// Why a body is no session description that can be anchored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SdpError {
-    /// It does not begin with `v=0`, or a line has no `x=` form.
+    /// It does not begin with `v=0`, or a line has no `x=` form: another body, multipart among them.
     NotSdp,
     /// Longer than 65,535 bytes.
     TooLong,
@@ -25,7 +25,7 @@ pub enum SdpError {
     MediaLine,
     /// No origin line.
     NoOrigin,
-    /// An active stream without an address that is an IP literal.
+    /// An active stream without an address that is an IP literal of one host.
     NoAddress,
 }
 
@@ -70,7 +70,7 @@ impl<'a> Sdp<'a> {
         if text.len() > BYTES_MAX {
             return Err(SdpError::TooLong);
         }
-        if !text.starts_with(b"v=0") {
+        if lines(text, 0..text.len()).next().is_none_or(|(_, line)| line != b"v=0") {
             return Err(SdpError::NotSdp);
         }
         let mut sdp = Sdp { text, streams: SmallVec::new(), session: 0..text.len() };
@@ -112,6 +112,8 @@ impl<'a> Sdp<'a> {
         for stream in &mut sdp.streams {
             match stream.addr {
                 Some(addr) if addr.is_unspecified() => stream.direction = Direction::Inactive,
+                // A relay that sends to a group would multiply what it is sent.
+                Some(addr) if stream.port != 0 && !is_one_host(addr) => return Err(SdpError::NoAddress),
                 None if stream.port != 0 => return Err(SdpError::NoAddress),
                 _ => {}
             }
@@ -145,21 +147,38 @@ pub(crate) fn lines(text: &[u8], within: Range<usize>) -> impl Iterator<Item = (
     })
 }
 
+/// Kind, port and the rest of a media line; more than one space between them is borne.
+pub(crate) fn media_words(value: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (kind, rest) = word(value)?;
+    let (port, rest) = word(rest)?;
+    Some((kind, port, rest))
+}
+
+/// The first word and what follows the spaces behind it.
+fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = text.iter().position(|byte| *byte == b' ').filter(|end| *end > 0)?;
+    Some((&text[..end], text[end..].trim_ascii_start()))
+}
+
 fn media_line(value: &[u8]) -> Option<Stream<'_>> {
-    let mut words = value.splitn(4, |byte| *byte == b' ');
-    let (kind, port, proto, formats) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    let (kind, port, rest) = media_words(value)?;
+    let (proto, formats) = word(rest)?;
     // `port/count` is for layered codecs; the first port is the one that counts.
     let port = port.split(|byte| *byte == b'/').next()?;
     let port = core::str::from_utf8(port).ok()?.parse().ok()?;
-    if kind.is_empty() || proto.is_empty() || formats.trim_ascii().is_empty() {
+    if formats.is_empty() {
         return None;
     }
     let direction = Direction::SendRecv;
     Some(Stream { kind, port, proto, formats, addr: None, rtcp: None, rtcp_mux: false, direction, lines: 0..0 })
 }
 
+fn is_one_host(addr: IpAddr) -> bool {
+    !addr.is_multicast() && addr != IpAddr::V4(Ipv4Addr::BROADCAST)
+}
+
 /// `IN IP4 192.0.2.1` or `IN IP6 2001:db8::1`, with or without a TTL.
-fn connection(value: &[u8]) -> Option<IpAddr> {
+pub(crate) fn connection(value: &[u8]) -> Option<IpAddr> {
     let mut words = value.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
     let (_, family, addr) = (words.next()?, words.next()?, words.next()?);
     let addr = addr.split(|byte| *byte == b'/').next()?;
@@ -179,7 +198,8 @@ fn attribute(stream: &mut Stream<'_>, value: &[u8]) {
     } else if let Some(rest) = value.strip_prefix(b"rtcp:") {
         let end = rest.iter().position(|byte| *byte == b' ').unwrap_or(rest.len());
         let port = core::str::from_utf8(&rest[..end]).ok().and_then(|port| port.parse().ok());
-        stream.rtcp = port.map(|port| (port, rest.get(end + 1..).and_then(connection)));
+        let addr = rest.get(end + 1..).and_then(connection).filter(|addr| is_one_host(*addr) && !addr.is_unspecified());
+        stream.rtcp = port.filter(|port| *port != 0).map(|port| (port, addr));
     }
 }
 
@@ -220,6 +240,31 @@ mod tests {
         assert_eq!(of(&OFFER.replacen("c=IN IP4 192.0.2.1", "c=IN IP4 host.example", 1)), SdpError::NoAddress);
         assert_eq!(of(&OFFER.replacen("o=", "u=", 1)), SdpError::NoOrigin);
         assert_eq!(of(&(OFFER.to_owned() + &"m=audio 4000 RTP/AVP 8\r\n".repeat(20))), SdpError::TooManyStreams);
+    }
+
+    #[test]
+    fn sloppy_spaces_are_borne_and_groups_are_not() {
+        let sloppy = OFFER.replace("m=audio 4000 RTP/AVP 8 0", "m=audio  4000   RTP/AVP  8 0 ");
+        let sdp = Sdp::parse(sloppy.as_bytes()).unwrap();
+        let audio = &sdp.streams()[0];
+        assert_eq!((audio.port, audio.proto, audio.formats), (4000, &b"RTP/AVP"[..], &b"8 0"[..]));
+        for group in ["224.2.1.1/127", "255.255.255.255"] {
+            let offer = OFFER.replacen("c=IN IP4 192.0.2.1", &("c=IN IP4 ".to_owned() + group), 1);
+            assert_eq!(Sdp::parse(offer.as_bytes()).map(|_| ()), Err(SdpError::NoAddress), "{group}");
+        }
+        let rtcp = OFFER.replace("a=rtcp:4009 IN IP4 192.0.2.3", "a=rtcp:0");
+        assert_eq!(Sdp::parse(rtcp.as_bytes()).unwrap().streams()[0].rtcp, None);
+    }
+
+    #[test]
+    fn other_bodies_are_told_apart() {
+        let multipart = "--b1\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n--b1--\r\n";
+        assert_eq!(Sdp::parse(multipart.as_bytes()).map(|_| ()), Err(SdpError::NotSdp));
+        assert_eq!(Sdp::parse(b"").map(|_| ()), Err(SdpError::NotSdp));
+        let version = OFFER.replacen("v=0", "v=01", 1);
+        assert_eq!(Sdp::parse(version.as_bytes()).map(|_| ()), Err(SdpError::NotSdp));
+        let long = OFFER.to_owned() + &"a=x\r\n".repeat(20_000);
+        assert_eq!(Sdp::parse(long.as_bytes()).map(|_| ()), Err(SdpError::TooLong));
     }
 
     use std::borrow::ToOwned;

@@ -2,7 +2,9 @@
 //!
 //! Refuses to know: which ports, and for whom.
 
-use super::parse::{Sdp, lines};
+use super::direction::Direction;
+use super::hide::hides;
+use super::parse::{Sdp, connection, lines, media_words};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -21,35 +23,36 @@ pub struct Facing<'a> {
     pub ports: &'a [Option<u16>],
 }
 
-/// Attributes that name addresses or other ways to reach the peer. `crypto` stays: we relay what it protects.
-const HIDDEN: [&[u8]; 11] = [
-    b"candidate:",
-    b"remote-candidates:",
-    b"end-of-candidates",
-    b"ice-ufrag:",
-    b"ice-pwd:",
-    b"ice-options:",
-    b"ice-lite",
-    b"rtcp:",
-    b"group:",
-    b"mid:",
-    b"alt:",
-];
+/// One stream as it is shown: none for the lines of the session.
+#[derive(Clone, Copy)]
+struct Shown {
+    port: u16,
+    /// Its address is zeros and ours cannot say that: `a=inactive` says it.
+    inactive: bool,
+}
 
 impl Sdp<'_> {
-    /// The same description with our addresses. The old way to hold, an address of zeros, keeps its meaning as `a=inactive`
-    /// would be a change the far side did not ask for: the zeros are kept.
+    /// The same description with our addresses. The old way to hold, an address of zeros, stays what it is; towards IPv6, which
+    /// never knew it, it becomes `a=inactive` (RFC 3264 §8.4).
     pub fn rewrite(&self, facing: &Facing<'_>) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.text.len() + 64);
         self.rewrite_lines(&mut out, self.session.clone(), facing, None);
         for (index, stream) in self.streams().iter().enumerate() {
-            let ours = facing.ports.get(index).copied().flatten().filter(|_| stream.port != 0).unwrap_or(0);
-            self.rewrite_lines(&mut out, stream.lines.clone(), facing, Some(ours));
+            let port = facing.ports.get(index).copied().flatten().filter(|_| stream.port != 0).unwrap_or(0);
+            let zeros = stream.addr.is_some_and(|addr| addr.is_unspecified());
+            let shown = Shown { port, inactive: zeros && facing.addr.is_ipv6() };
+            self.rewrite_lines(&mut out, stream.lines.clone(), facing, Some(shown));
+            if shown.inactive {
+                if !out.ends_with(b"\n") {
+                    push(&mut out, &["\r\n"]);
+                }
+                push(&mut out, &["a=", Direction::Inactive.name(), "\r\n"]);
+            }
         }
         out
     }
 
-    fn rewrite_lines(&self, out: &mut Vec<u8>, range: Range<usize>, facing: &Facing<'_>, port: Option<u16>) {
+    fn rewrite_lines(&self, out: &mut Vec<u8>, range: Range<usize>, facing: &Facing<'_>, shown: Option<Shown>) {
         let addr = facing.addr.to_string();
         let family = if facing.addr.is_ipv4() { "IP4" } else { "IP6" };
         for (range, line) in lines(self.text, range) {
@@ -60,14 +63,13 @@ impl Sdp<'_> {
                 }
                 [b's', b'=', ..] => push(out, &["s=-\r\n"]),
                 [b'c', b'=', rest @ ..] => {
-                    let zeros = rest.ends_with(b" 0.0.0.0");
-                    push(
-                        out,
-                        &["c=IN ", family, " ", if zeros && facing.addr.is_ipv4() { "0.0.0.0" } else { &addr }, "\r\n"],
-                    );
+                    let zeros = facing.addr.is_ipv4() && connection(rest).is_some_and(|addr| addr.is_unspecified());
+                    push(out, &["c=IN ", family, " ", if zeros { "0.0.0.0" } else { &addr }, "\r\n"]);
                 }
-                [b'm', b'=', rest @ ..] => media_line(out, rest, port.unwrap_or(0)),
-                [b'a', b'=', rest @ ..] if HIDDEN.iter().any(|hidden| rest.starts_with(hidden)) => {}
+                [b'm', b'=', rest @ ..] => media_line(out, rest, shown.map_or(0, |shown| shown.port)),
+                [b'a', b'=', rest @ ..] if hides(rest) => {}
+                [b'a', b'=', rest @ ..]
+                    if shown.is_some_and(|shown| shown.inactive) && Direction::of(rest).is_some() => {}
                 // Who the peer is, and how to reach it otherwise, is not for the far side.
                 [b'u' | b'e' | b'p' | b'i', b'=', ..] => {}
                 _ => out.extend_from_slice(&self.text[range]),
@@ -77,8 +79,7 @@ impl Sdp<'_> {
 }
 
 fn media_line(out: &mut Vec<u8>, value: &[u8], port: u16) {
-    let mut words = value.splitn(3, |byte| *byte == b' ');
-    let (kind, _, rest) = (words.next().unwrap_or_default(), words.next(), words.next().unwrap_or_default());
+    let Some((kind, _, rest)) = media_words(value) else { return };
     out.extend_from_slice(b"m=");
     out.extend_from_slice(kind);
     push(out, &[" ", &port.to_string(), " "]);
@@ -129,7 +130,7 @@ mod tests {
             attributes in prop::collection::vec("a=[a-z]{3,8}:[ -~]{0,30}", 0..10),
         ) {
             let kept: vec::Vec<&String> =
-                attributes.iter().filter(|line| !HIDDEN.iter().any(|hidden| line.as_bytes()[2..].starts_with(hidden))).collect();
+                attributes.iter().filter(|line| !hides(&line.as_bytes()[2..])).collect();
             let mut offer = String::from("v=0\r\no=- 1 1 IN IP4 10.9.8.7\r\ns=-\r\nc=IN IP4 10.9.8.7\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n");
             attributes.iter().for_each(|line| offer += &format!("{line}\r\n"));
             let out = String::from_utf8(Sdp::parse(offer.as_bytes()).unwrap().rewrite(&facing(&[Some(20_000)]))).unwrap();
@@ -137,6 +138,36 @@ mod tests {
             let tail: vec::Vec<&str> = out.lines().skip_while(|line| !line.starts_with("m=")).skip(1).map(str::trim_end).collect();
             prop_assert_eq!(tail, kept.iter().map(|line| line.trim_end()).collect::<vec::Vec<_>>());
             prop_assert!(Sdp::parse(out.as_bytes()).is_ok());
+        }
+
+        /// Reading what was written and writing it again changes nothing; places, kinds, formats and directions stay.
+        #[test]
+        fn streams_keep_their_places(
+            streams in prop::collection::vec((any::<bool>(), any::<bool>(), any::<bool>(), 0usize..5), 0..16), v6: bool, session_hold: bool,
+        ) {
+            let mut offer = String::from("v=0\no=- 1 1 IN IP4 10.9.8.7\ns=-\n");
+            offer += if session_hold { "c=IN IP4 0.0.0.0\nt=0 0\n" } else { "c=IN IP4 10.9.8.7\nt=0 0\n" };
+            for (index, (audio, refused, own, direction)) in streams.iter().enumerate() {
+                let (kind, port) = (if *audio { "audio" } else { "image" }, if *refused { 0 } else { 4_000 + 2 * index });
+                offer += &format!("m={kind} {port} RTP/AVP 8 {index}\n");
+                offer += if *own { "c=IN IP6 2001:db8::77\n" } else { "" };
+                offer += ["", "a=sendrecv\n", "a=sendonly\n", "a=recvonly\n", "a=inactive\n"][*direction];
+            }
+            let ports: vec::Vec<Option<u16>> = (0..streams.len()).map(|index| (index % 3 != 2).then_some(20_000 + 2 * index as u16)).collect();
+            let addr = if v6 { "2001:db8::1" } else { "192.0.2.99" }.parse().unwrap();
+            let facing = Facing { session: 7, version: 3, addr, ports: &ports };
+            let theirs = Sdp::parse(offer.as_bytes()).unwrap();
+            let out = theirs.rewrite(&facing);
+            let ours = Sdp::parse(&out).unwrap();
+            prop_assert_eq!(ours.streams().len(), streams.len());
+            for (index, (theirs, ours)) in theirs.streams().iter().zip(ours.streams()).enumerate() {
+                let port = if theirs.port == 0 { 0 } else { ports[index].unwrap_or(0) };
+                prop_assert_eq!((theirs.kind, theirs.formats, port), (ours.kind, ours.formats, ours.port));
+                prop_assert_eq!(theirs.direction, ours.direction);
+                prop_assert!(ours.addr == Some(addr) || ours.addr.is_some_and(|addr| addr.is_unspecified()));
+            }
+            prop_assert!(!String::from_utf8_lossy(&out).contains("10.9.8.7"));
+            prop_assert_eq!(&ours.rewrite(&facing), &out);
         }
 
         #[test]

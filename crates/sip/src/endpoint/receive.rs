@@ -384,7 +384,7 @@ fn way_back(flow: Flow, message: &Message) -> Flow {
 /// sip and sips; tel as well, because trunks send it (8.2.2.1, RFC 3966).
 fn is_served_scheme(uri: &[u8]) -> bool {
     let scheme = uri.split(|&byte| byte == b':').next().unwrap_or_default();
-    [&b"sip"[..], b"sips", b"tel"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
+    [&b"sip"[..], b"sips", b"tel", b"urn"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
 }
 
 /// The branch of a request of ours and whether it is a CANCEL, out of its first bytes: the Via is the first header we write.

@@ -28,7 +28,16 @@ mod tests {
     #[test]
     fn numbers_that_do_not_fit_are_no_cseq() {
         assert_eq!(parse(b"4294967295 \r\n INVITE"), Some((u32::MAX, &b"INVITE"[..])));
-        for bad in ["4294967296 INVITE", "-1 INVITE", "1INVITE", "1", "", "one INVITE", "1 INVITE BYE", "36893488147419103232 REGISTER"] {
+        for bad in [
+            "4294967296 INVITE",
+            "-1 INVITE",
+            "1INVITE",
+            "1",
+            "",
+            "one INVITE",
+            "1 INVITE BYE",
+            "36893488147419103232 REGISTER",
+        ] {
             assert_eq!(parse(bad.as_bytes()), None, "{bad}");
         }
     }

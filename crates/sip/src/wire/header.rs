@@ -91,7 +91,13 @@ impl HeaderName {
     pub(crate) const fn is_single(self) -> bool {
         matches!(
             self,
-            Self::From | Self::To | Self::CallId | Self::CSeq | Self::ContentLength | Self::MaxForwards | Self::ContentType
+            Self::From
+                | Self::To
+                | Self::CallId
+                | Self::CSeq
+                | Self::ContentLength
+                | Self::MaxForwards
+                | Self::ContentType
         )
     }
 }

@@ -23,7 +23,11 @@ impl<'a> NameAddr<'a> {
             let close = memchr::memchr(b'>', inside).unwrap_or(inside.len());
             let after = inside.get(close + 1..).unwrap_or_default();
             let params = find_bare(after, b';').map_or(&[][..], |at| &after[at + 1..]);
-            return Self { display: value[..open].trim_ascii(), uri: inside[..close].trim_ascii(), params: Params(params) };
+            return Self {
+                display: value[..open].trim_ascii(),
+                uri: inside[..close].trim_ascii(),
+                params: Params(params),
+            };
         }
         // Without brackets a semicolon ends the URI (20.10).
         let end = memchr::memchr(b';', value).unwrap_or(value.len());
@@ -58,7 +62,10 @@ mod tests {
     #[test]
     fn both_forms_are_read_20_10() {
         let full = NameAddr::of(br#""A \"<b>\" C" <sip:a@b;x=y>;tag=1;q="z;t""#);
-        assert_eq!((full.display, full.uri, full.tag()), (&br#""A \"<b>\" C""#[..], &b"sip:a@b;x=y"[..], Some(&b"1"[..])));
+        assert_eq!(
+            (full.display, full.uri, full.tag()),
+            (&br#""A \"<b>\" C""#[..], &b"sip:a@b;x=y"[..], Some(&b"1"[..]))
+        );
         assert_eq!(full.params.get("Q"), Some(&br#""z;t""#[..]));
         let bare = NameAddr::of(b"sip:a@b;tag=2");
         assert_eq!((bare.uri, bare.tag()), (&b"sip:a@b"[..], Some(&b"2"[..])));

@@ -28,6 +28,8 @@ impl<'a> Params<'a> {
 
     /// The value of the first parameter of this name, in any case; empty when it has none.
     pub fn get(self, name: &str) -> Option<&'a [u8]> {
-        self.iter().find(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value.unwrap_or_default())
+        self.iter()
+            .find(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| value.unwrap_or_default())
     }
 }

@@ -15,7 +15,7 @@ use core::ops::Range;
 const BYTES_MAX: usize = 65_535;
 /// Most header lines; the longest INVITE seen in the wild has some sixty.
 const LINES_MAX: usize = 256;
-/// Most Via lines; Max-Forwards begins at 70, and nobody is that far away.
+/// Most Via values, on however many lines; Max-Forwards begins at 70, and nobody is that far away.
 const VIAS_MAX: usize = 64;
 
 /// Why bytes are no message we can serve.
@@ -25,11 +25,13 @@ pub enum Malformed {
     TooLong,
     /// No start line, or one that is neither a request's nor a response's.
     StartLine,
+    /// A request's start line with blanks or characters where none belong (RFC 4475 §3.1.2.7 to §3.1.2.10).
+    RequestLine,
     /// Another version than SIP/2.0 (RFC 3261 §21.5.6).
     Version,
     /// The headers do not end.
     Truncated,
-    /// A header line without a name.
+    /// A header line without a name, or with a CR that ends no line: some would read two headers there.
     HeaderLine,
     /// More header lines or Via lines than anybody needs.
     TooManyHeaders,
@@ -41,8 +43,6 @@ pub enum Malformed {
     Via,
     /// CSeq is no number and method, or names another method than the start line (RFC 3261 §8.1.1.5).
     CSeq,
-    /// From has no tag where RFC 3261 §8.1.1.3 wants one and no branch of RFC 2543 excuses it.
-    FromTag,
     /// Content-Length is no number, or larger than the datagram (RFC 3261 §18.3).
     ContentLength,
     /// Max-Forwards is no number up to 255.
@@ -55,6 +55,7 @@ impl Malformed {
         match self {
             Self::TooLong => "too_long",
             Self::StartLine => "start_line",
+            Self::RequestLine => "request_line",
             Self::Version => "version",
             Self::Truncated => "truncated",
             Self::HeaderLine => "header_line",
@@ -63,7 +64,6 @@ impl Malformed {
             Self::Missing => "missing_header",
             Self::Via => "via",
             Self::CSeq => "cseq",
-            Self::FromTag => "from_tag",
             Self::ContentLength => "content_length",
             Self::MaxForwards => "max_forwards",
         }
@@ -116,7 +116,8 @@ pub(crate) fn index(bytes: &[u8]) -> Result<Index, Malformed> {
     let (line_end, next) = line(bytes, from).ok_or(Malformed::StartLine)?;
     let start = start_line(bytes, from, line_end)?;
     let (lines, body) = header_lines(bytes, next)?;
-    let mut index = Index { start, lines, body: at(body)..at(bytes.len()), cseq: CSeq { number: 0, method: Method::Other } };
+    let mut index =
+        Index { start, lines, body: at(body)..at(bytes.len()), cseq: CSeq { number: 0, method: Method::Other } };
     index.check(bytes)?;
     Ok(index)
 }
@@ -142,13 +143,17 @@ fn start_line(bytes: &[u8], from: usize, end: usize) -> Result<Start, Malformed>
     if text.len() > 4 && text[..4].eq_ignore_ascii_case(b"SIP/") {
         return status_line(bytes, from, end, first);
     }
-    let last = memchr::memrchr(b' ', text).filter(|last| *last > first + 1).ok_or(Malformed::StartLine)?;
-    let (method, uri, version) = (&text[..first], &text[first + 1..last], &text[last + 1..]);
+    let method = &text[..first];
     if method.is_empty() || !method.iter().all(is_token) {
         return Err(Malformed::StartLine);
     }
-    if uri.is_empty() || uri.iter().any(u8::is_ascii_whitespace) {
-        return Err(Malformed::StartLine);
+    let last = memchr::memrchr(b' ', text).unwrap_or(first);
+    let (uri, version) = (text.get(first + 1..last).unwrap_or_default(), &text[last + 1..]);
+    if uri.is_empty() || !uri.iter().all(is_uri) {
+        // Whoever wrote SIP/2.0 at the end waits for an answer, and repeats itself without one.
+        let tail = text.trim_ascii_end().last_chunk::<8>();
+        let is_sip = tail.is_some_and(|tail| tail.eq_ignore_ascii_case(b" SIP/2.0"));
+        return Err(if is_sip { Malformed::RequestLine } else { Malformed::StartLine });
     }
     if !version.eq_ignore_ascii_case(b"SIP/2.0") {
         let is_sip = version.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"SIP/"));
@@ -186,8 +191,17 @@ fn header_lines(bytes: &[u8], mut from: usize) -> Result<(Vec<Line>, usize), Mal
         if matches!(bytes[from], b' ' | b'\t') {
             // A fold continues the line before it (7.3.1).
             let last = lines.last_mut().ok_or(Malformed::HeaderLine)?;
-            if !bytes[from..end].trim_ascii().is_empty() {
-                last.value_end = at(from + trimmed_len(&bytes[from..end]));
+            let text = &bytes[from..end];
+            if memchr::memchr(b'\r', text).is_some() {
+                return Err(Malformed::HeaderLine);
+            }
+            let lead = text.len() - text.trim_ascii_start().len();
+            if lead < text.len() {
+                if last.value == last.value_end {
+                    // Nothing stood on the line of the name: the value begins here.
+                    last.value = at(from + lead);
+                }
+                last.value_end = at(from + trimmed_len(text));
             }
             last.end = at(next);
         } else {
@@ -208,7 +222,8 @@ fn header_line(bytes: &[u8], from: usize, end: usize, next: usize) -> Result<Lin
     let text = &bytes[from..end];
     let colon = memchr::memchr(b':', text).ok_or(Malformed::HeaderLine)?;
     let name = text[..colon].trim_ascii_end();
-    if name.is_empty() || !name.iter().all(is_token) {
+    let bare_cr = memchr::memchr(b'\r', text).is_some();
+    if name.is_empty() || bare_cr || !name.iter().all(is_token) {
         return Err(Malformed::HeaderLine);
     }
     let value = &text[colon + 1..];
@@ -229,6 +244,11 @@ fn is_token(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(byte)
 }
 
+/// May be in a URI: neither blank nor control, and nothing that encloses one. Bytes that are no ASCII are let through.
+fn is_uri(byte: &u8) -> bool {
+    *byte > b' ' && *byte != 0x7f && !matches!(byte, b'<' | b'>' | b'"')
+}
+
 impl Index {
     /// The value of the first line of this name.
     pub(crate) fn value<'a>(&self, bytes: &'a [u8], name: HeaderName) -> Option<&'a [u8]> {
@@ -243,7 +263,9 @@ impl Index {
                 return Err(Malformed::Missing);
             }
         }
-        if self.lines.iter().filter(|line| line.name == HeaderName::Via).count() > VIAS_MAX {
+        // Commas bound the members of a line from above, and nobody needs that many of either.
+        let vias = self.lines.iter().filter(|line| line.name == HeaderName::Via);
+        if vias.map(|line| 1 + memchr::memchr_iter(b',', line.value(bytes)).count()).sum::<usize>() > VIAS_MAX {
             return Err(Malformed::TooManyHeaders);
         }
         let top = self.value(bytes, HeaderName::Via).unwrap_or_default();

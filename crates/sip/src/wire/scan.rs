@@ -26,12 +26,15 @@ pub struct Scan<'a> {
 
 /// Scans a message, whole or cut short by an ICMP error; `None` when it has no start line or no Call-ID.
 pub fn scan(bytes: &[u8]) -> Option<Scan<'_>> {
-    let from = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'))?;
-    let mut lines = Lines(&bytes[from..]);
+    let mut lines = lines(bytes);
     let start = lines.next()?;
     let first = &start[..memchr::memchr(b' ', start)?];
-    let mut scan = Scan { first, is_response: first.get(..4).is_some_and(|head| head.eq_ignore_ascii_case(b"SIP/")), ..Scan::default() };
-    let mut seen_via = false;
+    let mut scan = Scan {
+        first,
+        is_response: first.get(..4).is_some_and(|head| head.eq_ignore_ascii_case(b"SIP/")),
+        ..Scan::default()
+    };
+    let (mut seen_via, mut seen_to) = (false, false);
     for line in lines {
         let Some(colon) = memchr::memchr(b':', line) else { continue };
         let value = line[colon + 1..].trim_ascii();
@@ -42,15 +45,28 @@ pub fn scan(bytes: &[u8]) -> Option<Scan<'_>> {
                 scan.branch = Via::parse(top).and_then(|via| via.branch()).unwrap_or_default();
             }
             HeaderName::CallId if scan.call_id.is_empty() => scan.call_id = value,
-            HeaderName::To if scan.to_tag.is_none() => scan.to_tag = NameAddr::of(value).tag(),
-            HeaderName::CSeq => scan.cseq_method = super::cseq::parse(value).map_or(&[], |(_, method)| method),
-            _ => {}
+            HeaderName::To if !seen_to => {
+                seen_to = true;
+                scan.to_tag = NameAddr::of(value).tag();
+            }
+            HeaderName::CSeq if scan.cseq_method.is_empty() => {
+                scan.cseq_method = super::cseq::parse(value).map_or(&[], |(_, method)| method);
+            }
+            _ => continue,
+        }
+        if seen_via && seen_to && !scan.call_id.is_empty() && !scan.cseq_method.is_empty() {
+            break;
         }
     }
     (!scan.call_id.is_empty()).then_some(scan)
 }
 
-/// Header lines with their folds, until the blank line or the end.
+/// Start line and header lines with their folds, until the blank line or the end.
+pub(crate) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let from = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
+    Lines(&bytes[from..])
+}
+
 struct Lines<'a>(&'a [u8]);
 
 impl<'a> Iterator for Lines<'a> {

@@ -1,0 +1,120 @@
+//! Where in a body the session description is: all of it, one part of several, or nowhere.
+//!
+//! Emergency calls carry a location beside it (RFC 6442), ISUP interworking its own message (RFC 3204): the description is rewritten in
+//! its place and the other parts pass. Refuses to know: what a description says.
+
+use core::ops::Range;
+use memchr::memmem;
+use sip::Message;
+
+/// The description's place in the body (RFC 3261 §7.4, RFC 2046 §5.1). A body without a type is taken for one.
+pub(super) fn description(message: &Message) -> Option<Range<usize>> {
+    let body = message.body();
+    if body.is_empty() {
+        return None;
+    }
+    match message.content_type() {
+        None => Some(0..body.len()),
+        Some(kind) if is_sdp(kind) => Some(0..body.len()),
+        Some(kind) if starts_with(kind, b"multipart/") => part(body, boundary(kind)?),
+        Some(_) => None,
+    }
+}
+
+/// The first part that is a description.
+fn part(body: &[u8], boundary: &[u8]) -> Option<Range<usize>> {
+    let delimiter = [b"--", boundary].concat();
+    let mut marks = memmem::find_iter(body, &delimiter).filter(|at| *at == 0 || body[at - 1] == b'\n').peekable();
+    while let Some(mark) = marks.next() {
+        // The line end before a delimiter belongs to it; without a closing one the part is cut off, and none is safe.
+        let next = *marks.peek()?;
+        let end = body[..next].strip_suffix(b"\r\n").map_or(next - 1, <[u8]>::len);
+        let head = mark + memmem::find(&body[mark..end], b"\n")? + 1;
+        let (start, kind) = content(body, head..end)?;
+        if is_sdp(kind) {
+            return Some(start..end);
+        }
+    }
+    None
+}
+
+/// Start of a part's content, and its type.
+fn content(body: &[u8], part: Range<usize>) -> Option<(usize, &[u8])> {
+    let (mut at, mut kind): (usize, &[u8]) = (part.start, b"");
+    loop {
+        let line_end = at + memmem::find(&body[at..part.end], b"\n")?;
+        let line = body[at..line_end].trim_ascii_end();
+        at = line_end + 1;
+        if line.is_empty() {
+            return Some((at, kind));
+        }
+        let colon = memchr::memchr(b':', line).unwrap_or(0);
+        let name = line[..colon].trim_ascii();
+        if name.eq_ignore_ascii_case(b"content-type") || name.eq_ignore_ascii_case(b"c") {
+            kind = line[colon + 1..].trim_ascii();
+        }
+    }
+}
+
+fn boundary(kind: &[u8]) -> Option<&[u8]> {
+    let parameter = kind.split(|byte| *byte == b';').skip(1).map(<[u8]>::trim_ascii);
+    let value =
+        parameter.filter(|parameter| starts_with(parameter, b"boundary=")).map(|parameter| &parameter[9..]).next()?;
+    let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
+    (!value.is_empty()).then_some(value)
+}
+
+fn is_sdp(kind: &[u8]) -> bool {
+    let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    kind.eq_ignore_ascii_case(b"application/sdp")
+}
+
+fn starts_with(text: &[u8], start: &[u8]) -> bool {
+    text.len() >= start.len() && text[..start.len()].eq_ignore_ascii_case(start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::format;
+    use std::string::String;
+
+    fn found(kind: &str, body: &str) -> Option<String> {
+        let kind = if kind.is_empty() { String::new() } else { format!("Content-Type: {kind}\r\n") };
+        let text = format!(
+            "INVITE sip:1@e SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@h>;tag=1\r\nTo: <sip:1@e>\r\nCall-ID: x\r\n\
+             CSeq: 1 INVITE\r\n{kind}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let message = Message::parse(text.into_bytes()).unwrap();
+        description(&message).map(|range| String::from_utf8(message.body()[range].to_vec()).unwrap())
+    }
+
+    #[test]
+    fn a_whole_body_is_one_by_its_type() {
+        assert_eq!(found("application/sdp; charset=utf-8", "v=0"), Some("v=0".into()));
+        assert_eq!(found("", "v=0"), Some("v=0".into()));
+        assert_eq!(found("application/ISUP", "v=0"), None);
+        assert_eq!(found("application/sdp", ""), None);
+    }
+
+    #[test]
+    fn one_part_of_several_is_found_rfc_2046_5_1() {
+        let body = "preamble\r\n--b\r\nContent-Type: application/pidf+xml\r\n\r\n<x/>\r\n--b\r\nc: Application/SDP\r\nX: y\r\n\r\nv=0\r\ns=-\r\n\r\n--b--\r\n";
+        assert_eq!(found("multipart/mixed; boundary=\"b\"", body), Some("v=0\r\ns=-\r\n".into()));
+        assert_eq!(found("multipart/mixed;boundary=other", body), None);
+        assert_eq!(found("multipart/mixed", body), None);
+        assert_eq!(
+            found("multipart/mixed;boundary=b", "--b\r\nContent-Type: application/sdp\r\n\r\nv=0"),
+            None,
+            "cut off"
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_body_makes_it_panic(body in "(--b|\r|\n|\r\n|c: application/sdp|:|v=0|--){0,24}") {
+            let _whatever = found("multipart/mixed;boundary=b", &body);
+        }
+    }
+}
