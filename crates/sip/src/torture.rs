@@ -224,7 +224,8 @@ proptest! {
                 prop_assert_eq!(scanned.is_response, !message.is_request());
                 if message.is_request() {
                     let answer = crate::compose::response(&message, source, &Answer::new(200));
-                    prop_assert!(Message::parse(answer).is_ok());
+                    let sent = Message::parse(answer.clone());
+                    prop_assert!(sent.is_ok(), "{:?}: {}", sent, answer.escape_ascii());
                 }
             }
             Err(fault) => {

@@ -25,6 +25,10 @@ impl<'a> Via<'a> {
         let (transport, rest) = (&rest[..blank], rest[blank..].trim_ascii_start());
         let end = memchr::memchr(b';', rest).unwrap_or(rest.len());
         let (host, port) = host_port(rest[..end].trim_ascii())?;
+        let clean = |byte: &u8| byte.is_ascii_graphic() && !b";,=?\"<>@/".contains(byte);
+        if !transport.iter().chain(host).all(clean) {
+            return None;
+        }
         Some(Self { transport, host, port, params: Params(rest.get(end + 1..).unwrap_or_default()) })
     }
 
@@ -73,7 +77,7 @@ mod tests {
         let via = Via::parse(b"SIP / 2.0 / UDP  [2001:db8::9] : 5070 ; rport ;branch=z9hG4bKx").unwrap();
         assert_eq!((via.transport(), via.port(), via.has_rport()), (&b"UDP"[..], Some(5070), true));
         assert_eq!((via.ip(), via.branch()), (Some("2001:db8::9".parse().unwrap()), Some(&b"z9hG4bKx"[..])));
-        for bad in ["", "SIP/2.0/UDP", "SIP/3.0/UDP a", "HTTP/2.0/UDP a", "SIP/2.0/UDP ;branch=x"] {
+        for bad in ["", "SIP/2.0/UDP", "SIP/3.0/UDP a", "HTTP/2.0/UDP a", "SIP/2.0/UDP ;branch=x", "SIP/2.0/UDP\0h;br nch=x"] {
             assert_eq!(Via::parse(bad.as_bytes()), None, "{bad}");
         }
     }
