@@ -36,6 +36,7 @@ tiers = [["acme"], ["globex"]]
 
 [group.pbx]
 tiers = [["office"]]
+alone = true
 
 [[route]]
 from = ["office"]

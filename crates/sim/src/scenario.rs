@@ -17,6 +17,9 @@ const ACTIVE: Span = Span::from_secs(90);
 /// Then everything is healed, and this is enough for every timer to end: 64·T1 twice, quarantine, and some.
 const REST: Span = Span::from_secs(150);
 
+/// After the last probe: 64·T1 once more.
+const QUIET: Span = Span::from_secs(40);
+
 /// What one seed is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scenario {
@@ -41,15 +44,16 @@ pub struct Outcome {
     pub broken: Vec<Broken>,
 }
 
-/// The configuration of every run, compiled.
+/// The configuration of every run, with probes or without, compiled.
 ///
 /// # Errors
 /// The rendered faults, when the simulator's own configuration no longer compiles.
-pub(crate) fn settings() -> Result<Arc<Settings>, String> {
-    let compiled = edge::config::compile(CONFIG, "sim.toml", &|_| None, None);
+pub(crate) fn settings(probed: bool, before: Option<&Settings>) -> Result<Arc<Settings>, String> {
+    let text = if probed { CONFIG.to_owned() } else { CONFIG.replace("\nat = ", "\nprobe = { on = false }\nat = ") };
+    let compiled = edge::config::compile(&text, "sim.toml", &|_| None, before);
     match compiled.settings {
         Some(settings) => Ok(Arc::new(settings)),
-        None => Err(edge::config::render(&compiled.faults, CONFIG, "sim.toml")),
+        None => Err(edge::config::render(&compiled.faults, &text, "sim.toml")),
     }
 }
 
@@ -61,7 +65,8 @@ pub fn run(scenario: Scenario) -> Result<Outcome, String> {
     let mut rng = Rng::new(scenario.seed);
     let weather = Weather::draw(&mut rng);
     let shards = 1 + rng.below(3) as u8;
-    let mut town = Town::new(settings()?, shards, weather, scenario.seed);
+    let settled = settings(true, None)?;
+    let mut town = Town::new(settled.clone(), shards, weather, scenario.seed);
     for event in agenda(&mut rng, scenario.calls) {
         town.run_until(event.at);
         event.happen(&mut town, &mut rng);
@@ -71,9 +76,11 @@ pub fn run(scenario: Scenario) -> Result<Outcome, String> {
     }
     town.weather(Weather::CALM);
     let end = town.now() + REST;
-    // Probes never end; look between two of them.
     town.run_until(end);
-    rest(&mut town);
+    // Probes never end by themselves, and each holds a transaction for a while.
+    town.reload(settings(false, Some(&settled))?);
+    let end = town.now() + QUIET;
+    town.run_until(end);
     let mut left = town.left().to_vec();
     left.retain(|(_, count)| *count > 0);
     let replayed = replay_differs(&town);
@@ -82,17 +89,6 @@ pub fn run(scenario: Scenario) -> Result<Outcome, String> {
     let mut broken = oracle.verdict(&left);
     broken.extend(replayed);
     Ok(Outcome { seed: scenario.seed, calls, answered, entries, broken })
-}
-
-/// Lets probes in flight come home: looks for a moment, within two probe intervals, at which no transaction is open.
-fn rest(town: &mut Town) {
-    for _ in 0..10_000 {
-        if town.left().iter().all(|(_, count)| *count == 0) {
-            return;
-        }
-        let next = town.now() + Span::from_millis(1);
-        town.run_until(next);
-    }
 }
 
 fn replay_differs(town: &Town) -> Option<Broken> {

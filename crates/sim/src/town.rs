@@ -56,6 +56,7 @@ tiers = [["acme"], ["globex"]]
 
 [group.pbx]
 tiers = [["office"]]
+alone = true
 
 [[route]]
 from = ["office"]
@@ -168,6 +169,13 @@ impl Town {
     /// The operator acts.
     pub fn operate(&mut self, trunk: TrunkId, act: TrunkAct) {
         self.control.handle(self.now, wall(self.now), ControlInput::Operate { trunk, act, via: "sim" });
+        self.drain_control();
+    }
+
+    /// A new configuration is taken in the middle of everything.
+    pub fn reload(&mut self, settings: Arc<Settings>) {
+        self.settings = settings.clone();
+        self.control.handle(self.now, wall(self.now), ControlInput::Reload(Ok(settings)));
         self.drain_control();
     }
 
