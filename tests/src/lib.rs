@@ -12,13 +12,21 @@ pub mod sipp;
 use std::time::{Duration, Instant};
 
 /// Waits until `done` holds, looking often.
+pub fn wait_until(what: &str, limit: Duration, done: impl FnMut() -> bool) {
+    assert!(became_true(limit, done), "waited {limit:?} in vain until {what}");
+}
+
+/// Whether `done` holds within the limit.
 #[allow(clippy::disallowed_methods, reason = "real peers live in real time")]
-pub fn wait_until(what: &str, limit: Duration, mut done: impl FnMut() -> bool) {
+pub fn became_true(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
     while !done() {
-        assert!(start.elapsed() < limit, "waited {limit:?} in vain until {what}");
+        if start.elapsed() >= limit {
+            return false;
+        }
         std::thread::sleep(Duration::from_millis(50));
     }
+    true
 }
 
 /// Lets real time pass where the passing itself is the test's subject (an outage of so long).

@@ -21,10 +21,7 @@ pub fn black_hole(ip: &str) {
         "table inet test {{\n chain in {{\n  type filter hook input priority 0;\n  ip daddr {ip} udp dport 5060 drop\n  \
          ip saddr {ip} udp sport 5060 drop\n }}\n}}\n"
     );
-    let path = std::env::temp_dir().join(format!("throughline-{}-{ip}.nft", std::process::id()));
-    std::fs::write(&path, rules).expect("rules can be written");
-    run("nft", &["-f", path.to_str().expect("a path in text")]);
-    std::fs::remove_file(path).expect("rules can be removed");
+    run("nft", &[&rules]);
 }
 
 /// Ends the black hole.

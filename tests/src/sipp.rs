@@ -1,6 +1,6 @@
 //! SIPp as caller and carrier: started with a scenario of `tests/sipp`, ended or waited for, its counts read.
 
-use crate::wait_until;
+use crate::{became_true, wait_until};
 use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -26,7 +26,11 @@ impl Sipp {
     /// A caller from `ip:5060` towards `to`: so many calls, so many a second.
     pub fn caller(scenario: &str, ip: &str, to: &str, number: &str, calls: u32, rate: u32) -> Self {
         let (calls, rate) = (calls.to_string(), rate.to_string());
-        Self::launch(scenario, ip, &[to, "-s", number, "-m", &calls, "-r", &rate, "-l", "20000", "-mp", "50000"])
+        Self::launch(
+            scenario,
+            ip,
+            &[to, "-s", number, "-m", &calls, "-r", &rate, "-l", "20000", "-mp", "50000", "-recv_timeout", "60000"],
+        )
     }
 
     fn launch(scenario: &str, ip: &str, args: &[&str]) -> Self {
@@ -57,10 +61,13 @@ impl Sipp {
     /// Waits until it has placed all its calls; true when all succeeded.
     pub fn finished(&mut self, limit: Duration) -> bool {
         let mut status = None;
-        wait_until(&format!("SIPp {} has finished", self.name), limit, || {
+        let ended = became_true(limit, || {
             status = self.process.try_wait().expect("our child");
             status.is_some()
         });
+        if !ended {
+            eprintln!("SIPp {} has not finished in {limit:?}: {:?}\n{}", self.name, self.counts(), self.errors());
+        }
         status.is_some_and(|status| status.success())
     }
 

@@ -1,6 +1,6 @@
 //! The primary carrier is lost in five ways, and flaps, while fifty calls a second flow: no call may fail.
 //!
-//! All six run at once, each in a network namespace of its own. What is asserted is what must hold on any machine: counts of
+//! All six may run at once, each in a network namespace of its own. What is asserted is what must hold on any machine: counts of
 //! calls, attempts, decisions; how much later an affected call is, is measured elsewhere.
 #![allow(clippy::expect_used, clippy::panic)]
 
@@ -19,6 +19,8 @@ const WARM: Duration = Duration::from_secs(8);
 const OUTAGE: Duration = Duration::from_secs(60);
 /// Calls that may meet the dead trunk before it is known to be one.
 const TOUCHED: usize = 60;
+/// The same for one that stalls: it answers all probes, and only ringing that never comes tells.
+const TOUCHED_BY_STALL: usize = 120;
 /// A first caller of a silent trunk waits for the first-reply deadline (1 s) once; as the edge's own clock saw it.
 const SILENT_COST_US: u64 = 1_200_000;
 
@@ -42,16 +44,39 @@ struct Aftermath {
 }
 
 #[test]
-fn no_call_fails_whichever_way_the_primary_is_lost() {
-    let losses = [Loss::Killed, Loss::Silent, Loss::Unavailable, Loss::Stall, Loss::Grey, Loss::Flapping];
-    let runs = losses.map(|loss| std::thread::Builder::new().spawn(move || lose(loss)).expect("a thread"));
-    let after: Vec<Aftermath> = runs.into_iter().map(|run| run.join().expect("the run ends well")).collect();
-    for run in &after {
-        report(run);
-    }
-    for run in &after {
-        judge(run);
-    }
+fn killed() {
+    survives(Loss::Killed);
+}
+
+#[test]
+fn silent() {
+    survives(Loss::Silent);
+}
+
+#[test]
+fn unavailable() {
+    survives(Loss::Unavailable);
+}
+
+#[test]
+fn stall() {
+    survives(Loss::Stall);
+}
+
+#[test]
+fn grey() {
+    survives(Loss::Grey);
+}
+
+#[test]
+fn flapping() {
+    survives(Loss::Flapping);
+}
+
+fn survives(loss: Loss) {
+    let run = lose(loss);
+    report(&run);
+    judge(&run);
 }
 
 fn lose(loss: Loss) -> Aftermath {
@@ -71,7 +96,8 @@ fn lose(loss: Loss) -> Aftermath {
         Loss::Grey => acme.order(Order::Behave(Behaviour { failing: Some(Failing::Grey), ..quiet })),
         Loss::Flapping => flap(),
     }
-    caller.finished(Duration::from_secs(120));
+    let placed = caller.finished(Duration::from_secs(120));
+    assert!(placed, "{:?}\n{}", caller.counts(), caller.errors());
     let (succeeded, failed) = caller.counts();
     let total = usize::try_from(RATE * seconds).expect("a count");
     wait_until("every call is recorded", Duration::from_secs(60), || calls().len() >= total);
@@ -178,7 +204,8 @@ fn judge(run: &Aftermath) {
     let expected_changes = if loss == Loss::Flapping { 2 } else { 1 };
     assert!(tier_changes(run) <= expected_changes, "{loss:?}: {} changes of the active tier", tier_changes(run));
     if loss != Loss::Flapping {
-        assert!(touched(run) <= TOUCHED, "{loss:?}: {} calls met the dead trunk", touched(run));
+        let limit = if loss == Loss::Stall { TOUCHED_BY_STALL } else { TOUCHED };
+        assert!(touched(run) <= limit, "{loss:?}: {} calls met the dead trunk", touched(run));
     }
     if loss == Loss::Silent {
         assert!(worst_cost(run) <= SILENT_COST_US, "{loss:?}: {} µs", worst_cost(run));

@@ -222,7 +222,7 @@ impl World {
         let (after, outcome) = match self.carrier(trunk, now) {
             Carrier::Refuses => (ms(2), AttemptOutcome::Unreachable { fault: TransportFault::PortUnreachable }),
             Carrier::Silent if self.carrier(trunk, now + ms(500)) != Carrier::Alive => {
-                let late = Observed::Late { call: name, after: ms(500), trying: false };
+                let late = Observed::Waiting { call: name, after: ms(500), trying: false };
                 self.signal(now + ms(500), trunk, late);
                 (ms(1_000), AttemptOutcome::NoReply { after: ms(1_000) })
             }
@@ -249,7 +249,7 @@ impl World {
             }
             Carrier::Stalls => {
                 reply(self, ms(10));
-                self.signal(now + ms(2_000), trunk, Observed::Late { call: name, after: ms(2_000), trying: true });
+                self.signal(now + ms(2_000), trunk, Observed::Waiting { call: name, after: ms(2_000), trying: true });
                 (ms(6_000), AttemptOutcome::Stalled { after: ms(6_000) })
             }
         };

@@ -21,7 +21,9 @@ pub fn after(policy: &AttemptPolicy, outcome: &AttemptOutcome, so_far: &SoFar) -
     if !moves_on(policy, outcome) {
         return stop;
     }
-    let heard_ringing = so_far.progress_relayed && !policy.hunt_after_progress;
+    // What rang on a trunk that is gone rings nowhere any more: the caller need not hear it for ever.
+    let gone = matches!(outcome, AttemptOutcome::WentSilent { .. });
+    let heard_ringing = so_far.progress_relayed && !policy.hunt_after_progress && !gone;
     if so_far.left == 0 || heard_ringing || so_far.elapsed >= policy.hunt { stop } else { Next::Next }
 }
 
@@ -44,7 +46,10 @@ fn moves_on(policy: &AttemptPolicy, outcome: &AttemptOutcome) -> bool {
     match outcome {
         AttemptOutcome::Answered | AttemptOutcome::Abandoned { .. } => false,
         AttemptOutcome::RingTimeout { .. } => policy.hunt_after_progress,
-        AttemptOutcome::NoReply { .. } | AttemptOutcome::Stalled { .. } | AttemptOutcome::Unreachable { .. } => true,
+        AttemptOutcome::NoReply { .. }
+        | AttemptOutcome::Stalled { .. }
+        | AttemptOutcome::WentSilent { .. }
+        | AttemptOutcome::Unreachable { .. } => true,
         // We follow no contacts: this trunk will not carry the call, another may.
         AttemptOutcome::Redirected { code } => !policy.stop.contains(code),
         AttemptOutcome::Refused { code, q850, .. } => {
@@ -69,6 +74,7 @@ const fn is_trunk_trouble(outcome: &AttemptOutcome) -> bool {
     match outcome {
         AttemptOutcome::NoReply { .. }
         | AttemptOutcome::Stalled { .. }
+        | AttemptOutcome::WentSilent { .. }
         | AttemptOutcome::Unreachable { .. }
         | AttemptOutcome::Redirected { .. } => true,
         AttemptOutcome::Refused { code, .. } => is_server_trouble(*code),
@@ -84,7 +90,9 @@ const fn caller_code(outcome: &AttemptOutcome) -> u16 {
         AttemptOutcome::Redirected { .. } => 480,
         // A challenge is ours to answer, not the caller's; 408 says "I waited" where 504 says "someone behind me did not answer".
         AttemptOutcome::Refused { code: 401 | 407, .. } => 403,
-        AttemptOutcome::Refused { code: 408, .. } | AttemptOutcome::Stalled { .. } => 504,
+        AttemptOutcome::Refused { code: 408, .. }
+        | AttemptOutcome::Stalled { .. }
+        | AttemptOutcome::WentSilent { .. } => 504,
         AttemptOutcome::Refused { code, .. } => *code,
         AttemptOutcome::NoReply { .. } | AttemptOutcome::Unreachable { .. } => NOBODY_REACHED,
         AttemptOutcome::RingTimeout { .. } => 480,

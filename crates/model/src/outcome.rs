@@ -79,6 +79,11 @@ pub enum AttemptOutcome {
         /// The deadline.
         after: Span,
     },
+    /// It rang, then its trunk fell silent: the INVITE was asked after again and again, and nothing came any more.
+    WentSilent {
+        /// INVITE until it was given up.
+        after: Span,
+    },
     /// The network refused it.
     Unreachable {
         /// How.

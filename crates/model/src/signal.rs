@@ -35,13 +35,13 @@ pub enum Observed {
         /// INVITE to first response.
         after: Span,
     },
-    /// An attempt is later than calls to this target usually are; it is still waited for.
-    Late {
+    /// An attempt is still waited for; told every half second. What is late at this target, its own past says.
+    Waiting {
         /// The call.
         call: CallRef,
         /// INVITE until now.
         after: Span,
-        /// It has seen a 100, so progress is late rather than the first reply.
+        /// It has seen a 100, so progress is awaited rather than the first reply.
         trying: bool,
     },
     /// An attempt got a provisional response other than 100, or 2xx: INVITE to then is the post-dial delay (RFC 6076 §4.3).

@@ -14,6 +14,12 @@ use model::{AttemptOutcome, Blame, CallEvidence, CallRef, Instant, Span, TargetI
 const CORRELATION: Span = Span::from_secs(10);
 /// Late calls remembered per target; a limit above it is never reached.
 const LATE_KEPT: usize = 64;
+/// A first reply is not late before this, however quick the target usually is: one lost packet is no sign yet.
+const REPLY_FLOOR: Span = Span::from_millis(500);
+/// Ringing is not late before this.
+const PROGRESS_FLOOR: Span = Span::from_millis(1_000);
+/// Ringing is late after this while the target's own times are not known: abroad it may take that long.
+const PROGRESS_COLD: Span = Span::from_millis(4_000);
 /// A caller who gave up later than this, having heard nothing at all, was left waiting by the trunk.
 const PATIENCE: Span = Span::from_millis(1_000);
 /// A change of health with nothing bad for so long before it is a return, and a return begins with a clean sheet:
@@ -99,7 +105,10 @@ pub(crate) struct Calls {
     good_since_mark: u32,
     mark: Instant,
     window: Window,
+    /// INVITE to first reply.
     delays: Delays,
+    /// INVITE to ringing or answer (RFC 6076 §4.3).
+    post_dial: Delays,
     last_bad: Option<(Instant, AttemptOutcome)>,
     last: Option<(Instant, AttemptOutcome)>,
 }
@@ -119,15 +128,24 @@ impl Calls {
         attempt.replied = true;
         if !attempt.progressed {
             attempt.progressed = true;
+            self.post_dial.add(at.since(attempt.started));
             self.window.add(at, 0, 1);
             self.good(attempt.started);
         }
     }
 
-    /// Later than usual, and still waited for.
-    pub(crate) fn is_late(&mut self, at: Instant, call: CallRef, attempt: Attempt, trying: bool) {
-        let lacking = if trying || attempt.replied { Lacking::Progress } else { Lacking::Reply };
-        self.note_late(Late { call, started: attempt.started, at, lacking, waiting: true });
+    /// Still waited for. Says whether that is later than usual here.
+    pub(crate) fn waits(&mut self, at: Instant, call: CallRef, attempt: Attempt, after: Span, trying: bool) -> bool {
+        let (lacking, usual) = if trying || attempt.replied {
+            (Lacking::Progress, self.post_dial.late_after(PROGRESS_FLOOR).unwrap_or(PROGRESS_COLD))
+        } else {
+            (Lacking::Reply, self.delays.late_after(REPLY_FLOOR).unwrap_or(REPLY_FLOOR))
+        };
+        let late = after >= usual;
+        if late {
+            self.note_late(Late { call, started: attempt.started, at, lacking, waiting: true });
+        }
+        late
     }
 
     /// An attempt has ended. Says whether that was bad for the trunk.
@@ -163,7 +181,7 @@ impl Calls {
         // An attempt that rang was counted then.
         self.window.add(at, 1, u32::from(!attempt.progressed));
         let lacking = match outcome {
-            AttemptOutcome::NoReply { .. } => Lacking::Reply,
+            AttemptOutcome::NoReply { .. } | AttemptOutcome::WentSilent { .. } => Lacking::Reply,
             AttemptOutcome::Stalled { .. } => Lacking::Progress,
             // It spoke, or the network did: whatever it is, it is not silence.
             _ => {

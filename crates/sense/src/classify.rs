@@ -7,7 +7,7 @@
 //! | 480 403 488 415 | called | mostly about the called party; a Q.850 cause may say otherwise |
 //! | 487, abandoned | caller | the caller gave up (RFC 3261 §9.1, §21.4.25) |
 //! | 408 500 502 503 504 and other 5xx | trunk | RFC 3261 §21.4.9, §21.5 |
-//! | no reply, stalled, unreachable | trunk | our own deadlines, and ICMP |
+//! | no reply, stalled, went silent, unreachable | trunk | our own deadlines, and ICMP |
 //! | 401 407 400 481 482 483 493 494 501 505 513 | us | our credentials or our message (RFC 3261 §21.4, §21.5.6, §21.5.7) |
 //! | ring timeout | called | it rang; nobody came |
 //! | local send fault, too large | us | our socket, our message |
@@ -33,7 +33,9 @@ pub fn blame(outcome: &AttemptOutcome) -> Blame {
             (Blame::Trunk, Some(cause)) if PERSON.contains(&cause) => Blame::Called,
             (blame, _) => blame,
         },
-        AttemptOutcome::NoReply { .. } | AttemptOutcome::Stalled { .. } => Blame::Trunk,
+        AttemptOutcome::NoReply { .. } | AttemptOutcome::Stalled { .. } | AttemptOutcome::WentSilent { .. } => {
+            Blame::Trunk
+        }
         AttemptOutcome::Unreachable { fault } if is_ours(fault) => Blame::Us,
         AttemptOutcome::Unreachable { .. } => Blame::Trunk,
         AttemptOutcome::RingTimeout { .. } => Blame::Called,
@@ -59,7 +61,9 @@ pub(crate) const fn was_heard(outcome: &AttemptOutcome) -> bool {
         | AttemptOutcome::Refused { .. }
         | AttemptOutcome::Stalled { .. }
         | AttemptOutcome::RingTimeout { .. } => true,
-        AttemptOutcome::NoReply { .. } | AttemptOutcome::Unreachable { .. } => false,
+        AttemptOutcome::NoReply { .. } | AttemptOutcome::WentSilent { .. } | AttemptOutcome::Unreachable { .. } => {
+            false
+        }
         AttemptOutcome::Abandoned { progressed, .. } => *progressed,
     }
 }

@@ -139,9 +139,11 @@ impl Sensor {
                 watched.calls.first_reply(&mut attempt, after);
                 under_way.update(target, call, attempt);
             }
-            Observed::Late { call, after, trying } => {
+            Observed::Waiting { call, after, trying } => {
                 let attempt = under_way.get(target, call, before(at, after));
-                watched.calls.is_late(at, call, attempt, trying);
+                if !watched.calls.waits(at, call, attempt, after, trying) {
+                    return;
+                }
                 watched.last_bad = Some(at);
             }
             Observed::Progress { call, after } => {
@@ -262,6 +264,7 @@ const fn waited(outcome: &AttemptOutcome) -> Span {
     match outcome {
         AttemptOutcome::NoReply { after }
         | AttemptOutcome::Stalled { after }
+        | AttemptOutcome::WentSilent { after }
         | AttemptOutcome::RingTimeout { after }
         | AttemptOutcome::Abandoned { after, .. } => *after,
         _ => Span::ZERO,

@@ -68,7 +68,7 @@ const FLOOR: Span = Span::from_millis(750);
 /// Never longer than the cold default.
 const CAP: Span = Span::from_millis(1_000);
 
-/// First-reply delays, in logarithmic buckets.
+/// Delays of one kind, in logarithmic buckets.
 #[derive(Clone, Debug)]
 pub(crate) struct Delays {
     counts: [u32; DELAYS],
@@ -94,7 +94,12 @@ impl Delays {
 
     /// How long to wait for a first reply: 4 × p95 within 750 ms and 1000 ms; none while fewer than 100 are known.
     pub(crate) fn limit(&self) -> Option<Span> {
-        (self.total >= KNOWN).then(|| self.p95().times(FACTOR).max(FLOOR).min(CAP))
+        self.late_after(FLOOR).map(|limit| limit.min(CAP))
+    }
+
+    /// From when on it is late: 4 × p95, but never before `floor`; none while fewer than 100 are known.
+    pub(crate) fn late_after(&self, floor: Span) -> Option<Span> {
+        (self.total >= KNOWN).then(|| self.p95().times(FACTOR).max(floor))
     }
 
     /// Upper edge of the bucket that holds the 95th percentile.

@@ -28,8 +28,10 @@ fn end(sensor: &mut Sensor, ms: u64, call: u64, outcome: AttemptOutcome) {
     see(sensor, ms, Observed::Attempt { call: CallRef(call), outcome });
 }
 
+/// Waits so long that it is late where nothing is known yet.
 fn late(sensor: &mut Sensor, ms: u64, call: u64, trying: bool) {
-    see(sensor, ms, Observed::Late { call: CallRef(call), after: Span::from_millis(500), trying });
+    let after = Span::from_millis(if trying { 4_000 } else { 500 });
+    see(sensor, ms, Observed::Waiting { call: CallRef(call), after, trying });
 }
 
 const SILENCE: AttemptOutcome = AttemptOutcome::NoReply { after: Span::from_millis(1_000) };
@@ -152,6 +154,26 @@ fn late_calls_expire_and_a_reply_excuses_lack_of_a_reply_only() {
     see(&mut sensor, 3_110, Observed::FirstReply { call: CallRef(3), after: Span::from_millis(10) });
     assert_eq!(sensor.evidence(at(3_110), TARGET).calls.late, 1, "a 100 excuses silence, not a stall");
     assert_eq!(sensor.evidence(at(13_000), TARGET).calls.late, 0, "ten seconds");
+}
+
+/// Abroad it may take three seconds until it rings; that is a stall only where it never does.
+#[test]
+fn what_is_late_is_learned_from_the_targets_own_past() {
+    for (usual, is_late) in [(100, true), (3_000, false)] {
+        let mut sensor = sensor();
+        for call in 0..150 {
+            start(&mut sensor, 10 * call, call);
+            let after = Span::from_millis(usual);
+            see(&mut sensor, 10 * call + usual, Observed::Progress { call: CallRef(call), after });
+        }
+        start(&mut sensor, 10_000, 1_000);
+        for (wait, late) in [(500, false), (1_000, is_late), (2_500, is_late)] {
+            let (call, after) = (CallRef(1_000), Span::from_millis(wait));
+            see(&mut sensor, 10_000 + wait, Observed::Waiting { call, after, trying: true });
+            let seen = sensor.evidence(at(10_000 + wait), TARGET);
+            assert_eq!(seen.calls.late == 1, late, "usual {usual} ms, waited {wait} ms");
+        }
+    }
 }
 
 #[test]

@@ -34,8 +34,11 @@ pub fn parse(bytes: &[u8]) {
 ///
 /// # Panics
 /// When a property does not hold; that is what a fuzzer looks for.
+#[allow(clippy::panic, reason = "a fuzz body that cannot begin has found a fault")]
 pub fn shard(script: &[u8]) {
-    let Ok(settings) = crate::scenario::settings(true, None) else { panic!("the simulator's configuration compiles:\n{CONFIG}") };
+    let Ok(settings) = crate::scenario::settings(true, None) else {
+        panic!("the simulator's configuration compiles:\n{CONFIG}")
+    };
     let control = Control::new(Instant::ZERO, Wall::from_micros(0), settings, 1, Seq(1));
     let limits = ShardLimits { calls: LIMITS.0, transactions: LIMITS.1, pairs: 64, probes: 8 };
     let config = ShardConfig { shard: ShardId(0), node: 1, key: 7, seed: 7, limits };

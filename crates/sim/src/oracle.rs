@@ -4,8 +4,8 @@
 
 use agent::{CallNo, Report};
 use decide::{Change, NoPlan, Subject};
-use explain::{Entry, Record};
-use model::{Health, Instant, Span, TargetId};
+use explain::{AttemptRecord, Entry, Record};
+use model::{AttemptOutcome, Health, Instant, Span, TargetId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Shortest dwell of the default policy.
@@ -15,6 +15,17 @@ const DWELL: Span = Span::from_secs(30);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken(pub String);
 
+/// A leg that the edge began, as the wire shows it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Leg {
+    /// A 2xx to its INVITE reached the edge.
+    answered: bool,
+    /// The edge sent an ACK.
+    acknowledged: bool,
+    /// A BYE left the edge or reached it.
+    ended: bool,
+}
+
 /// The watcher.
 #[derive(Debug, Default)]
 pub struct Oracle {
@@ -22,8 +33,8 @@ pub struct Oracle {
     finals: BTreeMap<(usize, CallNo), u32>,
     /// By branch of a caller's INVITE: distinct final codes the edge sent.
     codes: BTreeMap<Vec<u8>, BTreeSet<u16>>,
-    /// Call-IDs of INVITEs outside a dialog that the edge sent.
-    attempts_on_wire: BTreeSet<Vec<u8>>,
+    /// By Call-ID: legs that begin with an INVITE of the edge.
+    attempts_on_wire: BTreeMap<Vec<u8>, Leg>,
     attempts_recorded: usize,
     down_since: BTreeMap<TargetId, Instant>,
     entries: Vec<Entry>,
@@ -73,6 +84,19 @@ impl Oracle {
         }
     }
 
+    /// What reaches the edge.
+    pub(crate) fn reached_edge(&mut self, bytes: &[u8]) {
+        let Ok(message) = sip::Message::parse(bytes.to_vec()) else { return };
+        let Some(leg) = self.attempts_on_wire.get_mut(message.call_id()) else { return };
+        match message.status() {
+            Some(code) if (200..300).contains(&code) && message.cseq().method == sip::Method::Invite => {
+                leg.answered = true
+            }
+            None if message.method() == sip::Method::Bye => leg.ended = true,
+            _ => {}
+        }
+    }
+
     /// Nothing to see on this side yet, besides that the agent was reached.
     pub(crate) fn seen_by_agent(&mut self, _agent: usize, bytes: &[u8]) {
         if sip::scan(bytes).is_none() {
@@ -95,9 +119,15 @@ impl Oracle {
                 }
             }
             None if message.method() == sip::Method::Invite && message.to().tag().is_none() => {
-                self.attempts_on_wire.insert(message.call_id().to_vec());
+                self.attempts_on_wire.entry(message.call_id().to_vec()).or_default();
             }
-            _ => {}
+            None => {
+                if let Some(leg) = self.attempts_on_wire.get_mut(message.call_id()) {
+                    leg.acknowledged |= message.method() == sip::Method::Ack;
+                    leg.ended |= message.method() == sip::Method::Bye;
+                }
+            }
+            Some(_) => {}
         }
     }
 
@@ -111,6 +141,10 @@ impl Oracle {
             Record::Call(call) => {
                 self.calls_recorded += 1;
                 self.attempts_recorded += call.attempts.len();
+                let carried = |attempt: &&AttemptRecord| attempt.outcome == AttemptOutcome::Answered;
+                if call.attempts.iter().filter(carried).count() > 1 {
+                    self.broken.push(Broken(format!("call {} has two answered legs", call.call)));
+                }
                 if let Err(NoPlan::NobodyLeft { .. }) = call.plan {
                     self.broken
                         .push(Broken(format!("call {} had an empty plan though trunks were in service", call.call)));
@@ -147,6 +181,10 @@ impl Oracle {
         }
         for (what, count) in left.iter().filter(|(_, count)| *count > 0) {
             self.broken.push(Broken(format!("{count} {what} left after the end")));
+        }
+        let unfinished = |leg: &&Leg| leg.answered && !(leg.acknowledged && leg.ended);
+        for leg in self.attempts_on_wire.values().filter(unfinished) {
+            self.broken.push(Broken(format!("an answered leg was not acknowledged and ended: {leg:?}")));
         }
         if self.attempts_on_wire.len() != self.attempts_recorded {
             let (wire, recorded) = (self.attempts_on_wire.len(), self.attempts_recorded);

@@ -68,8 +68,20 @@ to = "pbx"
 "#;
 
 /// Where the agents live: the PBX, the two carriers of the group, and one that only brings calls in and never fails.
-pub(crate) const AGENTS: [(&str, [u8; 4]); 4] =
-    [("office", [10, 0, 0, 20]), ("acme", [10, 0, 1, 31]), ("globex", [10, 0, 1, 32]), ("initech", [10, 0, 1, 33])];
+pub(crate) const AGENTS: [Neighbour; 4] = [
+    Neighbour { user: "office", ip: [10, 0, 0, 20], fails: false },
+    Neighbour { user: "acme", ip: [10, 0, 1, 31], fails: true },
+    Neighbour { user: "globex", ip: [10, 0, 1, 32], fails: true },
+    Neighbour { user: "initech", ip: [10, 0, 1, 33], fails: false },
+];
+
+/// An agent beside the edge.
+pub(crate) struct Neighbour {
+    user: &'static str,
+    ip: [u8; 4],
+    /// It has outages.
+    fails: bool,
+}
 
 /// The town.
 pub struct Town {
@@ -113,7 +125,7 @@ impl Town {
             now,
             shards: (0..shards).map(shard).collect(),
             control,
-            agents: AGENTS.iter().enumerate().map(|(n, (user, ip))| agent(user, *ip, seed + n as u64)).collect(),
+            agents: AGENTS.iter().zip(seed..).map(|(neighbour, seed)| agent(neighbour, seed)).collect(),
             network: Network::new(weather, seed ^ 0x77ea),
             pairs: Pairs { by_pair: vec![Vec::new(); usize::from(shards)], ..Pairs::default() },
             oracle: Oracle::default(),
@@ -196,7 +208,7 @@ impl Town {
             ("transactions", views.iter().map(|view| view.transactions).sum()),
             ("port pairs", views.iter().map(|view| view.ports_used).sum()),
             ("calls counted on trunks", views.iter().flat_map(|view| &view.trunk_calls).map(|n| u64::from(*n)).sum()),
-            ("calls of agents", self.agents.iter().map(|agent| agent.calls() as u64).sum()),
+            ("calls of agents", self.agents.iter().zip(&AGENTS).map(calls_left).sum()),
         ]
     }
 
@@ -267,6 +279,7 @@ impl Town {
     }
 
     fn arrive_at_edge(&mut self, flow: Flow, datagram: &Datagram) {
+        self.oracle.reached_edge(&datagram.bytes);
         let shard = edge::steer(KEY, self.shards.len() as u8, &datagram.bytes).map_or(0, ShardId::index);
         let flow = Flow { peer: datagram.from, ..flow };
         self.shards[shard].handle(self.now, Input::Datagram { flow, bytes: &datagram.bytes });
@@ -361,7 +374,7 @@ impl Town {
     }
 
     fn stock(&mut self, shard: usize, listen: ListenId, count: u32) {
-        let Some(range) = self.settings.listens[listen.index()].media.clone() else { return };
+        let Some(range) = self.settings.listens[listen.index()].media else { return };
         let mut ready = Vec::new();
         for _ in 0..count {
             let next = self.pairs.next_port.entry(listen.0).or_insert(range.first);
@@ -400,10 +413,15 @@ enum Resident {
     Nobody,
 }
 
-fn agent(user: &str, ip: [u8; 4], seed: u64) -> Agent {
-    let ip = IpAddr::V4(Ipv4Addr::from(ip));
+/// A carrier that was dead when its BYE came keeps its call; those that never fail must have none.
+fn calls_left((agent, neighbour): (&Agent, &Neighbour)) -> u64 {
+    if neighbour.fails { 0 } else { agent.calls() as u64 }
+}
+
+fn agent(neighbour: &Neighbour, seed: u64) -> Agent {
+    let ip = IpAddr::V4(Ipv4Addr::from(neighbour.ip));
     let config = AgentConfig {
-        user: user.to_owned(),
+        user: neighbour.user.to_owned(),
         sip: SocketAddr::new(ip, 5060),
         media_ip: ip,
         first_port: 40_000,

@@ -107,6 +107,7 @@ const fn outcome_words(outcome: AttemptOutcome) -> (&'static str, Option<u16>) {
         AttemptOutcome::NoReply { .. } => ("no_reply", None),
         AttemptOutcome::Stalled { .. } => ("stalled", None),
         AttemptOutcome::RingTimeout { .. } => ("ring_timeout", None),
+        AttemptOutcome::WentSilent { .. } => ("went_silent", None),
         AttemptOutcome::Unreachable { .. } => ("unreachable", None),
         AttemptOutcome::Abandoned { .. } => ("abandoned", None),
     }

@@ -73,13 +73,15 @@ pub(super) struct Attempt {
     pub(super) outcome: Option<AttemptOutcome>,
     /// How many challenges were answered.
     pub(super) authorised: u8,
-    pub(super) late_told: bool,
-    pub(super) stall_told: bool,
+    /// The last provisional response other than 100.
+    pub(super) rings_with: Option<u16>,
+    /// How often it was asked whether it still rings, since it last said so.
+    pub(super) asked: u8,
     pub(super) session: u64,
     /// What the callee was offered, for the leg it may become.
     pub(super) shown: Vec<u8>,
     pub(super) deadline: Option<TimerId>,
-    pub(super) late: Option<TimerId>,
+    pub(super) watch: Option<TimerId>,
 }
 
 /// A stream's two port pairs, each with the RTP address that its side is shown: a reload may take the trunk away, and the call goes on.
@@ -169,6 +171,8 @@ pub(super) struct Call {
     pub(super) audio: Audio,
     pub(super) session_timer: Option<TimerId>,
     pub(super) invited: Instant,
+    /// From when the hunt's time counts.
+    pub(super) hunt_from: Instant,
     pub(super) progressed: Option<Instant>,
     pub(super) answered: Option<Instant>,
 }

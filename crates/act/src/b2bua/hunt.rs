@@ -4,8 +4,8 @@
 //! is laid. An attempt is left by CANCEL once it has shown a provisional response; a 2xx that still comes is acknowledged and ended.
 //! Refuses to know: why a trunk is better than another.
 
-use super::call::{Attempt, Phase};
-use super::{B2bua, Due, LATE_PROGRESS, LATE_REPLY, Side, World, headers, reason};
+use super::call::{Attempt, Call, Phase};
+use super::{ASKS, B2bua, Due, Side, WATCH, World, headers, reason};
 use crate::profile::{Target, TrunkProfile, is_service};
 use alloc::format;
 use alloc::vec::Vec;
@@ -42,12 +42,12 @@ impl B2bua {
                 took: Span::ZERO,
                 outcome: None,
                 authorised: 0,
-                late_told: false,
-                stall_told: false,
+                rings_with: None,
+                asked: 0,
                 session: world.rng.next_u64() >> 20,
                 shown: Vec::new(),
                 deadline: None,
-                late: None,
+                watch: None,
             };
             self.counters.attempts += 1;
             self.counters.hunted += u64::from(!call.attempts.is_empty());
@@ -85,7 +85,7 @@ impl B2bua {
             let policy = policy_of(world, target);
             let limit = self.within_hunt(world, slot, &policy, policy.first_reply);
             self.arm_deadline(slot, world.now + limit);
-            self.arm_late(slot, world.now + LATE_REPLY);
+            self.arm_watch(slot, world.now + WATCH);
         }
     }
 
@@ -108,6 +108,9 @@ impl B2bua {
         message: &Message,
     ) {
         self.note_first_reply(world, slot);
+        if self.still_rings(slot, code) {
+            return;
+        }
         match code {
             0..=100 => {}
             101..=199 => self.progress(world, slot, message),
@@ -123,6 +126,17 @@ impl B2bua {
                 self.attempt_over(world, slot, outcome, Some(message));
             }
         }
+    }
+
+    /// Any response shows that the attempt lives. True when it only says again, because it was asked, that it rings.
+    fn still_rings(&mut self, slot: usize, code: u16) -> bool {
+        let Some(attempt) = self.calls.get_mut(slot).and_then(Call::running_mut) else { return false };
+        let was_asked = core::mem::take(&mut attempt.asked) > 0;
+        let again = was_asked && attempt.rings_with == Some(code);
+        if (101..200).contains(&code) {
+            attempt.rings_with = Some(code);
+        }
+        again
     }
 
     fn note_first_reply(&mut self, world: &mut World<'_>, slot: usize) {
@@ -154,9 +168,7 @@ impl B2bua {
         let attempt = call.running_mut().filter(|attempt| attempt.progress.is_none())?;
         let (target, after) = (attempt.target, world.now.since(attempt.sent));
         attempt.progress = Some(after);
-        let late = attempt.late.take();
         world.signal(target, Observed::Progress { call: id, after });
-        self.cancel_timer(late);
         Some(target)
     }
 
@@ -217,26 +229,46 @@ impl B2bua {
         self.leave(world, slot, outcome);
     }
 
-    /// The running attempt is watched while it shows no progress: it is told as late once, and left for a better trunk as soon as the
-    /// table says that its own is in doubt. So a trunk that falls silent costs those in flight no more than those who come later.
-    pub(super) fn attempt_late(&mut self, world: &mut World<'_>, slot: usize, index: usize) {
+    /// The running attempt is looked at. While it shows no progress, control is told how long it waits, and it is left for a
+    /// better trunk as soon as the table says that its own is in doubt: so a trunk that falls silent costs those in flight no
+    /// more than those who come later.
+    pub(super) fn watch_attempt(&mut self, world: &mut World<'_>, slot: usize, index: usize) {
         let Some(call) = self.calls.get_mut(slot).filter(|call| call.attempts.len() == index + 1) else { return };
         let id = call.call;
-        let Some(attempt) = call.running_mut().filter(|attempt| attempt.progress.is_none()) else { return };
-        attempt.late = None;
+        let Some(attempt) = call.running_mut() else { return };
+        attempt.watch = None;
         let (target, after, trying) = (attempt.target, world.now.since(attempt.sent), attempt.first_reply.is_some());
-        if !trying && !attempt.late_told {
-            attempt.late_told = true;
-            world.signal(target, Observed::Late { call: id, after, trying });
-        } else if trying && !attempt.stall_told && after >= LATE_PROGRESS {
-            attempt.stall_told = true;
-            world.signal(target, Observed::Late { call: id, after, trying });
+        let rings = attempt.progress.is_some();
+        if !rings {
+            world.signal(target, Observed::Waiting { call: id, after, trying });
         }
         if self.has_better(world, slot, target) {
+            if rings {
+                return self.ask_after(world, slot);
+            }
             let outcome = if trying { AttemptOutcome::Stalled { after } } else { AttemptOutcome::NoReply { after } };
             return self.leave(world, slot, outcome);
         }
-        self.arm_late(slot, world.now + LATE_REPLY);
+        self.arm_watch(slot, world.now + WATCH);
+    }
+
+    /// An attempt rings at a trunk that is in doubt. Whether it still does, its own transaction tells: it answers a repeated INVITE
+    /// with its last provisional response (RFC 3261 §17.2.1). One that says so is left in peace; one that has nothing to say any
+    /// more would keep its caller listening to a ringback for ever.
+    fn ask_after(&mut self, world: &mut World<'_>, slot: usize) {
+        let Some(call) = self.calls.get_mut(slot) else { return };
+        let Some(attempt) = call.running_mut() else { return };
+        if attempt.asked >= ASKS {
+            let after = world.now.since(attempt.sent);
+            // Its caller has a hunt before him again.
+            call.hunt_from = world.now;
+            return self.leave(world, slot, AttemptOutcome::WentSilent { after });
+        }
+        if attempt.client.is_some_and(|client| world.endpoint.ask_again(client)) {
+            attempt.asked += 1;
+            self.counters.asked_after += 1;
+        }
+        self.arm_watch(slot, world.now + WATCH);
     }
 
     /// The target of the running attempt is in doubt or down, and a candidate to come is not, nor is it on Probation: whoever is
@@ -270,7 +302,7 @@ impl B2bua {
         let Some(call) = self.calls.get(slot) else { return };
         let Some(target) = call.attempts.last().map(|attempt| attempt.target) else { return };
         let so_far = SoFar {
-            elapsed: world.now.since(call.invited),
+            elapsed: world.now.since(call.hunt_from),
             left: call.plan.as_ref().map_or(0, |plan| plan.attempts.len().saturating_sub(call.next)),
             progress_relayed: call.progressed.is_some(),
         };
@@ -288,7 +320,7 @@ impl B2bua {
         attempt.outcome = Some(outcome);
         attempt.took = world.now.since(attempt.sent);
         let (target, client) = (attempt.target, attempt.client);
-        let timers = [attempt.deadline.take(), attempt.late.take()];
+        let timers = [attempt.deadline.take(), attempt.watch.take()];
         world.signal(target, Observed::Attempt { call: id, outcome });
         if outcome != AttemptOutcome::Answered {
             world.load.end(target.trunk);
@@ -309,7 +341,7 @@ impl B2bua {
 
     /// The rest of the hunt's time, when that is less.
     fn within_hunt(&self, world: &World<'_>, slot: usize, policy: &AttemptPolicy, limit: Span) -> Span {
-        let elapsed = self.calls.get(slot).map_or(Span::ZERO, |call| world.now.since(call.invited));
+        let elapsed = self.calls.get(slot).map_or(Span::ZERO, |call| world.now.since(call.hunt_from));
         limit.min(policy.hunt - elapsed)
     }
 
@@ -323,13 +355,13 @@ impl B2bua {
         self.cancel_timer(old.flatten());
     }
 
-    fn arm_late(&mut self, slot: usize, at: model::Instant) {
-        let timer = self.set_timer(slot, at, Due::Late);
+    fn arm_watch(&mut self, slot: usize, at: model::Instant) {
+        let timer = self.set_timer(slot, at, Due::Watch);
         let old = self
             .calls
             .get_mut(slot)
             .and_then(|call| call.running_mut())
-            .map(|attempt| core::mem::replace(&mut attempt.late, timer));
+            .map(|attempt| core::mem::replace(&mut attempt.watch, timer));
         self.cancel_timer(old.flatten());
     }
 }

@@ -59,6 +59,7 @@ impl B2bua {
             audio: Audio { anchored: world.profiles.media_of(from).is_some(), ..Audio::default() },
             session_timer: None,
             invited: world.now,
+            hunt_from: world.now,
             progressed: None,
             answered: None,
         });

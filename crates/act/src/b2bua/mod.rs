@@ -32,7 +32,7 @@ use sip::{
 };
 use slab::Slab;
 
-/// Timers per call at most: an attempt's deadline and its late watch, and the session's.
+/// Timers per call at most: an attempt's deadline and its watch, and the session's.
 const TIMERS_PER_CALL: usize = 4;
 
 /// What the B2BUA acts on and decides by, for one event.
@@ -117,6 +117,8 @@ pub struct Counters {
     pub hunted: u64,
     /// Calls answered.
     pub answered: u64,
+    /// Times a ringing attempt was asked whether it still rings.
+    pub asked_after: u64,
     /// Answers of attempts that had been left, acknowledged and ended.
     pub late_answers: u64,
     /// Requests inside a dialog that we do not know.
@@ -141,6 +143,7 @@ impl Counters {
             ("attempts", self.attempts),
             ("hunted", self.hunted),
             ("answered", self.answered),
+            ("asked_after", self.asked_after),
             ("late_answers", self.late_answers),
             ("unknown_dialogs", self.unknown_dialogs),
             ("glare", self.glare),
@@ -156,8 +159,8 @@ impl Counters {
 enum Due {
     /// First reply, progress or ring: which of them, the attempt knows.
     Deadline,
-    /// Look whether the attempt is late, and whether another trunk is better by now.
-    Late,
+    /// Look how the attempt is doing, and whether another trunk is better by now.
+    Watch,
     /// The call is too old.
     Session,
 }
@@ -246,7 +249,7 @@ impl B2bua {
             }
             match timer.due {
                 Due::Deadline => self.attempt_overdue(world, timer.slot, timer.attempt),
-                Due::Late => self.attempt_late(world, timer.slot, timer.attempt),
+                Due::Watch => self.watch_attempt(world, timer.slot, timer.attempt),
                 Due::Session => {
                     self.counters.expired += 1;
                     self.end_both(world, timer.slot, "longer than a call may be");
@@ -407,7 +410,7 @@ fn reason(code: u16, text: &str) -> Vec<u8> {
     alloc::format!("SIP;cause={code};text=\"{text}\"").into_bytes()
 }
 
-/// First reply later than this is late, unless the trunk is known to be slower.
-const LATE_REPLY: Span = Span::from_millis(500);
-/// Progress later than this is late.
-const LATE_PROGRESS: Span = Span::from_secs(2);
+/// How often a running attempt is looked at.
+const WATCH: Span = Span::from_millis(500);
+/// A ringing attempt that was asked so often in vain whether it still rings is lost.
+const ASKS: u8 = 3;

@@ -69,7 +69,7 @@ fn a_silent_trunk_is_left_after_a_second() {
     assert_eq!(sent.count(), 3, "T1 is 250 ms: one packet lost, even two, are repaired before the deadline");
     let cancels = lab.sent.iter().filter(|(_, _, sent)| sent.is_request() && sent.method() == Method::Cancel);
     assert_eq!(cancels.count(), 0, "9.1: no CANCEL before a provisional response");
-    let late = lab.seen(1).iter().filter(|seen| matches!(seen, Observed::Late { trying: false, .. })).count();
+    let late = lab.seen(1).iter().filter(|seen| matches!(seen, Observed::Waiting { trying: false, .. })).count();
     assert_eq!(late, 1);
     hang_up(&mut lab);
     assert_eq!(lab.ended[0].attempts[0].outcome, AttemptOutcome::NoReply { after: MS(1_000) });
@@ -117,11 +117,11 @@ fn one_that_says_100_and_nothing_more_has_stalled_after_six_seconds() {
         .seen(1)
         .iter()
         .filter_map(|seen| match seen {
-            Observed::Late { trying: true, after, .. } => Some(*after),
+            Observed::Waiting { trying: true, after, .. } => Some(*after),
             _ => None,
         })
         .collect();
-    assert_eq!(late, [MS(2_000)], "told once, two seconds after the INVITE");
+    assert_eq!(late[..4], [MS(500), MS(1_000), MS(1_500), MS(2_000)], "told every half second");
     hang_up(&mut lab);
     assert!(matches!(lab.ended[0].attempts[0].outcome, AttemptOutcome::Stalled { .. }));
 }
@@ -388,4 +388,51 @@ fn a_warning_does_not_name_the_carriers_host() {
     lab.run(100);
     assert!(lab.peers[0].last(client).named("Warning").is_none());
     lab.settle();
+}
+
+/// A trunk that dies while it rings leaves its callers no ringback for ever: what its own transaction does not confirm is lost.
+#[test]
+fn a_ringing_attempt_is_moved_when_its_trunk_has_fallen_silent() {
+    let mut lab = Lab::new(2);
+    lab.peers[1].steps = vec![vec![say(100, 180)]];
+    let client = lab.call("+4722");
+    lab.run(300);
+    lab.peers[1].dead = true;
+    lab.health(1, Health::Down);
+    lab.health(2, Health::Up);
+    lab.run(3_000);
+    assert_eq!(lab.peers[0].codes(client), [180, 180, 200]);
+    assert_eq!(lab.b2bua.counters().asked_after, 3);
+    hang_up(&mut lab);
+    let attempts = &lab.ended[0].attempts;
+    assert!(matches!(attempts[0].outcome, AttemptOutcome::WentSilent { .. }), "{attempts:?}");
+}
+
+/// One that rings on while its trunk is in doubt says so when it is asked, its caller hears nothing of it, and it is answered in the end.
+#[test]
+fn a_ringing_attempt_that_lives_is_left_in_peace() {
+    let mut lab = Lab::new(2);
+    lab.peers[1].steps = vec![vec![say(100, 180), sdp(8_000, 200)]];
+    let client = lab.call("+4722");
+    lab.run(300);
+    lab.health(1, Health::Down);
+    lab.health(2, Health::Up);
+    lab.run(10_000);
+    assert_eq!(lab.peers[0].codes(client), [180, 200]);
+    assert!(lab.b2bua.counters().asked_after > 3);
+    assert_eq!(tried(&lab, 2), 0);
+    hang_up(&mut lab);
+}
+
+/// An emergency number passes the limits that hold others back.
+#[test]
+fn an_emergency_call_passes_limits() {
+    let mut lab = Lab::new(1);
+    lab.shape.trunks[1].as_mut().unwrap().limits.calls = Some(0);
+    let other = lab.call("+4722");
+    let emergency = lab.call("112");
+    lab.run(1_000);
+    assert_eq!(lab.peers[0].codes(other), [503]);
+    assert_eq!(lab.peers[0].codes(emergency), [180, 200]);
+    hang_up_all(&mut lab);
 }

@@ -114,7 +114,7 @@ fn last(cause: Cause, seen: &Evidence) -> Option<String> {
     match cause {
         Cause::ProbesFailed { .. } => seen.probe.last.map(|(_, result)| probe(result)),
         Cause::CallsLate { .. } if seen.calls.late_by.is_some() => {
-            seen.calls.late_by.map(|by| format!("still no reply after {by}"))
+            seen.calls.late_by.map(|by| format!("still waiting after {by}"))
         }
         Cause::CallsLate { .. }
         | Cause::CallsFailed { .. }

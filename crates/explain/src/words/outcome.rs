@@ -48,6 +48,7 @@ pub fn attempt(outcome: AttemptOutcome) -> String {
         AttemptOutcome::NoReply { after } => format!("no reply in {after}"),
         AttemptOutcome::Stalled { after } => format!("stalled: nothing after 100 in {after}"),
         AttemptOutcome::RingTimeout { after } => format!("rang {after} and nobody answered"),
+        AttemptOutcome::WentSilent { after } => format!("rang, and fell silent within {after}"),
         AttemptOutcome::Unreachable { fault: by } => format!("unreachable: {}", fault(by)),
         AttemptOutcome::Abandoned { after, progressed } => {
             let heard = if progressed { "ringing" } else { "waiting" };

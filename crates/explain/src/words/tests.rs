@@ -111,7 +111,7 @@ fn a_call_that_is_still_waited_for_is_told_as_such() {
     let mut doubt = health(Health::Up, Health::Suspect, Cause::CallsLate { count: 3, limit: 3 });
     let calls = CallEvidence { late_by: Some(Span::from_millis(800)), ..CallEvidence::default() };
     doubt.evidence = Some(Evidence { calls, ..Evidence::default() });
-    assert!(say(doubt).contains("(limit 3), last: still no reply after 800 ms; policy"));
+    assert!(say(doubt).contains("(limit 3), last: still waiting after 800 ms; policy"));
 }
 
 #[test]

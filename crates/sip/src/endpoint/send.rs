@@ -63,6 +63,20 @@ impl Endpoint {
         self.clients.insert(hash, None, client)
     }
 
+    /// Sends an INVITE again that has had a provisional response and waits for a final one: its server transaction, if it still
+    /// lives, repeats its last provisional (17.2.1). Done only when there is reason to doubt that it does, as 17.1.1.2 ends
+    /// the regular repetitions with the first provisional. False when the INVITE is not of that kind, or on a stream.
+    pub fn ask_again(&mut self, client: ClientKey) -> bool {
+        let Some(client) = self.clients.get(client.0) else { return false };
+        let ClientMachine::Invite(machine) = &client.machine else { return false };
+        if !machine.is_ringing() || client.flow.transport.is_reliable() {
+            return false;
+        }
+        let (flow, bytes) = (client.flow, client.bytes.clone());
+        self.transmit(flow, bytes);
+        true
+    }
+
     /// Gives an INVITE up (9.1). The CANCEL leaves after the first provisional; a final response that comes before makes it
     /// void, and is reported as ever: a 2xx must still be acknowledged and ended by BYE. When nothing final comes within
     /// 64*T1 after the CANCEL, `ClientFailed` with `NoReply` ends it. `reason` is the value of a Reason header (RFC 3326).

@@ -106,6 +106,11 @@ impl InviteClient {
         matches!(self.state, State::Calling | State::Proceeding)
     }
 
+    /// A provisional response came, nothing final yet, and it is still wanted.
+    pub(crate) fn is_ringing(&self) -> bool {
+        self.state == State::Proceeding && self.cancel == Cancel::No
+    }
+
     /// Not one response yet.
     pub(crate) fn is_unheard(&self) -> bool {
         self.state == State::Calling

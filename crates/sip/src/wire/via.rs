@@ -77,7 +77,9 @@ mod tests {
         let via = Via::parse(b"SIP / 2.0 / UDP  [2001:db8::9] : 5070 ; rport ;branch=z9hG4bKx").unwrap();
         assert_eq!((via.transport(), via.port(), via.has_rport()), (&b"UDP"[..], Some(5070), true));
         assert_eq!((via.ip(), via.branch()), (Some("2001:db8::9".parse().unwrap()), Some(&b"z9hG4bKx"[..])));
-        for bad in ["", "SIP/2.0/UDP", "SIP/3.0/UDP a", "HTTP/2.0/UDP a", "SIP/2.0/UDP ;branch=x", "SIP/2.0/UDP\0h;br nch=x"] {
+        for bad in
+            ["", "SIP/2.0/UDP", "SIP/3.0/UDP a", "HTTP/2.0/UDP a", "SIP/2.0/UDP ;branch=x", "SIP/2.0/UDP\0h;br nch=x"]
+        {
             assert_eq!(Via::parse(bad.as_bytes()), None, "{bad}");
         }
     }

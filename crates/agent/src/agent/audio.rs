@@ -1,0 +1,63 @@
+//! Audio of an agent: a tone out, tones heard, one port per call.
+//!
+//! Refuses to know: SIP.
+
+use super::{Agent, LATE_PACKET, Output, PACKET_TIME, TONES};
+use crate::call::Audio;
+use crate::report::Heard;
+use core::net::SocketAddr;
+use media::player::{ToneListener, ToneTalker};
+use media::sdp::Direction;
+use model::{Instant, Span};
+
+impl Agent {
+    pub(super) fn audio(&mut self, now: Instant, tone_hz: u16) -> Option<Audio> {
+        let port = self.free_ports.pop_front()?;
+        self.out.push_back(Output::OpenMedia(port));
+        let ssrc = self.config.seed.wrapping_mul(0x9e37_79b9).wrapping_add(u64::from(self.next)) as u32;
+        Some(Audio {
+            local: SocketAddr::new(self.config.media_ip, port),
+            session: now.as_micros() + u64::from(self.next),
+            version: 1,
+            remote: None,
+            direction: Direction::SendRecv,
+            mute: self.mute(),
+            talker: ToneTalker::new(tone_hz, ssrc),
+            listener: ToneListener::new(&TONES),
+            next_packet: None,
+        })
+    }
+
+    pub(super) fn play(&mut self, now: Instant, slot: usize, at: Instant) {
+        let audio = &mut self.calls[slot].audio;
+        // In step with the last one, unless that was long ago: then nothing is made up for.
+        let step = if now.since(at) > LATE_PACKET { now } else { at };
+        audio.next_packet = Some(step + PACKET_TIME);
+        let packet = audio.talker.next_packet();
+        if let Some(to) = audio.remote.filter(|_| audio.may_send()) {
+            let port = audio.local.port();
+            self.out.push_back(Output::Media { port, to, packet: packet.to_vec() });
+        }
+    }
+
+    pub(super) fn media(&mut self, now: Instant, port: u16, packet: &[u8]) {
+        if let Some((_, call)) = self.calls.iter_mut().find(|(_, call)| call.audio.local.port() == port) {
+            call.audio.listener.feed(now, packet);
+        }
+    }
+
+    pub(super) fn close(&mut self, port: u16) {
+        self.free_ports.push_back(port);
+        self.out.push_back(Output::CloseMedia(port));
+    }
+}
+
+pub(super) fn heard(audio: &Audio) -> Heard {
+    let tone = audio.listener.loudest();
+    Heard {
+        packets: audio.listener.packets(),
+        tone_hz: tone.map(|(hz, _)| hz),
+        tone_for: tone.map_or(Span::ZERO, |(_, long)| long),
+        longest_gap: audio.listener.longest_gap(),
+    }
+}

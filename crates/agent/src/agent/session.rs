@@ -1,0 +1,134 @@
+//! Calls that are up: hold and resume either way, hanging up.
+//!
+//! Refuses to know: who placed the call.
+
+use super::{Agent, audio::heard};
+use crate::call::{Call, CallNo, State};
+use crate::offer;
+use crate::report::Report;
+use media::sdp::Direction;
+use model::Instant;
+use sip::{Answer, ClientKey, Message, Method, ServerKey};
+
+impl Agent {
+    pub(super) fn in_dialog(
+        &mut self,
+        now: Instant,
+        slot: usize,
+        server: ServerKey,
+        method: Method,
+        message: &Message,
+    ) {
+        let call = &mut self.calls[slot];
+        if call.dialog.as_mut().is_some_and(|dialog| dialog.accepts(message).is_err()) {
+            return self.endpoint.respond(now, server, Answer::new(500));
+        }
+        match method {
+            Method::Bye => {
+                self.endpoint.respond(now, server, Answer::new(200));
+                self.end(slot, false);
+            }
+            Method::Invite => self.reinvited(now, slot, server, message),
+            _ => self.endpoint.respond(now, server, Answer::new(200)),
+        }
+    }
+
+    pub(super) fn reinvited(&mut self, now: Instant, slot: usize, server: ServerKey, message: &Message) {
+        if self.calls[slot].reinvite.is_some() {
+            // Glare (RFC 3261 §14.2).
+            return self.endpoint.respond(now, server, Answer::new(491));
+        }
+        let mut answer = self.dialog_answer(slot, 200);
+        let call = &mut self.calls[slot];
+        let offered = call.audio.learn(now, message.body());
+        call.audio.direction = offered.map_or(Direction::SendRecv, offer::mirror);
+        call.audio.version += 1;
+        call.late_offer = message.body().is_empty();
+        call.server = Some(server);
+        if let Some(dialog) = call.dialog.as_mut() {
+            dialog.refresh_target(message);
+        }
+        answer.headers.push("Content-Type", b"application/sdp");
+        answer.body = offer::describe(call.audio.session, call.audio.version, call.audio.local, call.audio.direction);
+        self.endpoint.respond(now, server, answer);
+    }
+
+    pub(super) fn hold(&mut self, now: Instant, no: CallNo, hold: bool) {
+        let Some(slot) = self.find(no) else { return };
+        let contact = self.contact();
+        let call = &mut self.calls[slot];
+        let (State::Up, Some(dialog), None) = (call.state, call.dialog.as_mut(), call.reinvite) else { return };
+        let direction = if hold { Direction::SendOnly } else { Direction::SendRecv };
+        call.audio.version += 1;
+        let mut draft = dialog.request(Method::Invite);
+        call.cseq = dialog.local_seq;
+        draft.headers.push("Contact", contact.as_bytes());
+        draft.headers.push("Content-Type", b"application/sdp");
+        draft.body = offer::describe(call.audio.session, call.audio.version, call.audio.local, direction);
+        call.audio.direction = direction;
+        call.reinvite = self.endpoint.request(now, call.flow, draft, &self.config.timers).ok();
+    }
+
+    pub(super) fn reinvite_answered(&mut self, now: Instant, slot: usize, client: ClientKey, message: &Message) {
+        let code = message.status().unwrap_or(0);
+        if code < 200 {
+            return;
+        }
+        let call = &mut self.calls[slot];
+        call.reinvite = None;
+        let no = call.no;
+        if code < 300 {
+            call.audio.learn(now, message.body());
+            if let Some(dialog) = call.dialog.as_mut() {
+                dialog.refresh_target(message);
+                let ack = dialog.ack(call.cseq);
+                let flow = call.flow;
+                self.endpoint.ack(now, client, flow, ack);
+            }
+        }
+        self.report(Report::Reinvited { call: no, code });
+    }
+
+    pub(super) fn hang_up(&mut self, now: Instant, no: CallNo) {
+        let Some(slot) = self.find(no) else { return };
+        let call = &mut self.calls[slot];
+        match (call.state, call.client, call.dialog.as_mut()) {
+            (State::Calling, Some(client), _) => {
+                call.state = State::Leaving;
+                call.give_up_at = None;
+                self.endpoint.cancel(now, client, None);
+            }
+            (State::Called, _, _) => {
+                if let Some(server) = call.server {
+                    self.endpoint.respond(now, server, Answer::new(480));
+                }
+                self.remove(slot);
+            }
+            (State::Up | State::Accepted, _, Some(dialog)) => {
+                let draft = dialog.request(Method::Bye);
+                let flow = call.flow;
+                // When no transaction can be had the call is over all the same.
+                let _sent = self.endpoint.request(now, flow, draft, &self.config.timers);
+                self.end(slot, true);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn end(&mut self, slot: usize, by_us: bool) {
+        let call = self.remove(slot);
+        self.report(Report::Ended { call: call.no, by_us, heard: heard(&call.audio) });
+    }
+
+    pub(super) fn remove(&mut self, slot: usize) -> Call {
+        let call = self.calls.remove(slot);
+        self.close(call.audio.local.port());
+        call
+    }
+
+    pub(super) fn dialog_of(&self, message: &Message) -> Option<usize> {
+        let (call_id, tag) = (message.call_id(), message.to().tag()?);
+        let ours = |call: &Call| call.dialog.as_ref().is_some_and(|d| d.local_tag == tag && d.call_id == call_id);
+        self.calls.iter().find(|(_, call)| ours(call)).map(|(slot, _)| slot)
+    }
+}
