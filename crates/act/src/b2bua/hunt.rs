@@ -5,7 +5,7 @@
 //! Refuses to know: why a trunk is better than another.
 
 use super::call::{Attempt, Call, Phase};
-use super::{ASKS, B2bua, Due, Side, WATCH, World, headers, reason};
+use super::{ASK_EVERY, ASKS, B2bua, Due, Side, WATCH, World, headers, reason};
 use crate::profile::{Target, TrunkProfile, is_service};
 use alloc::format;
 use alloc::vec::Vec;
@@ -268,7 +268,7 @@ impl B2bua {
             attempt.asked += 1;
             self.counters.asked_after += 1;
         }
-        self.arm_watch(slot, world.now + WATCH);
+        self.arm_watch(slot, world.now + ASK_EVERY);
     }
 
     /// The target of the running attempt is in doubt or down, and a candidate to come is not, nor is it on Probation: whoever is

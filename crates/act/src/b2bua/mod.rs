@@ -414,3 +414,5 @@ fn reason(code: u16, text: &str) -> Vec<u8> {
 const WATCH: Span = Span::from_millis(500);
 /// A ringing attempt that was asked so often in vain whether it still rings is lost.
 const ASKS: u8 = 3;
+/// How long each question waits; all of them together wait longer than any round trip.
+const ASK_EVERY: Span = Span::from_millis(200);
