@@ -56,7 +56,7 @@ mod tests {
             let Schedule(faults) = Schedule::draw(&mut Rng::new(seed), 2, until);
             assert!(faults.windows(2).all(|pair| pair[0].at <= pair[1].at));
             for carrier in 0..2 {
-                let last = faults.iter().filter(|fault| fault.carrier == carrier).next_back();
+                let last = faults.iter().rfind(|fault| fault.carrier == carrier);
                 assert!(last.is_none_or(|fault| fault.failing.is_none() && fault.at.since(Instant::ZERO) < until));
             }
         }
