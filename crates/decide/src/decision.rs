@@ -2,7 +2,7 @@
 //!
 //! Built only by `judge`, `Engine` and the operator's acts; the trunk table takes nothing else.
 
-use model::{Admin, Epoch, Evidence, Health, Instant, Span, TargetId, TrunkId};
+use model::{Admin, AttemptOutcome, Epoch, Evidence, Health, Instant, ProbeResult, Span, TargetId, TrunkId};
 use serde::{Deserialize, Serialize};
 
 /// One change of the trunk table, or one that was held back.
@@ -198,6 +198,28 @@ impl Cause {
 }
 
 impl Decision {
+    /// Whether it rests on a target that says nothing any more, as against one that refuses.
+    pub fn is_of_silence(&self) -> bool {
+        let seen = self.evidence.as_ref();
+        match self.cause {
+            Cause::CallsLate { .. } | Cause::CallsSilent { .. } | Cause::Refused { .. } => true,
+            Cause::ProbesFailed { .. } => seen
+                .and_then(|seen| seen.probe.last)
+                .is_some_and(|(_, result)| !matches!(result, ProbeResult::Answered { .. })),
+            Cause::CallsFailed { .. } | Cause::FailureShare { .. } | Cause::Relapse => {
+                seen.and_then(|seen| seen.calls.last_bad).is_some_and(|(_, outcome)| {
+                    matches!(
+                        outcome,
+                        AttemptOutcome::NoReply { .. }
+                            | AttemptOutcome::WentSilent { .. }
+                            | AttemptOutcome::Unreachable { .. }
+                    )
+                })
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the table changed by it.
     pub const fn enforced(&self) -> bool {
         self.veto.is_none()

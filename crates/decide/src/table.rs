@@ -3,7 +3,7 @@
 //! Folding the enforced decisions of a journal over a fresh table gives the live one, bit for bit; so everything that
 //! damping remembers (relapses, doubts, falls) lives here and not in the engine. Refuses to know: evidence, clocks.
 
-use crate::decision::{Cause, Change, Decision, Subject};
+use crate::decision::{Change, Decision, Subject};
 use crate::policy::HealthPolicy;
 use crate::shape::{Shape, TrunkShape};
 use alloc::vec::Vec;
@@ -23,18 +23,33 @@ pub struct TargetState {
     downs: u32,
     doubts: u32,
     by_calls: bool,
+    silent: bool,
     falls: Vec<Instant>,
 }
 
 impl TargetState {
     const fn new(since: Instant) -> Self {
-        let falls = Vec::new();
-        Self { health: Health::Unknown, share: 100, since, stepped: since, downs: 0, doubts: 0, by_calls: false, falls }
+        Self {
+            health: Health::Unknown,
+            share: 100,
+            since,
+            stepped: since,
+            downs: 0,
+            doubts: 0,
+            by_calls: false,
+            silent: false,
+            falls: Vec::new(),
+        }
     }
 
     /// Health as decided.
     pub const fn health(&self) -> Health {
         self.health
+    }
+
+    /// In doubt or down because nothing is heard of it, as against one that refuses.
+    pub const fn is_silent(&self) -> bool {
+        self.silent
     }
 
     /// Share of its calls it gets, in percent: 100 unless on Probation.
@@ -94,7 +109,8 @@ impl TargetState {
         u32::try_from(now.since(self.since).as_micros() / forgive.as_micros()).unwrap_or(u32::MAX)
     }
 
-    fn enter(&mut self, at: Instant, to: Health, cause: Cause, forgive: Span) {
+    fn enter(&mut self, decision: &Decision, to: Health, forgive: Span) {
+        let at = decision.at;
         let forgiven = self.forgiven(at, forgive);
         self.downs = self.downs.saturating_sub(forgiven);
         self.doubts = self.doubts.saturating_sub(forgiven);
@@ -108,11 +124,12 @@ impl TargetState {
         match to {
             Health::Suspect => {
                 self.doubts = self.doubts.saturating_add(1);
-                self.by_calls |= cause.rests_on_calls();
+                self.by_calls |= decision.cause.rests_on_calls();
             }
             Health::Down => self.downs = self.downs.saturating_add(1),
             Health::Unknown | Health::Up | Health::Probation => {}
         }
+        self.silent = matches!(to, Health::Suspect | Health::Down) && decision.is_of_silence();
         self.share = if to == Health::Probation { 0 } else { 100 };
         self.health = to;
         self.since = at;
@@ -175,7 +192,7 @@ impl TrunkTable {
         let Some(Some(trunk)) = self.trunks.get_mut(trunk.index()) else { return };
         let target = index.and_then(|index| trunk.targets.get_mut(index));
         match (decision.change, target) {
-            (Change::Health { to, .. }, Some(target)) => target.enter(decision.at, to, decision.cause, trunk.forgive),
+            (Change::Health { to, .. }, Some(target)) => target.enter(decision, to, trunk.forgive),
             (Change::Share { to, .. }, Some(target)) => {
                 target.share = to;
                 target.stepped = decision.at;

@@ -9,7 +9,7 @@ use super::{ASK_EVERY, ASKS, B2bua, Due, Side, WATCH, World, headers, reason};
 use crate::profile::{Target, TrunkProfile, is_service};
 use alloc::format;
 use alloc::vec::Vec;
-use decide::{AttemptPolicy, Next, SoFar};
+use decide::{AttemptPolicy, Next, SoFar, TargetState};
 use model::{AttemptOutcome, Health, Observed, Span, TargetId, TransportFault};
 use sip::auth::{self, Asked};
 use sip::{Answer, ClientKey, Draft, Flow, Message, Method, TimerSet};
@@ -243,8 +243,11 @@ impl B2bua {
             world.signal(target, Observed::Waiting { call: id, after, trying });
         }
         if self.has_better(world, slot, target) {
-            if rings {
+            if rings && world.table.target(target).is_some_and(TargetState::is_silent) {
                 return self.ask_after(world, slot);
+            }
+            if rings {
+                return self.arm_watch(slot, world.now + WATCH);
             }
             let outcome = if trying { AttemptOutcome::Stalled { after } } else { AttemptOutcome::NoReply { after } };
             return self.leave(world, slot, outcome);
@@ -252,8 +255,9 @@ impl B2bua {
         self.arm_watch(slot, world.now + WATCH);
     }
 
-    /// An attempt rings at a trunk that is in doubt. Whether it still does, its own transaction tells: it answers a repeated INVITE
-    /// with its last provisional response (RFC 3261 §17.2.1). One that says so is left in peace; one that has nothing to say any
+    /// An attempt rings at a trunk of which nothing is heard any more. Whether it still does, its own transaction tells: it answers a repeated INVITE
+    /// with its last provisional response (RFC 3261 §17.2.1). A trunk that refuses calls is not asked: it may refuse this one too,
+    /// which it would have put through. One that says it rings is left in peace; one that has nothing to say any
     /// more would keep its caller listening to a ringback for ever.
     fn ask_after(&mut self, world: &mut World<'_>, slot: usize) {
         let Some(call) = self.calls.get_mut(slot) else { return };

@@ -3,6 +3,7 @@
 use crate::peer::{Step, say, sdp};
 use crate::world::Lab;
 use act::Ending;
+use decide::Cause;
 use model::{AttemptOutcome, Health, ListenId, Observed, SocketId, Span, TransportFault};
 use sip::{HeaderName, Method};
 
@@ -435,4 +436,19 @@ fn an_emergency_call_passes_limits() {
     assert_eq!(lab.peers[0].codes(other), [503]);
     assert_eq!(lab.peers[0].codes(emergency), [180, 200]);
     hang_up_all(&mut lab);
+}
+
+/// A trunk that refuses new calls may refuse a question too, so its ringing calls are not asked.
+#[test]
+fn a_ringing_attempt_at_a_trunk_that_refuses_is_not_asked() {
+    let mut lab = Lab::new(2);
+    lab.peers[1].steps = vec![vec![say(100, 180), sdp(3_000, 200)]];
+    let client = lab.call("+4722");
+    lab.run(300);
+    lab.health_because(1, Health::Down, Cause::CallsFailed { count: 3, limit: 3 });
+    lab.health(2, Health::Up);
+    lab.run(5_000);
+    assert_eq!(lab.peers[0].codes(client), [180, 200]);
+    assert_eq!(lab.b2bua.counters().asked_after, 0);
+    hang_up(&mut lab);
 }

@@ -153,8 +153,12 @@ impl Lab {
         &mut self.shape.trunks[trunk].as_mut().unwrap().attempt
     }
 
-    /// The table says so from now on.
+    /// The table says so from now on; a fall is one into silence.
     pub fn health(&mut self, trunk: u16, to: Health) {
+        self.health_because(trunk, to, Cause::CallsSilent { count: 3, limit: 3 });
+    }
+
+    pub fn health_because(&mut self, trunk: u16, to: Health, cause: Cause) {
         let subject = TargetId { trunk: TrunkId(trunk), index: 0 };
         let from = self.table.health(subject);
         self.table.apply(&Decision {
@@ -162,7 +166,7 @@ impl Lab {
             epoch: Epoch(self.table.epoch().0 + 1),
             subject: Subject::Target(subject),
             change: Change::Health { from, to },
-            cause: Cause::Operator,
+            cause,
             evidence: None,
             veto: None,
             next_look: None,
