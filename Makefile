@@ -24,7 +24,7 @@ fmt:
 	@cargo fmt --all
 
 sim: ## replay one seed: make sim SEED=42
-	@cargo run --release --quiet --bin throughline -- simulate --seeds 1 --first $(or $(SEED),0)
+	@cargo run --release --quiet --bin throughline -- simulate --seeds 1 --from $(or $(SEED),0)
 
 clean:
 	@cargo clean
