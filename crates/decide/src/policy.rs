@@ -91,7 +91,7 @@ impl HealthPolicy {
 /// How long one attempt may take, and what moves the hunt on. Per trunk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptPolicy {
-    /// INVITE to the first response of any kind. Default 1000 ms: two retransmissions (T1 = 250 ms) fit in it.
+    /// INVITE to the first response of any kind. Default 1000 ms: a lost packet is repaired after T1 (500 ms) and answered within it.
     pub first_reply: Span,
     /// 100 to progress. Default 6 s.
     pub progress: Span,

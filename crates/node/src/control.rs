@@ -84,7 +84,7 @@ pub(crate) struct ControlParts {
     pub(crate) store: Store,
     pub(crate) config: Option<PathBuf>,
     pub(crate) drain_limit: Option<Span>,
-    pub(crate) banner: String,
+    pub(crate) banner: Banner,
 }
 
 /// Everything of the control thread.
@@ -102,7 +102,7 @@ pub(crate) struct ControlThread {
     config: Option<PathBuf>,
     drain_limit: Option<Span>,
     /// Printed once all shards are ready.
-    banner: Option<String>,
+    banner: Option<Banner>,
     ports: (usize, u64),
     draining: Option<Instant>,
     round: Instant,
@@ -301,7 +301,7 @@ impl ControlThread {
         }
         if let Some(banner) = self.banner.take() {
             let (pairs, refused) = self.ports;
-            say(&format!("{banner}; {pairs} media port pairs open"));
+            say(&format!("{}; {pairs} media port pairs open{}", banner.ready, banner.next));
             if refused > 0 {
                 tracing::warn!("{refused} media ports belong to other programs or could not be opened; see /metrics");
             }
@@ -402,6 +402,15 @@ fn warn_of_what_stays(before: &Settings, after: &Settings) {
 }
 
 /// The one line that a person who starts the edge waits for.
+/// What is said once everything listens.
+#[derive(Debug)]
+pub(crate) struct Banner {
+    /// What listens where.
+    pub(crate) ready: String,
+    /// What to try now, in lines of their own; empty for an edge in earnest.
+    pub(crate) next: &'static str,
+}
+
 fn say(line: &str) {
     use std::io::Write;
     // A closed standard output is no reason not to serve.

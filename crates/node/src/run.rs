@@ -4,7 +4,7 @@
 //! of the parts does.
 
 use crate::clock::Clock;
-use crate::control::{ControlParts, ControlThread, Ended, ShardLink};
+use crate::control::{Banner, ControlParts, ControlThread, Ended, ShardLink};
 use crate::http::{Answerers, Http};
 use crate::lab::{self, Lab};
 use crate::listen;
@@ -171,12 +171,13 @@ fn start(index: usize, thread: ShardThread, control: &Waker) -> io::Result<JoinH
     })
 }
 
-fn banner(settings: &Settings, shards: u8, lab: bool) -> String {
+fn banner(settings: &Settings, shards: u8, lab: bool) -> Banner {
     let sip: Vec<String> = settings.sockets.iter().map(|socket| format!("udp:{}", socket.bind)).collect();
     let api = settings.api.map_or_else(|| "off".to_owned(), |at| format!("http://{at}"));
     let what = if lab { "the lab" } else { settings.name.as_str() };
     let shards = if shards == 1 { "1 shard".to_owned() } else { format!("{shards} shards") };
-    format!("{what} is ready: SIP on {}; API on {api}; {shards}", sip.join(", "))
+    let ready = format!("{what} is ready: SIP on {}; API on {api}; {shards}", sip.join(", "));
+    Banner { ready, next: if lab { crate::lab::NEXT } else { "" } }
 }
 
 /// Waits for the shards, and says why the node ended unless it was asked to.

@@ -60,7 +60,7 @@ pub(crate) fn settings(probed: bool, before: Option<&Settings>) -> Result<Arc<Se
 /// Runs one seed.
 ///
 /// # Errors
-/// As [`settings`].
+/// The rendered faults, when the simulator's own configuration no longer compiles.
 pub fn run(scenario: Scenario) -> Result<Outcome, String> {
     let mut rng = Rng::new(scenario.seed);
     let weather = Weather::draw(&mut rng);

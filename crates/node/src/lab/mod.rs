@@ -19,6 +19,18 @@ use std::time::Duration;
 /// The edge's configuration in the lab.
 pub const CONFIG: &str = include_str!("lab.toml");
 
+/// What to try once it runs.
+pub(crate) const NEXT: &str = "
+
+Now, from another terminal:
+  throughline lab call                       places a call through the edge and says what tone it hears
+  throughline lab fail acme --how silent     acme dies; also refuse, 503, stall, grey, no-rtp
+  throughline lab call                       goes through globex
+  throughline why trunk acme                 each change in one sentence
+  throughline lab fail acme --how heal       acme works again
+A phone or SIPp calls in at 127.0.0.10:5060. (The binary is target/release/throughline.)
+";
+
 /// Where phones reach the edge.
 const EDGE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 10)), 5060);
 /// How long a call of `lab call` talks.
