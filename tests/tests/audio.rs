@@ -1,7 +1,7 @@
 //! Audio through the built edge, checked by its content: each side must hear the other's tone.
 #![allow(clippy::expect_used, clippy::panic)]
 
-use agent::{AgentConfig, Behaviour, CallNo, Dial, Failing, Heard, Report};
+use agent::{AgentConfig, Behaviour, CallNo, Dial, Heard, Report};
 use interop::edge::{CONFIG, Edge};
 use interop::{let_pass, namespace};
 use model::Span;
@@ -116,18 +116,26 @@ fn a_held_call_is_silent_and_a_resumed_one_is_not() {
     assert_eq!(heard.tone_hz, Some(1_300), "{heard:?}");
 }
 
+/// The caller has heard the first trunk's early media when that trunk falls silent; the edge asks in vain whether it still rings.
 #[test]
 fn early_media_of_a_trunk_that_fails_does_not_break_the_next() {
     namespace::enter();
-    let _edge = Edge::start(CONFIG);
+    let at = "at = \"sip:127.0.0.31:5060\"";
+    let _edge = Edge::start(&CONFIG.replace(at, &format!("{at}\nprobe = {{ every = \"1s\", deadline = \"500ms\" }}")));
     let office = agent("office", 20, plays(1_000));
-    let _acme = agent("acme", 31, Behaviour { failing: Some(Failing::Stall), ..plays(440) });
+    let _acme = agent("acme", 31, Behaviour { early_media: true, answer_after: None, ..plays(440) });
     let globex = agent("globex", 32, Behaviour { early_media: true, ..plays(850) });
-    office.order(dial(LAN, 1_300, Some(Span::from_secs(2))));
+    office.order(dial(LAN, 1_300, Some(Span::from_secs(8))));
+    let progress = |report: &Report| matches!(report, Report::Progress { code: 183, .. }).then_some(());
+    expect(&office, "early media of acme", progress);
+    let_pass(Duration::from_secs(1));
+    namespace::black_hole("127.0.0.31");
+    expect(&office, "the answer of globex", answered);
     let heard = expect(&office, "the end", ended);
     assert_eq!(heard.tone_hz, Some(850), "{heard:?}");
     let heard = expect(&globex, "the end", ended);
     assert_eq!(heard.tone_hz, Some(1_300), "{heard:?}");
+    assert!(heard.tone_for >= Span::from_secs(5), "{heard:?}");
 }
 
 #[test]
@@ -153,6 +161,7 @@ fn an_established_call_outlives_its_carriers_signalling() {
     namespace::heal();
     expect(&acme, "the BYE that is repeated until it arrives", ended);
     let record = gaps(&edge);
+    println!("longest gaps at the relay, both calls, both directions: {record:?}");
     assert!(record.iter().all(|gap| *gap <= INTERRUPTION), "gaps at the relay: {record:?}");
 }
 

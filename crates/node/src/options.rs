@@ -24,11 +24,20 @@ pub struct Options {
     pub gather: Span,
     /// Media port pairs opened for each listen and shard before the node is ready.
     pub first_stock: u32,
+    /// Gives back to the system what the calling thread has freed; called by a shard's thread once a rush is over.
+    pub relief: fn(),
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { config: None, shards: None, drain_limit: None, gather: Span::from_millis(1), first_stock: 64 }
+        Self {
+            config: None,
+            shards: None,
+            drain_limit: None,
+            gather: Span::from_millis(1),
+            first_stock: 64,
+            relief: || {},
+        }
     }
 }
 

@@ -30,7 +30,7 @@ const MOST_SHARDS: usize = 64;
 /// Orders to a shard that may wait.
 const ORDERS: usize = 4_096;
 /// Reports of a shard that may wait: seconds of calls at full rate.
-const REPORTS: usize = 65_536;
+const REPORTS: usize = 16_384;
 /// Datagrams from one shard to another that may wait.
 const HOPS: usize = 4_096;
 /// Questions to control that may wait.
@@ -75,7 +75,8 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
             seed: seed.wrapping_add(index as u64 + 1),
             limits: ShardLimits::default(),
         };
-        let manner = Manner { shards: count, gather: options.gather, first_stock: options.first_stock };
+        let manner =
+            Manner { shards: count, gather: options.gather, first_stock: options.first_stock, relief: options.relief };
         let thread = ShardThread::new(config, manner, clock, control.snapshot().clone(), links, sockets);
         threads.push(start(index, thread.map_err(Fatal::System)?, &waker).map_err(Fatal::System)?);
     }

@@ -120,7 +120,12 @@ pub(crate) struct Manner {
     pub(crate) gather: Span,
     /// Media port pairs opened for each listen before the shard is ready.
     pub(crate) first_stock: u32,
+    /// Gives back to the system what this thread has freed.
+    pub(crate) relief: fn(),
 }
+
+/// How long after its last call a shard gives memory back: by then its transactions have ended too (64·T1, RFC 3261 §17).
+const RELIEF_AFTER: Span = Span::from_secs(35);
 
 /// Everything of one shard's thread.
 pub(crate) struct ShardThread {
@@ -143,6 +148,9 @@ pub(crate) struct ShardThread {
     rings_hold_more: bool,
     ready: bool,
     draining: bool,
+    /// When memory is given back; none while there are calls, and once it is done.
+    relief_due: Option<Instant>,
+    rested: bool,
     counters: Counters,
 }
 
@@ -176,6 +184,8 @@ impl ShardThread {
             media_waits: false,
             ready: false,
             draining: false,
+            relief_due: None,
+            rested: true,
             counters: Counters::default(),
             config,
             manner,
@@ -227,6 +237,7 @@ impl ShardThread {
             self.relay()?;
         }
         self.rest();
+        self.relieve();
         Ok(go_on)
     }
 
@@ -236,7 +247,7 @@ impl ShardThread {
             return 0;
         }
         let gather = self.pace.gathering().map(|interval| self.relayed + interval);
-        let due = [self.shard.deadline(), gather].into_iter().flatten().min();
+        let due = [self.shard.deadline(), gather, self.relief_due].into_iter().flatten().min();
         wait_ms(self.now, due)
     }
 
@@ -469,6 +480,18 @@ impl ShardThread {
         if self.draining {
             self.draining = false;
             self.report(Report::Idle);
+        }
+    }
+
+    /// Once after each time it had calls, and long enough after the last of them, the thread gives memory back.
+    fn relieve(&mut self) {
+        if !self.shard.idle() {
+            (self.rested, self.relief_due) = (false, None);
+        } else if !self.rested {
+            (self.rested, self.relief_due) = (true, Some(self.now + RELIEF_AFTER));
+        } else if self.relief_due.is_some_and(|due| due <= self.now) {
+            self.relief_due = None;
+            (self.manner.relief)();
         }
     }
 

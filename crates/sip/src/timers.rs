@@ -142,6 +142,9 @@ impl<K> Timers<K> {
     fn sweep(&mut self) {
         let slots = &self.slots;
         self.heap.retain(|entry| slots[entry.slot as usize].generation == entry.generation);
+        if self.heap.capacity() / 8 > self.heap.len() {
+            self.heap.shrink_to(SWEEP_MIN.max(2 * self.heap.len()));
+        }
         for index in (0..self.heap.len().div_ceil(ARITY)).rev() {
             self.sink(index);
         }

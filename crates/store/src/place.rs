@@ -14,7 +14,7 @@ const LOCK: &str = "journal.lock";
 /// Another program that reads the file may hold it for so long before a write fails.
 const BUSY: Duration = Duration::from_secs(2);
 /// Page cache of the writer in KiB: room for the upper pages of every index at the largest retention.
-const WRITER_CACHE_KIB: i64 = 16_384;
+const WRITER_CACHE_KIB: i64 = 4_096;
 
 /// Where the journal is kept.
 #[derive(Clone, Copy, Debug)]

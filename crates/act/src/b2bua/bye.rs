@@ -125,6 +125,7 @@ impl B2bua {
     /// Gives everything back and tells of the call.
     pub(super) fn finish(&mut self, world: &mut World<'_>, slot: usize, ending: Ending) {
         let Some(call) = self.calls.try_remove(slot) else { return };
+        self.give_back();
         self.cancel_timer(call.session_timer);
         self.by_tag.remove(&call.caller.dialog.local_tag);
         if let Some(leg) = &call.callee {

@@ -34,6 +34,8 @@ use slab::Slab;
 
 /// Timers per call at most: an attempt's deadline and its watch, and the session's.
 const TIMERS_PER_CALL: usize = 4;
+/// Tables for fewer calls are not worth shrinking.
+const SMALL: usize = 256;
 
 /// What the B2BUA acts on and decides by, for one event.
 pub struct World<'a> {
@@ -342,6 +344,17 @@ impl B2bua {
         bye.headers.push("Reason", b"SIP;cause=487;text=\"answered too late\"");
         // When no transaction can be had, the peer's own session expiry ends it.
         let _unsent = world.endpoint.request(world.now, to, bye, &TimerSet::default());
+    }
+
+    /// After a rush, when the last call has ended, its memory is given back.
+    fn give_back(&mut self) {
+        if self.calls.is_empty() && self.calls.capacity() > SMALL {
+            self.calls.shrink_to_fit();
+            self.by_tag.shrink_to_fit();
+            self.by_client.shrink_to_fit();
+            self.by_server.shrink_to_fit();
+            self.byes.shrink_to_fit();
+        }
     }
 
     fn set_timer(&mut self, slot: usize, at: Instant, due: Due) -> Option<TimerId> {

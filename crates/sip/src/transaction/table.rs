@@ -1,11 +1,17 @@
 //! Transactions in a slab, found by key or by a seeded hash of what identifies them on the wire.
 //!
 //! The hash only narrows the search; the caller compares the real thing, so a collision costs time and never a wrong
-//! match. Keys carry a generation: the key of a transaction that is gone names nothing, whoever took its place.
+//! match. Keys carry a generation: the key of a transaction that is gone names nothing, whoever took its place. The lowest free
+//! place is taken first, so that after a rush the table's end is empty and its memory can be given back.
 //! Refuses to know: what a transaction is.
 
+use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 use hashbrown::HashTable;
+
+/// A table of fewer places is not worth shrinking.
+const SMALL: usize = 256;
 
 /// Place in a table and the generation that place was in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,31 +32,38 @@ struct Slot<T> {
 #[derive(Debug)]
 pub(crate) struct Table<T> {
     slots: Vec<Slot<T>>,
-    free: Vec<u32>,
+    /// Free places; those beyond the end are gone already.
+    free: BinaryHeap<Reverse<u32>>,
     by_hash: HashTable<(u64, u32)>,
+    live: usize,
+    generation: u32,
 }
 
 impl<T> Table<T> {
     pub(crate) fn new() -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), by_hash: HashTable::new() }
+        Self { slots: Vec::new(), free: BinaryHeap::new(), by_hash: HashTable::new(), live: 0, generation: 0 }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+    pub(crate) const fn len(&self) -> usize {
+        self.live
     }
 
     /// Puts a value in, to be found by `hash` and, when given, by `alias` too.
     pub(crate) fn insert(&mut self, hash: u64, alias: Option<u64>, value: T) -> Id {
-        let index = match self.free.pop() {
-            Some(index) => index,
+        self.generation = self.generation.wrapping_add(1);
+        self.live += 1;
+        let slot = Slot { generation: self.generation, hash, alias, value: Some(value) };
+        let index = match self.free.pop().filter(|free| (free.0 as usize) < self.slots.len()) {
+            Some(Reverse(index)) => {
+                self.slots[index as usize] = slot;
+                index
+            }
             None => {
-                self.slots.push(Slot { generation: 0, hash, alias: None, value: None });
+                self.slots.push(slot);
                 self.slots.len() as u32 - 1
             }
         };
-        let slot = &mut self.slots[index as usize];
-        (slot.hash, slot.alias, slot.value) = (hash, alias, Some(value));
-        let id = Id { index, generation: slot.generation };
+        let id = Id { index, generation: self.generation };
         for hash in core::iter::once(hash).chain(alias) {
             self.by_hash.insert_unique(hash, (hash, index), |(hash, _)| *hash);
         }
@@ -76,14 +89,29 @@ impl<T> Table<T> {
     pub(crate) fn remove(&mut self, id: Id) -> Option<T> {
         let slot = self.slots.get_mut(id.index as usize).filter(|slot| slot.generation == id.generation)?;
         let value = slot.value.take()?;
-        slot.generation = slot.generation.wrapping_add(1);
         for hash in core::iter::once(slot.hash).chain(slot.alias) {
             if let Ok(entry) = self.by_hash.find_entry(hash, |&(known, index)| known == hash && index == id.index) {
                 entry.remove();
             }
         }
-        self.free.push(id.index);
+        self.live -= 1;
+        self.free.push(Reverse(id.index));
+        self.give_back();
         Some(value)
+    }
+
+    /// Cuts the empty end off, and gives memory back once most of it is unused.
+    fn give_back(&mut self) {
+        while self.slots.last().is_some_and(|slot| slot.value.is_none()) {
+            self.slots.pop();
+        }
+        let places = self.slots.len();
+        if self.slots.capacity() > SMALL && self.slots.capacity() / 4 > places {
+            self.slots.shrink_to(2 * places);
+            self.free.retain(|free| (free.0 as usize) < places);
+            self.free.shrink_to(2 * places);
+            self.by_hash.shrink_to(2 * places, |(hash, _)| *hash);
+        }
     }
 }
 
@@ -98,10 +126,26 @@ mod tests {
         assert_eq!(table.remove(first), Some('a'));
         let second = table.insert(1, None, 'b');
         assert_eq!(first.index, second.index);
+        assert_eq!(first.index, second.index);
         assert_eq!(table.get(first), None);
         assert_eq!(table.get_mut(first), None);
         assert_eq!(table.remove(first), None);
         assert_eq!(table.get(second), Some(&'b'));
+    }
+
+    #[test]
+    fn after_a_rush_memory_is_given_back_and_old_ids_still_name_nothing() {
+        let mut table = Table::new();
+        let stays = table.insert(0, None, 0);
+        let rush: Vec<Id> = (1..10_000).map(|n| table.insert(n, Some(n + 20_000), n)).collect();
+        for id in &rush {
+            assert!(table.remove(*id).is_some());
+        }
+        assert_eq!((table.len(), table.slots.len(), table.get(stays)), (1, 1, Some(&0)));
+        assert!(table.slots.capacity() <= SMALL && table.by_hash.capacity() <= 2 * SMALL && table.free.len() <= SMALL);
+        let again: Vec<Id> = (1..100).map(|n| table.insert(n, None, n)).collect();
+        assert!(rush.iter().all(|id| table.get(*id).is_none()));
+        assert!((1..100).all(|n| table.find(n, |value| *value == n) == again.get(n as usize - 1).copied()));
     }
 
     #[test]
