@@ -26,7 +26,7 @@ pub use engine::Engine;
 pub use failback::{Terms, Wait, terms};
 pub use judge::{Judgement, judge, next_look};
 pub use plan::{Candidate, Excluded, Exclusion, Facts, Next, NoPlan, Plan, SoFar};
-pub use policy::{AttemptPolicy, Failback, GroupPolicy, HealthPolicy, Member, RouteRule};
+pub use policy::{AttemptPolicy, Failback, GroupPolicy, HealthPolicy, Learned, Member, RouteRule};
 pub use route::plan;
 pub use shape::{CallLimits, Load, Shape, TrunkShape};
 pub use table::{TargetState, TrunkTable};

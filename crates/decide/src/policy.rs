@@ -4,7 +4,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use model::{GroupId, Span, TrunkId};
+use model::{GroupId, Pace, Span, TrunkId};
 use serde::{Deserialize, Serialize};
 
 /// When a target's health changes.
@@ -91,8 +91,11 @@ impl HealthPolicy {
 /// How long one attempt may take, and what moves the hunt on. Per trunk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptPolicy {
-    /// INVITE to the first response of any kind. Default 1000 ms: a lost packet is repaired after T1 (500 ms) and answered within it.
+    /// INVITE to the first response of any kind, while the target's own pace is not known or not asked. Default 1000 ms: a
+    /// lost packet is repaired after T1 (500 ms) and answered within it.
     pub first_reply: Span,
+    /// The same learned from the target's own past. Default on.
+    pub learned: Option<Learned>,
     /// 100 to progress. Default 6 s.
     pub progress: Span,
     /// Ringing to answer. Default 180 s.
@@ -111,12 +114,43 @@ impl Default for AttemptPolicy {
     fn default() -> Self {
         Self {
             first_reply: Span::from_millis(1_000),
+            learned: Some(Learned::default()),
             progress: Span::from_secs(6),
             ring: Span::from_secs(180),
             hunt: Span::from_secs(12),
             move_on: Vec::new(),
             stop: Vec::new(),
             hunt_after_progress: false,
+        }
+    }
+}
+
+/// A first-reply deadline that follows the target: so many times its 95th percentile, within bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Learned {
+    /// Never shorter. Default 250 ms: T1 follows the round trip, so that a lost packet is repaired before it.
+    pub floor: Span,
+    /// Never longer. Default 2000 ms.
+    pub cap: Span,
+}
+
+impl Default for Learned {
+    fn default() -> Self {
+        Self { floor: Span::from_millis(250), cap: Span::from_millis(2_000) }
+    }
+}
+
+/// Late is what is rare by far, not the slowest twentieth: so many times the 95th percentile.
+pub(crate) const LATE_FACTOR: u64 = 4;
+
+impl AttemptPolicy {
+    /// How long an attempt waits for its first reply. `left` are the candidates after it: the last one gets all the time there is, for
+    /// leaving it early helps nobody.
+    pub fn first_reply_within(&self, pace: Pace, left: usize) -> Span {
+        match (self.learned, pace.first_reply) {
+            (Some(learned), _) if left == 0 => learned.cap.max(self.first_reply),
+            (Some(learned), Some(usual)) => usual.times(LATE_FACTOR).max(learned.floor).min(learned.cap),
+            _ => self.first_reply,
         }
     }
 }

@@ -336,6 +336,7 @@ fn step() -> impl Strategy<Value = Step> {
             },
             transport: TransportEvidence { in_row: refusals, last: None },
             last_bad: Some(ago(calls.5.min(probe.2))),
+            ..Evidence::default()
         };
         Step::Look { target, after_ms, seen: Box::new(seen) }
     });

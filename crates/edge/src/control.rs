@@ -8,11 +8,16 @@ use crate::io::{ControlInput, ControlOutput, ReloadFault, Snapshot, TrunkAct};
 use crate::view::{TargetView, TrunkView};
 use decide::{Change, Decision, Engine, Subject};
 use explain::{Act, Entry, Operator, Record, Who};
-use model::{Admin, AttemptOutcome, Instant, Name, Observed, ProbeResult, Seq, Signal, TargetId, TrunkId, Wall};
+use model::{
+    Admin, AttemptOutcome, Instant, Name, Observed, Paces, ProbeResult, Seq, Signal, Span, TargetId, TrunkId, Wall,
+};
 use sense::Sensor;
 use std::collections::VecDeque;
 use std::string::ToString;
 use std::sync::Arc;
+
+/// What is learned changes slowly: shards are told of it no more often than this.
+const TEACH: Span = Span::from_secs(1);
 
 /// Sensing state, trunk table and journal number of one node.
 pub struct Control {
@@ -21,6 +26,8 @@ pub struct Control {
     engine: Engine,
     next: Seq,
     wall: Wall,
+    /// When the shards were told last how soon targets react.
+    taught: Instant,
     out: VecDeque<ControlOutput>,
 }
 
@@ -30,8 +37,9 @@ impl Control {
         let engine = Engine::new(settings.shape.clone());
         let mut sensor = Sensor::new(seed);
         sensor.install(now, &settings.probes);
-        let snapshot = Arc::new(Snapshot { table: Arc::new(engine.table().clone()), settings });
-        let mut control = Self { snapshot, sensor, engine, next: first, wall, out: VecDeque::new() };
+        let snapshot =
+            Arc::new(Snapshot { table: Arc::new(engine.table().clone()), paces: Arc::new(Paces::new()), settings });
+        let mut control = Self { snapshot, sensor, engine, next: first, wall, taught: now, out: VecDeque::new() };
         control.configured(true);
         control.settle(now);
         control
@@ -87,7 +95,7 @@ impl Control {
                     health: table.trunk_health(id),
                     admin: table.admin(id),
                     share: best.map_or(0, |target| table.share(target)),
-                    held: best.map_or(model::Span::ZERO, |target| now.since(table.since(target))),
+                    held: best.map_or(Span::ZERO, |target| now.since(table.since(target))),
                     throttled: table.throttle(id).filter(|t| t.until > now).map(|t| t.until.since(now)),
                     calls: calls.get(id.index()).copied().unwrap_or(0),
                     targets,
@@ -155,7 +163,8 @@ impl Control {
         self.operator(None, Act::Reload { fingerprint: settings.fingerprint }, "reload");
         self.engine.reshape(now, settings.shape.clone());
         self.sensor.install(now, &settings.probes);
-        self.snapshot = Arc::new(Snapshot { table: Arc::new(self.engine.table().clone()), settings });
+        let table = Arc::new(self.engine.table().clone());
+        self.snapshot = Arc::new(Snapshot { table, paces: self.snapshot.paces.clone(), settings });
         self.configured(false);
         self.out.push_back(ControlOutput::Update(self.snapshot.clone()));
     }
@@ -176,11 +185,26 @@ impl Control {
         while let Some(order) = self.sensor.poll() {
             self.out.push_back(ControlOutput::Probe(order));
         }
-        if self.engine.table().epoch() != self.snapshot.table.epoch() {
-            let table = Arc::new(self.engine.table().clone());
-            self.snapshot = Arc::new(Snapshot { table, settings: self.snapshot.settings.clone() });
-            self.out.push_back(ControlOutput::Update(self.snapshot.clone()));
+        self.publish(now);
+    }
+
+    /// Tells the shards of a new epoch at once, and of what has been learned since when it is time.
+    fn publish(&mut self, now: Instant) {
+        let changed = self.engine.table().epoch() != self.snapshot.table.epoch();
+        let learned = self.sensor.learned() && now.since(self.taught) >= TEACH;
+        if !changed && !learned {
+            return;
         }
+        let (mut table, mut paces) = (self.snapshot.table.clone(), self.snapshot.paces.clone());
+        if changed {
+            table = Arc::new(self.engine.table().clone());
+        }
+        if learned {
+            self.taught = now;
+            paces = Arc::new(self.sensor.paces());
+        }
+        self.snapshot = Arc::new(Snapshot { table, paces, settings: self.snapshot.settings.clone() });
+        self.out.push_back(ControlOutput::Update(self.snapshot.clone()));
     }
 
     fn consider(&mut self, now: Instant, target: TargetId) {

@@ -9,7 +9,7 @@ use core::net::SocketAddr;
 use decide::TrunkTable;
 use explain::{CallRecord, Entry};
 use media::PairId;
-use model::{CallRef, ListenId, Name, Signal, SocketId, TransportFault, TrunkId, Wall};
+use model::{CallRef, ListenId, Name, Paces, Signal, SocketId, TransportFault, TrunkId, Wall};
 use sense::ProbeOrder;
 use sip::{Flow, Transmit};
 use std::sync::Arc;
@@ -93,6 +93,8 @@ pub struct Snapshot {
     pub settings: Arc<Settings>,
     /// The trunk table.
     pub table: Arc<TrunkTable>,
+    /// How soon targets usually react; learned, and so no part of the table.
+    pub paces: Arc<Paces>,
 }
 
 /// What reaches the control machine.

@@ -275,6 +275,7 @@ impl Shard {
             profiles: &self.snapshot.settings.profiles,
             shape: &self.snapshot.settings.shape,
             table: &self.snapshot.table,
+            paces: &self.snapshot.paces,
             load: &mut self.load,
             rng: &mut self.rng,
             out: &mut self.effects,

@@ -3,11 +3,14 @@
 //! Each kind is kept apart: a good OPTIONS does not erase failing calls, and a 404 for one number does not
 //! erase failing probes.
 
-use crate::{AttemptOutcome, Instant, ProbeResult, Span, TransportFault};
+use crate::{
+    AttemptOutcome, Instant, MediaOutcome, ProbeResult, RegistrationState, Span, TestCallResult, TransportFault,
+};
 use serde::{Deserialize, Serialize};
 
 /// Everything seen about one target that still counts.
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Evidence {
     /// OPTIONS probes.
     pub probe: ProbeEvidence,
@@ -15,6 +18,14 @@ pub struct Evidence {
     pub calls: CallEvidence,
     /// Refusals by the network.
     pub transport: TransportEvidence,
+    /// Audio of recent calls.
+    pub media: MediaEvidence,
+    /// Our registration.
+    pub registration: RegistrationEvidence,
+    /// Synthetic calls.
+    pub test_calls: TestCallEvidence,
+    /// Last time anything at all was heard of the target: a response of any kind, or audio.
+    pub heard: Option<Instant>,
     /// Last time anything counted against the target.
     pub last_bad: Option<Instant>,
 }
@@ -64,6 +75,39 @@ pub struct TransportEvidence {
     pub in_row: u32,
     /// The last one.
     pub last: Option<(Instant, TransportFault)>,
+}
+
+/// Audio of the calls of the last five minutes, the newest 64 of them.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct MediaEvidence {
+    /// Calls in which nothing was heard of the target, and all of them.
+    pub silent: Share,
+    /// Calls that had holes, and all of them.
+    pub lossy: Share,
+    /// The last one that was not good.
+    pub last_bad: Option<(Instant, MediaOutcome)>,
+}
+
+/// Our registration. `good` and `bad` are never both above zero.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct RegistrationEvidence {
+    /// Renewals in a row that worked.
+    pub good: u32,
+    /// Attempts in a row that did not, or a registration that ran out.
+    pub bad: u32,
+    /// The last change.
+    pub last: Option<(Instant, RegistrationState)>,
+}
+
+/// Synthetic calls. `good` and `bad` are never both above zero.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct TestCallEvidence {
+    /// As expected, in a row.
+    pub good: u32,
+    /// Otherwise, in a row.
+    pub bad: u32,
+    /// The last one.
+    pub last: Option<(Instant, TestCallResult)>,
 }
 
 /// A share of a count.

@@ -13,15 +13,22 @@ mod health;
 mod id;
 mod name;
 mod outcome;
+mod pace;
 mod rng;
 mod signal;
 mod time;
 
-pub use evidence::{CallEvidence, Evidence, ProbeEvidence, Share, TransportEvidence};
+pub use evidence::{
+    CallEvidence, Evidence, MediaEvidence, ProbeEvidence, RegistrationEvidence, Share, TestCallEvidence,
+    TransportEvidence,
+};
 pub use health::{Admin, Health, Throttle};
 pub use id::{CallRef, Epoch, GroupId, ListenId, RouteId, Seq, ShardId, SocketId, TargetId, TrunkId};
 pub use name::Name;
-pub use outcome::{AttemptOutcome, Blame, ProbeResult, TransportFault};
+pub use outcome::{
+    AttemptOutcome, Blame, MediaOutcome, ProbeResult, RegistrationState, TestCallResult, TransportFault,
+};
+pub use pace::{Pace, Paces};
 pub use rng::Rng;
 pub use signal::{Observed, Signal};
 pub use time::{Instant, Span, Wall};

@@ -98,6 +98,79 @@ pub enum AttemptOutcome {
     },
 }
 
+/// What is known of the audio that a target sends in one call. Hold, T.38 and pauses of a talker who sends comfort noise are not silence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MediaOutcome {
+    /// It is heard.
+    Good,
+    /// Nothing comes from it although the other side is sending: one-way audio, or none.
+    Silent {
+        /// Since the answer, or since the last packet.
+        after: Span,
+    },
+    /// It comes with holes.
+    Lossy {
+        /// Packets lost, per thousand.
+        permille: u16,
+    },
+}
+
+/// What has become of our registration at a trunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RegistrationState {
+    /// It holds.
+    Registered,
+    /// The registrar refused it.
+    Refused {
+        /// SIP status code.
+        code: u16,
+    },
+    /// The registrar did not reply.
+    NoReply {
+        /// The deadline.
+        after: Span,
+    },
+    /// It ran out before it could be renewed.
+    Expired,
+}
+
+/// How one synthetic call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TestCallResult {
+    /// As expected; when answered, the tone was heard in both directions.
+    Good {
+        /// INVITE to ringback, if it rang.
+        ringback: Option<Span>,
+        /// INVITE to answer, if one was expected.
+        answer: Option<Span>,
+    },
+    /// A final response of another class than expected.
+    Refused {
+        /// SIP status code.
+        code: u16,
+    },
+    /// No final response by the deadline.
+    NoReply {
+        /// The deadline.
+        after: Span,
+    },
+    /// Answered, but the tone was not heard both ways.
+    NoTone {
+        /// We heard theirs.
+        from_target: bool,
+        /// Ours came back, or was reported as heard.
+        to_target: bool,
+    },
+    /// The network refused it.
+    Unreachable {
+        /// How.
+        fault: TransportFault,
+    },
+}
+
 /// Whose fault an outcome is. "Hunt on?" is another question, asked in `decide`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

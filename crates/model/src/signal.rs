@@ -1,6 +1,9 @@
 //! Signals: what a shard saw, sent to the one place that judges.
 
-use crate::{AttemptOutcome, CallRef, Instant, ProbeResult, Span, TargetId, TransportFault};
+use crate::{
+    AttemptOutcome, CallRef, Instant, MediaOutcome, ProbeResult, RegistrationState, Span, TargetId, TestCallResult,
+    TransportFault,
+};
 
 /// One thing seen about one target.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,6 +60,25 @@ pub enum Observed {
         call: CallRef,
         /// How it ended.
         outcome: AttemptOutcome,
+    },
+    /// What is heard of the audio that the target sends in a call: told when that changes, and at the end of the call.
+    Media {
+        /// The call.
+        call: CallRef,
+        /// What is heard.
+        outcome: MediaOutcome,
+    },
+    /// Our registration there has changed.
+    Registration {
+        /// To what.
+        state: RegistrationState,
+    },
+    /// A synthetic call ended. `order` is the number of the order it answers.
+    TestCall {
+        /// Number of the order.
+        order: u64,
+        /// How it ended.
+        result: TestCallResult,
     },
     /// The network refused a packet of a live call, outside any attempt.
     Transport {

@@ -8,7 +8,7 @@ use crate::window::{Delays, Window};
 use alloc::vec::Vec;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use model::{AttemptOutcome, Blame, CallEvidence, CallRef, Instant, Span, TargetId};
+use model::{AttemptOutcome, Blame, CallEvidence, CallRef, Instant, Pace, Span, TargetId};
 
 /// Late calls within this time belong together.
 const CORRELATION: Span = Span::from_secs(10);
@@ -114,24 +114,30 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    /// The first response of any kind. It proves that the target replies, not yet that it carries calls.
-    pub(crate) fn first_reply(&mut self, attempt: &mut Attempt, after: Span) {
-        if !attempt.replied {
-            attempt.replied = true;
-            self.delays.add(after);
-        }
+    /// The first response of any kind. It proves that the target replies, not yet that it carries calls. Says whether the usual
+    /// delay is another one by it.
+    pub(crate) fn first_reply(&mut self, attempt: &mut Attempt, after: Span) -> bool {
+        let new = !attempt.replied && self.delays.add(after);
+        attempt.replied = true;
         self.late.retain(|late| late.lacking == Lacking::Progress || late.started > attempt.started);
+        new
     }
 
-    /// Ringing, early media or an answer: the call reached someone.
-    pub(crate) fn progress(&mut self, at: Instant, attempt: &mut Attempt) {
+    /// Ringing, early media or an answer: the call reached someone. Says whether the usual delay is another one by it.
+    pub(crate) fn progress(&mut self, at: Instant, attempt: &mut Attempt) -> bool {
         attempt.replied = true;
-        if !attempt.progressed {
-            attempt.progressed = true;
-            self.post_dial.add(at.since(attempt.started));
-            self.window.add(at, 0, 1);
-            self.good(attempt.started);
+        if attempt.progressed {
+            return false;
         }
+        attempt.progressed = true;
+        self.window.add(at, 0, 1);
+        self.good(attempt.started);
+        self.post_dial.add(at.since(attempt.started))
+    }
+
+    /// How soon calls usually hear anything, and something more than 100.
+    pub(crate) fn pace(&self) -> Pace {
+        Pace { first_reply: self.delays.usual(), progress: self.post_dial.usual() }
     }
 
     /// Still waited for. Says whether that is later than usual here.

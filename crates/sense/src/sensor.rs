@@ -8,7 +8,7 @@ use crate::probe::{ProbeOrder, ProbePolicy, Prober};
 use crate::streak::ProbeRow;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use model::{
-    AttemptOutcome, Evidence, Instant, Observed, ProbeResult, Rng, Signal, Span, TargetId, TransportEvidence,
+    AttemptOutcome, Evidence, Instant, Observed, Paces, ProbeResult, Rng, Signal, Span, TargetId, TransportEvidence,
     TransportFault,
 };
 
@@ -73,6 +73,7 @@ pub struct Sensor {
     dirty: BTreeSet<TargetId>,
     next_order: u64,
     rng: Rng,
+    learned: bool,
     counters: Counters,
 }
 
@@ -86,6 +87,7 @@ impl Sensor {
             dirty: BTreeSet::new(),
             next_order: 0,
             rng: Rng::new(seed),
+            learned: false,
             counters: Counters::default(),
         }
     }
@@ -136,7 +138,7 @@ impl Sensor {
             Observed::FirstReply { call, after } => {
                 let mut attempt = under_way.get(target, call, before(at, after));
                 watched.heard();
-                watched.calls.first_reply(&mut attempt, after);
+                self.learned |= watched.calls.first_reply(&mut attempt, after);
                 under_way.update(target, call, attempt);
             }
             Observed::Waiting { call, after, trying } => {
@@ -149,7 +151,7 @@ impl Sensor {
             Observed::Progress { call, after } => {
                 let mut attempt = under_way.get(target, call, before(at, after));
                 watched.heard();
-                watched.calls.progress(at, &mut attempt);
+                self.learned |= watched.calls.progress(at, &mut attempt);
                 under_way.update(target, call, attempt);
             }
             Observed::Attempt { call, outcome } => {
@@ -168,6 +170,8 @@ impl Sensor {
                 }
             }
             Observed::Transport { fault } => watched.refused(at, fault),
+            // Kept by their own rows.
+            Observed::Media { .. } | Observed::Registration { .. } | Observed::TestCall { .. } => return,
         }
         if watched.calls.unanswered(now) >= ASK_AFTER && watched.last_bad == Some(at) {
             watched.prober.at_once(now);
@@ -228,12 +232,28 @@ impl Sensor {
             calls: watched.calls.evidence(now),
             transport: watched.transport.clone(),
             last_bad: watched.last_bad,
+            ..Evidence::default()
         }
     }
 
     /// When `tick` is due.
     pub fn deadline(&self) -> Option<Instant> {
         self.targets.values().filter_map(|watched| watched.prober.deadline()).min()
+    }
+
+    /// Whether any pace has changed since this was asked for the last time with [`Sensor::paces`].
+    pub const fn learned(&self) -> bool {
+        self.learned
+    }
+
+    /// How soon each target usually reacts.
+    pub fn paces(&mut self) -> Paces {
+        self.learned = false;
+        let mut paces = Paces::new();
+        for (target, watched) in &self.targets {
+            paces.set(*target, watched.calls.pace());
+        }
+        paces
     }
 
     /// What could not be used, and why.

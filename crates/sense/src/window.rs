@@ -82,14 +82,21 @@ impl Default for Delays {
 }
 
 impl Delays {
-    /// One more delay.
-    pub(crate) fn add(&mut self, delay: Span) {
+    /// One more delay. Says whether the usual one is another by it.
+    pub(crate) fn add(&mut self, delay: Span) -> bool {
+        let before = self.usual();
         self.counts[bucket_of(delay)] += 1;
         self.total += 1;
         if self.total >= FADE {
             self.counts.iter_mut().for_each(|count| *count /= 2);
             self.total = self.counts.iter().sum();
         }
+        self.usual() != before
+    }
+
+    /// The 95th percentile; none while fewer than 100 are known.
+    pub(crate) fn usual(&self) -> Option<Span> {
+        (self.total >= KNOWN).then(|| self.p95())
     }
 
     /// How long to wait for a first reply: 4 × p95 within 750 ms and 1000 ms; none while fewer than 100 are known.

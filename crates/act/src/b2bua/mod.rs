@@ -26,7 +26,7 @@ use decide::{Load, Shape, TrunkTable};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use media::Relay;
-use model::{AttemptOutcome, CallRef, Instant, Observed, Rng, ShardId, Signal, Span, TargetId};
+use model::{AttemptOutcome, CallRef, Instant, Observed, Paces, Rng, ShardId, Signal, Span, TargetId};
 use sip::{
     Answer, ClientKey, Dialog, Endpoint, Event, Failure, Flow, Message, Method, ServerKey, TimerId, TimerSet, Timers,
 };
@@ -53,6 +53,8 @@ pub struct World<'a> {
     pub shape: &'a Shape,
     /// Health.
     pub table: &'a TrunkTable,
+    /// How soon targets usually react.
+    pub paces: &'a Paces,
     /// What trunks carry.
     pub load: &'a mut Load,
     /// For weights and numbers.

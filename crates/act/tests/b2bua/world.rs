@@ -47,6 +47,7 @@ pub struct Lab {
     pub ports: Ports,
     pub profiles: Profiles,
     pub shape: Shape,
+    pub paces: model::Paces,
     pub table: TrunkTable,
     pub load: Load,
     pub rng: Rng,
@@ -132,6 +133,7 @@ impl Lab {
             relay: Relay::new(4096),
             ports,
             profiles,
+            paces: model::Paces::new(),
             table: TrunkTable::new(&shape),
             shape,
             load,
@@ -176,6 +178,7 @@ impl Lab {
 
     fn world(&mut self) -> (&mut B2bua, World<'_>) {
         let world = World {
+            paces: &self.paces,
             now: self.now,
             endpoint: &mut self.endpoint,
             relay: &mut self.relay,

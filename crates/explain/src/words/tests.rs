@@ -52,7 +52,7 @@ fn every_cause_has_its_words_and_its_last_observation() {
         },
         calls: CallEvidence { last_bad, last: last_bad, ..CallEvidence::default() },
         transport: TransportEvidence { in_row: 2, last: Some((at_ms(399_000), TransportFault::PortUnreachable)) },
-        last_bad: None,
+        ..Evidence::default()
     };
     let (ten, minute) = (Span::from_secs(10), Span::from_secs(60));
     let expected = [
