@@ -120,6 +120,38 @@ pub enum Cause {
         /// Attempts counted.
         of: u32,
     },
+    /// Nothing was heard of the target in that many recent calls although they were answered.
+    MediaSilent {
+        /// How many.
+        count: u32,
+        /// The limit.
+        limit: u32,
+        /// Calls of the last five minutes.
+        of: u32,
+    },
+    /// Audio of that many recent calls has holes.
+    MediaLossy {
+        /// How many.
+        count: u32,
+        /// The limit.
+        limit: u32,
+        /// Calls of the last five minutes.
+        of: u32,
+    },
+    /// Our registration there failed in a row.
+    RegistrationLost {
+        /// How often.
+        count: u32,
+        /// The limit.
+        limit: u32,
+    },
+    /// Synthetic calls failed in a row.
+    TestCallsFailed {
+        /// How many.
+        count: u32,
+        /// The limit.
+        limit: u32,
+    },
     /// Doubt is over: probes good in a row and nothing bad for the calm time. Leads to Up; to Probation when calls had
     /// failed and none has succeeded since.
     Calm {
@@ -143,6 +175,11 @@ pub enum Cause {
     /// Good calls earned a canary step.
     EarnedByCalls {
         /// How many.
+        count: u32,
+    },
+    /// A synthetic call earned a canary step.
+    EarnedByTestCall {
+        /// Good ones in a row.
         count: u32,
     },
     /// Quiet time earned a canary step.
@@ -178,7 +215,8 @@ pub enum Veto {
         /// The limit.
         limit: u32,
     },
-    /// Unrelated trunks failed within the same second: the fault is likely ours.
+    /// Unrelated trunks failed within the same second, or fell silent and nobody else on this side was heard since: the fault is
+    /// likely ours.
     SuspectOurselves {
         /// How many.
         trunks: u32,
@@ -192,7 +230,13 @@ impl Cause {
     pub const fn rests_on_calls(&self) -> bool {
         matches!(
             self,
-            Self::CallsLate { .. } | Self::CallsFailed { .. } | Self::CallsSilent { .. } | Self::FailureShare { .. }
+            Self::CallsLate { .. }
+                | Self::CallsFailed { .. }
+                | Self::CallsSilent { .. }
+                | Self::FailureShare { .. }
+                | Self::MediaSilent { .. }
+                | Self::MediaLossy { .. }
+                | Self::TestCallsFailed { .. }
         )
     }
 }

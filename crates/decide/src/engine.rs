@@ -22,6 +22,10 @@ const HURRY_BEFORE: Span = Span::from_secs(5);
 const HURRY_FOR: Span = Span::from_secs(60);
 /// No peer may keep us away for longer by one answer.
 const THROTTLE_MAX: Span = Span::from_secs(60);
+/// So many others on the same side are asked whether they are heard, when one falls silent.
+const WITNESSES: usize = 3;
+/// They are probed fast for so long, or until they are heard.
+const ASK_FOR: Span = Span::from_secs(5);
 /// A throttle under way is prolonged by no less than this, or each of many 503s would be a decision.
 const THROTTLE_STEP: Span = Span::from_secs(1);
 
@@ -32,6 +36,10 @@ struct Watch {
     look: Option<Instant>,
     hurry: bool,
     held_back: Option<(Change, Veto)>,
+    /// Last time anything was heard of it.
+    heard: Option<Instant>,
+    /// Asked then to be a witness: whether it is heard while another is silent.
+    asked: Option<Instant>,
 }
 
 /// Table, shape, and what is due.
@@ -40,6 +48,10 @@ pub struct Engine {
     shape: Arc<Shape>,
     table: TrunkTable,
     watches: BTreeMap<TargetId, Watch>,
+    /// Targets by when they are to be looked at.
+    agenda: BTreeSet<(Instant, TargetId)>,
+    /// Those that may not go Down until somebody else on their side is heard.
+    unwitnessed: BTreeSet<TargetId>,
     fallen: Vec<(Instant, TrunkId)>,
     refused_throttles: BTreeMap<TrunkId, Instant>,
 }
@@ -49,15 +61,28 @@ impl Engine {
     pub fn new(shape: Arc<Shape>) -> Self {
         let table = TrunkTable::new(&shape);
         let watches = every_target(&shape).map(|target| (target, Watch::default())).collect();
-        Self { shape, table, watches, fallen: Vec::new(), refused_throttles: BTreeMap::new() }
+        Self {
+            shape,
+            table,
+            watches,
+            agenda: BTreeSet::new(),
+            unwitnessed: BTreeSet::new(),
+            fallen: Vec::new(),
+            refused_throttles: BTreeMap::new(),
+        }
     }
 
     /// Follows a new configuration; what is held of trunks that stay is kept. Everybody is looked at by the new policy.
     pub fn reshape(&mut self, now: Instant, shape: Arc<Shape>) {
         self.table.reshape(now, &shape);
         let mut old = core::mem::take(&mut self.watches);
-        let mut kept = |target: &TargetId| Watch { look: Some(now), ..old.remove(target).unwrap_or_default() };
+        let mut kept = |target: &TargetId| Watch { look: None, ..old.remove(target).unwrap_or_default() };
         self.watches = every_target(&shape).map(|target| (target, kept(&target))).collect();
+        self.unwitnessed.retain(|target| self.watches.contains_key(target));
+        self.agenda.clear();
+        for target in every_target(&shape) {
+            self.look_at(target, Some(now));
+        }
         self.shape = shape;
     }
 
@@ -66,6 +91,7 @@ impl Engine {
     pub fn consider(&mut self, now: Instant, target: TargetId, seen: &Evidence) -> Option<Decision> {
         let shape = self.shape.clone();
         let policy = &shape.trunk(target.trunk)?.health;
+        self.hear(now, target, seen);
         let held = self.table.target(target)?;
         let terms = failback::terms(&shape, &self.table, target.trunk);
         let decision = match judge(policy, &terms, held, seen, now) {
@@ -86,8 +112,12 @@ impl Engine {
         }
         let decision = self.decision(now, Subject::Trunk(trunk), Change::Admin { from, to }, Cause::Operator, trunk);
         self.table.apply(&decision);
-        for (_, watch) in self.watches.iter_mut().filter(|(target, _)| target.trunk == trunk) {
-            *watch = Watch { look: Some(now), hurry: to == Admin::InService, held_back: None };
+        let own: Vec<TargetId> = self.watches.keys().copied().filter(|target| target.trunk == trunk).collect();
+        for target in own {
+            if let Some(watch) = self.watches.get_mut(&target) {
+                (watch.hurry, watch.held_back) = (to == Admin::InService, None);
+            }
+            self.look_at(target, Some(now));
         }
         self.wake_others(now);
         Some(decision)
@@ -120,14 +150,14 @@ impl Engine {
 
     /// When [`Engine::due`] has somebody.
     pub fn deadline(&self) -> Option<Instant> {
-        self.watches.values().filter_map(|watch| watch.look).min()
+        self.agenda.first().map(|(at, _)| *at)
     }
 
     /// A target whose state time alone may change; to be considered with fresh evidence.
     pub fn due(&mut self, now: Instant) -> Option<TargetId> {
-        let (target, watch) = self.watches.iter_mut().find(|(_, watch)| watch.look.is_some_and(|at| at <= now))?;
-        watch.look = None;
-        Some(*target)
+        let (_, target) = self.agenda.first().copied().filter(|(at, _)| *at <= now)?;
+        self.look_at(target, None);
+        Some(target)
     }
 
     /// What is held.
@@ -145,7 +175,8 @@ impl Engine {
     fn carry_out(&mut self, now: Instant, target: TargetId, seen: &Evidence, judgement: Judgement) -> Option<Decision> {
         let fallen = self.fallen_lately(now);
         let change = judgement.change;
-        let veto = judgement.veto.or_else(|| budget::veto(&self.shape, &self.table, target, change, &fallen, now));
+        let veto = judgement.veto.or_else(|| self.lacks_witness(target, change, seen));
+        let veto = veto.or_else(|| budget::veto(&self.shape, &self.table, target, change, &fallen, now));
         let (change, veto) = match (change, veto) {
             (Change::Health { from, to: Health::Down }, Some(_)) if from != Health::Suspect => {
                 (Change::Health { from, to: Health::Suspect }, None)
@@ -154,6 +185,10 @@ impl Engine {
         };
         let mut decision = self.decision(now, Subject::Target(target), change, judgement.cause, target.trunk);
         decision.evidence = Some(seen.clone());
+        let falls = matches!(decision.change, Change::Health { to: Health::Suspect | Health::Down, .. });
+        if let Some(since) = seen.silent_since.filter(|_| falls) {
+            self.ask_witnesses(now, target, since);
+        }
         match veto {
             Some(veto) => self.say_once(target, decision, veto),
             None => Some(self.enforce(now, target, decision)),
@@ -172,8 +207,76 @@ impl Engine {
         if let Some(watch) = self.watches.get_mut(&target) {
             watch.held_back = None;
         }
+        self.unwitnessed.remove(&target);
         self.wake_others(now);
         decision
+    }
+
+    /// Notes that a target is heard; those that could not be judged for want of a witness are looked at again.
+    fn hear(&mut self, now: Instant, target: TargetId, seen: &Evidence) {
+        let Some(watch) = self.watches.get_mut(&target) else { return };
+        if seen.heard <= watch.heard {
+            return;
+        }
+        watch.heard = seen.heard;
+        let waiting: Vec<TargetId> =
+            self.unwitnessed.iter().copied().filter(|other| other.trunk != target.trunk).collect();
+        for other in waiting {
+            self.look_at(other, Some(now));
+        }
+    }
+
+    /// Who could tell that our own uplink works: trunks of the same side that have been heard at all and are not Down.
+    fn witnesses(&self, trunk: TrunkId) -> impl Iterator<Item = (TargetId, Instant)> {
+        let side = self.shape.trunk(trunk).map(|trunk| trunk.side);
+        let same_side = move |other: &TrunkId| self.shape.trunk(*other).map(|other| other.side) == side;
+        let heard = self.watches.iter().filter_map(|(target, watch)| Some((*target, watch.heard?)));
+        heard.filter(move |(target, _)| {
+            target.trunk != trunk
+                && same_side(&target.trunk)
+                && self.table.admin(target.trunk) == Admin::InService
+                && self.table.health(*target) != Health::Down
+        })
+    }
+
+    /// A target that has fallen silent may be dead, or we may be deaf. It is dead when somebody else on its side was heard after its
+    /// silence began; when there are others and none of them was, no traffic is shuffled on account of it.
+    fn lacks_witness(&mut self, target: TargetId, change: Change, seen: &Evidence) -> Option<Veto> {
+        let since = seen.silent_since.filter(|_| matches!(change, Change::Health { to: Health::Down, .. }))?;
+        let others: Vec<Instant> = self.witnesses(target.trunk).map(|(_, heard)| heard).collect();
+        if others.is_empty() || others.iter().any(|heard| *heard >= since) {
+            return None;
+        }
+        self.unwitnessed.insert(target);
+        Some(Veto::SuspectOurselves { trunks: others.len() as u32 + 1 })
+    }
+
+    /// Has some of the others probed at once.
+    fn ask_witnesses(&mut self, now: Instant, target: TargetId, since: Instant) {
+        let asked: Vec<TargetId> = self
+            .witnesses(target.trunk)
+            .filter(|(_, heard)| *heard < since)
+            .map(|(other, _)| other)
+            .take(WITNESSES)
+            .collect();
+        for other in asked {
+            if let Some(watch) = self.watches.get_mut(&other) {
+                watch.asked = Some(now);
+            }
+            self.look_at(other, Some(now));
+        }
+    }
+
+    /// Sets when a target is looked at again, if at all.
+    fn look_at(&mut self, target: TargetId, at: Option<Instant>) {
+        let Some(watch) = self.watches.get_mut(&target) else { return };
+        if let Some(old) = watch.look {
+            self.agenda.remove(&(old, target));
+        }
+        watch.look = at;
+        if let Some(at) = at {
+            self.agenda.insert((at, target));
+        }
     }
 
     /// A veto is news once; the situation is over when the target changes or another veto takes its place.
@@ -188,10 +291,12 @@ impl Engine {
 
     /// What one trunk does may free another, or leave it alone: those that wait for that are looked at again.
     fn wake_others(&mut self, now: Instant) {
-        for (target, watch) in &mut self.watches {
-            if watch.held_back.is_some() || self.table.health(*target) == Health::Probation {
-                watch.look = Some(now);
-            }
+        let waits = |(target, watch): (&TargetId, &Watch)| {
+            (watch.held_back.is_some() || self.table.health(*target) == Health::Probation).then_some(*target)
+        };
+        let waiting: Vec<TargetId> = self.watches.iter().filter_map(waits).collect();
+        for target in waiting {
+            self.look_at(target, Some(now));
         }
     }
 
@@ -199,11 +304,12 @@ impl Engine {
         let (Some(trunk), Some(held)) = (self.shape.trunk(target.trunk), self.table.target(target)) else { return };
         let terms = failback::terms(&self.shape, &self.table, target.trunk);
         let Some(watch) = self.watches.get_mut(&target) else { return };
-        watch.hurry = wants_hurry(held, &trunk.health, seen, now);
+        watch.asked = watch.asked.filter(|at| seen.heard < Some(*at) && now.since(*at) < ASK_FOR);
+        watch.hurry = wants_hurry(held, &trunk.health, seen, now) || watch.asked.is_some();
+        let asked = watch.asked.map(|at| at + ASK_FOR);
         if changed {
             // A changed state may have more to say at once, such as Down after Suspect.
-            watch.look = Some(now);
-            return;
+            return self.look_at(target, Some(now));
         }
         let mut look = next_look(&trunk.health, &terms, held, seen, now);
         if let (Health::Down, Some(end)) = (held.health(), look) {
@@ -215,7 +321,7 @@ impl Engine {
             Some((_, Veto::TooManyFlips { .. })) => held.fall_expires(now, budget::FLIP_SPAN),
             _ => None,
         };
-        watch.look = [look, freed].into_iter().flatten().min();
+        self.look_at(target, [look, freed, asked].into_iter().flatten().min());
     }
 
     fn fallen_lately(&mut self, now: Instant) -> BTreeSet<TrunkId> {

@@ -7,7 +7,7 @@ use crate::decision::{Cause, Change, Veto};
 use crate::failback::{Terms, Wait};
 use crate::policy::HealthPolicy;
 use crate::table::TargetState;
-use model::{Evidence, Health, Instant, Span};
+use model::{Evidence, Health, Instant, Share, Span};
 
 /// On trial a target gets less patience than one in good standing: two of anything is a relapse.
 const TRIAL_LIMIT: u32 = 2;
@@ -103,7 +103,7 @@ fn suspect(policy: &HealthPolicy, held: &TargetState, seen: &Evidence, now: Inst
     }
     // Calls failed and none has succeeded since: quiet only means that nobody was sent there, and probes are good on a
     // grey trunk too. Calls have to prove it, a few at a time.
-    let unproven = seen.calls.blamed_in_row >= policy.blamed_calls;
+    let unproven = seen.calls.blamed_in_row >= policy.blamed_calls || seen.calls.silent_in_row >= policy.silent_calls;
     let next = if unproven { Health::Probation } else { Health::Up };
     Some(to(held, next, Cause::Calm { probes: seen.probe.good, calm }))
 }
@@ -157,6 +157,10 @@ fn earned(policy: &HealthPolicy, held: &TargetState, seen: &Evidence, now: Insta
     if count >= policy.canary_calls {
         return Some(Cause::EarnedByCalls { count });
     }
+    let tested = seen.test_calls.last.is_some_and(|(at, _)| at >= held.stepped());
+    if tested && seen.test_calls.good > 0 {
+        return Some(Cause::EarnedByTestCall { count: seen.test_calls.good });
+    }
     let quiet = now.since(quiet_since(held.stepped(), seen));
     (quiet >= policy.canary_time && risen(policy, seen)).then_some(Cause::EarnedByTime { held: quiet })
 }
@@ -180,7 +184,22 @@ fn dead(policy: &HealthPolicy, seen: &Evidence, since: Instant) -> Option<Cause>
     if called && of >= policy.failure_min && percent >= policy.failure_share {
         return Some(Cause::FailureShare { percent, limit: policy.failure_share, of });
     }
-    None
+    let tested = seen.test_calls.last.is_some_and(|(at, _)| at >= since);
+    if tested && seen.test_calls.bad >= policy.test_calls {
+        return Some(Cause::TestCallsFailed { count: seen.test_calls.bad, limit: policy.test_calls });
+    }
+    silent_media(policy, seen, since, policy.media_calls)
+}
+
+/// Signalling is well and nobody hears anything: to a caller that is a dead trunk.
+fn silent_media(policy: &HealthPolicy, seen: &Evidence, since: Instant, limit: u32) -> Option<Cause> {
+    let heard_of = seen.media.last_bad.is_some_and(|(at, _)| at >= since);
+    let Share { part: count, of } = seen.media.silent;
+    (heard_of && count >= limit && seen.media.silent.percent() >= policy.media_share).then_some(Cause::MediaSilent {
+        count,
+        limit,
+        of,
+    })
 }
 
 /// The first real doubt. Calls speak before probes: they are what matters, and come sooner.
@@ -193,8 +212,36 @@ fn doubt(policy: &HealthPolicy, seen: &Evidence, since: Instant) -> Option<Cause
         return Some(Cause::CallsLate { count: seen.calls.late, limit: policy.late_calls });
     }
     let probed = seen.probe.last.is_some_and(|(at, _)| at >= since);
-    (probed && seen.probe.bad >= policy.suspect_after)
-        .then_some(Cause::ProbesFailed { count: seen.probe.bad, limit: policy.suspect_after })
+    if probed && seen.probe.bad >= policy.suspect_after {
+        return Some(Cause::ProbesFailed { count: seen.probe.bad, limit: policy.suspect_after });
+    }
+    let called = seen.calls.last_bad.is_some_and(|(at, _)| at >= since);
+    let (percent, of) = (seen.calls.window.percent(), seen.calls.window.of);
+    if called && of >= policy.failure_min && percent >= policy.doubt_share {
+        return Some(Cause::FailureShare { percent, limit: policy.doubt_share, of });
+    }
+    quality_doubt(policy, seen, since)
+}
+
+/// Doubt by what is seen seldom: audio, registrations, synthetic calls.
+fn quality_doubt(policy: &HealthPolicy, seen: &Evidence, since: Instant) -> Option<Cause> {
+    let media_limit = policy.media_calls.min(TRIAL_LIMIT);
+    if let Some(cause) = silent_media(policy, seen, since, media_limit) {
+        return Some(cause);
+    }
+    let heard_of = seen.media.last_bad.is_some_and(|(at, _)| at >= since);
+    let Share { part: count, of } = seen.media.lossy;
+    if heard_of && count >= policy.media_calls && seen.media.lossy.percent() >= policy.media_share {
+        return Some(Cause::MediaLossy { count, limit: policy.media_calls, of });
+    }
+    let registered = seen.registration.last.is_some_and(|(at, _)| at >= since);
+    if registered && seen.registration.bad >= policy.registration_failures {
+        let (count, limit) = (seen.registration.bad, policy.registration_failures);
+        return Some(Cause::RegistrationLost { count, limit });
+    }
+    let tested = seen.test_calls.last.is_some_and(|(at, _)| at >= since);
+    let limit = policy.test_calls.saturating_sub(1).max(1);
+    (tested && seen.test_calls.bad >= limit).then_some(Cause::TestCallsFailed { count: seen.test_calls.bad, limit })
 }
 
 fn calls_failed(policy: &HealthPolicy, seen: &Evidence, since: Instant) -> Option<Cause> {
@@ -208,7 +255,10 @@ fn relapsed(policy: &HealthPolicy, seen: &Evidence, since: Instant) -> bool {
     let probed = seen.probe.last.is_some_and(|(at, _)| at >= since);
     let called = seen.calls.last_bad.is_some_and(|(at, _)| at >= since);
     let fresh = seen.last_bad.is_some_and(|at| at >= since);
+    let tested = seen.test_calls.last.is_some_and(|(at, _)| at >= since);
     (refused && seen.transport.in_row >= TRIAL_REFUSALS)
+        || (tested && seen.test_calls.bad > 0)
+        || silent_media(policy, seen, since, policy.media_calls.min(TRIAL_LIMIT)).is_some()
         || (probed && seen.probe.bad >= policy.suspect_after.min(TRIAL_LIMIT))
         || (called && seen.calls.blamed_in_row >= policy.blamed_calls.min(TRIAL_LIMIT))
         || (fresh && seen.calls.late >= policy.late_calls.min(TRIAL_LIMIT))

@@ -16,7 +16,8 @@ pub struct HealthPolicy {
     pub fall: u32,
     /// Good probes in a row before Suspect or Down ends. Default 3.
     pub rise: u32,
-    /// Call attempts late, silent or stalled within 10 s before Suspect. Default 3.
+    /// Call attempts late, silent or stalled within 10 s before Suspect. Default 5: on a trunk that is slow for a moment, four of five
+    /// calls a second are late at once, and each of them hunts on by its own deadline anyway.
     pub late_calls: u32,
     /// Call attempts blamed on the trunk in a row before Suspect. Default 3: a grey failure shows in calls alone.
     pub blamed_calls: u32,
@@ -26,8 +27,19 @@ pub struct HealthPolicy {
     pub refusals: u32,
     /// Trunk-blamed share of attempts, in percent, before Down. Default 50.
     pub failure_share: u32,
-    /// Attempts in the window before the share counts. Default 20: a share of three calls says nothing.
+    /// Trunk-blamed share of attempts, in percent, before Suspect. Default 20: failures that are few enough never to come in a row.
+    pub doubt_share: u32,
+    /// Attempts in the window before either share counts. Default 20: a share of three calls says nothing.
     pub failure_min: u32,
+    /// Calls of the last five minutes in which nothing was heard of the target, before it is Down for media; two of them, or as many with
+    /// holes, before Suspect. Default 3.
+    pub media_calls: u32,
+    /// And their share of those calls, in percent. Default 50.
+    pub media_share: u32,
+    /// Renewals of our registration in a row that failed, before Suspect. Default 2: one lost answer is weather.
+    pub registration_failures: u32,
+    /// Synthetic calls in a row that failed, before Down; one fewer before Suspect. Default 2.
+    pub test_calls: u32,
     /// Time without anything bad before Suspect ends. Default 10 s: shorter, and a trunk that flaps drags traffic along.
     /// Doubles each time doubt returns before that is forgiven.
     pub calm: Span,
@@ -49,12 +61,17 @@ impl Default for HealthPolicy {
             suspect_after: 2,
             fall: 3,
             rise: 3,
-            late_calls: 3,
+            late_calls: 5,
             blamed_calls: 3,
             silent_calls: 3,
             refusals: 2,
             failure_share: 50,
+            doubt_share: 20,
             failure_min: 20,
+            media_calls: 3,
+            media_share: 50,
+            registration_failures: 2,
+            test_calls: 2,
             calm: Span::from_secs(10),
             dwell: Span::from_secs(30),
             dwell_max: Span::from_secs(30 * 60),
@@ -77,7 +94,12 @@ impl HealthPolicy {
             self.silent_calls,
             self.refusals,
             self.failure_share,
+            self.doubt_share,
             self.failure_min,
+            self.media_calls,
+            self.media_share,
+            self.registration_failures,
+            self.test_calls,
             self.canary_calls,
         ];
         let spans = [self.calm, self.dwell, self.dwell_max, self.forgive, self.canary_time];

@@ -6,7 +6,7 @@
 
 use crate::policy::{AttemptPolicy, GroupPolicy, HealthPolicy, RouteRule};
 use alloc::vec::Vec;
-use model::{GroupId, Instant, TrunkId};
+use model::{GroupId, Instant, ListenId, TrunkId};
 use serde::{Deserialize, Serialize};
 
 /// Trunks, groups and routes.
@@ -31,6 +31,8 @@ pub struct TrunkShape {
     pub attempt: AttemptPolicy,
     /// How much it may carry.
     pub limits: CallLimits,
+    /// The local side it is reached from. Trunks of one side share its uplink, and can tell for each other whether it works.
+    pub side: ListenId,
 }
 
 /// How much a trunk may carry. `None` is no limit. Each shard holds its own share of both.

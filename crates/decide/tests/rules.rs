@@ -152,7 +152,10 @@ fn failing_share_and_silence_need_their_minimum() {
         Evidence { calls, last_bad: Some(at(9)), ..good(at(9)) }
     };
     assert_eq!(engine.consider(at(9), trunk(0), &calls(19, 19)), None, "a share of few calls says nothing");
-    assert_eq!(engine.consider(at(9), trunk(0), &calls(9, 20)), None);
+    assert_eq!(engine.consider(at(9), trunk(0), &calls(3, 20)), None);
+    let doubt = engine.consider(at(9), trunk(0), &calls(4, 20)).unwrap();
+    assert_eq!(doubt.cause, Cause::FailureShare { percent: 20, limit: 20, of: 20 });
+    assert_eq!(change(&doubt), (Health::Up, Health::Suspect));
     let down = engine.consider(at(9), trunk(0), &calls(10, 20)).unwrap();
     assert_eq!(down.cause, Cause::FailureShare { percent: 50, limit: 50, of: 20 });
     let silent = |bad_fast| {
@@ -464,4 +467,122 @@ proptest! {
             }
         }
     }
+}
+
+/// Evidence of a target that has not answered what was sent at `since`, `bad` probes in all.
+fn silent_since(since: Instant, now: Instant, bad: u32) -> Evidence {
+    Evidence { silent_since: Some(since), heard: Some(at(4)), ..missed(now, bad) }
+}
+
+fn heard(now: Instant) -> Evidence {
+    Evidence { heard: Some(now), ..good(now) }
+}
+
+#[test]
+fn a_silent_trunk_goes_down_only_when_somebody_else_on_its_side_was_heard_since() {
+    let mut engine = all_up(&[&[0, 1]]);
+    engine.consider(at(4), trunk(1), &heard(at(4)));
+    let doubt = engine.consider(at(8), trunk(0), &silent_since(at(5), at(8), 3)).unwrap();
+    assert_eq!(change(&doubt), (Health::Up, Health::Suspect), "demoted at once, whoever is to blame");
+    assert!(engine.wants_hurry(trunk(0)));
+    let held_back = engine.consider(at(8), trunk(0), &silent_since(at(5), at(8), 3)).unwrap();
+    assert_eq!(held_back.veto, Some(Veto::SuspectOurselves { trunks: 2 }));
+    assert_eq!(engine.consider(at(9), trunk(0), &silent_since(at(5), at(9), 4)), None, "said once");
+    engine.consider(at(9), trunk(1), &Evidence { heard: Some(at(4)), ..good(at(4)) });
+    assert!(engine.wants_hurry(trunk(1)), "the other is asked");
+    assert_eq!(engine.consider(at(9), trunk(1), &heard(at(9))), None);
+    assert!(!engine.wants_hurry(trunk(1)), "and has answered");
+    assert_eq!(engine.due(at(9)), Some(trunk(0)), "which frees the judgement");
+    let down = engine.consider(at(9), trunk(0), &silent_since(at(5), at(9), 4)).unwrap();
+    assert_eq!((change(&down), down.veto), ((Health::Suspect, Health::Down), None));
+}
+
+#[test]
+fn where_all_fall_silent_together_nobody_goes_down_and_all_are_doubted() {
+    let mut engine = all_up(&[&[0, 1, 2]]);
+    for id in 0..3 {
+        engine.consider(at(4), trunk(id), &heard(at(4)));
+    }
+    for second in 8..30 {
+        for id in 0..3 {
+            let seen = silent_since(at(5), at(second), second as u32 - 5);
+            while let Some(decision) = engine.consider(at(second), trunk(id), &seen) {
+                assert!(!matches!(decision.change, Change::Health { to: Health::Down, .. }) || !decision.enforced());
+                if !decision.enforced() {
+                    break;
+                }
+            }
+        }
+    }
+    assert!((0..3).all(|id| engine.table().health(trunk(id)) == Health::Suspect));
+    let back = Evidence { last_bad: Some(at(30)), ..heard(at(42)) };
+    let calm = engine.consider(at(42), trunk(0), &back).unwrap();
+    assert_eq!(change(&calm), (Health::Suspect, Health::Up), "no dwell for what was ours");
+}
+
+#[test]
+fn audio_that_is_not_heard_takes_a_trunk_down_for_media() {
+    let mut engine = all_up(&[&[0, 1]]);
+    let media = |part, of| {
+        let last_bad = Some((at(9), MediaOutcome::Silent { after: Span::from_secs(5) }));
+        let media = MediaEvidence { silent: Share { part, of }, last_bad, ..MediaEvidence::default() };
+        Evidence { media, last_bad: Some(at(9)), ..good(at(9)) }
+    };
+    assert_eq!(engine.consider(at(9), trunk(0), &media(1, 1)), None, "one call says nothing");
+    assert_eq!(engine.consider(at(9), trunk(0), &media(3, 7)), None, "most are heard");
+    let doubt = engine.consider(at(9), trunk(0), &media(2, 3)).unwrap();
+    assert_eq!(
+        (change(&doubt), doubt.cause),
+        ((Health::Up, Health::Suspect), Cause::MediaSilent { count: 2, limit: 2, of: 3 })
+    );
+    let down = engine.consider(at(9), trunk(0), &media(3, 4)).unwrap();
+    assert_eq!(
+        (change(&down), down.cause),
+        ((Health::Suspect, Health::Down), Cause::MediaSilent { count: 3, limit: 3, of: 4 })
+    );
+}
+
+#[test]
+fn holes_in_audio_and_lost_registrations_are_doubts_and_no_more() {
+    let mut engine = all_up(&[&[0, 1]]);
+    let last_bad = Some((at(9), MediaOutcome::Lossy { permille: 80 }));
+    let media = MediaEvidence { lossy: Share { part: 9, of: 9 }, last_bad, ..MediaEvidence::default() };
+    let lossy = Evidence { media, last_bad: Some(at(9)), ..good(at(9)) };
+    let doubt = engine.consider(at(9), trunk(0), &lossy).unwrap();
+    assert_eq!(doubt.cause, Cause::MediaLossy { count: 9, limit: 3, of: 9 });
+    assert_eq!(engine.consider(at(9), trunk(0), &lossy), None, "not Down");
+    let last = Some((at(9), RegistrationState::Refused { code: 403 }));
+    let registration = RegistrationEvidence { good: 0, bad: 2, last };
+    let lost = Evidence { registration, last_bad: Some(at(9)), ..good(at(9)) };
+    let doubt = engine.consider(at(9), trunk(1), &lost).unwrap();
+    assert_eq!(
+        (change(&doubt), doubt.cause),
+        ((Health::Up, Health::Suspect), Cause::RegistrationLost { count: 2, limit: 2 })
+    );
+    assert_eq!(engine.consider(at(9), trunk(1), &lost), None);
+}
+
+#[test]
+fn synthetic_calls_doubt_condemn_and_earn() {
+    let mut engine = all_up(&[&[0, 1]]);
+    let tested = |now: Instant, good_calls, bad| {
+        let result = TestCallResult::NoTone { from_target: false, to_target: true };
+        let test_calls = TestCallEvidence { good: good_calls, bad, last: Some((now, result)) };
+        Evidence { test_calls, last_bad: Some(at(9)), ..good(now) }
+    };
+    let doubt = engine.consider(at(9), trunk(0), &tested(at(9), 0, 1)).unwrap();
+    assert_eq!(
+        (change(&doubt), doubt.cause),
+        ((Health::Up, Health::Suspect), Cause::TestCallsFailed { count: 1, limit: 1 })
+    );
+    let down = engine.consider(at(9), trunk(0), &tested(at(9), 0, 2)).unwrap();
+    assert_eq!(change(&down), (Health::Suspect, Health::Down));
+    let trial = engine.consider(at(39), trunk(0), &good(at(39))).unwrap();
+    assert_eq!(change(&trial), (Health::Down, Health::Probation));
+    let first = engine.consider(at(99), trunk(0), &good(at(99))).unwrap();
+    assert_eq!(first.change, Change::Share { from: 0, to: 5 });
+    let step = engine.consider(at(100), trunk(0), &tested(at(100), 1, 0)).unwrap();
+    assert_eq!((step.change, step.cause), (Change::Share { from: 5, to: 25 }, Cause::EarnedByTestCall { count: 1 }));
+    let relapse = engine.consider(at(101), trunk(0), &tested(at(101), 0, 1)).unwrap();
+    assert_eq!((change(&relapse), relapse.cause), ((Health::Probation, Health::Down), Cause::Relapse));
 }

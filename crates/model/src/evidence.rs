@@ -4,7 +4,7 @@
 //! erase failing probes.
 
 use crate::{
-    AttemptOutcome, Instant, MediaOutcome, ProbeResult, RegistrationState, Span, TestCallResult, TransportFault,
+    AttemptOutcome, Instant, MediaOutcome, Pace, ProbeResult, RegistrationState, Span, TestCallResult, TransportFault,
 };
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,8 @@ pub struct Evidence {
     pub test_calls: TestCallEvidence,
     /// Last time anything at all was heard of the target: a response of any kind, or audio.
     pub heard: Option<Instant>,
+    /// Sending time of the first probe or call since then that was not answered in time. While it is set, the target is silent.
+    pub silent_since: Option<Instant>,
     /// Last time anything counted against the target.
     pub last_bad: Option<Instant>,
 }
@@ -45,12 +47,13 @@ pub struct ProbeEvidence {
 
 /// Call attempts: streaks, and a window.
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct CallEvidence {
-    /// Attempts in a row that ended without any reply, or stalled.
+    /// Attempts in a row that ended without any reply, or stalled; a reply that comes after all ends the row.
     pub silent_in_row: u32,
     /// Attempts within the correlation window (10 s) that are late, silent or stalled, with no good one after them.
     pub late: u32,
-    /// Attempts in a row blamed on the trunk for any reason.
+    /// Attempts in a row blamed on the trunk for any reason but silence, which has its own row.
     pub blamed_in_row: u32,
     /// Attempts in a row that reached someone (answered, ringing, or refused by the called party).
     pub good_in_row: u32,
@@ -62,8 +65,8 @@ pub struct CallEvidence {
     pub last_bad: Option<(Instant, AttemptOutcome)>,
     /// The last one of any kind.
     pub last: Option<(Instant, AttemptOutcome)>,
-    /// First-reply delay: the learned attempt limit (4 × p95, clamped), none while cold.
-    pub first_reply: Option<Span>,
+    /// How soon it usually reacts.
+    pub usual: Pace,
     /// Last attempt that was late and is still waited for, and for how long it has been.
     pub late_by: Option<Span>,
 }

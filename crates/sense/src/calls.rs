@@ -4,7 +4,7 @@
 
 use crate::classify::{blame, was_heard};
 use crate::streak::Row;
-use crate::window::{Delays, Window};
+use crate::window::{Delays, KNOWN, Window};
 use alloc::vec::Vec;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -14,8 +14,12 @@ use model::{AttemptOutcome, Blame, CallEvidence, CallRef, Instant, Pace, Span, T
 const CORRELATION: Span = Span::from_secs(10);
 /// Late calls remembered per target; a limit above it is never reached.
 const LATE_KEPT: usize = 64;
-/// A first reply is not late before this, however quick the target usually is: one lost packet is no sign yet.
-const REPLY_FLOOR: Span = Span::from_millis(500);
+/// A first reply is not late before this, however quick the target usually is. T1 follows the round trip, so that one lost packet is
+/// repaired by then.
+const REPLY_FLOOR: Span = Span::from_millis(250);
+/// A first reply is late after this while the target's own times are not known: one lost packet is no sign yet, and it is repeated
+/// after T1 (500 ms, RFC 3261 §17.1.1.2).
+const REPLY_COLD: Span = Span::from_millis(500);
 /// Ringing is not late before this.
 const PROGRESS_FLOOR: Span = Span::from_millis(1_000);
 /// Ringing is late after this while the target's own times are not known: abroad it may take that long.
@@ -110,6 +114,7 @@ pub(crate) struct Calls {
     /// INVITE to ringing or answer (RFC 6076 §4.3).
     post_dial: Delays,
     last_bad: Option<(Instant, AttemptOutcome)>,
+    last_good: Option<Instant>,
     last: Option<(Instant, AttemptOutcome)>,
 }
 
@@ -117,10 +122,14 @@ impl Calls {
     /// The first response of any kind. It proves that the target replies, not yet that it carries calls. Says whether the usual
     /// delay is another one by it.
     pub(crate) fn first_reply(&mut self, attempt: &mut Attempt, after: Span) -> bool {
-        let new = !attempt.replied && self.delays.add(after);
-        attempt.replied = true;
+        let before = self.pace();
+        if !attempt.replied {
+            attempt.replied = true;
+            self.delays.add(after);
+        }
         self.late.retain(|late| late.lacking == Lacking::Progress || late.started > attempt.started);
-        new
+        self.silent.good(attempt.started);
+        self.pace() != before
     }
 
     /// Ringing, early media or an answer: the call reached someone. Says whether the usual delay is another one by it.
@@ -131,21 +140,23 @@ impl Calls {
         }
         attempt.progressed = true;
         self.window.add(at, 0, 1);
-        self.good(attempt.started);
-        self.post_dial.add(at.since(attempt.started))
+        self.good(at, attempt.started);
+        let before = self.pace();
+        self.post_dial.add(at.since(attempt.started));
+        self.pace() != before
     }
 
     /// How soon calls usually hear anything, and something more than 100.
     pub(crate) fn pace(&self) -> Pace {
-        Pace { first_reply: self.delays.usual(), progress: self.post_dial.usual() }
+        Pace { first_reply: self.delays.usual(KNOWN), progress: self.post_dial.usual(KNOWN) }
     }
 
     /// Still waited for. Says whether that is later than usual here.
     pub(crate) fn waits(&mut self, at: Instant, call: CallRef, attempt: Attempt, after: Span, trying: bool) -> bool {
         let (lacking, usual) = if trying || attempt.replied {
-            (Lacking::Progress, self.post_dial.late_after(PROGRESS_FLOOR).unwrap_or(PROGRESS_COLD))
+            (Lacking::Progress, self.post_dial.late_after(KNOWN, PROGRESS_FLOOR).unwrap_or(PROGRESS_COLD))
         } else {
-            (Lacking::Reply, self.delays.late_after(REPLY_FLOOR).unwrap_or(REPLY_FLOOR))
+            (Lacking::Reply, self.delays.late_after(KNOWN, REPLY_FLOOR).unwrap_or(REPLY_COLD))
         };
         let late = after >= usual;
         if late {
@@ -171,7 +182,7 @@ impl Calls {
             Blame::None | Blame::Called => {
                 if !attempt.progressed {
                     self.window.add(at, 0, 1);
-                    self.good(attempt.started);
+                    self.good(at, attempt.started);
                 }
                 false
             }
@@ -183,14 +194,18 @@ impl Calls {
     fn bad(&mut self, at: Instant, call: CallRef, attempt: Attempt, outcome: AttemptOutcome) {
         self.last_bad = Some((at, outcome));
         self.good_in_row = 0;
-        self.blamed.bad(attempt.started);
         // An attempt that rang was counted then.
         self.window.add(at, 1, u32::from(!attempt.progressed));
         let lacking = match outcome {
+            // Silence has a row of its own: it may be mere lateness, which a late reply takes back.
             AttemptOutcome::NoReply { .. } | AttemptOutcome::WentSilent { .. } => Lacking::Reply,
-            AttemptOutcome::Stalled { .. } => Lacking::Progress,
+            AttemptOutcome::Stalled { .. } => {
+                self.blamed.bad(attempt.started);
+                Lacking::Progress
+            }
             // It spoke, or the network did: whatever it is, it is not silence.
             _ => {
+                self.blamed.bad(attempt.started);
                 self.silent.good(attempt.started);
                 return;
             }
@@ -202,7 +217,8 @@ impl Calls {
     /// The caller gave up. After a long silence that is the trunk's lateness, though no failed call of it.
     fn given_up(&mut self, at: Instant, call: CallRef, attempt: Attempt, outcome: AttemptOutcome) -> bool {
         let AttemptOutcome::Abandoned { after, progressed } = outcome else { return false };
-        let silent = !progressed && !attempt.replied && after >= self.delays.limit().unwrap_or(PATIENCE);
+        let silent =
+            !progressed && !attempt.replied && after >= self.delays.late_after(KNOWN, REPLY_FLOOR).unwrap_or(PATIENCE);
         if silent {
             let lacking = Lacking::Reply;
             self.note_late(Late { call, started: attempt.started, at, lacking, waiting: false });
@@ -210,7 +226,8 @@ impl Calls {
         silent
     }
 
-    fn good(&mut self, started: Instant) {
+    fn good(&mut self, at: Instant, started: Instant) {
+        self.last_good = Some(at);
         self.late.retain(|late| late.started > started);
         self.silent.good(started);
         if self.blamed.good(started) {
@@ -230,16 +247,24 @@ impl Calls {
         self.late.push(late);
     }
 
-    /// Health has changed; `last_bad` is when anything last counted against the target.
-    pub(crate) fn mark(&mut self, now: Instant, last_bad: Option<Instant>) {
+    /// Health has changed; `last_bad` is when anything last counted against the target. Says whether that was long enough ago for the
+    /// target to be returning.
+    pub(crate) fn mark(&mut self, now: Instant, last_bad: Option<Instant>) -> bool {
         self.mark = now;
         self.good_since_mark = 0;
-        if last_bad.is_none_or(|bad| now.since(bad) >= QUIET) {
+        let returns = last_bad.is_none_or(|bad| now.since(bad) >= QUIET);
+        if returns {
             self.silent = Row::default();
             self.blamed = Row::default();
             self.late.clear();
             self.window = Window::default();
         }
+        returns
+    }
+
+    /// When a call reached someone for the last time.
+    pub(crate) const fn last_good(&self) -> Option<Instant> {
+        self.last_good
     }
 
     /// Silent or late calls in a row.
@@ -263,7 +288,7 @@ impl Calls {
             window: self.window.share(now),
             last_bad: self.last_bad,
             last: self.last,
-            first_reply: self.delays.limit(),
+            usual: self.pace(),
         }
     }
 }

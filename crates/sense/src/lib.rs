@@ -8,6 +8,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod audio;
 mod calls;
 mod classify;
 mod probe;

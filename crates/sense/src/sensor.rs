@@ -2,20 +2,21 @@
 //!
 //! Refuses to know: SIP, sockets, and what anyone thinks of the evidence.
 
-use crate::calls::{Calls, UnderWay};
+use crate::audio::Audio;
+use crate::calls::{Attempt, Calls, UnderWay};
 use crate::classify::is_ours;
-use crate::probe::{ProbeOrder, ProbePolicy, Prober};
-use crate::streak::ProbeRow;
+use crate::probe::{Landed, ProbeOrder, ProbePolicy, Prober};
+use crate::streak::{ProbeRow, RegistrationRow};
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use model::{
-    AttemptOutcome, Evidence, Instant, Observed, Paces, ProbeResult, Rng, Signal, Span, TargetId, TransportEvidence,
-    TransportFault,
+    AttemptOutcome, CallRef, Evidence, Instant, Observed, Paces, ProbeResult, Rng, Signal, Span, TargetId,
+    TransportEvidence, TransportFault,
 };
 
 /// First probes of new targets are spread over this time.
 const SPREAD: Span = Span::from_secs(1);
-/// Calls in a row, silent or late, that order a probe at once.
-const ASK_AFTER: u32 = 3;
+/// Calls in a row, silent or late, that order a probe at once: one costs little, and where calls are few the second may be long in coming.
+const ASK_AFTER: u32 = 1;
 /// Attempts under way that are remembered, over all targets.
 const UNDER_WAY_MAX: usize = 65_536;
 /// Older than any attempt that still rings.
@@ -42,13 +43,29 @@ struct Watched {
     probes: ProbeRow,
     calls: Calls,
     transport: TransportEvidence,
+    audio: Audio,
+    registration: RegistrationRow,
     last_bad: Option<Instant>,
+    heard: Option<Instant>,
+    silent_since: Option<Instant>,
+    /// Its place in the sensor's agenda.
+    due: Instant,
 }
 
 impl Watched {
     fn new(policy: ProbePolicy, first: Instant) -> Self {
-        let (probes, calls, transport) = (ProbeRow::default(), Calls::default(), TransportEvidence::default());
-        Self { prober: Prober::new(policy, first), probes, calls, transport, last_bad: None }
+        Self {
+            prober: Prober::new(policy, first),
+            probes: ProbeRow::default(),
+            calls: Calls::default(),
+            transport: TransportEvidence::default(),
+            audio: Audio::default(),
+            registration: RegistrationRow::default(),
+            last_bad: None,
+            heard: None,
+            silent_since: None,
+            due: Instant::FAR,
+        }
     }
 
     fn refused(&mut self, at: Instant, fault: TransportFault) {
@@ -59,8 +76,47 @@ impl Watched {
         }
     }
 
-    fn heard(&mut self) {
+    /// A response of any kind, or audio.
+    fn heard(&mut self, at: Instant) {
         self.transport.in_row = 0;
+        self.heard = self.heard.max(Some(at));
+        self.silent_since = None;
+    }
+
+    /// What was sent then has not been answered in time.
+    fn silent(&mut self, sent: Instant) {
+        self.silent_since = Some(self.silent_since.map_or(sent, |since| since.min(sent)));
+    }
+
+    fn probe_ended(&mut self, counters: &mut Counters, at: Instant, result: ProbeResult, landed: Landed) {
+        match result {
+            ProbeResult::Unreachable { fault } if is_ours(fault) => {
+                counters.local_faults += 1;
+                return;
+            }
+            ProbeResult::Unreachable { fault } => self.refused(at, fault),
+            ProbeResult::Answered { .. } => self.heard(at),
+            ProbeResult::NoReply { .. } => self.silent(landed.sent),
+        }
+        let alive = self.prober.policy.is_alive(&result);
+        self.probes.push(at, result, alive, landed.fast);
+        if !alive {
+            self.last_bad = Some(at);
+        }
+    }
+
+    fn attempt_ended(&mut self, at: Instant, call: CallRef, attempt: Attempt, outcome: AttemptOutcome) {
+        match outcome {
+            AttemptOutcome::Unreachable { fault } => self.refused(at, fault),
+            AttemptOutcome::Answered | AttemptOutcome::Redirected { .. } | AttemptOutcome::Refused { .. } => {
+                self.heard(at);
+            }
+            AttemptOutcome::NoReply { .. } | AttemptOutcome::WentSilent { .. } => self.silent(attempt.started),
+            _ => {}
+        }
+        if self.calls.ended(at, call, attempt, outcome) {
+            self.last_bad = Some(at);
+        }
     }
 }
 
@@ -69,6 +125,8 @@ impl Watched {
 pub struct Sensor {
     targets: BTreeMap<TargetId, Watched>,
     under_way: UnderWay,
+    /// Targets by when their prober is due.
+    agenda: BTreeSet<(Instant, TargetId)>,
     orders: VecDeque<ProbeOrder>,
     dirty: BTreeSet<TargetId>,
     next_order: u64,
@@ -83,6 +141,7 @@ impl Sensor {
         Self {
             targets: BTreeMap::new(),
             under_way: UnderWay::new(UNDER_WAY_MAX, seed),
+            agenda: BTreeSet::new(),
             orders: VecDeque::new(),
             dirty: BTreeSet::new(),
             next_order: 0,
@@ -95,6 +154,7 @@ impl Sensor {
     /// Start and reload: evidence of targets that stay is kept, new ones are first probed within a second.
     pub fn install(&mut self, now: Instant, targets: &[(TargetId, ProbePolicy)]) {
         let mut old = core::mem::take(&mut self.targets);
+        self.agenda.clear();
         for (target, policy) in targets {
             let watched = match old.remove(target) {
                 Some(mut watched) => {
@@ -106,7 +166,8 @@ impl Sensor {
                     Watched::new(policy.clone(), first)
                 }
             };
-            self.targets.insert(*target, watched);
+            self.targets.insert(*target, Watched { due: Instant::FAR, ..watched });
+            self.plan_ahead(*target);
         }
         let targets = &self.targets;
         self.under_way.retain(|target, _| targets.contains_key(&target));
@@ -123,9 +184,15 @@ impl Sensor {
         };
         let under_way = &mut self.under_way;
         match signal.what {
-            Observed::Probe { order, result } => match watched.prober.landed(order) {
-                Some(fast) => probe_ended(watched, &mut self.counters, at, result, fast),
-                None => self.counters.late_answers += 1,
+            Observed::Probe { order, result } => match watched.prober.landed(order, round_trip(&result)) {
+                Some(landed) => watched.probe_ended(&mut self.counters, at, result, landed),
+                None => {
+                    // Too late for its deadline, and yet a sign of life.
+                    self.counters.late_answers += 1;
+                    if matches!(result, ProbeResult::Answered { .. }) {
+                        watched.heard(at);
+                    }
+                }
             },
             Observed::AttemptStarted { call } => {
                 if !under_way.start(target, call, at) {
@@ -137,7 +204,7 @@ impl Sensor {
             }
             Observed::FirstReply { call, after } => {
                 let mut attempt = under_way.get(target, call, before(at, after));
-                watched.heard();
+                watched.heard(at);
                 self.learned |= watched.calls.first_reply(&mut attempt, after);
                 under_way.update(target, call, attempt);
             }
@@ -147,35 +214,41 @@ impl Sensor {
                     return;
                 }
                 watched.last_bad = Some(at);
+                if !trying {
+                    watched.silent(attempt.started);
+                }
             }
             Observed::Progress { call, after } => {
                 let mut attempt = under_way.get(target, call, before(at, after));
-                watched.heard();
+                watched.heard(at);
                 self.learned |= watched.calls.progress(at, &mut attempt);
                 under_way.update(target, call, attempt);
             }
             Observed::Attempt { call, outcome } => {
                 let attempt = under_way.get(target, call, before(at, waited(&outcome)));
                 under_way.end(target, call);
-                if let AttemptOutcome::Unreachable { fault } = outcome {
-                    watched.refused(at, fault);
-                } else if matches!(
-                    outcome,
-                    AttemptOutcome::Answered | AttemptOutcome::Redirected { .. } | AttemptOutcome::Refused { .. }
-                ) {
-                    watched.heard();
+                watched.attempt_ended(at, call, attempt, outcome);
+            }
+            Observed::Media { call, outcome } => {
+                if watched.audio.push(at, call, outcome) {
+                    watched.last_bad = Some(at);
+                } else {
+                    watched.heard(at);
                 }
-                if watched.calls.ended(at, call, attempt, outcome) {
+            }
+            Observed::Registration { state } => {
+                if watched.registration.push(at, state) {
                     watched.last_bad = Some(at);
                 }
             }
-            Observed::Transport { fault } => watched.refused(at, fault),
             // Kept by their own rows.
-            Observed::Media { .. } | Observed::Registration { .. } | Observed::TestCall { .. } => return,
+            Observed::TestCall { .. } => return,
+            Observed::Transport { fault } => watched.refused(at, fault),
         }
         if watched.calls.unanswered(now) >= ASK_AFTER && watched.last_bad == Some(at) {
             watched.prober.at_once(now);
         }
+        self.plan_ahead(target);
         self.dirty.insert(target);
     }
 
@@ -183,6 +256,7 @@ impl Sensor {
     pub fn hurry(&mut self, now: Instant, target: TargetId, on: bool) {
         if let Some(watched) = self.targets.get_mut(&target) {
             watched.prober.hurry(now, on);
+            self.plan_ahead(target);
         }
     }
 
@@ -190,26 +264,44 @@ impl Sensor {
     /// returning, and its rows and window of failed calls begin anew.
     pub fn mark(&mut self, now: Instant, target: TargetId) {
         if let Some(watched) = self.targets.get_mut(&target) {
-            watched.calls.mark(now, watched.last_bad);
+            if watched.calls.mark(now, watched.last_bad) {
+                watched.audio.clear();
+            }
         }
     }
 
     /// Time has passed: ends probes by their deadline, and orders those that are due.
     pub fn tick(&mut self, now: Instant) {
-        for (target, watched) in &mut self.targets {
+        while let Some((_, target)) = self.agenda.first().copied().filter(|(due, _)| *due <= now) {
+            let Some(watched) = self.targets.get_mut(&target) else { break };
             while let Some(overdue) = watched.prober.overdue(now) {
                 if overdue.stalled {
                     self.counters.stalled += 1;
                     continue;
                 }
-                let result = ProbeResult::NoReply { after: watched.prober.policy.deadline };
-                watched.probes.push(now, result, false, overdue.fast);
-                watched.last_bad = Some(now);
-                self.dirty.insert(*target);
+                let landed = Landed { sent: overdue.sent, fast: overdue.fast };
+                let result = ProbeResult::NoReply { after: overdue.after };
+                watched.probe_ended(&mut self.counters, now, result, landed);
+                self.dirty.insert(target);
             }
-            if let Some(order) = watched.prober.order(now, *target, self.next_order, &mut self.rng) {
+            let proven = watched.calls.last_good();
+            if let Some(order) = watched.prober.order(now, target, self.next_order, proven, &mut self.rng) {
                 self.next_order += 1;
                 self.orders.push_back(order);
+            }
+            self.plan_ahead(target);
+        }
+    }
+
+    /// Puts a target where it belongs on the agenda.
+    fn plan_ahead(&mut self, target: TargetId) {
+        let Some(watched) = self.targets.get_mut(&target) else { return };
+        let due = watched.prober.deadline().unwrap_or(Instant::FAR);
+        if due != watched.due {
+            self.agenda.remove(&(watched.due, target));
+            watched.due = due;
+            if due != Instant::FAR {
+                self.agenda.insert((due, target));
             }
         }
     }
@@ -231,14 +323,18 @@ impl Sensor {
             probe: watched.probes.0.clone(),
             calls: watched.calls.evidence(now),
             transport: watched.transport.clone(),
+            media: watched.audio.evidence(now),
+            registration: watched.registration.0.clone(),
             last_bad: watched.last_bad,
+            heard: watched.heard,
+            silent_since: watched.silent_since,
             ..Evidence::default()
         }
     }
 
     /// When `tick` is due.
     pub fn deadline(&self) -> Option<Instant> {
-        self.targets.values().filter_map(|watched| watched.prober.deadline()).min()
+        self.agenda.first().map(|(due, _)| *due)
     }
 
     /// Whether any pace has changed since this was asked for the last time with [`Sensor::paces`].
@@ -262,20 +358,11 @@ impl Sensor {
     }
 }
 
-fn probe_ended(watched: &mut Watched, counters: &mut Counters, at: Instant, result: ProbeResult, fast: bool) {
+/// How long the answer took, when there was one.
+const fn round_trip(result: &ProbeResult) -> Option<Span> {
     match result {
-        ProbeResult::Unreachable { fault } if is_ours(fault) => {
-            counters.local_faults += 1;
-            return;
-        }
-        ProbeResult::Unreachable { fault } => watched.refused(at, fault),
-        ProbeResult::Answered { .. } => watched.heard(),
-        ProbeResult::NoReply { .. } => {}
-    }
-    let alive = watched.prober.policy.is_alive(&result);
-    watched.probes.push(at, result, alive, fast);
-    if !alive {
-        watched.last_bad = Some(at);
+        ProbeResult::Answered { rtt, .. } => Some(*rtt),
+        ProbeResult::NoReply { .. } | ProbeResult::Unreachable { .. } => None,
     }
 }
 

@@ -3,7 +3,7 @@
 //! Calls overlap, so "in between" is asked by when a call *began*: a phone that answers now, rung before the trunk broke,
 //! does not prove that the trunk takes calls now. Refuses to know: what the things are.
 
-use model::{Instant, ProbeEvidence, ProbeResult};
+use model::{Instant, ProbeEvidence, ProbeResult, RegistrationEvidence, RegistrationState};
 
 /// Bad attempts in a row.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,6 +50,21 @@ impl ProbeRow {
             row.bad_fast = row.bad_fast.saturating_add(u32::from(fast));
         }
         row.last = Some((at, result));
+    }
+}
+
+/// What has become of our registration, in a row.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RegistrationRow(pub(crate) RegistrationEvidence);
+
+impl RegistrationRow {
+    /// One more change. Says whether it is bad for the target.
+    pub(crate) fn push(&mut self, at: Instant, state: RegistrationState) -> bool {
+        let row = &mut self.0;
+        row.last = Some((at, state));
+        let good = state == RegistrationState::Registered;
+        (row.good, row.bad) = if good { (row.good.saturating_add(1), 0) } else { (0, row.bad.saturating_add(1)) };
+        !good
     }
 }
 

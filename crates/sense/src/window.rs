@@ -56,18 +56,12 @@ impl Window {
 const PER_DOUBLING: u64 = 4;
 /// From 1 ms to 2^12 ms and beyond.
 const DELAYS: usize = 48;
-/// Below this many, the distribution is not known.
-const KNOWN: u32 = 100;
+/// Calls before their delays count as known.
+pub(crate) const KNOWN: u32 = 100;
 /// When so many are counted all are halved, so that the old ones fade.
 const FADE: u32 = 1_000;
 /// The learned limit is this many times p95: late is what is rare by far, not the slowest twentieth.
 const FACTOR: u64 = 4;
-/// A lost INVITE is repeated after T1 (500 ms, RFC 3261 §17.1.1.2), and the repetition must have time to be answered:
-/// below T1 and a margin, one lost packet would be taken for a dead trunk.
-const FLOOR: Span = Span::from_millis(750);
-/// Never longer than the cold default.
-const CAP: Span = Span::from_millis(1_000);
-
 /// Delays of one kind, in logarithmic buckets.
 #[derive(Clone, Debug)]
 pub(crate) struct Delays {
@@ -82,31 +76,24 @@ impl Default for Delays {
 }
 
 impl Delays {
-    /// One more delay. Says whether the usual one is another by it.
-    pub(crate) fn add(&mut self, delay: Span) -> bool {
-        let before = self.usual();
+    /// One more delay.
+    pub(crate) fn add(&mut self, delay: Span) {
         self.counts[bucket_of(delay)] += 1;
         self.total += 1;
         if self.total >= FADE {
             self.counts.iter_mut().for_each(|count| *count /= 2);
             self.total = self.counts.iter().sum();
         }
-        self.usual() != before
     }
 
-    /// The 95th percentile; none while fewer than 100 are known.
-    pub(crate) fn usual(&self) -> Option<Span> {
-        (self.total >= KNOWN).then(|| self.p95())
+    /// The 95th percentile; none while fewer than `known` have been seen.
+    pub(crate) fn usual(&self, known: u32) -> Option<Span> {
+        (self.total >= known).then(|| self.p95())
     }
 
-    /// How long to wait for a first reply: 4 × p95 within 750 ms and 1000 ms; none while fewer than 100 are known.
-    pub(crate) fn limit(&self) -> Option<Span> {
-        self.late_after(FLOOR).map(|limit| limit.min(CAP))
-    }
-
-    /// From when on it is late: 4 × p95, but never before `floor`; none while fewer than 100 are known.
-    pub(crate) fn late_after(&self, floor: Span) -> Option<Span> {
-        (self.total >= KNOWN).then(|| self.p95().times(FACTOR).max(floor))
+    /// From when on it is late: 4 × p95, but never before `floor`; none while fewer than `known` have been seen.
+    pub(crate) fn late_after(&self, known: u32, floor: Span) -> Option<Span> {
+        self.usual(known).map(|usual| usual.times(FACTOR).max(floor))
     }
 
     /// Upper edge of the bucket that holds the 95th percentile.
@@ -155,18 +142,19 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_is_unknown_while_cold_and_never_below_the_floor() {
+    fn what_is_usual_is_unknown_while_cold_and_follows_when_it_changes() {
         let mut delays = Delays::default();
         for _ in 0..KNOWN - 1 {
             delays.add(Span::from_millis(4));
         }
-        assert_eq!(delays.limit(), None);
+        assert_eq!(delays.usual(KNOWN), None);
         delays.add(Span::from_millis(4));
-        assert_eq!(delays.limit(), Some(FLOOR), "a quick trunk still gets time to repair a lost packet");
+        assert_eq!(delays.usual(KNOWN), Some(Span::from_millis(5)), "the upper edge of its bucket");
+        assert_eq!(delays.late_after(KNOWN, Span::from_millis(250)), Some(Span::from_millis(250)));
         for _ in 0..5_000 {
             delays.add(Span::from_millis(400));
         }
-        assert_eq!(delays.limit(), Some(CAP), "and the old distribution has faded");
+        assert_eq!(delays.late_after(KNOWN, Span::ZERO), Some(Span::from_millis(448 * 4)), "the old ones have faded");
     }
 
     proptest! {

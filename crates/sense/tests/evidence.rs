@@ -73,6 +73,9 @@ fn first_probes_are_spread_and_repeatable() {
             sensor.tick(due);
             while let Some(order) = sensor.poll() {
                 times.push((due, order.target));
+                let result = ProbeResult::Answered { code: 200, rtt: Span::ZERO };
+                let what = Observed::Probe { order: order.order, result };
+                sensor.observe(due, &Signal { at: due, target: order.target, what });
             }
         }
         times
@@ -117,30 +120,65 @@ fn an_old_call_that_is_answered_now_does_not_excuse_new_ones_that_fail() {
 }
 
 #[test]
-fn three_late_calls_order_a_fast_probe_and_then_one_a_second() {
+fn a_late_call_orders_a_fast_probe_and_more_of_them_no_more_than_one_a_second() {
     let mut sensor = sensor();
     let order = probe(&mut sensor, 1_000);
     answered(&mut sensor, 1_005, order.order, 200);
     for call in 0..3 {
         start(&mut sensor, 2_000 + call * 20, call);
     }
+    assert_eq!(sensor.deadline(), Some(at(6_000)), "not yet");
     for call in 0..3 {
-        assert_eq!(sensor.deadline(), Some(at(6_000)), "not yet after {call}");
         late(&mut sensor, 2_500 + call * 20, call, false);
     }
-    assert_eq!(sensor.deadline(), Some(at(2_540)), "at once");
+    assert_eq!(sensor.deadline(), Some(at(2_500)), "at once");
     let seen = sensor.evidence(at(2_540), TARGET);
     assert_eq!((seen.calls.late, seen.calls.late_by), (3, Some(Span::from_millis(500))));
-    let order = probe(&mut sensor, 2_540);
+    assert_eq!(seen.silent_since, Some(at(2_000)), "the first of them was sent then");
+    probe(&mut sensor, 2_540);
     for call in 0..3 {
         end(&mut sensor, 3_000 + call * 20, call, SILENCE);
     }
-    assert_eq!(sensor.deadline(), Some(at(3_540)), "no faster than once a second");
+    assert_eq!(sensor.deadline(), Some(at(2_540 + 750)), "it gets company when half of its deadline is over");
     let seen = sensor.evidence(at(3_040), TARGET);
-    assert_eq!((seen.calls.late, seen.calls.silent_in_row, seen.calls.blamed_in_row), (3, 3, 3), "late once each");
-    let _ = order;
+    assert_eq!((seen.calls.late, seen.calls.silent_in_row, seen.calls.blamed_in_row), (3, 3, 0), "late once each");
     sensor.tick(at(4_040));
-    assert_eq!(sensor.evidence(at(4_040), TARGET).probe.bad_fast, 1);
+    let seen = sensor.evidence(at(4_040), TARGET);
+    assert_eq!((seen.probe.bad_fast, seen.heard), (1, Some(at(1_005))));
+}
+
+/// A slow trunk is not a silent one.
+#[test]
+fn a_reply_to_an_attempt_that_was_left_takes_its_silence_back() {
+    let mut sensor = sensor();
+    for call in 0..3 {
+        start(&mut sensor, 100 * call, call);
+        end(&mut sensor, 100 * call + 250, call, AttemptOutcome::NoReply { after: Span::from_millis(250) });
+    }
+    assert_eq!(sensor.evidence(at(450), TARGET).calls.silent_in_row, 3);
+    see(&mut sensor, 800, Observed::FirstReply { call: CallRef(0), after: Span::from_millis(800) });
+    let seen = sensor.evidence(at(800), TARGET);
+    assert_eq!((seen.calls.silent_in_row, seen.calls.late, seen.silent_since), (0, 2, None));
+}
+
+#[test]
+fn audio_and_registrations_have_rows_of_their_own() {
+    let mut sensor = sensor();
+    let silent = MediaOutcome::Silent { after: Span::from_secs(5) };
+    see(&mut sensor, 100, Observed::Media { call: CallRef(1), outcome: silent });
+    see(&mut sensor, 200, Observed::Registration { state: RegistrationState::Refused { code: 403 } });
+    let order = probe(&mut sensor, 1_000);
+    answered(&mut sensor, 1_010, order.order, 200);
+    start(&mut sensor, 1_100, 2);
+    end(&mut sensor, 1_200, 2, AttemptOutcome::Answered);
+    let seen = sensor.evidence(at(1_200), TARGET);
+    assert_eq!(seen.media.silent, Share { part: 1, of: 1 }, "a good answer does not make it heard");
+    assert_eq!((seen.registration.bad, seen.last_bad), (1, Some(at(200))));
+    see(&mut sensor, 1_300, Observed::Registration { state: RegistrationState::Registered });
+    see(&mut sensor, 6_000, Observed::Media { call: CallRef(2), outcome: MediaOutcome::Good });
+    let seen = sensor.evidence(at(6_000), TARGET);
+    assert_eq!((seen.registration.bad, seen.registration.good), (0, 1));
+    assert_eq!((seen.media.silent, seen.heard), (Share { part: 1, of: 2 }, Some(at(6_000))));
 }
 
 #[test]
@@ -237,14 +275,18 @@ fn a_return_begins_with_a_clean_sheet_and_a_fall_does_not() {
 }
 
 #[test]
-fn the_limit_is_learned_from_a_hundred_replies() {
+fn the_pace_is_learned_from_a_hundred_replies_and_told_when_it_changes() {
     let mut sensor = sensor();
     for call in 0..100 {
-        assert_eq!(sensor.evidence(at(call), TARGET).calls.first_reply, None);
+        assert!(!sensor.learned());
         start(&mut sensor, call, call);
         see(&mut sensor, call + 20, Observed::FirstReply { call: CallRef(call), after: Span::from_millis(20) });
     }
-    assert_eq!(sensor.evidence(at(200), TARGET).calls.first_reply, Some(Span::from_millis(750)));
+    assert!(sensor.learned());
+    let usual = sensor.paces().of(TARGET);
+    assert_eq!(usual, Pace { first_reply: Some(Span::from_millis(24)), progress: None }, "the edge of its bucket");
+    assert_eq!(sensor.evidence(at(200), TARGET).calls.usual, usual);
+    assert!(!sensor.learned(), "told once");
 }
 
 #[test]

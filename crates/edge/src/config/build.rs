@@ -79,11 +79,14 @@ pub(super) fn settings(
         let id = ids.of(&trunk.name.value)?;
         let indexes = 0..u8::try_from(trunk.targets.len()).unwrap_or(u8::MAX);
         probes.extend(indexes.clone().map(|index| (TargetId { trunk: id, index }, trunk.probe.clone())));
+        let side = trunk.listen.as_ref().and_then(|name| listens.iter().position(|listen| *listen.name == *name.value));
+        let side = ListenId(side.and_then(|side| u16::try_from(side).ok()).unwrap_or(u16::MAX));
         shapes[id.index()] = Some(TrunkShape {
             targets: indexes.end,
             health: trunk.health.clone(),
             attempt: trunk.attempt.clone(),
             limits: trunk.limits,
+            side,
         });
         profiles[id.index()] = Some(profile(trunk, &listens, &sockets)?);
     }

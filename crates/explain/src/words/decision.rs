@@ -1,6 +1,6 @@
 //! Words for a decision: whom, what changes, why, by which last observation, what happens next.
 
-use super::outcome::{attempt, count, fault, probe};
+use super::outcome::{attempt, count, fault, media, probe, registration, test_call};
 use crate::record::Who;
 use alloc::format;
 use alloc::string::String;
@@ -85,6 +85,18 @@ fn cause(cause: Cause) -> String {
                 count(of, "call", "calls")
             )
         }
+        Cause::MediaSilent { count: n, limit, of } => {
+            format!("nothing was heard of it in {n} of {} within 5 min (limit {limit})", count(of, "call", "calls"))
+        }
+        Cause::MediaLossy { count: n, limit, of } => {
+            format!("its audio had holes in {n} of {} within 5 min (limit {limit})", count(of, "call", "calls"))
+        }
+        Cause::RegistrationLost { count: n, limit } => {
+            format!("our registration failed {} (limit {limit})", in_row(n, "time", "times"))
+        }
+        Cause::TestCallsFailed { count: n, limit } => {
+            format!("{} failed (limit {limit})", in_row(n, "test call", "test calls"))
+        }
         Cause::Calm { probes, calm } => {
             format!("{} answered and nothing bad for {calm}", in_row(probes, "probe", "probes"))
         }
@@ -93,6 +105,7 @@ fn cause(cause: Cause) -> String {
         }
         Cause::Stable { held } => format!("on Probation for {held} without a fault"),
         Cause::EarnedByCalls { count: n } => format!("{} since the last step", count(n, "good call", "good calls")),
+        Cause::EarnedByTestCall { count: n } => format!("{} went well", in_row(n, "test call", "test calls")),
         Cause::EarnedByTime { held } => format!("nothing bad for {held}"),
         Cause::Relapse => String::from("a fault while on Probation"),
         Cause::RetryAfter => String::from("it answered 503 with Retry-After"),
@@ -121,6 +134,11 @@ fn last(cause: Cause, seen: &Evidence) -> Option<String> {
         | Cause::CallsSilent { .. }
         | Cause::FailureShare { .. } => seen.calls.last_bad.map(|(_, outcome)| attempt(outcome)),
         Cause::Refused { .. } => seen.transport.last.map(|(_, by)| String::from(fault(by))),
+        Cause::MediaSilent { .. } | Cause::MediaLossy { .. } => seen.media.last_bad.map(|(_, outcome)| media(outcome)),
+        Cause::RegistrationLost { .. } => seen.registration.last.map(|(_, state)| registration(state)),
+        Cause::TestCallsFailed { .. } | Cause::EarnedByTestCall { .. } => {
+            seen.test_calls.last.map(|(_, result)| test_call(result))
+        }
         Cause::FirstSeen => later(probed(), called()),
         Cause::Relapse => {
             let bad_probe = if seen.probe.bad > 0 { probed() } else { None };

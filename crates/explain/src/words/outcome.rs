@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use decide::Exclusion;
-use model::{AttemptOutcome, Instant, ProbeResult, TransportFault};
+use model::{AttemptOutcome, Instant, MediaOutcome, ProbeResult, RegistrationState, TestCallResult, TransportFault};
 
 /// `1 probe`, `3 probes`.
 pub fn count(count: u32, one: &str, many: &str) -> String {
@@ -54,6 +54,48 @@ pub fn attempt(outcome: AttemptOutcome) -> String {
             let heard = if progressed { "ringing" } else { "waiting" };
             format!("the caller gave up after {after} of {heard}")
         }
+    }
+}
+
+/// What is heard of a target's audio.
+pub fn media(outcome: MediaOutcome) -> String {
+    match outcome {
+        MediaOutcome::Good => String::from("audio is heard"),
+        MediaOutcome::Silent { after } => format!("nothing heard for {after} while the other side spoke"),
+        MediaOutcome::Lossy { permille } => format!("{}.{} % of its packets lost", permille / 10, permille % 10),
+    }
+}
+
+/// What has become of our registration.
+pub fn registration(state: RegistrationState) -> String {
+    match state {
+        RegistrationState::Registered => String::from("registered"),
+        RegistrationState::Refused { code } => format!("refused with {code}"),
+        RegistrationState::NoReply { after } => format!("no reply in {after}"),
+        RegistrationState::Expired => String::from("it ran out before it could be renewed"),
+    }
+}
+
+/// How a synthetic call ended.
+pub fn test_call(result: TestCallResult) -> String {
+    match result {
+        TestCallResult::Good { ringback, answer } => {
+            let mut words = String::from("as expected");
+            for (what, span) in [("ringback", ringback), ("answer", answer)] {
+                if let Some(span) = span {
+                    words += &format!(", {what} after {span}");
+                }
+            }
+            words
+        }
+        TestCallResult::Refused { code } => format!("unexpected {code}"),
+        TestCallResult::NoReply { after } => format!("no final response in {after}"),
+        TestCallResult::NoTone { from_target: false, to_target: false } => {
+            String::from("answered, and no tone was heard in either direction")
+        }
+        TestCallResult::NoTone { from_target: false, .. } => String::from("answered, and its tone was not heard here"),
+        TestCallResult::NoTone { .. } => String::from("answered, and our tone was not heard there"),
+        TestCallResult::Unreachable { fault: by } => format!("unreachable: {}", fault(by)),
     }
 }
 
