@@ -263,10 +263,10 @@ impl Sensor {
     /// Health or share changed: good calls are counted from here. When nothing bad has just happened, the target is
     /// returning, and its rows and window of failed calls begin anew.
     pub fn mark(&mut self, now: Instant, target: TargetId) {
-        if let Some(watched) = self.targets.get_mut(&target) {
-            if watched.calls.mark(now, watched.last_bad) {
-                watched.audio.clear();
-            }
+        if let Some(watched) = self.targets.get_mut(&target)
+            && watched.calls.mark(now, watched.last_bad)
+        {
+            watched.audio.clear();
         }
     }
 
