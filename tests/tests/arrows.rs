@@ -16,7 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("explain", &["decide"]),
     ("edge", &["sip", "media", "sense", "decide", "act", "explain"]),
     ("agent", &["sip", "media"]),
-    ("sim", &["edge", "agent", "sip", "media", "decide", "explain"]),
+    ("sim", &["edge", "agent", "sip", "media", "sense", "decide", "explain"]),
     ("store", &["explain"]),
     ("api", &["edge", "explain"]),
     ("node", &["edge", "agent", "store", "api", "sip", "media", "explain", "decide", "sense", "act"]),

@@ -39,7 +39,7 @@ pub(crate) struct Attempt {
 }
 
 /// Attempts under way, over all targets. When full, further ones are judged by their end alone.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct UnderWay {
     map: HashMap<(TargetId, CallRef), Attempt, FixedState>,
     limit: usize,

@@ -121,7 +121,7 @@ impl Watched {
 }
 
 /// Evidence about every target, and when to probe whom.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Sensor {
     targets: BTreeMap<TargetId, Watched>,
     under_way: UnderWay,

@@ -8,6 +8,7 @@ pub mod fuzz;
 mod network;
 mod oracle;
 mod scenario;
+pub mod small_worlds;
 mod town;
 
 pub use fault::{Fault, Schedule};
