@@ -161,6 +161,9 @@ impl Load {
 
     /// This shard's part of a limit on a trunk. What does not divide evenly goes to other shards for other trunks.
     pub fn part(&self, limit: u32, trunk: TrunkId) -> u32 {
+        if self.shards == 1 {
+            return limit;
+        }
         let turn = (self.shard + u32::from(trunk.0)) % self.shards;
         limit / self.shards + u32::from(turn < limit % self.shards)
     }
@@ -173,32 +176,30 @@ impl Load {
 
     /// Whether a trunk may be offered a call, and to whom it is shut otherwise.
     pub(crate) fn room(&self, now: Instant, trunk: TrunkId, limits: &CallLimits) -> Room {
-        let mut room = Room::Free;
-        let calls = limits.calls.map(|limit| (limit, self.calls(trunk)));
-        if let Some((limit, calls)) = calls {
-            let part = self.part(limit, trunk);
+        let mut kept = false;
+        if let Some(limit) = limits.calls {
+            let (part, calls) = (self.part(limit, trunk), self.calls(trunk));
             if calls >= part {
                 return Room::Full(Exclusion::CallLimit { limit, part });
             }
-            if calls >= ordinary(part, limits.headroom) {
-                room = Room::Headroom(Exclusion::Headroom { percent: limits.headroom });
-            }
+            kept = calls >= ordinary(part, limits.headroom);
         }
         if let Some(limit) = limits.cps {
             let (part, offered) = (self.part(limit, trunk), self.offered(now, trunk));
             if offered >= part {
                 return Room::Full(Exclusion::RateLimit { limit, part });
             }
-            if offered >= ordinary(part, limits.headroom) {
-                room = Room::Headroom(Exclusion::Headroom { percent: limits.headroom });
-            }
+            kept |= offered >= ordinary(part, limits.headroom);
         }
-        room
+        if kept { Room::Headroom(Exclusion::Headroom { percent: limits.headroom }) } else { Room::Free }
     }
 }
 
 /// What ordinary calls may use of a part. Headroom is rounded up, or a small part would have none.
 fn ordinary(part: u32, headroom: u8) -> u32 {
+    if headroom == 0 {
+        return part;
+    }
     let kept = (u64::from(part) * u64::from(headroom.min(100))).div_ceil(100) as u32;
     (part - kept).max(part.min(1))
 }

@@ -21,23 +21,33 @@ pub(crate) enum Class {
     Down,
 }
 
-/// The place of a target in the order; the lower the better.
+/// The place of a target in the order; the lower the better. One number, since places are compared far more often than made: class, tier,
+/// how full its trunk is (where the group asks for that), what its trunk has drawn, and its rank among targets of one trunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
-    pub(crate) class: Class,
-    pub(crate) tier: u8,
-    /// How full its trunk is, where the group asks for that; else zero.
-    pub(crate) fullness: u64,
-    /// What its trunk has drawn.
-    pub(crate) lot: u64,
-    /// Among targets of one trunk.
-    pub(crate) rank: u8,
+pub(crate) struct Place(u128);
+
+impl Place {
+    const RANK_BITS: u32 = 3;
+    const LOT_BITS: u32 = 63;
+    const FULLNESS_BITS: u32 = 46;
+    const TIER_BITS: u32 = 8;
+
+    /// `fullness` beyond its bits is as full as can be; a lot is a positive double's bits, of which the first is zero.
+    pub(crate) fn new(class: Class, tier: u8, fullness: u64, lot: u64, rank: u8) -> Self {
+        let most = (1 << Self::FULLNESS_BITS) - 1;
+        let mut packed = u128::from(class as u8);
+        packed = packed << Self::TIER_BITS | u128::from(tier);
+        packed = packed << Self::FULLNESS_BITS | u128::from(fullness.min(most));
+        packed = packed << Self::LOT_BITS | u128::from(lot & (u64::MAX >> 1));
+        Self(packed << Self::RANK_BITS | u128::from(rank & 7))
+    }
 }
 
 /// A candidate in its place.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ranked {
     pub(crate) place: Place,
+    pub(crate) class: Class,
     pub(crate) candidate: Candidate,
     /// Whether it may be tried first: its trunk has room for more than calls that others have failed.
     pub(crate) opens: bool,
@@ -53,19 +63,20 @@ pub(crate) struct Ranking {
 
 impl Ranking {
     pub(crate) fn add(&mut self, new: Ranked) {
-        if new.opens && self.opener.is_none_or(|known| new.place < known.place) {
+        let ahead = |known: &Option<Ranked>| known.is_none_or(|known| new.place < known.place);
+        if new.opens && ahead(&self.opener) {
             self.opener = Some(new);
         }
-        let after = |known: &Option<Ranked>| known.is_none_or(|known| new.place < known.place);
-        // From the end: of those in equal places the earlier stays ahead.
-        let at = ATTEMPTS_MAX - self.best.iter().rev().take_while(|known| after(known)).count();
-        let mut carried = Some(new);
-        for slot in &mut self.best[at..] {
-            core::mem::swap(slot, &mut carried);
-            if carried.is_none() {
-                break;
-            }
+        if !ahead(&self.best[ATTEMPTS_MAX - 1]) {
+            return;
         }
+        // From the end: of those in equal places the earlier stays ahead.
+        let mut at = ATTEMPTS_MAX - 1;
+        while at > 0 && ahead(&self.best[at - 1]) {
+            self.best[at] = self.best[at - 1];
+            at -= 1;
+        }
+        self.best[at] = Some(new);
     }
 
     /// The best few in order.
@@ -75,12 +86,12 @@ impl Ranking {
 
     /// Whether nobody is there but Down ones.
     pub(crate) fn is_last_resort(&self) -> bool {
-        self.best[0].is_some_and(|best| best.place.class == Class::Down)
+        self.best[0].is_some_and(|best| best.class == Class::Down)
     }
 
     /// Leaves out whoever is Down.
     pub(crate) fn drop_down(&mut self) {
-        let is_down = |ranked: &Ranked| ranked.place.class == Class::Down;
+        let is_down = |ranked: &Ranked| ranked.class == Class::Down;
         self.best.iter_mut().for_each(|slot| *slot = slot.filter(|ranked| !is_down(ranked)));
         self.opener = self.opener.filter(|opener| !is_down(opener));
     }
@@ -94,5 +105,34 @@ impl Ranking {
         self.best[from] = Some(opener);
         self.best[..=from].rotate_right(1);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+    use model::{Health, TrunkId};
+    use proptest::prelude::{prop_assert_eq, proptest};
+
+    const CLASSES: [Class; 5] = [Class::Good, Class::Suspect, Class::Outside, Class::Draining, Class::Down];
+
+    proptest! {
+        #[test]
+        fn the_best_few_are_those_that_sorting_would_find(
+            places in proptest::collection::vec((0usize..5, 0u8..3, 0u64..3, 0u64..3, 0u8..3), 0..30),
+        ) {
+            let mut ranking = Ranking::default();
+            for (index, (class, tier, fullness, lot, rank)) in (0u8..).zip(&places) {
+                let (class, tier, target) = (CLASSES[*class], *tier, TargetId { trunk: TrunkId(0), index });
+                let candidate = Candidate { target, tier, health: Health::Up };
+                ranking.add(Ranked { place: Place::new(class, tier, *fullness, *lot, *rank), class, candidate, opens: true });
+            }
+            let mut sorted: Vec<usize> = (0..places.len()).collect();
+            sorted.sort_by_key(|index| places[*index]);
+            sorted.truncate(ATTEMPTS_MAX);
+            let found: Vec<usize> = ranking.iter().map(|ranked| usize::from(ranked.candidate.target.index)).collect();
+            prop_assert_eq!(found, sorted);
+        }
     }
 }

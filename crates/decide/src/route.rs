@@ -146,7 +146,7 @@ impl Draw {
         }
         let limit = scene.shape.trunk(member.trunk).and_then(|trunk| trunk.limits.calls).filter(|_| self.by_limit);
         let size = limit.map_or(u32::from(member.weight), |limit| scene.load.part(limit, member.trunk));
-        (u64::from(scene.load.calls(member.trunk)) << 32) / u64::from(size.max(1))
+        (u64::from(scene.load.calls(member.trunk)) << 20) / u64::from(size.max(1))
     }
 
     fn lot(&self, scene: &Scene<'_>, member: Member, rng: &mut Rng) -> u64 {
@@ -222,7 +222,8 @@ impl Hunt {
             }
             let target = TargetId { trunk, index };
             self.ranking.add(Ranked {
-                place: Place { class, tier, fullness, lot, rank: rank(state.health()) },
+                place: Place::new(class, tier, fullness, lot, rank(state.health())),
+                class,
                 candidate: Candidate { target, tier, health: state.health() },
                 opens: !matches!(gate, Gate::NotFirst(_)),
             });
