@@ -90,11 +90,11 @@ fn group(id: u16, tiers: &[TrunkId]) -> GroupPolicy {
 
 fn two_carriers() -> Shape {
     let trunk = Some(TrunkShape { targets: 1, ..TrunkShape::default() });
-    Shape {
-        trunks: vec![trunk.clone(), trunk.clone(), trunk],
-        groups: vec![group(0, &[PRIMARY, SECONDARY]), group(1, &[OFFICE])],
-        routes: vec![RouteRule { from: vec![OFFICE], prefixes: vec![], to: GroupId(0) }],
-    }
+    Shape::new(
+        vec![trunk.clone(), trunk.clone(), trunk],
+        vec![group(0, &[PRIMARY, SECONDARY]), group(1, &[OFFICE])],
+        vec![RouteRule { from: vec![OFFICE], prefixes: vec![], to: GroupId(0) }],
+    )
 }
 
 impl World {

@@ -63,7 +63,7 @@ fn ourselves(shape: &Shape, table: &TrunkTable, trunk: TrunkId, fallen: &BTreeSe
     let all = (0u16..).zip(&shape.trunks).filter(|(_, trunk)| trunk.is_some()).map(|(id, _)| TrunkId(id));
     let everyone = all.filter(in_service).all(|id| together.contains(&id));
     let related = |group: &GroupPolicy| together.iter().all(|id| group.members().any(|member| member.trunk == *id));
-    let unrelated = together.len() >= 2 && everyone && !shape.groups.iter().any(related);
+    let unrelated = together.len() >= 2 && everyone && !shape.groups().iter().any(related);
     let trunks = together.len();
     (trunks >= TOO_MANY_AT_ONCE || unrelated).then_some(Veto::SuspectOurselves { trunks: trunks as u32 })
 }

@@ -11,7 +11,7 @@ pub struct Facts<'a> {
     pub from: TrunkId,
     /// Called number: user part of the request URI, without parameters.
     pub number: &'a str,
-    /// An emergency call passes every gate (RFC 5031).
+    /// An emergency call (RFC 5031) passes every gate but the operator's *out of service*.
     pub emergency: bool,
 }
 
@@ -26,10 +26,16 @@ pub struct Plan {
     pub group: GroupId,
     /// Best first; never empty.
     pub attempts: Vec<Candidate>,
-    /// Members of the group that are not tried, or (`OutsideShare`) only after everyone else.
+    /// Members of the group that are not tried, or (`OutsideShare`, `Headroom`) not in their turn; at most sixteen.
     pub excluded: Vec<Excluded>,
+    /// How many more are not tried than are named.
+    #[serde(default)]
+    pub unnamed: u32,
     /// Every candidate is Down: tried all the same, since nothing is better.
     pub last_resort: bool,
+    /// An emergency call: limits, throttles and draining did not count.
+    #[serde(default)]
+    pub emergency: bool,
 }
 
 /// One target to try.
@@ -81,11 +87,20 @@ pub enum Exclusion {
     CallLimit {
         /// The limit.
         limit: u32,
+        /// The shard's part of it, which it was compared with.
+        part: u32,
     },
-    /// It has been offered as many calls this second as it may.
+    /// It has been offered as many calls within a second as it may.
     RateLimit {
         /// The limit in calls per second.
         limit: u32,
+        /// The shard's part of it, which it was compared with.
+        part: u32,
+    },
+    /// What is left of its limits is kept for calls that another trunk has failed, and for emergency calls.
+    Headroom {
+        /// The share that is kept, in percent.
+        percent: u8,
     },
 }
 
@@ -99,8 +114,11 @@ pub enum NoPlan {
     NobodyLeft {
         /// The group.
         group: GroupId,
-        /// Why, one by one.
+        /// Why, one by one; at most sixteen.
         excluded: Vec<Excluded>,
+        /// How many more there are than are named.
+        #[serde(default)]
+        unnamed: u32,
     },
 }
 

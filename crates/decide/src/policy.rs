@@ -186,6 +186,21 @@ pub struct Member {
     pub weight: u16,
 }
 
+/// Who of a tier is tried first, among those that are equally well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// Drawn at random, each with a chance in proportion to its weight.
+    #[default]
+    Weighted,
+    /// Whoever carries least for its size: calls at once by its limit of calls, or by its weight unless all members of the tier
+    /// have a limit. Among equals, drawn by weight.
+    LeastLoaded,
+    /// Drawn at random, each with a chance in proportion to its weight times its quality in percent (`model::Qualities`). One whose
+    /// every call fails still gets one in a hundred of its share: how else would it be seen that it is well again.
+    Quality,
+}
+
 /// When a recovered trunk of a better tier is preferred again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -203,6 +218,8 @@ pub struct GroupPolicy {
     pub id: GroupId,
     /// Best tier first.
     pub tiers: Vec<Vec<Member>>,
+    /// Who of a tier is tried first. Default weighted.
+    pub strategy: Strategy,
     /// When a recovered trunk is preferred again.
     pub failback: Failback,
     /// Canary steps in percent of its share, ascending, the last one 100. Default 5, 25, 100.
@@ -216,10 +233,18 @@ pub struct GroupPolicy {
 }
 
 impl GroupPolicy {
-    /// A group with the default failback, ramp and budget.
+    /// A group with the default strategy, failback, ramp and budget.
     pub fn new(id: GroupId, tiers: Vec<Vec<Member>>) -> Self {
         let failback = Failback::After(Span::from_secs(60));
-        Self { id, tiers, failback, ramp: [5, 25, 100].to_vec(), eject_share: 50, flips: 6 }
+        Self {
+            id,
+            tiers,
+            strategy: Strategy::Weighted,
+            failback,
+            ramp: [5, 25, 100].to_vec(),
+            eject_share: 50,
+            flips: 6,
+        }
     }
 
     /// Its members, best tier first.

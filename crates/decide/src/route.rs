@@ -1,24 +1,33 @@
 //! Routing: facts of a call and the trunk table become a plan.
 //!
-//! Refuses to know: SIP, who asks.
+//! One pass over the group, whose cost grows with its members and with nothing else; a plan allocates its own two lists and nothing
+//! besides. Refuses to know: SIP, who asks.
 
+use crate::load::{CallLimits, Load, Room};
+use crate::lot;
 use crate::plan::{Candidate, Excluded, Exclusion, Facts, NoPlan, Plan};
-use crate::policy::{GroupPolicy, Member, RouteRule};
-use crate::shape::{Load, Shape};
-use crate::table::{TrunkTable, rank};
+use crate::policy::{GroupPolicy, Member, Strategy};
+use crate::ranking::{Class, Place, Ranked, Ranking};
+use crate::shape::Shape;
+use crate::table::{TargetState, TrunkTable, rank};
 use alloc::vec::Vec;
-use model::{Admin, Health, Instant, Rng, RouteId, TargetId, TrunkId};
+use model::{Admin, GroupId, Health, Instant, Rng, TargetId, TrunkId};
 
-/// Attempts a plan holds at most: nobody waits for a ninth trunk, and a hunt's cost stays bounded.
-const ATTEMPTS_MAX: usize = 8;
+/// Trunks that a plan names as left out; the rest is counted. Nobody reads a longer list, and each call's is stored.
+const NAMED_MAX: usize = 16;
 
 /// The order in which targets are tried for one call, and who is not tried and why.
 ///
-/// Tiers in order among those Up or Unknown (weighted at random inside a tier; those on Probation for their share of
+/// Tiers in order among those Up or Unknown (inside a tier by the group's strategy; those on Probation for their share of
 /// calls); then all Suspect ones; then those on Probation outside their share; and if that is nobody, every Down one as a
-/// last resort. Draining, out of service, throttled and full trunks, and the one the call came from, are never tried.
+/// last resort. Draining, out of service, throttled and full trunks, and the one the call came from, are never tried. A trunk
+/// that has nothing left but its headroom is not tried first.
 ///
-/// An emergency call (RFC 5031) passes throttles and limits, is nobody's canary, and tries Down targets at the end.
+/// When whoever is left is merely full, there is no last resort: a caller who is refused at once and told when to come again is better
+/// served than one who waits for dead trunks, and so are those whose calls are under way.
+///
+/// An emergency call (RFC 5031) passes throttles and limits, is nobody's canary, and tries draining trunks after all others and Down
+/// targets at the very end. Who is out of service stays out: that may be because calls are lost there.
 ///
 /// # Errors
 /// No route matches, or nobody in the group may take the call.
@@ -30,153 +39,241 @@ pub fn plan(
     now: Instant,
     rng: &mut Rng,
 ) -> Result<Plan, NoPlan> {
-    let (route, group) = find_route(shape, facts).ok_or(NoPlan::NoRoute)?;
-    let mut hunt = Sorted::default();
+    let (route, group) = shape.route(facts).ok_or(NoPlan::NoRoute)?;
+    let scene = Scene { shape, table, load, facts, now };
+    let mut hunt = Hunt::default();
     for (tier, members) in group.tiers.iter().enumerate() {
         let tier = u8::try_from(tier).unwrap_or(u8::MAX);
-        for trunk in weighted_order(members, rng) {
-            match gate(shape, table, load, facts, now, trunk) {
-                Some(cause) => hunt.excluded.push(Excluded { trunk, cause }),
-                None => hunt.admit(table, facts, trunk, tier, rng),
-            }
+        let by_limit = group.strategy == Strategy::LeastLoaded && all_limited(shape, members);
+        let draw = Draw { strategy: group.strategy, alone: members.len() == 1, by_limit };
+        for member in members {
+            hunt.admit(&scene, &draw, *member, tier, rng);
         }
     }
-    hunt.finish(facts.emergency).map_or_else(
-        |excluded| Err(NoPlan::NobodyLeft { group: group.id, excluded }),
-        |(attempts, excluded, last_resort)| {
-            Ok(Plan { epoch: table.epoch(), route, group: group.id, attempts, excluded, last_resort })
-        },
-    )
+    let last_resort = hunt.finish(&scene, group.id)?;
+    let mut attempts = Vec::with_capacity(hunt.ranking.iter().count());
+    attempts.extend(hunt.ranking.iter().map(|ranked| ranked.candidate));
+    let (excluded, unnamed) = (hunt.out.named, hunt.out.unnamed);
+    let (epoch, group, emergency) = (table.epoch(), group.id, facts.emergency);
+    Ok(Plan { epoch, route, group, attempts, excluded, unnamed, last_resort, emergency })
 }
 
-/// First match wins.
-fn find_route<'a>(shape: &'a Shape, facts: &Facts<'_>) -> Option<(RouteId, &'a GroupPolicy)> {
-    let index = shape.routes.iter().position(|rule| matches(rule, facts))?;
-    let group = shape.group(shape.routes[index].to)?;
-    Some((RouteId(u16::try_from(index).ok()?), group))
-}
-
-fn matches(rule: &RouteRule, facts: &Facts<'_>) -> bool {
-    let from = rule.from.is_empty() || rule.from.contains(&facts.from);
-    let number =
-        rule.prefixes.is_empty() || rule.prefixes.iter().any(|prefix| facts.number.starts_with(prefix.as_str()));
-    from && number
-}
-
-/// Members drawn one by one, each with a chance in proportion to its weight among those left.
-fn weighted_order(members: &[Member], rng: &mut Rng) -> Vec<TrunkId> {
-    let mut left: Vec<Member> = members.to_vec();
-    let mut order = Vec::with_capacity(left.len());
-    while !left.is_empty() {
-        let total: u64 = left.iter().map(|member| u64::from(member.weight.max(1))).sum();
-        let mut draw = rng.below(total);
-        let drawn = left.iter().position(|member| {
-            let weight = u64::from(member.weight.max(1));
-            let hit = draw < weight;
-            draw = draw.saturating_sub(weight);
-            hit
-        });
-        order.push(left.remove(drawn.unwrap_or(0)).trunk);
+/// Whether calls from a trunk can be placed at all, for whoever asks without calling: somebody in the group that `number` leads to is not
+/// Down and may take calls. A number without a route asks about every group that calls from there can be led to. A limit on calls per
+/// second does not count: it is over within a second, and the asker would stay away for much longer.
+///
+/// A trunk without any route is told yes: it is a carrier that never calls, and would take us for dead.
+pub fn can_place(shape: &Shape, table: &TrunkTable, load: &Load, facts: &Facts<'_>, now: Instant) -> bool {
+    let scene = Scene { shape, table, load, facts, now };
+    if let Some((_, group)) = shape.route(facts) {
+        return scene.serves(group);
     }
-    order
+    let mut groups = shape.groups_from(facts.from).peekable();
+    groups.peek().is_none() || groups.any(|group| scene.serves(group))
 }
 
-/// What keeps a whole trunk out of the hunt, whatever its health.
-fn gate(
-    shape: &Shape,
-    table: &TrunkTable,
-    load: &Load,
-    facts: &Facts<'_>,
+/// What a call is planned by.
+struct Scene<'a> {
+    shape: &'a Shape,
+    table: &'a TrunkTable,
+    load: &'a Load,
+    facts: &'a Facts<'a>,
     now: Instant,
-    trunk: TrunkId,
-) -> Option<Exclusion> {
-    if facts.from == trunk {
-        return Some(Exclusion::CameFromIt);
-    }
-    match table.admin(trunk) {
-        Admin::InService => {}
-        Admin::Draining => return Some(Exclusion::Draining),
-        Admin::OutOfService => return Some(Exclusion::OutOfService),
-    }
-    if facts.emergency {
-        return None;
-    }
-    if let Some(throttle) = table.throttle(trunk)
-        && throttle.until > now
-    {
-        return Some(Exclusion::Throttled { until: throttle.until });
-    }
-    let limits = shape.trunk(trunk)?.limits;
-    if let Some(limit) = limits.calls
-        && load.calls(trunk) >= limit
-    {
-        return Some(Exclusion::CallLimit { limit });
-    }
-    if let Some(limit) = limits.cps
-        && load.offered(now, trunk) >= limit
-    {
-        return Some(Exclusion::RateLimit { limit });
-    }
-    None
 }
 
-/// Candidates by how good they are, each list in order of tier and draw.
+/// How a whole trunk stands to this call, whatever its health.
+enum Gate {
+    Open,
+    /// Open, but not to begin with.
+    NotFirst(Exclusion),
+    /// Open to an emergency call, after all others.
+    Draining,
+    Shut(Exclusion),
+}
+
+impl Scene<'_> {
+    fn limits(&self, trunk: TrunkId) -> CallLimits {
+        self.shape.trunk(trunk).map(|trunk| trunk.limits).unwrap_or_default()
+    }
+
+    fn gate(&self, trunk: TrunkId, limits: &CallLimits) -> Gate {
+        let emergency = self.facts.emergency;
+        if self.facts.from == trunk {
+            return Gate::Shut(Exclusion::CameFromIt);
+        }
+        match self.table.admin(trunk) {
+            Admin::InService if emergency => return Gate::Open,
+            Admin::InService => {}
+            Admin::Draining if emergency => return Gate::Draining,
+            Admin::Draining => return Gate::Shut(Exclusion::Draining),
+            Admin::OutOfService => return Gate::Shut(Exclusion::OutOfService),
+        }
+        if let Some(throttle) = self.table.throttle(trunk).filter(|throttle| throttle.until > self.now) {
+            return Gate::Shut(Exclusion::Throttled { until: throttle.until });
+        }
+        match self.load.room(self.now, trunk, limits) {
+            Room::Free => Gate::Open,
+            Room::Headroom(cause) => Gate::NotFirst(cause),
+            Room::Full(cause) => Gate::Shut(cause),
+        }
+    }
+
+    /// Whether somebody in a group may take a call, now or within a second.
+    fn serves(&self, group: &GroupPolicy) -> bool {
+        group.members().any(|member| {
+            let at_once = CallLimits { cps: None, ..self.limits(member.trunk) };
+            matches!(self.gate(member.trunk, &at_once), Gate::Open) && self.lives(member.trunk)
+        })
+    }
+
+    fn lives(&self, trunk: TrunkId) -> bool {
+        self.table.targets(trunk).iter().any(|target| target.health() != Health::Down)
+    }
+}
+
+/// How members of a tier are put in order.
+struct Draw {
+    strategy: Strategy,
+    alone: bool,
+    by_limit: bool,
+}
+
+impl Draw {
+    /// How full a trunk is, for comparison alone.
+    fn fullness(&self, scene: &Scene<'_>, member: Member) -> u64 {
+        if self.alone || self.strategy != Strategy::LeastLoaded {
+            return 0;
+        }
+        let limit = scene.shape.trunk(member.trunk).and_then(|trunk| trunk.limits.calls).filter(|_| self.by_limit);
+        let size = limit.map_or(u32::from(member.weight), |limit| scene.load.part(limit, member.trunk));
+        (u64::from(scene.load.calls(member.trunk)) << 20) / u64::from(size.max(1))
+    }
+
+    fn lot(&self, scene: &Scene<'_>, member: Member, rng: &mut Rng) -> u64 {
+        let weight = u32::from(member.weight.max(1));
+        match self.strategy {
+            _ if self.alone => 0,
+            Strategy::Weighted | Strategy::LeastLoaded => lot::draw(rng, weight),
+            Strategy::Quality => lot::draw(rng, weight * u32::from(scene.load.qualities.of(member.trunk).max(1))),
+        }
+    }
+}
+
+/// Whether calls by limit can be compared: they cannot with those of a trunk that has none.
+fn all_limited(shape: &Shape, members: &[Member]) -> bool {
+    members.iter().all(|member| shape.trunk(member.trunk).is_some_and(|trunk| trunk.limits.calls.is_some()))
+}
+
+/// Trunks that are left out: the first few by name.
+#[derive(Debug, Default)]
+struct LeftOut {
+    named: Vec<Excluded>,
+    unnamed: u32,
+    /// Of the unnamed, those that are Down.
+    unnamed_down: u32,
+}
+
+impl LeftOut {
+    fn add(&mut self, trunk: TrunkId, cause: Exclusion) {
+        if self.named.len() < NAMED_MAX {
+            return self.named.push(Excluded { trunk, cause });
+        }
+        self.unnamed += 1;
+        self.unnamed_down += u32::from(matches!(cause, Exclusion::Down { .. }));
+    }
+
+    /// Down ones are tried after all.
+    fn drop_down(&mut self) {
+        self.named.retain(|out| !matches!(out.cause, Exclusion::Down { .. }));
+        self.unnamed -= core::mem::take(&mut self.unnamed_down);
+    }
+}
+
+/// Candidates found so far, and those left out.
 #[derive(Default)]
-struct Sorted {
-    good: Vec<Candidate>,
-    suspect: Vec<Candidate>,
-    outside: Vec<Candidate>,
-    down: Vec<Candidate>,
-    excluded: Vec<Excluded>,
-    down_trunks: Vec<Excluded>,
+struct Hunt {
+    ranking: Ranking,
+    out: LeftOut,
+    /// Somebody who is not Down is left out since it is full.
+    full: bool,
 }
 
-impl Sorted {
-    /// Sorts the targets of one trunk, best health first.
-    fn admit(&mut self, table: &TrunkTable, facts: &Facts<'_>, trunk: TrunkId, tier: u8, rng: &mut Rng) {
-        let states = table.targets(trunk);
-        let mut targets: Vec<(u8, &crate::table::TargetState)> =
-            states.iter().enumerate().map(|(index, state)| (index as u8, state)).collect();
-        targets.sort_by_key(|(_, state)| rank(state.health()));
-        for (index, state) in &targets {
-            let target = TargetId { trunk, index: *index };
-            let candidate = Candidate { target, tier, health: state.health() };
-            match state.health() {
-                Health::Up | Health::Unknown => self.good.push(candidate),
-                Health::Suspect => self.suspect.push(candidate),
-                Health::Down => self.down.push(candidate),
-                Health::Probation if !facts.emergency && rng.below(100) < u64::from(state.share()) => {
-                    self.good.push(candidate);
-                }
-                Health::Probation => self.outside.push(candidate),
+impl Hunt {
+    fn admit(&mut self, scene: &Scene<'_>, draw: &Draw, member: Member, tier: u8, rng: &mut Rng) {
+        let trunk = member.trunk;
+        let gate = scene.gate(trunk, &scene.limits(trunk));
+        if let Gate::Shut(cause) = gate {
+            let full = matches!(cause, Exclusion::CallLimit { .. } | Exclusion::RateLimit { .. });
+            self.full |= full && scene.lives(trunk);
+            return self.out.add(trunk, cause);
+        }
+        let (fullness, lot) = (draw.fullness(scene, member), draw.lot(scene, member, rng));
+        let mut any_good = false;
+        let mut best: Option<&TargetState> = None;
+        for (index, state) in (0u8..).zip(scene.table.targets(trunk)) {
+            let class = match (class_of(state, scene.facts, rng), &gate) {
+                (Class::Down, _) => Class::Down,
+                (_, Gate::Draining) => Class::Draining,
+                (class, _) => class,
+            };
+            any_good |= class == Class::Good;
+            if best.is_none_or(|best| rank(state.health()) < rank(best.health())) {
+                best = Some(state);
             }
+            let target = TargetId { trunk, index };
+            self.ranking.add(Ranked {
+                place: Place::new(class, tier, fullness, lot, rank(state.health())),
+                class,
+                candidate: Candidate { target, tier, health: state.health() },
+                opens: !matches!(gate, Gate::NotFirst(_)),
+            });
         }
         // The trunk is spoken of as its best target is.
-        match targets.first().map(|(_, state)| state) {
-            Some(best) if best.health() == Health::Down => {
-                self.down_trunks.push(Excluded { trunk, cause: Exclusion::Down { since: best.since() } });
-            }
-            Some(best)
-                if best.health() == Health::Probation && !self.good.iter().any(|good| good.target.trunk == trunk) =>
-            {
-                self.excluded.push(Excluded { trunk, cause: Exclusion::OutsideShare { share: best.share() } });
+        match best.map(|best| (best.health(), best)) {
+            Some((Health::Down, best)) => self.out.add(trunk, Exclusion::Down { since: best.since() }),
+            Some((Health::Probation, best)) if !any_good => {
+                self.out.add(trunk, Exclusion::OutsideShare { share: best.share() });
             }
             _ => {}
         }
     }
 
-    /// Attempts, exclusions and whether this is the last resort; or the exclusions, when nobody is left.
-    fn finish(mut self, emergency: bool) -> Result<(Vec<Candidate>, Vec<Excluded>, bool), Vec<Excluded>> {
-        let mut attempts = self.good;
-        attempts.append(&mut self.suspect);
-        attempts.append(&mut self.outside);
-        let last_resort = attempts.is_empty();
-        if last_resort || emergency {
-            attempts.append(&mut self.down);
+    /// Settles whether Down ones are tried and who is first. True when this is the last resort.
+    fn finish(&mut self, scene: &Scene<'_>, group: GroupId) -> Result<bool, NoPlan> {
+        let last_resort = self.ranking.is_last_resort() && !self.full;
+        if last_resort || scene.facts.emergency {
+            self.out.drop_down();
         } else {
-            self.excluded.append(&mut self.down_trunks);
+            self.ranking.drop_down();
         }
-        attempts.truncate(ATTEMPTS_MAX);
-        if attempts.is_empty() { Err(self.excluded) } else { Ok((attempts, self.excluded, last_resort)) }
+        self.name_passed_over(scene);
+        if self.ranking.open() {
+            return Ok(last_resort);
+        }
+        let out = core::mem::take(&mut self.out);
+        Err(NoPlan::NobodyLeft { group, excluded: out.named, unnamed: out.unnamed })
+    }
+
+    /// Names those that are ahead of the first who may be tried first.
+    fn name_passed_over(&mut self, scene: &Scene<'_>) {
+        let mut last = None;
+        for ranked in self.ranking.iter().take_while(|ranked| !ranked.opens) {
+            let trunk = ranked.candidate.target.trunk;
+            if last.replace(trunk) != Some(trunk)
+                && let Gate::NotFirst(cause) = scene.gate(trunk, &scene.limits(trunk))
+            {
+                self.out.add(trunk, cause);
+            }
+        }
+    }
+}
+
+fn class_of(state: &TargetState, facts: &Facts<'_>, rng: &mut Rng) -> Class {
+    match state.health() {
+        Health::Up | Health::Unknown => Class::Good,
+        Health::Suspect => Class::Suspect,
+        Health::Down => Class::Down,
+        Health::Probation if !facts.emergency && rng.below(100) < u64::from(state.share()) => Class::Good,
+        Health::Probation => Class::Outside,
     }
 }

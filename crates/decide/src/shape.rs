@@ -1,23 +1,27 @@
-//! The configuration as `decide` needs it: trunks, groups and routes with their policies, and the load that limits are
-//! compared with.
+//! The configuration as `decide` needs it: trunks, groups and routes with their policies.
 //!
-//! One immutable value per configuration, so that a table, a plan and a replay can be made from the same one. Refuses to
-//! know: names, addresses, files.
+//! One immutable value per configuration, so that a table, a plan and a replay can be made from the same one. What a call asks of it
+//! (its route, the groups of a trunk) is looked up, not searched for. Refuses to know: names, addresses, files.
 
+use crate::load::CallLimits;
+use crate::plan::Facts;
 use crate::policy::{AttemptPolicy, GroupPolicy, HealthPolicy, RouteRule};
+use crate::routes::Routes;
 use alloc::vec::Vec;
-use model::{GroupId, Instant, ListenId, TrunkId};
+use model::{GroupId, ListenId, RouteId, TrunkId};
 use serde::{Deserialize, Serialize};
 
 /// Trunks, groups and routes.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Shape {
     /// By `TrunkId`; a removed trunk leaves a hole.
     pub trunks: Vec<Option<TrunkShape>>,
-    /// By `GroupId`.
-    pub groups: Vec<GroupPolicy>,
-    /// By `RouteId`; first match wins.
-    pub routes: Vec<RouteRule>,
+    groups: Vec<GroupPolicy>,
+    routes: Vec<RouteRule>,
+    /// By `TrunkId`: the groups it is a member of.
+    groups_of: Vec<Vec<GroupId>>,
+    /// Made of `routes`.
+    index: Routes,
 }
 
 /// One trunk.
@@ -35,16 +39,34 @@ pub struct TrunkShape {
     pub side: ListenId,
 }
 
-/// How much a trunk may carry. `None` is no limit. Each shard holds its own share of both.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct CallLimits {
-    /// Calls at once.
-    pub calls: Option<u32>,
-    /// Calls offered per second.
-    pub cps: Option<u32>,
-}
-
 impl Shape {
+    /// `trunks` by `TrunkId`, `groups` by `GroupId`, `routes` by `RouteId`: of the routes the first match wins.
+    pub fn new(trunks: Vec<Option<TrunkShape>>, groups: Vec<GroupPolicy>, routes: Vec<RouteRule>) -> Self {
+        let mut groups_of: Vec<Vec<GroupId>> = Vec::new();
+        for (id, group) in (0u16..).zip(&groups) {
+            for member in group.members() {
+                let index = member.trunk.index();
+                if groups_of.len() <= index {
+                    groups_of.resize(index + 1, Vec::new());
+                }
+                if groups_of[index].last() != Some(&GroupId(id)) {
+                    groups_of[index].push(GroupId(id));
+                }
+            }
+        }
+        Self { trunks, index: Routes::new(&routes), groups, routes, groups_of }
+    }
+
+    /// The groups, by `GroupId`.
+    pub fn groups(&self) -> &[GroupPolicy] {
+        &self.groups
+    }
+
+    /// The routes, by `RouteId`.
+    pub fn routes(&self) -> &[RouteRule] {
+        &self.routes
+    }
+
     /// A trunk, if there is one by this id.
     pub fn trunk(&self, id: TrunkId) -> Option<&TrunkShape> {
         self.trunks.get(id.index()).and_then(Option::as_ref)
@@ -57,87 +79,37 @@ impl Shape {
 
     /// The groups a trunk is a member of.
     pub fn groups_of(&self, trunk: TrunkId) -> impl Iterator<Item = &GroupPolicy> {
-        self.groups.iter().filter(move |group| group.members().any(|member| member.trunk == trunk))
-    }
-}
-
-/// What trunks carry right now, kept by the shard that asks for plans.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Load {
-    /// Calls at once, by `TrunkId`.
-    pub calls: Vec<u32>,
-    /// Calls offered in the second `second`, by `TrunkId`.
-    pub offered_this_second: Vec<u32>,
-    /// The second that `offered_this_second` speaks of; in any other second nothing has been offered yet.
-    pub second: u64,
-}
-
-impl Load {
-    /// Room for `trunks` trunks; counts of those that stay are kept.
-    pub fn resize(&mut self, trunks: usize) {
-        self.calls.resize(trunks, 0);
-        self.offered_this_second.resize(trunks, 0);
+        self.groups_of.get(trunk.index()).into_iter().flatten().filter_map(|id| self.group(*id))
     }
 
-    /// A call is offered to a trunk and counts until [`Load::end`].
-    pub fn begin(&mut self, now: Instant, trunk: TrunkId) {
-        let second = second_of(now);
-        if second != self.second {
-            self.second = second;
-            self.offered_this_second.fill(0);
-        }
-        if let Some(offered) = self.offered_this_second.get_mut(trunk.index()) {
-            *offered = offered.saturating_add(1);
-        }
-        if let Some(calls) = self.calls.get_mut(trunk.index()) {
-            *calls = calls.saturating_add(1);
-        }
+    /// The route of a call and the group it leads to.
+    pub(crate) fn route(&self, facts: &Facts<'_>) -> Option<(RouteId, &GroupPolicy)> {
+        let route = self.index.find(facts.from, facts.number)?;
+        Some((route, self.group(self.routes.get(route.index())?.to)?))
     }
 
-    /// A call, or an attempt that came to nothing, has left a trunk.
-    pub fn end(&mut self, trunk: TrunkId) {
-        if let Some(calls) = self.calls.get_mut(trunk.index()) {
-            *calls = calls.saturating_sub(1);
-        }
+    /// Every group that some call from a trunk can be led to.
+    pub(crate) fn groups_from(&self, from: TrunkId) -> impl Iterator<Item = &GroupPolicy> {
+        self.index.groups_from(from).filter_map(|id| self.group(id))
     }
-
-    /// Calls a trunk carries.
-    pub fn calls(&self, trunk: TrunkId) -> u32 {
-        self.calls.get(trunk.index()).copied().unwrap_or(0)
-    }
-
-    /// Calls offered to a trunk in the second of `now`.
-    pub fn offered(&self, now: Instant, trunk: TrunkId) -> u32 {
-        if second_of(now) != self.second {
-            return 0;
-        }
-        self.offered_this_second.get(trunk.index()).copied().unwrap_or(0)
-    }
-}
-
-const fn second_of(now: Instant) -> u64 {
-    now.as_micros() / 1_000_000
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::Span;
+    use crate::policy::Member;
+    use alloc::vec;
 
     #[test]
-    fn load_forgets_a_second_but_not_a_call() {
-        let (mut load, trunk) = (Load::default(), TrunkId(1));
-        load.resize(2);
-        let now = Instant::ZERO + Span::from_millis(400);
-        load.begin(now, trunk);
-        load.begin(now, trunk);
-        assert_eq!((load.calls(trunk), load.offered(now, trunk)), (2, 2));
-        let next = now + Span::from_secs(1);
-        assert_eq!((load.calls(trunk), load.offered(next, trunk)), (2, 0));
-        load.begin(next, trunk);
-        load.end(trunk);
-        assert_eq!((load.calls(trunk), load.offered(next, trunk)), (2, 1));
-        load.end(TrunkId(7));
-        assert_eq!(load.offered(next, TrunkId(7)), 0, "unknown trunks carry nothing");
+    fn a_trunk_knows_its_groups() {
+        let member = |trunk| Member { trunk: TrunkId(trunk), weight: 1 };
+        let group =
+            |id, members: &[u16]| GroupPolicy::new(GroupId(id), vec![members.iter().map(|id| member(*id)).collect()]);
+        let shape = Shape::new(vec![None; 4], vec![group(0, &[1, 2]), group(1, &[2, 2, 3])], vec![]);
+        let groups = |trunk| shape.groups_of(TrunkId(trunk)).map(|group| group.id.0).collect::<Vec<_>>();
+        assert_eq!(
+            [groups(0), groups(1), groups(2), groups(3), groups(9)],
+            [vec![], vec![0], vec![0, 1], vec![1], vec![]]
+        );
     }
 }

@@ -4,6 +4,7 @@
 use decide::*;
 use model::*;
 use proptest::prelude::*;
+use proptest::strategy::Strategy;
 use std::sync::Arc;
 
 fn trunk(id: u16) -> TargetId {
@@ -19,11 +20,8 @@ fn shape(groups: &[&[u16]]) -> Arc<Shape> {
     let group =
         |(index, ids): (usize, &&[u16])| GroupPolicy::new(GroupId(index as u16), ids.iter().map(tier).collect());
     let trunks = groups.iter().flat_map(|ids| ids.iter()).max().map_or(0, |id| usize::from(*id) + 1);
-    Arc::new(Shape {
-        trunks: vec![Some(TrunkShape { targets: 1, ..TrunkShape::default() }); trunks],
-        groups: groups.iter().enumerate().map(group).collect(),
-        routes: vec![],
-    })
+    let trunks = vec![Some(TrunkShape { targets: 1, ..TrunkShape::default() }); trunks];
+    Arc::new(Shape::new(trunks, groups.iter().enumerate().map(group).collect(), vec![]))
 }
 
 fn good(now: Instant) -> Evidence {
@@ -237,9 +235,9 @@ fn the_operator_wins_over_any_probe() {
 
 #[test]
 fn manual_failback_waits_for_the_operator() {
-    let mut given = (*shape(&[&[0, 1]])).clone();
-    given.groups[0].failback = Failback::Manual;
-    let mut engine = Engine::new(Arc::new(given));
+    let given = shape(&[&[0, 1]]);
+    let manual = GroupPolicy { failback: Failback::Manual, ..given.groups()[0].clone() };
+    let mut engine = Engine::new(Arc::new(Shape::new(given.trunks.clone(), vec![manual], vec![])));
     engine.consider(at(0), trunk(0), &good(at(0))).unwrap();
     engine.consider(at(0), trunk(1), &good(at(0))).unwrap();
     engine.consider(at(5), trunk(0), &refused(at(5), 2)).unwrap();

@@ -6,7 +6,7 @@
 
 use act::{Profiles, TrunkProfile};
 use decide::{Facts, Load, Shape, TrunkTable};
-use model::{Instant, Observed, ProbeResult, Rng, Signal, TargetId, TrunkId};
+use model::{Instant, Observed, ProbeResult, Signal, TargetId, TrunkId};
 use sense::ProbeOrder;
 use sip::{Answer, ClientKey, Draft, Endpoint, Failure, Flow, HeaderLines, Message, Method, Uri};
 
@@ -128,14 +128,7 @@ pub(crate) fn answer(situation: &Situation<'_>, flow: Flow, request: &Message) -
 fn can_place(situation: &Situation<'_>, from: TrunkId, request: &Message) -> bool {
     let number = Uri::parse(request.uri()).ok().and_then(|uri| core::str::from_utf8(uri.user()).ok()).unwrap_or("");
     let facts = Facts { from, number, emergency: false };
-    // The seed does not matter: only whether there is any plan is asked, not its order.
-    let plan = decide::plan(situation.shape, situation.table, situation.load, &facts, situation.now, &mut Rng::new(0));
-    match plan {
-        Ok(plan) => !plan.last_resort,
-        // A probe names no number, so a route by prefix may not match; then any group may serve.
-        Err(decide::NoPlan::NoRoute) => true,
-        Err(decide::NoPlan::NobodyLeft { .. }) => false,
-    }
+    decide::can_place(situation.shape, situation.table, situation.load, &facts, situation.now)
 }
 
 /// Whether a target exists in these profiles.

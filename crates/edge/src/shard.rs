@@ -43,6 +43,8 @@ impl Default for ShardLimits {
 pub struct ShardConfig {
     /// Which one.
     pub shard: ShardId,
+    /// Of how many: each holds its part of a trunk's limits.
+    pub shards: u8,
     /// Number of the node, minted into tokens.
     pub node: u16,
     /// Secret of all tokens and of steering; the same for all shards of a node.
@@ -99,7 +101,7 @@ impl Shard {
             ports: Ports::new(config.limits.pairs),
             b2bua: B2bua::new(config.limits.calls, config.shard, config.seed),
             probes: Probes::new(config.limits.probes),
-            load: Load::default(),
+            load: Load::of_shard(config.shard.0, config.shards),
             rng: Rng::new(config.seed),
             draining: false,
             effects: Vec::new(),

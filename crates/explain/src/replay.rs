@@ -72,7 +72,7 @@ mod tests {
 
     fn shape() -> Shape {
         let trunk = TrunkShape { targets: 1, ..TrunkShape::default() };
-        Shape { trunks: [Some(trunk.clone()), None, Some(trunk)].to_vec(), ..Shape::default() }
+        Shape::new([Some(trunk.clone()), None, Some(trunk)].to_vec(), Vec::new(), Vec::new())
     }
 
     /// What an edge lives through: probes fail and return, the operator acts, a peer asks for rest, a reload.

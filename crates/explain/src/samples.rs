@@ -64,7 +64,9 @@ pub(crate) fn call() -> CallRecord {
             Excluded { trunk: TrunkId(5), cause: Exclusion::Draining },
         ]
         .to_vec(),
+        unnamed: 0,
         last_resort: false,
+        emergency: false,
     };
     let trunks = [(1, "acme"), (3, "globex"), (4, "initech"), (5, "umbrella")];
     CallRecord {

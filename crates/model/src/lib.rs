@@ -14,6 +14,7 @@ mod id;
 mod name;
 mod outcome;
 mod pace;
+mod quality;
 mod rng;
 mod signal;
 mod time;
@@ -29,6 +30,7 @@ pub use outcome::{
     AttemptOutcome, Blame, MediaOutcome, ProbeResult, RegistrationState, TestCallResult, TransportFault,
 };
 pub use pace::{Pace, Paces};
+pub use quality::Qualities;
 pub use rng::Rng;
 pub use signal::{Observed, Signal};
 pub use time::{Instant, Span, Wall};

@@ -70,6 +70,7 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
     for (index, (links, sockets)) in links.into_iter().zip(opened).enumerate() {
         let config = ShardConfig {
             shard: ShardId(index as u8),
+            shards: count,
             node: NODE,
             key,
             seed: seed.wrapping_add(index as u64 + 1),

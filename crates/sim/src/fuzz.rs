@@ -41,7 +41,7 @@ pub fn shard(script: &[u8]) {
     };
     let control = Control::new(Instant::ZERO, Wall::from_micros(0), settings, 1, Seq(1));
     let limits = ShardLimits { calls: LIMITS.0, transactions: LIMITS.1, pairs: 64, probes: 8 };
-    let config = ShardConfig { shard: ShardId(0), node: 1, key: 7, seed: 7, limits };
+    let config = ShardConfig { shard: ShardId(0), shards: 1, node: 1, key: 7, seed: 7, limits };
     let mut shard = Shard::new(&config, Arc::clone(control.snapshot()));
     for listen in 0..2u16 {
         let rtp = |n: u16| SocketAddr::from(([10, 0, listen as u8, 1], 20_000 + 2 * n));

@@ -82,11 +82,8 @@ fn shape() -> Shape {
     let trunk = Some(TrunkShape { targets: 1, ..TrunkShape::default() });
     let tier = |trunk| vec![Member { trunk, weight: 1 }];
     let tiers = vec![tier(TOLD.trunk), tier(NEIGHBOUR.trunk)];
-    Shape {
-        trunks: vec![trunk.clone(), trunk.clone(), trunk],
-        groups: vec![GroupPolicy::new(GroupId(0), tiers)],
-        routes: vec![RouteRule { from: vec![OFFICE], prefixes: vec![], to: GroupId(0) }],
-    }
+    let rule = RouteRule { from: vec![OFFICE], prefixes: vec![], to: GroupId(0) };
+    Shape::new(vec![trunk.clone(), trunk.clone(), trunk], vec![GroupPolicy::new(GroupId(0), tiers)], vec![rule])
 }
 
 impl World {

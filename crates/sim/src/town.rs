@@ -114,6 +114,7 @@ impl Town {
         let shard = |shard: u8| {
             let config = ShardConfig {
                 shard: ShardId(shard),
+                shards,
                 node: 1,
                 key: KEY,
                 seed: seed ^ u64::from(shard) << 32,

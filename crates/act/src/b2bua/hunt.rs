@@ -28,6 +28,11 @@ impl B2bua {
             if !call.audio.streams.is_empty() && world.profiles.media_of(candidate.target.trunk).is_none() {
                 continue;
             }
+            // Others have begun calls since the plan was made; what it said of the first attempt still holds.
+            if !call.attempts.is_empty() && !has_room(world, call, candidate.target) {
+                self.counters.passed_over += 1;
+                continue;
+            }
             let (timers, flow) = (profile.timers, flow_of(target));
             let attempt = Attempt {
                 target: candidate.target,
@@ -283,7 +288,11 @@ impl B2bua {
         let Some(call) = self.calls.get(slot) else { return false };
         let coming = call.plan.as_ref().ok().and_then(|plan| plan.attempts.get(call.next..)).unwrap_or_default();
         doubtful(world.table.health(target))
-            && coming.iter().any(|next| next.target.trunk != target.trunk && good(world.table.health(next.target)))
+            && coming.iter().any(|next| {
+                next.target.trunk != target.trunk
+                    && good(world.table.health(next.target))
+                    && has_room(world, call, next.target)
+            })
     }
 
     /// Leaves the running attempt: CANCEL, at once or after its first provisional response.
@@ -373,6 +382,13 @@ impl B2bua {
 fn profile_of<'a>(world: &World<'a>, target: TargetId) -> Option<(&'a TrunkProfile, Target)> {
     let profile = world.profiles.trunk(target.trunk)?;
     Some((profile, *profile.targets.get(usize::from(target.index))?))
+}
+
+/// Whether a trunk may still be offered this call, which another one has failed.
+fn has_room(world: &World<'_>, call: &Call, target: TargetId) -> bool {
+    let emergency = call.plan.as_ref().is_ok_and(|plan| plan.emergency);
+    let limits = world.shape.trunk(target.trunk).map(|trunk| trunk.limits).unwrap_or_default();
+    emergency || world.load.has_room(world.now, target.trunk, &limits)
 }
 
 fn flow_of(target: Target) -> Flow {

@@ -90,7 +90,7 @@ impl B2bua {
             answer.phrase = Some(said.reason_phrase().to_vec());
             super::headers::pass(said, &mut answer.headers);
         } else if code == 503 && call.plan.is_err() {
-            answer.headers.push("Retry-After", super::RETRY_AFTER_S);
+            answer.headers.push("Retry-After", world.retry_after().as_bytes());
         }
         world.endpoint.respond(world.now, server, answer);
         self.finish(world, slot, Ending::Refused(code));

@@ -20,6 +20,7 @@ pub use headers::ALLOW;
 use crate::ports::Ports;
 use crate::profile::Profiles;
 use alloc::boxed::Box;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use call::Call;
 use decide::{Load, Shape, TrunkTable};
@@ -94,13 +95,17 @@ impl World<'_> {
 
     fn refuse_for_now(&mut self, server: ServerKey, code: u16) {
         let mut answer = Answer::new(code);
-        answer.headers.push("Retry-After", RETRY_AFTER_S);
+        answer.headers.push("Retry-After", self.retry_after().as_bytes());
         self.endpoint.respond(self.now, server, answer);
     }
-}
 
-/// Seconds a caller should wait when we cannot serve it now.
-const RETRY_AFTER_S: &[u8] = b"10";
+    /// Seconds a caller should wait whom nobody may take now; he counts as refused.
+    fn retry_after(&mut self) -> String {
+        self.load.refuse(self.now);
+        let excess = self.load.excess(self.now);
+        decide::retry_after(self.rng, excess).as_secs().to_string()
+    }
+}
 
 /// What the B2BUA has counted since its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -119,6 +124,8 @@ pub struct Counters {
     pub attempts: u64,
     /// Attempts that followed another one.
     pub hunted: u64,
+    /// Candidates passed over since their trunk had become full when their turn came.
+    pub passed_over: u64,
     /// Calls answered.
     pub answered: u64,
     /// Times a ringing attempt was asked whether it still rings.
@@ -146,6 +153,7 @@ impl Counters {
             ("bad_sdp", self.bad_sdp),
             ("attempts", self.attempts),
             ("hunted", self.hunted),
+            ("passed_over", self.passed_over),
             ("answered", self.answered),
             ("asked_after", self.asked_after),
             ("late_answers", self.late_answers),

@@ -187,7 +187,7 @@ fn strangers_get_403_and_leave_nothing() {
 #[test]
 fn an_unknown_number_is_404_and_a_full_edge_says_when_to_come_again() {
     let mut lab = Lab::new(1);
-    lab.shape.routes[0].prefixes = vec!["+47".into()];
+    lab.route_office(|rule| rule.prefixes = vec!["+47".into()]);
     let unrouted = lab.call("+4622");
     lab.run(100);
     assert_eq!(lab.peers[0].codes(unrouted), [404]);
@@ -232,7 +232,7 @@ fn a_loop_through_a_carrier_ends_by_itself() {
     lab.run(100);
     assert!(lab.sent.iter().any(|(_, _, sent)| sent.status() == Some(483)));
     // The group of the other route holds only the office: a call from there has nobody left.
-    lab.shape.routes[0].to = model::GroupId(1);
+    lab.route_office(|rule| rule.to = model::GroupId(1));
     let back = lab.call("+4722");
     lab.run(100);
     assert_eq!(lab.peers[0].codes(back), [503]);

@@ -110,11 +110,11 @@ impl Lab {
         let tiers = (1..=carriers as u16).map(|trunk| vec![member(trunk)]).collect();
         let rule = |from: Vec<TrunkId>, to: u16| RouteRule { from, prefixes: vec![], to: GroupId(to) };
         let all: Vec<TrunkId> = (1..=carriers as u16).map(TrunkId).collect();
-        let shape = Shape {
-            trunks: vec![Some(TrunkShape { targets: 1, ..TrunkShape::default() }); carriers + 1],
-            groups: vec![GroupPolicy::new(GroupId(0), tiers), GroupPolicy::new(GroupId(1), vec![vec![member(0)]])],
-            routes: vec![rule(vec![TrunkId(0)], 0), rule(all, 1)],
-        };
+        let shape = Shape::new(
+            vec![Some(TrunkShape { targets: 1, ..TrunkShape::default() }); carriers + 1],
+            vec![GroupPolicy::new(GroupId(0), tiers), GroupPolicy::new(GroupId(1), vec![vec![member(0)]])],
+            vec![rule(vec![TrunkId(0)], 0), rule(all, 1)],
+        );
         let mut endpoint = Endpoint::new(Minter::new(1, ShardId(0), 42, seed), Limits::default(), seed);
         let mut ports = Ports::new(4096);
         for (index, addr) in EDGE.iter().enumerate() {
@@ -149,6 +149,13 @@ impl Lab {
             chance: Rng::new(seed ^ 0xc0ffee),
             hushed: Vec::new(),
         }
+    }
+
+    /// The office's calls go by this rule from now on.
+    pub fn route_office(&mut self, change: impl FnOnce(&mut RouteRule)) {
+        let mut routes = self.shape.routes().to_vec();
+        change(&mut routes[0]);
+        self.shape = Shape::new(self.shape.trunks.clone(), self.shape.groups().to_vec(), routes);
     }
 
     pub fn attempt_policy(&mut self, trunk: usize) -> &mut AttemptPolicy {

@@ -103,7 +103,7 @@ pub(super) fn settings(
             listens: profiles_of_listens,
             emergency: draft.edge.emergency.into_iter().map(String::into_bytes).collect(),
         }),
-        shape: Arc::new(Shape { trunks: shapes, groups, routes }),
+        shape: Arc::new(Shape::new(shapes, groups, routes)),
         probes,
         names,
     })
@@ -211,6 +211,7 @@ fn groups(draft: &Draft, ids: &Ids) -> Vec<GroupPolicy> {
         if let Some(ramp) = &group.ramp {
             policy.ramp.clone_from(ramp);
         }
+        policy.strategy = group.strategy.unwrap_or_default();
         policy.eject_share = group.eject_share.map_or(policy.eject_share, u32::from);
         policy.flips = group.flips.unwrap_or(policy.flips);
         policy

@@ -4,7 +4,7 @@ use super::fault::Faults;
 use super::reader::{At, Node, Reader, many};
 use super::schema::{Section, is, needed, other, table};
 use super::value;
-use decide::Failback;
+use decide::{Failback, Strategy};
 use model::Span;
 
 pub(super) static GROUP: Section = Section {
@@ -17,6 +17,13 @@ pub(super) static GROUP: Section = Section {
             "list of lists of trunks",
             "[[\"acme\"]]",
             "[[\"acme\"], [\"globex\"]] uses globex when acme fails; [[\"acme*3\", \"globex*1\"]] shares calls three to one.",
+        ),
+        is(
+            "strategy",
+            "\"weighted\", \"least-loaded\" or \"quality\"",
+            "\"weighted\"",
+            "Who of a tier is tried first. By lot, by weight; whoever carries least for its limit of calls, or for its weight unless all \
+             have a limit; or by lot, by weight times the share of the last minute's attempts that it did not fail.",
         ),
         is("alone", "true or false", "false", "Says that one trunk with one target is meant, as for a single PBX."),
         is(
@@ -58,6 +65,8 @@ pub(super) static FAILBACK: Section = Section {
     ],
 };
 
+const STRATEGIES: &[&str] = &["weighted", "least-loaded", "quality"];
+
 /// A trunk in a tier, as written.
 #[derive(Clone, Debug)]
 pub(super) struct MemberDraft {
@@ -70,6 +79,7 @@ pub(super) struct MemberDraft {
 pub(super) struct GroupDraft {
     pub(super) name: At<String>,
     pub(super) tiers: Vec<Vec<At<MemberDraft>>>,
+    pub(super) strategy: Option<Strategy>,
     pub(super) failback: Option<Failback>,
     pub(super) ramp: Option<Vec<u8>>,
     pub(super) eject_share: Option<u8>,
@@ -84,11 +94,20 @@ pub(super) fn read(root: &Reader<'_, '_>, faults: &mut Faults<'_>) -> Vec<GroupD
 fn read_one(name: At<String>, node: &Node<'_>, faults: &mut Faults<'_>) -> Option<GroupDraft> {
     let reader = Reader::open(node, &name.at, &GROUP, faults)?;
     let tiers = reader.need("tiers", faults, tiers).unwrap_or_default();
+    let strategy = reader.read("strategy", faults, strategy);
     let (failback, ramp) = read_failback(&reader, faults);
     let eject_share = reader.read("eject_share", faults, value::percent(1));
     let flips = reader.read("flips", faults, value::count(1, 1_000));
     let alone = reader.read("alone", faults, value::flag).unwrap_or(false);
-    Some(GroupDraft { name, tiers: once(tiers, faults), failback, ramp, eject_share, flips, alone })
+    Some(GroupDraft { name, tiers: once(tiers, faults), strategy, failback, ramp, eject_share, flips, alone })
+}
+
+fn strategy(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<Strategy> {
+    value::word(STRATEGIES)(node, faults).map(|word| match word {
+        "least-loaded" => Strategy::LeastLoaded,
+        "quality" => Strategy::Quality,
+        _ => Strategy::Weighted,
+    })
 }
 
 fn tiers(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<Vec<Vec<At<MemberDraft>>>> {

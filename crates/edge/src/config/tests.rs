@@ -54,10 +54,10 @@ fn the_example_compiles_without_a_word_and_is_short() {
     assert_eq!((media.first, media.last, media.bind == media.advertised), (30_000, 39_999, true));
     let globex = settings.profiles.trunk(TrunkId(2)).unwrap();
     assert_eq!((globex.targets[0].addr, globex.targets[0].socket.0), ("203.0.113.77:5060".parse().unwrap(), 1));
-    let tiers: Vec<u16> = settings.shape.groups[0].tiers.iter().map(|tier| tier[0].trunk.0).collect();
+    let tiers: Vec<u16> = settings.shape.groups()[0].tiers.iter().map(|tier| tier[0].trunk.0).collect();
     assert_eq!(tiers, [1, 2]);
-    assert_eq!(settings.shape.routes[1].from, [TrunkId(1), TrunkId(2)]);
-    assert_eq!(settings.shape.routes[1].to, GroupId(1));
+    assert_eq!(settings.shape.routes()[1].from, [TrunkId(1), TrunkId(2)]);
+    assert_eq!(settings.shape.routes()[1].to, GroupId(1));
     assert_eq!(settings.probes.len(), 3);
 }
 
@@ -136,11 +136,11 @@ fn every_key_reaches_the_settings() {
     assert_eq!(settings.sockets[1].sent_by, "203.0.113.7:5060".parse().unwrap());
     assert_eq!(settings.sockets[2].sent_by, "[2001:db8::10]:5060".parse().unwrap());
     assert_eq!(settings.profiles.listens[1].media, "203.0.113.7".parse().ok());
-    let group = &settings.shape.groups[0];
+    let group = &settings.shape.groups()[0];
     assert_eq!((group.tiers[0][0].weight, group.tiers[0][1].weight), (3, 1));
     assert_eq!(group.failback, Failback::After(Span::from_secs(90)));
     assert_eq!(group.ramp, [10, 100]);
-    assert_eq!(settings.shape.routes[0].prefixes, ["+47"]);
+    assert_eq!(settings.shape.routes()[0].prefixes, ["+47"]);
     assert_eq!(settings.profiles.emergency, [b"112"]);
     assert_eq!(settings.data.as_deref(), Some("/var/lib/throughline"));
 }
@@ -411,7 +411,7 @@ fn trunks_keep_their_ids_by_name() {
     );
     assert!(second.profiles.trunk(TrunkId(1)).is_none() && second.shape.trunk(TrunkId(1)).is_none());
     assert_eq!(&*second.profiles.trunk(TrunkId(3)).unwrap().name, "initech");
-    assert_eq!(second.shape.groups[0].tiers[0][0].trunk, TrunkId(3));
+    assert_eq!(second.shape.groups()[0].tiers[0][0].trunk, TrunkId(3));
     let third = compile(EXAMPLE, "edge.toml", &env, Some(&second)).settings.expect("good");
     assert_eq!(
         third.names.trunks.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
@@ -467,7 +467,7 @@ fn printed_defaults_compile_to_the_defaults() {
     assert_eq!(settings.probes[0].1, ProbePolicy::default());
     let profile = settings.profiles.trunk(TrunkId(0)).unwrap();
     assert_eq!(profile.timers, sip::TimerSet::default());
-    let group = &settings.shape.groups[0];
+    let group = &settings.shape.groups()[0];
     assert_eq!(*group, GroupPolicy::new(GroupId(0), group.tiers.clone()));
     // What is not written anywhere has the same defaults as what is written out.
     let bare = self::settings(EXAMPLE);

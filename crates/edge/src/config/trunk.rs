@@ -2,7 +2,7 @@
 
 use super::fault::Faults;
 use super::reader::{At, Node, Reader, many};
-use super::schema::{Section, needed, other, table};
+use super::schema::{Section, is, needed, other, table};
 use super::value::{self, Network, Secret};
 use super::{calls, health, probe, timers};
 use core::net::SocketAddr;
@@ -72,10 +72,18 @@ pub(super) static AUTH: Section = Section {
 pub(super) static LIMITS: Section = Section {
     title: "limits of [trunk.NAME]",
     example: "[trunk.acme.limits]",
-    about: "How much the trunk may carry; beyond it calls go to the next one.",
+    about: "How much the trunk may carry; beyond it calls go to the next one, and emergency calls pass. Each shard of the edge has an equal \
+            part of it, so a limit smaller than the number of shards leaves some without any.",
     keys: &[
         other("calls", "count", "no limit", "200", "Calls at once."),
-        other("cps", "count", "no limit", "20", "Calls offered per second."),
+        other("cps", "count", "no limit", "20", "Calls offered per second; no second, wherever it begins, holds more."),
+        is(
+            "headroom",
+            "share",
+            "\"0%\"",
+            "Kept of both limits for calls that another trunk has failed, and for emergency calls: on the worst day newcomers are \
+             refused before those who have waited already.",
+        ),
     ],
 };
 
@@ -155,6 +163,7 @@ fn read_limits(trunk: &Reader<'_, '_>, faults: &mut Faults<'_>) -> CallLimits {
     CallLimits {
         calls: reader.read("calls", faults, value::count(1, 1_000_000)),
         cps: reader.read("cps", faults, value::count(1, 1_000_000)),
+        headroom: reader.read("headroom", faults, value::percent(0)).unwrap_or(0),
     }
 }
 

@@ -61,16 +61,19 @@ pub fn plan(plan: &Plan, group: Option<&Name>, names: &[(TrunkId, Name)], now: I
     if plan.last_resort {
         words += "; a last resort, since every one of them is Down";
     }
-    words + &left_out(&plan.excluded, names, now)
+    if plan.emergency {
+        words += "; an emergency call, which no limit holds back";
+    }
+    words + &left_out(&plan.excluded, plan.unnamed, names, now)
 }
 
 /// Why there is no plan at `now`.
 pub fn no_plan(none: &NoPlan, group: Option<&Name>, names: &[(TrunkId, Name)], now: Instant) -> String {
     match none {
         NoPlan::NoRoute => String::from("no route matches"),
-        NoPlan::NobodyLeft { group: id, excluded } => {
+        NoPlan::NobodyLeft { group: id, excluded, unnamed } => {
             let group = group.map_or_else(|| format!("number {}", id.0), Name::to_string);
-            format!("nobody in group {group} may take it{}", left_out(excluded, names, now))
+            format!("nobody in group {group} may take it{}", left_out(excluded, *unnamed, names, now))
         }
     }
 }
@@ -149,7 +152,7 @@ fn audio(media: &MediaRecord) -> String {
     words + &format!(", longest gaps {gap_from_caller} and {gap_from_callee}")
 }
 
-fn left_out(excluded: &[Excluded], names: &[(TrunkId, Name)], now: Instant) -> String {
+fn left_out(excluded: &[Excluded], unnamed: u32, names: &[(TrunkId, Name)], now: Instant) -> String {
     if excluded.is_empty() {
         return String::new();
     }
@@ -157,7 +160,8 @@ fn left_out(excluded: &[Excluded], names: &[(TrunkId, Name)], now: Instant) -> S
         .iter()
         .map(|one| format!("{} {}", name(one.trunk, names), outcome::exclusion(one.cause, now)))
         .collect();
-    format!("; left out: {}", told.join(", "))
+    let more = if unnamed == 0 { String::new() } else { format!(", and {unnamed} more") };
+    format!("; left out: {}{more}", told.join(", "))
 }
 
 fn name(trunk: TrunkId, names: &[(TrunkId, Name)]) -> String {

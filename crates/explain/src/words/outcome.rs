@@ -109,9 +109,19 @@ pub fn exclusion(cause: Exclusion, now: Instant) -> String {
         Exclusion::OutOfService => String::from("is out of service"),
         Exclusion::Throttled { until } => format!("asked for no calls for another {}", until.since(now)),
         Exclusion::CameFromIt => String::from("is where the call came from"),
-        Exclusion::CallLimit { limit } => format!("carries as many calls as it may (limit {limit})"),
-        Exclusion::RateLimit { limit } => {
-            format!("was offered as many calls this second as it may (limit {limit} a second)")
+        Exclusion::CallLimit { limit, part } => {
+            format!("carries as many calls as it may ({})", of_limit(limit, part))
+        }
+        Exclusion::RateLimit { limit, part } => {
+            format!("was offered as many calls within a second as it may ({})", of_limit(limit, part))
+        }
+        Exclusion::Headroom { percent } => {
+            format!("is nearly full, and its last {percent} % are kept for calls that another trunk has failed")
         }
     }
+}
+
+/// A limit, and the part of it that the shard holds when that is less.
+fn of_limit(limit: u32, part: u32) -> String {
+    if part == limit { format!("limit {limit}") } else { format!("{part} on this shard, of a limit of {limit}") }
 }

@@ -216,12 +216,11 @@ fn calls_without_a_plan_and_without_an_answer() {
         ]
     );
     let excluded = call().plan.map(|plan| plan.excluded).unwrap_or_default();
-    lost.plan = Err(NoPlan::NobodyLeft { group: model::GroupId(0), excluded });
-    assert!(
-        crate::why_call(&lost)[0].ends_with(
-            "; nobody in group carriers may take it; left out: initech is Down for 40 s, umbrella is draining"
-        )
-    );
+    lost.plan = Err(NoPlan::NobodyLeft { group: model::GroupId(0), excluded, unnamed: 3 });
+    assert!(crate::why_call(&lost)[0].ends_with(
+        "; nobody in group carriers may take it; left out: initech is Down for 40 s, umbrella is draining, and 3 \
+             more"
+    ));
 }
 
 #[test]

@@ -71,7 +71,7 @@ pub(super) fn route(
         Err(none) => {
             let (group, out) = match &none {
                 NoPlan::NoRoute => (None, Vec::new()),
-                NoPlan::NobodyLeft { group: id, excluded: list } => (group(*id), excluded(list)),
+                NoPlan::NobodyLeft { group: id, excluded: list, .. } => (group(*id), excluded(list)),
             };
             let sentences = vec![call::no_plan(&none, group, &by_id, now)];
             RouteView { epoch, order: Vec::new(), excluded: out, last_resort: false, sentences }

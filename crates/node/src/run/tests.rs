@@ -43,7 +43,7 @@ impl Pair {
         let mut threads = Vec::new();
         for (index, (links, sockets)) in links.into_iter().zip(opened).enumerate() {
             let shard = ShardId(index as u8);
-            let config = ShardConfig { shard, node: 0, key: 7, seed: 7, limits: ShardLimits::default() };
+            let config = ShardConfig { shard, shards: 2, node: 0, key: 7, seed: 7, limits: ShardLimits::default() };
             let manner = Manner { shards: 2, gather: Span::from_millis(1), first_stock: 8, relief: || {} };
             let thread = ShardThread::new(config, manner, clock, control.snapshot().clone(), links, sockets);
             threads.push(start(index, thread.expect("a shard"), &waker).expect("a thread"));
