@@ -8,6 +8,8 @@ pub mod fuzz;
 mod network;
 mod oracle;
 mod scenario;
+#[cfg(test)]
+mod test_calls;
 mod town;
 
 pub use fault::{Fault, Schedule};
