@@ -224,3 +224,94 @@ fn user(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<String> {
     }
     good.then(|| text.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::{Settings, compile};
+    use super::*;
+    use model::TrunkId;
+
+    const EXAMPLE: &str = include_str!("../../../../examples/two-carriers.toml");
+
+    /// The example whose acme has this test call: its settings, and each fault as `severity what | fix`.
+    fn with(test_call: &str) -> (Option<Settings>, Vec<String>) {
+        let acme = "[trunk.acme]";
+        let text = EXAMPLE.replacen(acme, &format!("{acme}\ntest_call = {{ {test_call} }}"), 1);
+        let compiled = compile(&text, "edge.toml", &|_| None, None);
+        let tell = |fault: &super::super::Fault| {
+            let fix = fault.fix.as_deref().map(|fix| format!(" | {fix}")).unwrap_or_default();
+            format!("{} {}{fix}", fault.severity.word(), fault.what)
+        };
+        (compiled.settings, compiled.faults.iter().map(tell).collect())
+    }
+
+    #[test]
+    fn a_number_is_enough_and_without_one_there_are_none() {
+        let (settings, said) = with("number = \"+4722000000\"");
+        let settings = settings.unwrap();
+        assert_eq!(said, Vec::<String>::new());
+        let plan = settings.test_call(TrunkId(1)).unwrap();
+        let patience = Span::from_secs(30);
+        assert_eq!(plan.pace, TestCallPace { every: Span::from_secs(600), jitter_percent: 20, patience });
+        assert_eq!((&plan.script.number[..], &plan.script.expect), (&b"+4722000000"[..], &Expected::HeardBothWays));
+        assert_eq!((plan.script.deadline, plan.script.listen), (Span::from_secs(20), Span::from_secs(5)));
+        assert_eq!(settings.tested().iter().map(|(target, _)| target.trunk.0).collect::<Vec<_>>(), [1]);
+        let (settings, said) = with("every = \"5min\"");
+        assert_eq!(settings.unwrap().tested(), []);
+        assert!(said[0].starts_with("warning without a number no test call is placed"), "{said:?}");
+    }
+
+    #[test]
+    fn what_is_good_is_written_as_people_say_it() {
+        let expect = |words: &str| {
+            let (settings, said) = with(&format!("number = \"echo\", {words}"));
+            let plan = settings.unwrap().test_call(TrunkId(1)).unwrap().clone();
+            (plan.script.expect, said.len())
+        };
+        assert_eq!(expect("expect = \"4xx\""), (Expected::Codes(vec![(400, 499)]), 0));
+        assert_eq!(expect("expect = [\"404\", 406]"), (Expected::Codes(vec![(404, 404), (406, 406)]), 0));
+        assert_eq!(expect("expect = \"2xx\""), (Expected::Codes(vec![(200, 299)]), 0));
+        assert_eq!(expect("expect = \"answer\", tone = false"), (Expected::Codes(vec![(200, 299)]), 0));
+        assert_eq!(expect("tone = \"from\""), (Expected::Heard, 0));
+        assert_eq!(expect("tone = true"), (Expected::HeardBothWays, 0));
+    }
+
+    #[test]
+    fn each_way_to_get_it_wrong_has_its_words() {
+        for (test_call, wanted) in [
+            ("number = 22000000", "error the number 22000000 is no number to dial | write \"22000000\""),
+            (
+                "number = \"sip:echo@acme.example\"",
+                "error the text \"sip:echo@acme.example\" is no number to dial | write \"echo\": the host is the target's",
+            ),
+            ("number = \"1\", every = \"29s\"", "error 29 s is too short"),
+            ("number = \"1\", every = \"30s\"", "warning a call each 30 s to each target is likely to be billed"),
+            ("number = \"1\", deadline = \"2min\"", "error 2 min is too long"),
+            ("number = \"1\", expect = \"busy\"", "error this is the text \"busy\""),
+            ("number = \"1\", expect = []", "error nothing would be good"),
+            ("number = \"1\", expect = \"5xx\"", "warning 503 is how a trunk says that it cannot take calls"),
+            ("number = \"1\", expect = \"4xx\", tone = true", "warning `tone` changes nothing"),
+            ("number = \"1\", tone = \"yes\"", "error this is the text \"yes\""),
+            ("number = \"112\"", "error this is a number for emergencies"),
+            ("nummer = \"1\"", "error unknown key `nummer` in test_call of [trunk.NAME] | did you mean `number`?"),
+        ] {
+            let (settings, said) = with(test_call);
+            assert!(said.iter().any(|line| line.starts_with(wanted)), "{test_call}\nwanted {wanted}\n{said:#?}");
+            assert_eq!(settings.is_none(), wanted.starts_with("error"), "{test_call}: {said:#?}");
+        }
+    }
+
+    #[test]
+    fn who_listens_needs_media_ports() {
+        let bare = EXAMPLE.replacen("media = \"198.51.100.10:30000-39999\"", "", 1);
+        let said = |expect: &str| {
+            let acme = format!("[trunk.acme]\ntest_call = {{ number = \"1\"{expect} }}");
+            let compiled = compile(&bare.replacen("[trunk.acme]", &acme, 1), "edge.toml", &|_| None, None);
+            compiled.faults.iter().any(|fault| fault.what.contains("listen `wan` has no `media`"))
+        };
+        assert!(bare != EXAMPLE && said("") && said(", tone = \"from\""));
+        assert!(!said(", tone = false") && !said(", expect = \"404\""));
+    }
+}
