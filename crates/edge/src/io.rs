@@ -5,7 +5,6 @@
 
 use crate::config::Settings;
 use crate::view::{CallView, ShardView, TestCallView};
-use act::{NoVerdict, TestCallOutcome};
 use core::net::SocketAddr;
 use decide::TrunkTable;
 use explain::{CallRecord, Entry};
@@ -15,6 +14,8 @@ use model::{CallRef, ListenId, Name, Paces, Signal, SocketId, TargetId, Transpor
 use sense::{NotNow, ProbeOrder, TestCallOrder};
 use sip::{Flow, Transmit};
 use std::sync::Arc;
+
+pub use act::{NoVerdict, TestCallOutcome};
 
 /// What reaches a shard.
 #[derive(Debug)]

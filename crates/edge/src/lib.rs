@@ -15,7 +15,9 @@ mod test_report;
 mod view;
 
 pub use control::Control;
-pub use io::{ControlInput, ControlOutput, Input, Output, ReloadFault, Snapshot, Tested, TrunkAct};
+pub use io::{
+    ControlInput, ControlOutput, Input, NoVerdict, Output, ReloadFault, Snapshot, TestCallOutcome, Tested, TrunkAct,
+};
 pub use shard::{Shard, ShardConfig, ShardLimits};
 pub use steer::steer;
 pub use view::{AttemptView, CallView, RouteView, ShardView, TargetView, TestCallView, TestCallsView, TrunkView};

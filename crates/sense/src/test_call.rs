@@ -161,8 +161,11 @@ impl TestCalls {
         let is_it = |flying: &Flying| flying.order == order && flying.target == target;
         let Some(index) = self.flying.iter().position(is_it) else { return false };
         self.flying.remove(index);
-        if let (Some(result), Some(slot)) = (result, self.slots.get_mut(&target)) {
-            slot.row.push(at, result);
+        let Some(slot) = self.slots.get_mut(&target) else { return true };
+        match result {
+            Some(result) => slot.row.push(at, result),
+            // It is made up for, after the rest.
+            None => slot.next = slot.next.min(at + REST),
         }
         true
     }
@@ -308,6 +311,15 @@ mod tests {
             let seen = calls.evidence(target(0, 0));
             assert_eq!((seen.good, seen.bad), row, "step {n}");
         }
+    }
+
+    #[test]
+    fn a_call_that_says_nothing_is_made_up_for_after_the_rest() {
+        let (mut calls, mut rng) = calls(&[target(0, 0)], 600);
+        calls.tick(at(60), &mut rng);
+        let order = calls.poll().unwrap();
+        assert!(calls.landed(at(61), order.target, order.order, None));
+        assert_eq!(calls.deadline(), Some(at(61) + REST));
     }
 
     #[test]

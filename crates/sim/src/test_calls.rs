@@ -4,7 +4,7 @@
 use crate::network::Weather;
 use crate::town::{CONFIG, TEST_NUMBER, Town, works};
 use agent::{Behaviour, Failing};
-use edge::Tested;
+use edge::{NoVerdict, Tested};
 use model::{Instant, Span, TestCallResult, TrunkId};
 use std::sync::Arc;
 
@@ -100,8 +100,11 @@ fn silence_and_endless_ringing_end_by_the_deadline_and_leave_no_call_behind() {
         Behaviour { answer_after: None, ..works() },
     ] {
         let (town, ended) = after("", behaviour);
+        // Until its INVITE is over, which silence makes last longer than the rest, the next one has to wait.
+        let busy = Err(NoVerdict::Busy);
+        let told: Vec<Tested> = ended.into_iter().filter(|tested| tested.outcome != busy).collect();
         let silence = TestCallResult::NoReply { after: Span::from_secs(20) };
-        assert!(results(&ended).iter().all(|result| *result == silence), "{ended:?}");
+        assert!(!told.is_empty() && results(&told).iter().all(|result| *result == silence), "{told:?}");
         at_rest(town);
     }
 }
