@@ -12,6 +12,8 @@ mod admission;
 mod b2bua;
 mod ports;
 mod profile;
+mod testcall;
+mod testcall_audio;
 
 pub use admission::Cidr;
 pub use b2bua::{
@@ -19,3 +21,5 @@ pub use b2bua::{
 };
 pub use ports::Ports;
 pub use profile::{ListenProfile, Profiles, Target, TrunkProfile};
+pub use testcall::{Expected, NoVerdict, TestCall, TestCallOutcome, TestCallScript, TestCallWorld};
+pub use testcall_audio::Heard;

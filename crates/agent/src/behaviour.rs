@@ -15,6 +15,8 @@ pub struct Behaviour {
     pub tone_hz: u16,
     /// Sends 183 with SDP and plays its tone before the answer.
     pub early_media: bool,
+    /// Calls to this number are echoed: they get its tone for a second, and then what they say themselves.
+    pub echo_number: Option<&'static str>,
     /// Ends the call so long after the answer.
     pub hang_up_after: Option<Span>,
     /// Refuses every call with this code, as a called party would (486, 404, 603).
@@ -47,6 +49,7 @@ impl Default for Behaviour {
             answer_after: Some(Span::from_millis(200)),
             tone_hz: 440,
             early_media: false,
+            echo_number: None,
             hang_up_after: None,
             refuse: None,
             failing: None,

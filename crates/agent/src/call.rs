@@ -71,6 +71,17 @@ pub(crate) struct Audio {
     pub(crate) talker: ToneTalker,
     pub(crate) listener: ToneListener,
     pub(crate) next_packet: Option<Instant>,
+    /// What it hears is sent back, once its own tone is over.
+    pub(crate) echo: Option<Echo>,
+}
+
+/// The echo of a call.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Echo {
+    /// When its own tone is over; none before the answer.
+    pub(crate) from: Option<Instant>,
+    /// Packets sent back.
+    pub(crate) sequence: u16,
 }
 
 impl Audio {

@@ -68,6 +68,13 @@ pub enum Ask {
         /// The way back.
         reply: Reply<Value>,
     },
+    /// A test call now. Answer: when it is over, what came of it.
+    TestCall {
+        /// Name of the trunk.
+        trunk: String,
+        /// The way back.
+        reply: Reply<Value>,
+    },
     /// Read the configuration again.
     Reload {
         /// The way back.

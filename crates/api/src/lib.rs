@@ -15,6 +15,7 @@
 //! | `GET /v1/route?number=&from=` | who would be tried now |
 //! | `GET /v1/journal?from=&limit=` | records from a number on |
 //! | `POST /v1/trunks/{name}/drain`, `…/out`, `…/restore` | the operator's word |
+//! | `POST /v1/trunks/{name}/test-call` | places a test call and tells what came of it |
 //! | `POST /v1/reload` | reads the configuration again |
 //! | `POST /v1/lab/{what}?…` | the lab's own questions |
 //! | `GET /metrics` | OpenMetrics text |

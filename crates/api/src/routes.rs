@@ -37,6 +37,7 @@ type Params = Result<Query<Vec<(String, String)>>, QueryRejection>;
 pub(crate) fn router(api: Api) -> Router {
     Router::new()
         .route("/v1/trunks", get(trunks))
+        .route("/v1/trunks/{name}/test-call", post(test_call))
         .route("/v1/trunks/{name}/{act}", post(operate))
         .route("/v1/calls", get(calls))
         .route("/v1/calls/{id}", get(call))
@@ -84,11 +85,16 @@ async fn trunks(State(api): State<Api>) -> Answer {
 async fn operate(State(api): State<Api>, path: Part<(String, String)>) -> Answer {
     let (trunk, word) = part(path)?;
     let Some(act) = TrunkAct::from_word(&word) else {
-        let hint = "POST /v1/trunks/{name}/drain, /out or /restore";
+        let hint = "POST /v1/trunks/{name}/drain, /out, /restore or /test-call";
         return Err(Fault::new(Kind::NotFound, format!("a trunk cannot be told to `{}`", short(&word)), hint));
     };
     let trunk = named("trunk", trunk)?;
     api.ask(api.limits().answer, |reply| Ask::Operate { trunk, act, reply }).await.map(Json)
+}
+
+async fn test_call(State(api): State<Api>, name: Part<String>) -> Answer {
+    let trunk = named("trunk", part(name)?)?;
+    api.ask(api.limits().test_call, |reply| Ask::TestCall { trunk, reply }).await.map(Json)
 }
 
 async fn calls(State(api): State<Api>, params: Params) -> Answer {

@@ -21,6 +21,8 @@ pub struct Limits {
     pub answer: Duration,
     /// For the node to answer a question of the lab, which may place a whole call.
     pub extra: Duration,
+    /// For a test call to end: its deadline and its audio, both at their most, and some.
+    pub test_call: Duration,
     /// After the stop, for answers under way.
     pub stop: Duration,
     /// Bytes of a request's body. No route reads one.
@@ -34,6 +36,7 @@ impl Default for Limits {
             idle: Duration::from_secs(20),
             answer: Duration::from_secs(5),
             extra: Duration::from_secs(30),
+            test_call: Duration::from_secs(60),
             stop: Duration::from_secs(2),
             body: 4_096,
         }

@@ -94,6 +94,8 @@ fn node(ask: Ask) {
             reply.send(Ok(json!({ "sentences": [word] }))).is_err()
         }
         Ask::Operate { trunk, reply, .. } => reply.send(Err(Fault::no_trunk(&trunk))).is_err(),
+        Ask::TestCall { trunk, reply } if trunk == "acme" => reply.send(Ok(json!({ "sentences": ["good"] }))).is_err(),
+        Ask::TestCall { trunk, reply } => reply.send(Err(Fault::no_trunk(&trunk))).is_err(),
         Ask::Reload { reply } => reply.send(Err(Fault::new(Kind::Conflict, "2 faults", "throughline check"))).is_err(),
         Ask::Journal { from, limit, reply } => {
             let record = |seq| Entry {
@@ -141,6 +143,7 @@ async fn every_route_asks_the_node_and_repeats_its_answer() {
         ("POST", "/v1/trunks/acme/drain", json!({ "sentences": ["drained"] })),
         ("POST", "/v1/trunks/acme/out", json!({ "sentences": ["out"] })),
         ("POST", "/v1/trunks/acme/restore", json!({ "sentences": ["restored"] })),
+        ("POST", "/v1/trunks/acme/test-call", json!({ "sentences": ["good"] })),
         ("POST", "/v1/lab/fail?trunk=acme&how=silent", json!([["trunk", "acme"], ["how", "silent"]])),
         ("GET", "/healthz", json!({ "alive": true })),
     ];
@@ -168,6 +171,7 @@ async fn errors_say_what_is_wrong_and_what_to_do() {
         (404, "GET", "/v1/calls/1", "there is no call 0000000000000001"),
         (404, "GET", "/v1/why/trunk/nobody", "there is no trunk `nobody`"),
         (404, "POST", "/v1/trunks/nobody/out", "there is no trunk `nobody`"),
+        (404, "POST", "/v1/trunks/nobody/test-call", "there is no trunk `nobody`"),
         (404, "POST", "/v1/trunks/acme/explode", "a trunk cannot be told to `explode`"),
         (404, "POST", "/v1/lab/call", "this edge runs no lab"),
         (404, "GET", "/nothing", "there is nothing at /nothing"),

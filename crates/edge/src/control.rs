@@ -4,14 +4,15 @@
 //! truth. Refuses to know: shards' threads, the store, how an operator's word arrived.
 
 use crate::config::Settings;
-use crate::io::{ControlInput, ControlOutput, ReloadFault, Snapshot, TrunkAct};
+use crate::io::{ControlInput, ControlOutput, ReloadFault, Snapshot, Tested, TrunkAct};
+use crate::test_report::TestReports;
 use crate::view::{TargetView, TrunkView};
 use decide::{Change, Decision, Engine, Subject};
 use explain::{Act, Entry, Operator, Record, Who};
 use model::{
     Admin, AttemptOutcome, Instant, Name, Observed, Paces, ProbeResult, Seq, Signal, Span, TargetId, TrunkId, Wall,
 };
-use sense::Sensor;
+use sense::{Sensor, TestCallOrder};
 use std::collections::VecDeque;
 use std::string::ToString;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub struct Control {
     snapshot: Arc<Snapshot>,
     sensor: Sensor,
     engine: Engine,
+    tests: TestReports,
     next: Seq,
     wall: Wall,
     /// When the shards were told last how soon targets react.
@@ -37,9 +39,11 @@ impl Control {
         let engine = Engine::new(settings.shape.clone());
         let mut sensor = Sensor::new(seed);
         sensor.install(now, &settings.probes);
+        sensor.install_tests(now, &settings.tested());
         let snapshot =
             Arc::new(Snapshot { table: Arc::new(engine.table().clone()), paces: Arc::new(Paces::new()), settings });
-        let mut control = Self { snapshot, sensor, engine, next: first, wall, taught: now, out: VecDeque::new() };
+        let (tests, out) = (TestReports::default(), VecDeque::new());
+        let mut control = Self { snapshot, sensor, engine, tests, next: first, wall, taught: now, out };
         control.configured(true);
         control.settle(now);
         control
@@ -51,6 +55,8 @@ impl Control {
         match input {
             ControlInput::Signal(signal) => self.signal(now, &signal),
             ControlInput::Ended(record) => self.write(Record::Call(record)),
+            ControlInput::Tested(tested) => self.tested(now, &tested),
+            ControlInput::TestNow { trunk, ticket } => self.test_now(now, trunk, ticket),
             ControlInput::Operate { trunk, act, via } => self.operate(now, trunk, act, via),
             ControlInput::Reload(Ok(settings)) => self.reload(now, settings),
             ControlInput::Reload(Err(fault)) => self.reload_refused(fault),
@@ -86,10 +92,8 @@ impl Control {
             .filter_map(|(index, profile)| profile.as_ref().map(|profile| (TrunkId(index as u16), profile)))
             .map(|(id, profile)| {
                 let targets = self.target_views(now, id, profile);
+                let best = self.best_target(id, targets.len());
                 let table = self.engine.table();
-                let best = (0..targets.len() as u8)
-                    .map(|index| TargetId { trunk: id, index })
-                    .find(|target| table.health(*target) == table.trunk_health(id));
                 TrunkView {
                     name: profile.name.clone(),
                     health: table.trunk_health(id),
@@ -98,10 +102,18 @@ impl Control {
                     held: best.map_or(Span::ZERO, |target| now.since(table.since(target))),
                     throttled: table.throttle(id).filter(|t| t.until > now).map(|t| t.until.since(now)),
                     calls: calls.get(id.index()).copied().unwrap_or(0),
+                    test_calls: snapshot.settings.test_call(id).map(|_| self.tests.of(now, id)),
                     targets,
                 }
             })
             .collect()
+    }
+
+    /// The first of a trunk's targets that is as well as the trunk.
+    fn best_target(&self, trunk: TrunkId, targets: usize) -> Option<TargetId> {
+        let table = self.engine.table();
+        let mut all = (0..targets as u8).map(|index| TargetId { trunk, index });
+        all.find(|target| table.health(*target) == table.trunk_health(trunk))
     }
 
     fn target_views(&mut self, now: Instant, trunk: TrunkId, profile: &act::TrunkProfile) -> Vec<TargetView> {
@@ -139,6 +151,49 @@ impl Control {
         }
     }
 
+    /// A test call has ended: people see it, and the sensor takes it as a signal.
+    fn tested(&mut self, now: Instant, tested: &Tested) {
+        let (target, order) = (tested.target, tested.order);
+        match &tested.outcome {
+            Ok(outcome) => {
+                let what = Observed::TestCall { order, result: outcome.result };
+                self.signal(now, &Signal { at: now, target, what });
+            }
+            Err(_) => self.sensor.test_void(now, target, order),
+        }
+        if self.snapshot.settings.test_call(target.trunk).is_none() {
+            // A reload has taken its test calls away meanwhile.
+            return;
+        }
+        let name = self.trunk_name(target.trunk);
+        let profile = self.snapshot.settings.profiles.trunk(target.trunk);
+        let addr = profile.and_then(|profile| profile.targets.get(usize::from(target.index)));
+        let addr = addr.map(|target| target.addr.to_string()).unwrap_or_default();
+        let (ticket, view) = self.tests.push(now, tested, &name, addr);
+        let answer = Ok(Box::new(view));
+        self.out.extend(ticket.map(|ticket| ControlOutput::Tested { ticket, answer }));
+    }
+
+    fn test_now(&mut self, now: Instant, trunk: TrunkId, ticket: u64) {
+        let targets = self.snapshot.settings.profiles.trunk(trunk).map_or(0, |profile| profile.targets.len());
+        let target = self.best_target(trunk, targets).unwrap_or(TargetId { trunk, index: 0 });
+        match self.sensor.test_asked(now, target) {
+            Ok(order) => self.tests.wait(order, ticket),
+            Err(why) => self.out.push_back(ControlOutput::Tested { ticket, answer: Err(why) }),
+        }
+    }
+
+    /// The schedule does not call a trunk whose operator wants no calls on it, nor one that asks for none; a person may.
+    fn place_test(&mut self, now: Instant, order: TestCallOrder) {
+        let (table, trunk) = (self.engine.table(), order.target.trunk);
+        let throttled = table.throttle(trunk).is_some_and(|throttle| throttle.until > now);
+        if order.asked || (table.admin(trunk) == Admin::InService && !throttled) {
+            self.out.push_back(ControlOutput::TestCall(order));
+        } else {
+            self.sensor.test_void(now, order.target, order.order);
+        }
+    }
+
     fn operate(&mut self, now: Instant, trunk: TrunkId, act: TrunkAct, via: &'static str) {
         let (admin, word) = match act {
             TrunkAct::Drain => (Admin::Draining, Act::Drain),
@@ -163,6 +218,8 @@ impl Control {
         self.operator(None, Act::Reload { fingerprint: settings.fingerprint }, "reload");
         self.engine.reshape(now, settings.shape.clone());
         self.sensor.install(now, &settings.probes);
+        self.sensor.install_tests(now, &settings.tested());
+        self.tests.retain(|trunk| settings.test_call(trunk).is_some());
         let table = Arc::new(self.engine.table().clone());
         self.snapshot = Arc::new(Snapshot { table, paces: self.snapshot.paces.clone(), settings });
         self.configured(false);
@@ -184,6 +241,9 @@ impl Control {
         }
         while let Some(order) = self.sensor.poll() {
             self.out.push_back(ControlOutput::Probe(order));
+        }
+        while let Some(order) = self.sensor.poll_test() {
+            self.place_test(now, order);
         }
         self.publish(now);
     }

@@ -4,15 +4,18 @@
 //! threads, clocks, rings.
 
 use crate::config::Settings;
-use crate::view::{CallView, ShardView};
+use crate::view::{CallView, ShardView, TestCallView};
 use core::net::SocketAddr;
 use decide::TrunkTable;
 use explain::{CallRecord, Entry};
-use media::PairId;
-use model::{CallRef, ListenId, Name, Paces, Signal, SocketId, TransportFault, TrunkId, Wall};
-use sense::ProbeOrder;
+use media::player::Packet;
+use media::{Component, PairId};
+use model::{CallRef, ListenId, Name, Paces, Signal, SocketId, TargetId, TransportFault, TrunkId, Wall};
+use sense::{NotNow, ProbeOrder, TestCallOrder};
 use sip::{Flow, Transmit};
 use std::sync::Arc;
+
+pub use act::{NoVerdict, TestCallOutcome};
 
 /// What reaches a shard.
 #[derive(Debug)]
@@ -39,6 +42,8 @@ pub enum Input<'a> {
     Update(Arc<Snapshot>),
     /// Send this probe.
     Probe(ProbeOrder),
+    /// Place this test call.
+    TestCall(TestCallOrder),
     /// Media port pairs, open and ready.
     Ports {
         /// For which listen.
@@ -68,6 +73,19 @@ pub enum Output {
     Signal(Signal),
     /// A call ended.
     Ended(Box<CallRecord>),
+    /// A test call has ended, or was not placed.
+    Tested(Box<Tested>),
+    /// Send this packet of ours by a media port.
+    Media {
+        /// By this pair.
+        pair: PairId,
+        /// By this port of it.
+        component: Component,
+        /// To this address.
+        to: SocketAddr,
+        /// The packet.
+        packet: Box<Packet>,
+    },
     /// Open more media port pairs for this listen.
     WantPorts {
         /// For which listen.
@@ -84,6 +102,17 @@ pub enum Output {
         /// The calls asked for.
         calls: Vec<CallView>,
     },
+}
+
+/// The end of a test call, as its shard tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tested {
+    /// Who was called.
+    pub target: TargetId,
+    /// Number of the order.
+    pub order: u64,
+    /// What came of it, or why it says nothing.
+    pub outcome: Result<TestCallOutcome, NoVerdict>,
 }
 
 /// What all shards work by: one configuration and one epoch of the trunk table.
@@ -104,6 +133,15 @@ pub enum ControlInput {
     Signal(Signal),
     /// From a shard.
     Ended(Box<CallRecord>),
+    /// From a shard.
+    Tested(Box<Tested>),
+    /// Someone wants a test call to a trunk now; answered by `ControlOutput::Tested` with the same ticket.
+    TestNow {
+        /// Which trunk.
+        trunk: TrunkId,
+        /// Number of the question.
+        ticket: u64,
+    },
     /// The operator acts on a trunk.
     Operate {
         /// Which trunk.
@@ -148,6 +186,15 @@ pub enum ControlOutput {
     Update(Arc<Snapshot>),
     /// For the shard that owns the socket towards the target.
     Probe(ProbeOrder),
+    /// For the same shard.
+    TestCall(TestCallOrder),
+    /// Answer to `ControlInput::TestNow`, when the call is over or cannot be placed.
+    Tested {
+        /// Number of the question.
+        ticket: u64,
+        /// What came of it, or why there is none.
+        answer: Result<Box<TestCallView>, NotNow>,
+    },
     /// For the journal, in order of its number.
     Entry(Arc<Entry>),
 }

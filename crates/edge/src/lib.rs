@@ -10,10 +10,14 @@ pub mod io;
 mod options;
 mod shard;
 mod steer;
+mod test_calls;
+mod test_report;
 mod view;
 
 pub use control::Control;
-pub use io::{ControlInput, ControlOutput, Input, Output, ReloadFault, Snapshot, TrunkAct};
+pub use io::{
+    ControlInput, ControlOutput, Input, NoVerdict, Output, ReloadFault, Snapshot, TestCallOutcome, Tested, TrunkAct,
+};
 pub use shard::{Shard, ShardConfig, ShardLimits};
 pub use steer::steer;
-pub use view::{AttemptView, CallView, RouteView, ShardView, TargetView, TrunkView};
+pub use view::{AttemptView, CallView, RouteView, ShardView, TargetView, TestCallView, TestCallsView, TrunkView};

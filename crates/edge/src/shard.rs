@@ -6,8 +6,9 @@
 use crate::call_record;
 use crate::io::{Input, Output, Snapshot};
 use crate::options::{self, Probes, Situation};
+use crate::test_calls::TestCalls;
 use crate::view::ShardView;
-use act::{B2bua, Effect, Ports, World};
+use act::{B2bua, Effect, Ports, TestCallWorld, World};
 use core::net::SocketAddr;
 use decide::Load;
 use media::{Component, Forward, PairId, Relay};
@@ -64,6 +65,7 @@ pub struct Shard {
     ports: Ports,
     b2bua: B2bua,
     probes: Probes,
+    test_calls: TestCalls,
     load: Load,
     rng: Rng,
     draining: bool,
@@ -101,6 +103,7 @@ impl Shard {
             ports: Ports::new(config.limits.pairs),
             b2bua: B2bua::new(config.limits.calls, config.shard, config.seed),
             probes: Probes::new(config.limits.probes),
+            test_calls: TestCalls::default(),
             load: Load::of_shard(config.shard.0, config.shards),
             rng: Rng::new(config.seed),
             draining: false,
@@ -129,11 +132,14 @@ impl Shard {
                 self.bind();
             }
             Input::Probe(order) => self.probe(now, order),
+            Input::TestCall(order) => self.test_call(now, order),
             Input::Ports { listen, pairs } => self.ports.stock(listen, &pairs),
             Input::Look { ticket, call } => self.look(now, ticket, call),
             Input::Drain => {
                 self.draining = true;
                 self.b2bua.drain();
+                let (test_calls, mut world, _) = self.split_tests(now);
+                test_calls.drain(&mut world);
             }
             Input::Tick => self.tick(now),
         }
@@ -150,10 +156,11 @@ impl Shard {
 
     /// When `Input::Tick` is due.
     pub fn deadline(&self) -> Option<Instant> {
-        [self.endpoint.deadline(), self.b2bua.deadline(), self.ports.deadline()].into_iter().flatten().min()
+        let (calls, tests) = (self.b2bua.deadline(), self.test_calls.deadline());
+        [self.endpoint.deadline(), calls, self.ports.deadline(), tests].into_iter().flatten().min()
     }
 
-    /// One RTP or RTCP packet of port pair `pair`: where it goes, or why nowhere. Allocates nothing.
+    /// One RTP or RTCP packet of port pair `pair`: where it goes, or why nowhere. What is for a test call is taken in. Allocates nothing.
     #[inline]
     pub fn relay(
         &mut self,
@@ -163,12 +170,16 @@ impl Shard {
         from: SocketAddr,
         packet: &mut [u8],
     ) -> Forward {
-        self.relay.forward(now, pair, component, from, packet)
+        let verdict = self.relay.forward(now, pair, component, from, packet);
+        if verdict == Forward::Local {
+            self.test_calls.media(now, pair, component, from, packet);
+        }
+        verdict
     }
 
     /// No call is left.
     pub fn idle(&self) -> bool {
-        self.b2bua.calls() == 0
+        self.b2bua.calls() == 0 && self.test_calls.is_idle()
     }
 
     /// The shard in numbers.
@@ -179,6 +190,7 @@ impl Shard {
         counters.push(("options_answered".into(), self.counters.options_answered));
         counters.extend(self.endpoint.counters().iter().map(|(name, n)| (format!("sip_{name}"), n)));
         counters.extend(self.b2bua.counters().iter().map(|(name, n)| (format!("call_{name}"), n)));
+        counters.extend(self.test_calls.counters().map(|(name, n)| (format!("test_calls_{name}"), n)));
         counters.extend(self.relay.counters().iter().map(|(name, n)| (format!("media_{name}"), n)));
         ShardView {
             shard: self.shard.0,
@@ -206,11 +218,22 @@ impl Shard {
         self.counters.probes_unsent += u64::from(!sent);
     }
 
+    fn test_call(&mut self, now: Instant, order: sense::TestCallOrder) {
+        let snapshot = self.snapshot.clone();
+        let (test_calls, mut world, load) = self.split_tests(now);
+        let answer = test_calls.place(&mut world, &snapshot.settings, load, order);
+        self.out.extend(answer);
+    }
+
     fn tick(&mut self, now: Instant) {
         self.endpoint.expire(now);
         self.ports.expire(now);
         let (b2bua, mut world) = self.split(now);
         b2bua.expire(&mut world);
+        let mut out = core::mem::take(&mut self.out);
+        let (test_calls, mut world, _) = self.split_tests(now);
+        test_calls.tick(&mut world, &mut out);
+        self.out = out;
     }
 
     /// Drains what the parts have to say to each other until none has anything left.
@@ -227,6 +250,7 @@ impl Shard {
                 }
             }
         }
+        self.test_calls.settle(&mut self.load, &mut self.out);
         while let Some((listen, count)) = self.ports.want() {
             self.out.push_back(Output::WantPorts { listen, count });
         }
@@ -244,6 +268,18 @@ impl Shard {
             Event::ClientFailed { client, why } if self.probes.owns(client) => {
                 let signal = self.probes.failed(now, client, why);
                 self.out.extend(signal.map(Output::Signal));
+            }
+            Event::Response { client, message, .. } if self.test_calls.owns(client) => {
+                let (test_calls, mut world, _) = self.split_tests(now);
+                test_calls.response(&mut world, client, &message);
+            }
+            Event::ClientFailed { client, why } if self.test_calls.owns(client) => {
+                let (test_calls, mut world, _) = self.split_tests(now);
+                test_calls.failed(&mut world, client, why);
+            }
+            Event::Request { server, message, .. } if self.test_calls.owns_dialog(&message) => {
+                let (test_calls, mut world, _) = self.split_tests(now);
+                test_calls.request(&mut world, server, &message);
             }
             event => {
                 let (b2bua, mut world) = self.split(now);
@@ -283,6 +319,18 @@ impl Shard {
             out: &mut self.effects,
         };
         (&mut self.b2bua, world)
+    }
+
+    /// The test calls, and beside them the world they act on.
+    fn split_tests(&mut self, now: Instant) -> (&mut TestCalls, TestCallWorld<'_>, &mut Load) {
+        let world = TestCallWorld {
+            now,
+            endpoint: &mut self.endpoint,
+            relay: &mut self.relay,
+            ports: &mut self.ports,
+            rng: &mut self.rng,
+        };
+        (&mut self.test_calls, world, &mut self.load)
     }
 
     fn look(&mut self, now: Instant, ticket: u64, call: Option<CallRef>) {

@@ -4,7 +4,7 @@
 
 use decide::Plan;
 use explain::AttemptRecord;
-use model::{Admin, CallRef, Epoch, Health, Instant, Name, Span};
+use model::{Admin, CallRef, Epoch, Health, Instant, Name, Span, TestCallResult};
 use serde::{Deserialize, Serialize};
 
 /// One trunk.
@@ -24,8 +24,41 @@ pub struct TrunkView {
     pub throttled: Option<Span>,
     /// Calls it carries now, both directions.
     pub calls: u32,
+    /// Its test calls, when it has any.
+    #[serde(default)]
+    pub test_calls: Option<TestCallsView>,
     /// Its targets.
     pub targets: Vec<TargetView>,
+}
+
+/// Test calls of one trunk since the start.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct TestCallsView {
+    /// As expected.
+    pub good: u64,
+    /// Otherwise.
+    pub bad: u64,
+    /// Not placed, or broken off by us.
+    pub void: u64,
+    /// The last one that says something.
+    pub last: Option<TestCallView>,
+}
+
+/// One test call.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct TestCallView {
+    /// Address of the target.
+    pub target: String,
+    /// Time since its end.
+    pub ago: Span,
+    /// What came of it; none when it says nothing.
+    pub result: Option<TestCallResult>,
+    /// INVITE to ringback.
+    pub ringback: Option<Span>,
+    /// INVITE to answer.
+    pub answer: Option<Span>,
+    /// The same in one sentence.
+    pub sentence: String,
 }
 
 /// One target of a trunk.

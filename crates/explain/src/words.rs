@@ -7,6 +7,7 @@
 pub mod call;
 mod decision;
 pub mod outcome;
+pub mod test_call;
 
 use crate::record::{Act, Entry, Names, Operator, Record};
 use alloc::format;

@@ -40,6 +40,8 @@ pub enum Forward {
         /// To this address.
         to: SocketAddr,
     },
+    /// It is for us: whoever keeps the pair listens to it.
+    Local,
     /// It does not, for this reason.
     Drop(Dropped),
 }
@@ -64,6 +66,8 @@ pub struct Counters {
     pub relayed: u64,
     /// RTCP packets sent on.
     pub relayed_rtcp: u64,
+    /// Packets for us.
+    pub local: u64,
     /// See [`Dropped::NoAnchor`].
     pub no_anchor: u64,
     /// See [`Dropped::ThirdParty`].
@@ -80,6 +84,7 @@ impl Counters {
         [
             ("relayed", self.relayed),
             ("relayed_rtcp", self.relayed_rtcp),
+            ("local", self.local),
             ("dropped_no_anchor", self.no_anchor),
             ("dropped_third_party", self.third_party),
             ("dropped_not_rtp", self.not_rtp),
@@ -108,6 +113,8 @@ pub struct NotFree(pub PairId);
 #[derive(Debug)]
 pub struct Relay {
     sides: Vec<Option<Side>>,
+    /// Pairs that are joined to none, and whose packets are for us; few.
+    local: Vec<PairId>,
     limit: usize,
     counters: Counters,
 }
@@ -115,8 +122,9 @@ pub struct Relay {
 impl Relay {
     /// For pairs numbered below `limit`.
     pub const fn new(limit: usize) -> Self {
-        let counters = Counters { relayed: 0, relayed_rtcp: 0, no_anchor: 0, third_party: 0, not_rtp: 0, no_peer: 0 };
-        Self { sides: Vec::new(), limit, counters }
+        let counters =
+            Counters { relayed: 0, relayed_rtcp: 0, local: 0, no_anchor: 0, third_party: 0, not_rtp: 0, no_peer: 0 };
+        Self { sides: Vec::new(), local: Vec::new(), limit, counters }
     }
 
     /// Joins two pairs: what comes in at one leaves by the other.
@@ -125,10 +133,7 @@ impl Relay {
     /// One of them is joined already or numbered beyond the limit.
     pub fn join(&mut self, first: PairId, second: PairId) -> Result<(), NotFree> {
         for pair in [first, second] {
-            if pair.index() >= self.limit
-                || self.sides.get(pair.index()).is_some_and(Option::is_some)
-                || first == second
-            {
+            if !self.is_free(pair) || first == second {
                 return Err(NotFree(pair));
             }
         }
@@ -180,7 +185,7 @@ impl Relay {
     /// The new pair is not free, or `first` is not joined.
     pub fn repoint(&mut self, first: PairId, second: PairId) -> Result<(), NotFree> {
         let old = self.side(first).map(|side| side.peer).ok_or(NotFree(first))?;
-        if second.index() >= self.limit || self.sides.get(second.index()).is_some_and(Option::is_some) {
+        if !self.is_free(second) {
             return Err(NotFree(second));
         }
         if self.sides.len() <= second.index() {
@@ -209,6 +214,40 @@ impl Relay {
         let second = side(first).and_then(|first| side(first.peer));
         let counters = |side: Option<&Side>| side.map(|side| side.counters).unwrap_or_default();
         AnchorCounters { first: counters(side(first)), second: counters(second) }
+    }
+
+    /// From now on what comes in at `pair` is for us. Joined pairs pay nothing for it: it is asked only about a pair that is joined to
+    /// none.
+    ///
+    /// # Errors
+    /// The pair is joined or kept already, or beyond the limit.
+    pub fn keep(&mut self, pair: PairId) -> Result<(), NotFree> {
+        if !self.is_free(pair) {
+            return Err(NotFree(pair));
+        }
+        self.local.push(pair);
+        Ok(())
+    }
+
+    /// The opposite of [`Relay::keep`].
+    pub fn let_go(&mut self, pair: PairId) {
+        self.local.retain(|kept| *kept != pair);
+    }
+
+    fn is_free(&self, pair: PairId) -> bool {
+        pair.index() < self.limit
+            && self.sides.get(pair.index()).is_none_or(Option::is_none)
+            && !self.local.contains(&pair)
+    }
+
+    /// A packet at a pair that is joined to none.
+    #[cold]
+    fn unjoined(&mut self, pair: PairId) -> Forward {
+        if self.local.contains(&pair) {
+            self.counters.local += 1;
+            return Forward::Local;
+        }
+        self.drop(Dropped::NoAnchor)
     }
 
     /// Pairs that are joined.
@@ -249,7 +288,7 @@ impl Relay {
         header: &rtp::Header,
         packet: &mut [u8],
     ) -> Forward {
-        let Some(Some(side)) = self.sides.get_mut(pair.index()) else { return self.drop(Dropped::NoAnchor) };
+        let Some(Some(side)) = self.sides.get_mut(pair.index()) else { return self.unjoined(pair) };
         if side.shape == Shape::Opaque {
             return self.forward_opaque(now, pair, from);
         }
@@ -279,7 +318,7 @@ impl Relay {
         from: SocketAddr,
         packet: &mut [u8],
     ) -> Forward {
-        let Some(Some(side)) = self.sides.get_mut(pair.index()) else { return self.drop(Dropped::NoAnchor) };
+        let Some(Some(side)) = self.sides.get_mut(pair.index()) else { return self.unjoined(pair) };
         let opaque = match side.shape {
             Shape::Rtp => false,
             // Handshakes of DTLS are told apart by their first byte (RFC 7983 §7).
@@ -393,6 +432,20 @@ mod tests {
         assert_eq!(back, Forward::Send { pair: A, component: Component::Rtp, to: addr("192.0.2.1:4000") });
         let counted = relay.release(A);
         assert_eq!((counted.first.relayed, counted.second.relayed, relay.joined()), (1, 1, 0));
+    }
+
+    #[test]
+    fn a_kept_pair_hears_everything_itself_until_it_is_let_go() {
+        let mut relay = anchored();
+        let (own, from) = (PairId(5), addr("203.0.113.66:9"));
+        relay.keep(own).unwrap();
+        assert_eq!((relay.keep(own), relay.keep(A)), (Err(NotFree(own)), Err(NotFree(A))));
+        assert_eq!((relay.join(own, PairId(6)), relay.repoint(A, own)), (Err(NotFree(own)), Err(NotFree(own))));
+        assert_eq!(relay.forward(NOW, own, Component::Rtp, from, &mut packet(1, 1)), Forward::Local);
+        assert_eq!(relay.forward(NOW, own, Component::Rtcp, from, &mut [0; 4]), Forward::Local);
+        relay.let_go(own);
+        let verdict = relay.forward(NOW, own, Component::Rtp, from, &mut packet(1, 2));
+        assert_eq!((verdict, relay.counters().local), (Forward::Drop(Dropped::NoAnchor), 2));
     }
 
     #[test]

@@ -35,13 +35,21 @@ impl Generator {
     }
 }
 
+/// Whether a frame is more than silence: a tone, a voice, music, noise.
+pub fn is_loud(frame: &[i16]) -> bool {
+    !frame.is_empty() && energy(frame) / frame.len() as f32 >= SILENCE
+}
+
+fn energy(frame: &[i16]) -> f32 {
+    frame.iter().map(|sample| f32::from(*sample) * f32::from(*sample)).sum()
+}
+
 /// Which of these frequencies a frame is, when it is one of them and nothing much beside.
 pub fn detect(frame: &[i16], frequencies: &[u16]) -> Option<u16> {
-    let energy: f32 = frame.iter().map(|sample| f32::from(*sample) * f32::from(*sample)).sum();
-    let length = frame.len() as f32;
-    if length == 0.0 || energy / length < SILENCE {
+    if !is_loud(frame) {
         return None;
     }
+    let (energy, length) = (energy(frame), frame.len() as f32);
     let powers = frequencies.iter().map(|hz| (*hz, goertzel(frame, *hz)));
     let (hz, power) = powers.max_by(|a, b| a.1.total_cmp(&b.1))?;
     // A pure tone has half its length times its energy as its power.
@@ -83,6 +91,7 @@ mod tests {
         let mut rng = model::Rng::new(5);
         let noise: std::vec::Vec<i16> = (0..FRAME).map(|_| (rng.next_u64() >> 50) as i16 - 8_192).collect();
         assert_eq!(detect(&noise, &ALL), None);
+        assert!(is_loud(&noise) && is_loud(&Generator::new(440).frame()) && !is_loud(&[30; FRAME]) && !is_loud(&[]));
         assert_eq!(detect(&[], &ALL), None);
     }
 }

@@ -48,6 +48,8 @@ const CALLEE: PairId = PairId(1);
 const EARLY: PairId = PairId(2);
 /// Joined to nothing.
 const IDLE: PairId = PairId(7);
+/// Kept for ourselves.
+const KEPT: PairId = PairId(8);
 
 fn addr(text: &str) -> SocketAddr {
     text.parse().expect("an address")
@@ -81,10 +83,11 @@ fn two_million_packets_allocate_nothing() {
     let mut relay = Relay::new(16);
     relay.join(CALLER, CALLEE).expect("free");
     relay.join(EARLY, PairId(3)).expect("free");
+    relay.keep(KEPT).expect("free");
     relay.expect(CALLER, &peer(caller));
     relay.expect(EARLY, &peer(caller));
     let (mut packet, mut now, mut callee) = ([0u8; 172], Instant::ZERO, callees[0]);
-    let mut dropped = [0u64; 4];
+    let (mut dropped, mut local) = ([0u64; 4], 0u64);
     let before = ALLOCATIONS.get();
     for n in 0..2_000_000u32 {
         now += Span::from_micros(100);
@@ -102,11 +105,12 @@ fn two_million_packets_allocate_nothing() {
             0 | 1 => (CALLER, caller),
             2 | 3 => (CALLEE, callee),
             4 => ([CALLER, CALLEE][(n / 6 % 2) as usize], stranger),
-            _ => ([IDLE, EARLY, PairId(u32::MAX)][(n / 6 % 3) as usize], caller),
+            _ => ([IDLE, EARLY, PairId(u32::MAX), KEPT][(n / 6 % 4) as usize], caller),
         };
         let component = if n.is_multiple_of(31) { Component::Rtcp } else { Component::Rtp };
         match relay.forward(now, pair, component, from, &mut packet) {
             Forward::Send { .. } => {}
+            Forward::Local => local += 1,
             Forward::Drop(Dropped::NoAnchor) => dropped[0] += 1,
             Forward::Drop(Dropped::ThirdParty) => dropped[1] += 1,
             Forward::Drop(Dropped::NotRtp) => dropped[2] += 1,
@@ -117,6 +121,7 @@ fn two_million_packets_allocate_nothing() {
     assert_eq!(after - before, 0, "allocations on the packet path");
     let counters = *relay.counters();
     assert!(counters.relayed > 1_000_000 && counters.relayed_rtcp > 5_000, "{counters:?}");
+    assert!(local > 50_000 && local == counters.local, "{local} and {counters:?}");
     assert!(dropped.iter().all(|dropped| *dropped > 1_000), "every way out was taken: {dropped:?}");
     assert_eq!(dropped, [counters.no_anchor, counters.third_party, counters.not_rtp, counters.no_peer]);
 }

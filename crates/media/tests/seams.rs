@@ -44,6 +44,7 @@ fn say(
     rtp::write(packet.first_chunk_mut().unwrap(), &header);
     match relay.forward(at(ms), pair, Component::Rtp, addr(from), &mut packet) {
         Forward::Send { to, .. } => Ok((to, rtp::read(&packet).unwrap())),
+        Forward::Local => Err(Dropped::NoAnchor),
         Forward::Drop(why) => Err(why),
     }
 }

@@ -6,6 +6,7 @@
 mod answers;
 mod dry_run;
 mod metrics;
+mod test_call;
 
 use crate::clock::{Clock, wait_ms};
 use crate::listen;
@@ -25,6 +26,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use store::Store;
+use test_call::TestWait;
 
 /// Items taken from each ring in one turn.
 const TAKEN_PER_TURN: usize = 1_024;
@@ -98,6 +100,9 @@ pub(crate) struct ControlThread {
     shards: Vec<ShardLink>,
     asks: Receiver<Ask>,
     looks: Looks<Ask>,
+    /// Questions that wait for a test call, by ticket.
+    tests: Vec<TestWait>,
+    next_test: u64,
     store: Store,
     config: Option<PathBuf>,
     drain_limit: Option<Span>,
@@ -132,6 +137,8 @@ impl ControlThread {
             shards: parts.shards,
             asks: parts.asks,
             looks: Looks::new(QUESTIONS),
+            tests: Vec::new(),
+            next_test: 1,
             store: parts.store,
             config: parts.config,
             drain_limit: parts.drain_limit,
@@ -234,6 +241,14 @@ impl ControlThread {
                         let _counted = shard.orders.send(Order::Probe(order));
                     }
                 }
+                ControlOutput::TestCall(order) => {
+                    let shard = order.target.trunk.index() % self.shards.len().max(1);
+                    if let Some(shard) = self.shards.get_mut(shard) {
+                        // One that is not told says nothing about its target; its watchdog ends it.
+                        let _counted = shard.orders.send(Order::TestCall(order));
+                    }
+                }
+                ControlOutput::Tested { ticket, answer } => self.answer_test(ticket, answer),
                 ControlOutput::Entry(entry) => self.write(entry),
             }
         }
@@ -285,6 +300,7 @@ impl ControlThread {
         match report {
             Report::Signal(signal) => self.input(ControlInput::Signal(signal)),
             Report::Ended(record) => self.input(ControlInput::Ended(record)),
+            Report::Tested(tested) => self.input(ControlInput::Tested(tested)),
             Report::View { ticket, view, calls } => self.looks.answer(ticket, *view, calls),
             Report::Ready { pairs, refused } => {
                 self.shards[shard].ready = true;
@@ -385,6 +401,7 @@ impl ControlThread {
             return;
         }
         self.round = self.now;
+        self.forget_tests();
         if let Some(alarm) = self.store.alarm() {
             tracing::error!("{alarm}");
         }

@@ -15,10 +15,10 @@ use crate::pace::Pace;
 use crate::ring::{Receiver, Sender};
 use crate::sockets::Sockets;
 use crate::stock::Stock;
-use edge::{CallView, Input, Output, Shard, ShardConfig, ShardView, Snapshot, steer};
+use edge::{CallView, Input, Output, Shard, ShardConfig, ShardView, Snapshot, Tested, steer};
 use explain::CallRecord;
 use model::{CallRef, Instant, ShardId, Signal, SocketId, Span, TransportFault};
-use sense::ProbeOrder;
+use sense::{ProbeOrder, TestCallOrder};
 use sip::{Flow, Transport};
 use std::io;
 use std::net::SocketAddr;
@@ -48,6 +48,8 @@ pub(crate) enum Order {
     Update(Arc<Snapshot>),
     /// Send this probe.
     Probe(ProbeOrder),
+    /// Place this test call.
+    TestCall(TestCallOrder),
     /// Show calls.
     Look {
         /// Number of the question.
@@ -68,6 +70,8 @@ pub(crate) enum Report {
     Signal(Signal),
     /// A call ended.
     Ended(Box<CallRecord>),
+    /// A test call ended.
+    Tested(Box<Tested>),
     /// Answer to a look.
     View {
         /// Number of the question.
@@ -267,6 +271,10 @@ impl ShardThread {
                 }
                 Output::Signal(signal) => self.report(Report::Signal(signal)),
                 Output::Ended(record) => self.report(Report::Ended(record)),
+                Output::Tested(tested) => self.report(Report::Tested(tested)),
+                Output::Media { pair, component, to, packet } => {
+                    self.media.send(pair, component, to, &packet[..]);
+                }
                 Output::WantPorts { listen, count } => self.stock.want(listen, count),
                 Output::View { ticket, mut view, calls } => {
                     self.count_into(&mut view);
@@ -461,6 +469,7 @@ impl ShardThread {
                 self.input(Input::Update(snapshot));
             }
             Order::Probe(order) => self.input(Input::Probe(order)),
+            Order::TestCall(order) => self.input(Input::TestCall(order)),
             Order::Look { ticket, call } => self.input(Input::Look { ticket, call }),
             Order::Drain => {
                 self.draining = true;

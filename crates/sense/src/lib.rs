@@ -14,8 +14,10 @@ mod classify;
 mod probe;
 mod sensor;
 mod streak;
+mod test_call;
 mod window;
 
 pub use classify::{blame, counts_against};
 pub use probe::{CodeClass, ProbeOrder, ProbePolicy};
 pub use sensor::{Counters, Sensor};
+pub use test_call::{NotNow, TestCallOrder, TestCallPace};

@@ -270,7 +270,7 @@ impl Prober {
 }
 
 /// `pace` more or less by `percent`; never nothing, or a prober would order without end.
-fn jittered(pace: Span, percent: u8, rng: &mut Rng) -> Span {
+pub(crate) fn jittered(pace: Span, percent: u8, rng: &mut Rng) -> Span {
     let percent = u64::from(percent.min(100));
     let width = pace.percent(2 * percent).as_micros();
     let jittered = pace.percent(100 - percent) + Span::from_micros(rng.below(width.saturating_add(1)));

@@ -7,10 +7,11 @@ use crate::calls::{Attempt, Calls, UnderWay};
 use crate::classify::is_ours;
 use crate::probe::{Landed, ProbeOrder, ProbePolicy, Prober};
 use crate::streak::{ProbeRow, RegistrationRow};
+use crate::test_call::{NotNow, TestCallOrder, TestCallPace, TestCalls};
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use model::{
     AttemptOutcome, CallRef, Evidence, Instant, Observed, Paces, ProbeResult, Rng, Signal, Span, TargetId,
-    TransportEvidence, TransportFault,
+    TestCallResult, TransportEvidence, TransportFault,
 };
 
 /// First probes of new targets are spread over this time.
@@ -35,6 +36,8 @@ pub struct Counters {
     pub strangers: u64,
     /// Attempts not remembered because too many were under way.
     pub overflow: u64,
+    /// Test calls whose end was not reported in time.
+    pub test_calls_lost: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -128,6 +131,7 @@ pub struct Sensor {
     /// Targets by when their prober is due.
     agenda: BTreeSet<(Instant, TargetId)>,
     orders: VecDeque<ProbeOrder>,
+    tests: TestCalls,
     dirty: BTreeSet<TargetId>,
     next_order: u64,
     rng: Rng,
@@ -143,6 +147,7 @@ impl Sensor {
             under_way: UnderWay::new(UNDER_WAY_MAX, seed),
             agenda: BTreeSet::new(),
             orders: VecDeque::new(),
+            tests: TestCalls::default(),
             dirty: BTreeSet::new(),
             next_order: 0,
             rng: Rng::new(seed),
@@ -173,6 +178,37 @@ impl Sensor {
         self.under_way.retain(|target, _| targets.contains_key(&target));
         self.dirty.retain(|target| targets.contains_key(target));
         self.orders.retain(|order| targets.contains_key(&order.target));
+    }
+
+    /// Start and reload: who gets test calls, and how often.
+    pub fn install_tests(&mut self, now: Instant, targets: &[(TargetId, TestCallPace)]) {
+        self.tests.install(now, targets, &mut self.rng);
+    }
+
+    /// A test call as soon as the limits allow: one more look at a target before real calls return to it, when those are few.
+    /// False when it has no test call.
+    pub fn test_now(&mut self, now: Instant, target: TargetId) -> bool {
+        let is_set = self.tests.soon(now, target);
+        self.lost_tests(now);
+        is_set
+    }
+
+    /// A test call at once, because a person asks for it; the number of its order.
+    ///
+    /// # Errors
+    /// See [`NotNow`].
+    pub fn test_asked(&mut self, now: Instant, target: TargetId) -> Result<u64, NotNow> {
+        self.tests.ask(now, target, &mut self.rng)
+    }
+
+    /// The next test call to place.
+    pub fn poll_test(&mut self) -> Option<TestCallOrder> {
+        self.tests.poll()
+    }
+
+    /// A test call that was not placed, or broken off by us: it says nothing about its target.
+    pub fn test_void(&mut self, now: Instant, target: TargetId, order: u64) {
+        self.tests.landed(now, target, order, None);
     }
 
     /// One signal of a shard.
@@ -241,9 +277,13 @@ impl Sensor {
                     watched.last_bad = Some(at);
                 }
             }
-            // Kept by their own rows.
-            Observed::TestCall { .. } => return,
             Observed::Transport { fault } => watched.refused(at, fault),
+            Observed::TestCall { order, result } => {
+                if !test_ended(watched, &mut self.tests, at, (target, order), result) {
+                    self.counters.late_answers += 1;
+                    return;
+                }
+            }
         }
         if watched.calls.unanswered(now) >= ASK_AFTER && watched.last_bad == Some(at) {
             watched.prober.at_once(now);
@@ -272,6 +312,7 @@ impl Sensor {
 
     /// Time has passed: ends probes by their deadline, and orders those that are due.
     pub fn tick(&mut self, now: Instant) {
+        self.lost_tests(now);
         while let Some((_, target)) = self.agenda.first().copied().filter(|(due, _)| *due <= now) {
             let Some(watched) = self.targets.get_mut(&target) else { break };
             while let Some(overdue) = watched.prober.overdue(now) {
@@ -325,6 +366,7 @@ impl Sensor {
             transport: watched.transport.clone(),
             media: watched.audio.evidence(now),
             registration: watched.registration.0.clone(),
+            test_calls: self.tests.evidence(target),
             last_bad: watched.last_bad,
             heard: watched.heard,
             silent_since: watched.silent_since,
@@ -334,7 +376,12 @@ impl Sensor {
 
     /// When `tick` is due.
     pub fn deadline(&self) -> Option<Instant> {
-        self.agenda.first().map(|(due, _)| *due)
+        let probes = self.agenda.first().map(|(due, _)| *due);
+        [probes, self.tests.deadline()].into_iter().flatten().min()
+    }
+
+    fn lost_tests(&mut self, now: Instant) {
+        self.counters.test_calls_lost += self.tests.tick(now, &mut self.rng);
     }
 
     /// Whether any pace has changed since this was asked for the last time with [`Sensor::paces`].
@@ -364,6 +411,30 @@ const fn round_trip(result: &ProbeResult) -> Option<Span> {
         ProbeResult::Answered { rtt, .. } => Some(*rtt),
         ProbeResult::NoReply { .. } | ProbeResult::Unreachable { .. } => None,
     }
+}
+
+/// A test call has ended; false when it was given up before.
+fn test_ended(
+    watched: &mut Watched,
+    tests: &mut TestCalls,
+    at: Instant,
+    (target, order): (TargetId, u64),
+    result: TestCallResult,
+) -> bool {
+    match result {
+        // Our own socket could not send: nothing is proven.
+        TestCallResult::Unreachable { fault } if is_ours(fault) => return tests.landed(at, target, order, None),
+        TestCallResult::Unreachable { fault } => watched.refused(at, fault),
+        TestCallResult::Good { .. } | TestCallResult::Refused { .. } | TestCallResult::NoTone { .. } => {
+            watched.heard(at);
+        }
+        TestCallResult::NoReply { .. } => {}
+    }
+    let landed = tests.landed(at, target, order, Some(result));
+    if landed && !matches!(result, TestCallResult::Good { .. }) {
+        watched.last_bad = Some(at);
+    }
+    landed
 }
 
 /// How long an attempt had been under way, as far as its outcome says.

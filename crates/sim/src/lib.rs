@@ -9,6 +9,8 @@ mod network;
 mod oracle;
 mod scenario;
 pub mod small_worlds;
+#[cfg(test)]
+mod test_calls;
 mod town;
 
 pub use fault::{Fault, Schedule};

@@ -2,10 +2,13 @@
 //!
 //! It watches the wire, the agents' reports and the journal. Refuses to know: how the edge does it.
 
+use crate::town::TEST_NUMBER;
 use agent::{CallNo, Report};
 use decide::{Change, NoPlan, Subject};
+use edge::Tested;
 use explain::{AttemptRecord, Entry, Record};
 use model::{AttemptOutcome, Health, Instant, Span, TargetId};
+use std::collections::btree_map::Entry as Place;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Shortest dwell of the default policy.
@@ -35,6 +38,9 @@ pub struct Oracle {
     codes: BTreeMap<Vec<u8>, BTreeSet<u16>>,
     /// By Call-ID: legs that begin with an INVITE of the edge.
     attempts_on_wire: BTreeMap<Vec<u8>, Leg>,
+    /// Of them, test calls, which no record counts.
+    tests_on_wire: usize,
+    tested: Vec<Tested>,
     attempts_recorded: usize,
     down_since: BTreeMap<TargetId, Instant>,
     entries: Vec<Entry>,
@@ -67,6 +73,15 @@ impl Oracle {
     /// The journal.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    pub(crate) fn tested(&mut self, tested: &Tested) {
+        self.tested.push(*tested);
+    }
+
+    /// Test calls that have ended.
+    pub fn test_calls(&self) -> &[Tested] {
+        &self.tested
     }
 
     pub(crate) fn report(&mut self, agent: usize, report: &Report) {
@@ -119,7 +134,10 @@ impl Oracle {
                 }
             }
             None if message.method() == sip::Method::Invite && message.to().tag().is_none() => {
-                self.attempts_on_wire.entry(message.call_id().to_vec()).or_default();
+                let is_test = sip::Uri::parse(message.uri()).is_ok_and(|uri| uri.user() == TEST_NUMBER.as_bytes());
+                let leg = self.attempts_on_wire.entry(message.call_id().to_vec());
+                self.tests_on_wire += usize::from(is_test && matches!(leg, Place::Vacant(_)));
+                leg.or_default();
             }
             None => {
                 if let Some(leg) = self.attempts_on_wire.get_mut(message.call_id()) {
@@ -186,8 +204,9 @@ impl Oracle {
         for leg in self.attempts_on_wire.values().filter(unfinished) {
             self.broken.push(Broken(format!("an answered leg was not acknowledged and ended: {leg:?}")));
         }
-        if self.attempts_on_wire.len() != self.attempts_recorded {
-            let (wire, recorded) = (self.attempts_on_wire.len(), self.attempts_recorded);
+        let wire = self.attempts_on_wire.len() - self.tests_on_wire;
+        if wire != self.attempts_recorded {
+            let recorded = self.attempts_recorded;
             self.broken.push(Broken(format!("{wire} attempts on the wire, {recorded} in the records")));
         }
         if self.calls_recorded != self.finals.len() {

@@ -5,7 +5,7 @@
 use crate::fault::Schedule;
 use crate::network::Weather;
 use crate::oracle::Broken;
-use crate::town::{AGENTS, CONFIG, Town};
+use crate::town::{AGENTS, CONFIG, Town, works};
 use agent::Behaviour;
 use edge::TrunkAct;
 use edge::config::Settings;
@@ -17,8 +17,8 @@ const ACTIVE: Span = Span::from_secs(90);
 /// Then everything is healed, and this is enough for every timer to end: 64·T1 twice, quarantine, and some.
 const REST: Span = Span::from_secs(150);
 
-/// After the last probe: 64·T1 once more.
-const QUIET: Span = Span::from_secs(40);
+/// After the last probe and the last test call: its deadline, and 64·T1 twice.
+const QUIET: Span = Span::from_secs(90);
 
 /// What one seed is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,8 @@ pub struct Outcome {
 /// # Errors
 /// The rendered faults, when the simulator's own configuration no longer compiles.
 pub(crate) fn settings(probed: bool, before: Option<&Settings>) -> Result<Arc<Settings>, String> {
-    let text = if probed { CONFIG.to_owned() } else { CONFIG.replace("\nat = ", "\nprobe = { on = false }\nat = ") };
+    let quiet = || CONFIG.replace("\nat = ", "\nprobe = { on = false }\nat = ").replace("\ntest_call = ", "\n# ");
+    let text = if probed { CONFIG.to_owned() } else { quiet() };
     let compiled = edge::config::compile(&text, "sim.toml", &|_| None, before);
     match compiled.settings {
         Some(settings) => Ok(Arc::new(settings)),
@@ -72,12 +73,12 @@ pub fn run(scenario: Scenario) -> Result<Outcome, String> {
         event.happen(&mut town, &mut rng);
     }
     for agent in 0..AGENTS.len() {
-        town.behave(agent, Behaviour { hang_up_after: Some(Span::from_secs(20)), ..Behaviour::default() });
+        town.behave(agent, Behaviour { hang_up_after: Some(Span::from_secs(20)), ..works() });
     }
     town.weather(Weather::CALM);
     let end = town.now() + REST;
     town.run_until(end);
-    // Probes never end by themselves, and each holds a transaction for a while.
+    // Probes and test calls never end by themselves, and each holds a transaction for a while.
     town.reload(settings(false, Some(&settled))?);
     let end = town.now() + QUIET;
     town.run_until(end);

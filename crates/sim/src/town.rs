@@ -22,6 +22,9 @@ const EPOCH_US: i64 = 1_767_225_600_000_000;
 /// Port pairs each shard begins with, per listen.
 const STOCK: u32 = 16;
 
+/// The number of test calls, which carriers echo; callers never dial it.
+pub(crate) const TEST_NUMBER: &str = "+4721000000";
+
 /// The edge's configuration in every run.
 pub(crate) const CONFIG: &str = r#"
 [edge]
@@ -42,6 +45,7 @@ listen = "lan"
 [trunk.acme]
 at = "sip:10.0.1.31:5060"
 listen = "wan"
+test_call = { number = "+4721000000", every = "30s" }
 
 [trunk.globex]
 at = "sip:10.0.1.32:5060"
@@ -102,6 +106,16 @@ struct Pairs {
     by_addr: BTreeMap<SocketAddr, (usize, PairId, Component)>,
     by_pair: Vec<Vec<SocketAddr>>,
     next_port: BTreeMap<u16, u16>,
+}
+
+impl Pairs {
+    fn address(&self, shard: usize, pair: PairId, component: Component) -> SocketAddr {
+        let mut at = self.by_pair[shard][pair.0 as usize];
+        if component == Component::Rtcp {
+            at.set_port(at.port() + 1);
+        }
+        at
+    }
 }
 
 impl Town {
@@ -301,10 +315,7 @@ impl Town {
         if let Some((shard, pair, component)) = self.pairs.by_addr.get(&datagram.to).copied() {
             let verdict = self.shards[shard].relay(self.now, pair, component, datagram.from, &mut datagram.bytes);
             if let Forward::Send { pair, component, to } = verdict {
-                let mut from = self.pairs.by_pair[shard][pair.0 as usize];
-                if component == Component::Rtcp {
-                    from.set_port(from.port() + 1);
-                }
+                let from = self.pairs.address(shard, pair, component);
                 self.network.send(self.now, Datagram { from, to, bytes: datagram.bytes });
             }
             return;
@@ -332,6 +343,15 @@ impl Town {
                     self.control.handle(self.now, wall(self.now), ControlInput::Ended(record));
                     self.drain_control();
                 }
+                Output::Tested(tested) => {
+                    self.oracle.tested(&tested);
+                    self.control.handle(self.now, wall(self.now), ControlInput::Tested(tested));
+                    self.drain_control();
+                }
+                Output::Media { pair, component, to, packet } => {
+                    let from = self.pairs.address(shard, pair, component);
+                    self.network.send(self.now, Datagram { from, to, bytes: packet.to_vec() });
+                }
                 Output::WantPorts { listen, count } => self.stock(shard, listen, count),
                 Output::View { .. } => {}
             }
@@ -352,6 +372,12 @@ impl Town {
                     self.shards[shard].handle(self.now, Input::Probe(order));
                     self.drain_shard(shard);
                 }
+                ControlOutput::TestCall(order) => {
+                    let shard = order.target.trunk.index() % self.shards.len();
+                    self.shards[shard].handle(self.now, Input::TestCall(order));
+                    self.drain_shard(shard);
+                }
+                ControlOutput::Tested { .. } => {}
                 ControlOutput::Entry(entry) => self.oracle.entry(self.now, &entry),
             }
         }
@@ -430,7 +456,12 @@ fn agent(neighbour: &Neighbour, seed: u64) -> Agent {
         seed,
         timers: TimerSet::default(),
     };
-    Agent::new(config, Behaviour::default())
+    Agent::new(config, works())
+}
+
+/// How a neighbour behaves that works.
+pub(crate) fn works() -> Behaviour {
+    Behaviour { echo_number: Some(TEST_NUMBER), ..Behaviour::default() }
 }
 
 fn wall(now: Instant) -> Wall {

@@ -13,6 +13,7 @@ mod run;
 mod say;
 mod simulate;
 mod table;
+mod test_call;
 mod trunk;
 mod trunks;
 mod why;
@@ -35,6 +36,7 @@ Examples:
   throughline trunks                           health, share and calls of each trunk
   throughline why trunk acme                   each change of a trunk in one sentence
   throughline trunk acme drain                 no new calls for acme
+  throughline test-call acme                   a call of our own through acme, heard in both directions or not
 
 Exit codes:
   0  done        1  a fault, or refused        2  wrong usage";
@@ -60,6 +62,7 @@ enum Command {
     Why(why::What),
     Route(route::Args),
     Trunk(trunk::Args),
+    TestCall(test_call::Args),
     Reload(reload::Args),
     #[command(subcommand)]
     Lab(lab::What),
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Command::Why(what) => why::run(&what, &api),
         Command::Route(args) => route::run(&args, &api),
         Command::Trunk(args) => trunk::run(&args, &api),
+        Command::TestCall(args) => test_call::run(&args, &api),
         Command::Reload(args) => reload::run(&args, &api),
         Command::Lab(what) => lab::run(&what, &api),
         Command::Simulate(args) => simulate::run(&args),
@@ -109,7 +113,7 @@ mod tests {
             let help = command.render_long_help().to_string();
             assert!(!leaf || help.contains("throughline "), "{} has no example:\n{help}", command.get_name());
         }
-        assert_eq!(leaves, 12);
+        assert_eq!(leaves, 13);
     }
 
     #[test]

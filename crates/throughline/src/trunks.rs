@@ -114,6 +114,7 @@ mod tests {
             held: Span::from_secs(4_000),
             throttled: None,
             calls: 7,
+            test_calls: None,
             targets,
         };
         let shown = show(&[

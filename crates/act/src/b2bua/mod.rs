@@ -389,7 +389,7 @@ impl B2bua {
 
 /// Where a request inside a dialog goes: the route set's or target's address; but when that is a private one and the peer is not, the
 /// peer wrote it from behind NAT, and its own address is the way.
-fn reach(dialog: &Dialog, flow: Flow) -> Flow {
+pub(crate) fn reach(dialog: &Dialog, flow: Flow) -> Flow {
     match dialog.next_hop() {
         Some(hop) if hop.is_ipv4() == flow.peer.is_ipv4() && !is_behind_nat(hop.ip(), flow.peer.ip()) => {
             Flow { peer: hop, ..flow }

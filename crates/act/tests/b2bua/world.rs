@@ -368,7 +368,7 @@ impl Lab {
         let (pair, from) = (self.pair_of(sdp), self.peers[peer].media);
         match self.relay.forward(self.now, pair, Component::Rtp, from, &mut packet) {
             Forward::Send { to, .. } => Some(to),
-            Forward::Drop(_) => None,
+            Forward::Local | Forward::Drop(_) => None,
         }
     }
 

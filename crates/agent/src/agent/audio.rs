@@ -5,8 +5,10 @@
 use super::{Agent, LATE_PACKET, Output, PACKET_TIME, TONES};
 use crate::call::Audio;
 use crate::report::Heard;
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 use media::player::{ToneListener, ToneTalker};
+use media::rtp;
 use media::sdp::Direction;
 use model::{Instant, Span};
 
@@ -25,6 +27,7 @@ impl Agent {
             talker: ToneTalker::new(tone_hz, ssrc),
             listener: ToneListener::new(&TONES),
             next_packet: None,
+            echo: None,
         })
     }
 
@@ -33,6 +36,9 @@ impl Agent {
         // In step with the last one, unless that was long ago: then nothing is made up for.
         let step = if now.since(at) > LATE_PACKET { now } else { at };
         audio.next_packet = Some(step + PACKET_TIME);
+        if audio.echo.is_some_and(|echo| echo.from.is_some_and(|from| from <= now)) {
+            return;
+        }
         let packet = audio.talker.next_packet();
         if let Some(to) = audio.remote.filter(|_| audio.may_send()) {
             let port = audio.local.port();
@@ -43,6 +49,8 @@ impl Agent {
     pub(super) fn media(&mut self, now: Instant, port: u16, packet: &[u8]) {
         if let Some((_, call)) = self.calls.iter_mut().find(|(_, call)| call.audio.local.port() == port) {
             call.audio.listener.feed(now, packet);
+            let echoed = echo(now, &mut call.audio, packet);
+            self.out.extend(echoed.map(|(to, packet)| Output::Media { port, to, packet }));
         }
     }
 
@@ -50,6 +58,19 @@ impl Agent {
         self.free_ports.push_back(port);
         self.out.push_back(Output::CloseMedia(port));
     }
+}
+
+/// A packet as it goes back: the same sound, under a source and a number of its own (RFC 3550 §5.1).
+fn echo(now: Instant, audio: &mut Audio, packet: &[u8]) -> Option<(SocketAddr, Vec<u8>)> {
+    let to = audio.remote.filter(|_| audio.may_send())?;
+    let echo = audio.echo.as_mut().filter(|echo| echo.from.is_some_and(|from| from <= now))?;
+    let header = rtp::read(packet)?;
+    echo.sequence = echo.sequence.wrapping_add(1);
+    let mut back = [0; rtp::HEADER];
+    rtp::write(&mut back, &rtp::Header { sequence: echo.sequence, ssrc: !header.ssrc, ..header });
+    let mut back = back.to_vec();
+    back.extend_from_slice(rtp::payload(packet)?);
+    Some((to, back))
 }
 
 pub(super) fn heard(audio: &Audio) -> Heard {

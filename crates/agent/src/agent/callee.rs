@@ -4,12 +4,15 @@
 
 use super::Agent;
 use crate::behaviour::Failing;
-use crate::call::{Call, CallNo, State};
+use crate::call::{Call, CallNo, Echo, State};
 use crate::offer;
 use crate::report::Report;
 use alloc::string::String;
-use model::Instant;
+use model::{Instant, Span};
 use sip::{Answer, Dialog, Flow, Message, Method, ServerKey, Uri};
+
+/// How long an echoed call hears the agent's own tone first.
+const OWN_TONE: Span = Span::from_secs(1);
 
 impl Agent {
     pub(super) fn request(&mut self, now: Instant, server: ServerKey, flow: Flow, message: &Message) {
@@ -48,6 +51,9 @@ impl Agent {
         if !late_offer && let Some(offered) = audio.learn(now, message.body()) {
             audio.direction = offer::mirror(offered);
         }
+        let uri = Uri::parse(message.uri()).ok();
+        let number = uri.map(|uri| String::from_utf8_lossy(uri.user()).into_owned()).unwrap_or_default();
+        audio.echo = behaviour.echo_number.filter(|echoed| **echoed == number).map(|_| Echo::default());
         // Before the answer only early media is sent.
         audio.mute |= !behaviour.early_media;
         let no = CallNo(self.next);
@@ -70,8 +76,7 @@ impl Agent {
             late_offer,
             audio,
         });
-        let number = Uri::parse(message.uri()).ok().map(|uri| String::from_utf8_lossy(uri.user()).into_owned());
-        self.report(Report::Incoming { call: no, number: number.unwrap_or_default() });
+        self.report(Report::Incoming { call: no, number });
     }
 
     pub(super) fn ring(&mut self, now: Instant, slot: usize) {
@@ -96,6 +101,9 @@ impl Agent {
         (call.ring_at, call.answer_at) = (None, None);
         call.state = State::Accepted;
         call.audio.mute = mute;
+        if let Some(echo) = &mut call.audio.echo {
+            echo.from = Some(now + OWN_TONE);
+        }
         answer.headers.push("Content-Type", b"application/sdp");
         answer.body = offer::describe(call.audio.session, call.audio.version, call.audio.local, call.audio.direction);
         if let Some(server) = call.server {

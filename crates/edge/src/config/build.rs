@@ -74,6 +74,7 @@ pub(super) fn settings(
     let profiles_of_listens = listen_profiles(&listens, &sockets);
     let mut shapes = vec![None; ids.names.len()];
     let mut profiles = vec![None; ids.names.len()];
+    let mut test_calls = vec![None; ids.names.len()];
     let mut probes = Vec::new();
     for trunk in draft.trunks {
         let id = ids.of(&trunk.name.value)?;
@@ -88,6 +89,7 @@ pub(super) fn settings(
             limits: trunk.limits,
             side,
         });
+        test_calls[id.index()] = trunk.test_call.as_ref().map(|draft| draft.plan.clone());
         profiles[id.index()] = Some(profile(trunk, &listens, &sockets)?);
     }
     probes.sort_by_key(|(target, _)| *target);
@@ -105,6 +107,7 @@ pub(super) fn settings(
         }),
         shape: Arc::new(Shape::new(shapes, groups, routes)),
         probes,
+        test_calls,
         names,
     })
 }

@@ -27,6 +27,7 @@ pub(super) fn check(draft: &Draft, faults: &mut Faults<'_>) {
             claims(earlier, trunk, faults);
         }
         reachable(draft, trunk, faults);
+        super::test_call::check(draft, trunk, faults);
     }
     for group in &draft.groups {
         depth(draft, group, faults);

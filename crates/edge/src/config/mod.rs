@@ -20,6 +20,7 @@ mod route;
 mod schema;
 mod settings;
 mod suggest;
+mod test_call;
 mod timers;
 mod trunk;
 mod value;
@@ -31,6 +32,7 @@ pub use fault::{Fault, Severity};
 pub use reference::{print_defaults, reference};
 pub use render::{render, summary};
 pub use settings::{Listen, MediaRange, Settings, Socket};
+pub use test_call::TestCallPlan;
 
 use fault::Faults;
 use toml::de::DeTable;

@@ -80,6 +80,7 @@ pub(super) static SECTIONS: &[&Section] = &[
     &super::trunk::AUTH,
     &super::trunk::LIMITS,
     &super::probe::PROBE,
+    &super::test_call::TEST_CALL,
     &super::calls::CALLS,
     &super::timers::TIMERS,
     &super::health::HEALTH,

@@ -2,8 +2,9 @@
 //!
 //! One immutable value that node, shards, control and API share; a reload makes a new one. Refuses to know: TOML.
 
+use super::test_call::TestCallPlan;
 use core::net::{IpAddr, SocketAddr};
-use model::{ListenId, Name, SocketId, TargetId};
+use model::{ListenId, Name, SocketId, TargetId, TrunkId};
 use std::sync::Arc;
 
 /// Everything the edge works by.
@@ -27,8 +28,23 @@ pub struct Settings {
     pub shape: Arc<decide::Shape>,
     /// How each target is probed.
     pub probes: Vec<(TargetId, sense::ProbePolicy)>,
+    /// Test calls, by `TrunkId`; none for most.
+    pub test_calls: Vec<Option<TestCallPlan>>,
     /// Names by id.
     pub names: explain::Names,
+}
+
+impl Settings {
+    /// Test calls of a trunk.
+    pub fn test_call(&self, trunk: TrunkId) -> Option<&TestCallPlan> {
+        self.test_calls.get(trunk.index())?.as_ref()
+    }
+
+    /// Every target that gets test calls, and how often.
+    pub fn tested(&self) -> Vec<(TargetId, sense::TestCallPace)> {
+        let probed = self.probes.iter().map(|(target, _)| *target);
+        probed.filter_map(|target| Some((target, self.test_call(target.trunk)?.pace))).collect()
+    }
 }
 
 /// One local SIP socket.

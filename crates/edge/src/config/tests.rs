@@ -509,7 +509,7 @@ fn faults_look_like_a_compilers() {
     let wanted = "edge.toml:14:1: error: unknown key `listne` in [trunk.NAME]
    |
 14 | listne = \"lan\"
-   | ^^^^^^ expected one of `at`, `listen`, `accept`, `codecs`, `dtmf`, `auth`, `limits`, `probe`, `calls`, `timers` or `health`
+   | ^^^^^^ expected one of `at`, `listen`, `accept`, `codecs`, `dtmf`, `auth`, `limits`, `probe`, `test_call`, `calls`, `timers` or `health`
    = help: did you mean `listen`?
 ";
     assert!(shown.contains(wanted), "{shown}");

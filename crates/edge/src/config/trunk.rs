@@ -3,6 +3,7 @@
 use super::fault::Faults;
 use super::reader::{At, Node, Reader, many};
 use super::schema::{Section, is, needed, other, table};
+use super::test_call::{self, TestCallDraft};
 use super::value::{self, Network, Secret};
 use super::{calls, health, probe, timers};
 use core::net::SocketAddr;
@@ -47,6 +48,7 @@ pub(super) static TRUNK: Section = Section {
         table("auth", "Credentials for a trunk that asks for them."),
         table("limits", "How much it may carry."),
         table("probe", "OPTIONS to it."),
+        table("test_call", "Calls of our own to it."),
         table("calls", "How long an attempt may take."),
         table("timers", "SIP timers towards it."),
         table("health", "When its health changes."),
@@ -103,6 +105,7 @@ pub(super) struct TrunkDraft {
     pub(super) auth: Option<(String, Secret)>,
     pub(super) limits: CallLimits,
     pub(super) probe: ProbePolicy,
+    pub(super) test_call: Option<TestCallDraft>,
     pub(super) attempt: AttemptPolicy,
     pub(super) timers: TimerSet,
     pub(super) health: HealthPolicy,
@@ -128,6 +131,7 @@ fn read_one(name: At<String>, node: &Node<'_>, env: Env<'_>, faults: &mut Faults
         auth: read_auth(&reader, env, faults),
         limits: read_limits(&reader, faults),
         probe: ProbePolicy::default(),
+        test_call: test_call::read(&reader, faults),
         attempt: AttemptPolicy::default(),
         timers: TimerSet::default(),
         health: HealthPolicy::default(),

@@ -23,6 +23,7 @@ impl ControlThread {
                     // Whoever asked may have gone; so in all answers.
                     let _gone = reply.send(answer);
                 }
+                Ask::TestCall { trunk, reply } => self.ask_test(trunk, reply),
                 Ask::Reload { reply } => {
                     self.said = Some(Vec::new());
                     let done = self.reload();
@@ -83,6 +84,7 @@ impl ControlThread {
             }
             // The journal and the lab are asked elsewhere, acts are answered at once.
             Ask::Operate { .. }
+            | Ask::TestCall { .. }
             | Ask::Reload { .. }
             | Ask::Journal { .. }
             | Ask::WhyTrunk { .. }
@@ -91,9 +93,7 @@ impl ControlThread {
     }
 
     fn operate(&mut self, trunk: &str, act: api::TrunkAct) -> Result<Value, Fault> {
-        let names = &self.control.snapshot().settings.names.trunks;
-        let known = names.iter().position(|name| !name.is_empty() && name.as_str() == trunk);
-        let id = known.map(|index| TrunkId(index as u16)).ok_or_else(|| Fault::no_trunk(trunk))?;
+        let id = self.trunk_id(trunk)?;
         let act = match act {
             api::TrunkAct::Drain => TrunkAct::Drain,
             api::TrunkAct::Out => TrunkAct::Out,
@@ -102,6 +102,12 @@ impl ControlThread {
         self.said = Some(Vec::new());
         self.input(ControlInput::Operate { trunk: id, act, via: "api" });
         Ok(json!({ "trunk": trunk, "sentences": self.said.take().unwrap_or_default() }))
+    }
+
+    pub(super) fn trunk_id(&self, trunk: &str) -> Result<TrunkId, Fault> {
+        let names = &self.control.snapshot().settings.names.trunks;
+        let known = names.iter().position(|name| !name.is_empty() && name.as_str() == trunk);
+        known.map(|index| TrunkId(index as u16)).ok_or_else(|| Fault::no_trunk(trunk))
     }
 
     fn health(&self, seen: &Seen) -> Health {

@@ -3,9 +3,9 @@
 //! Refuses to know: the text format.
 
 use crate::looks::Seen;
-use api::MetricsSnapshot;
-use edge::TrunkView;
-use model::{Admin, Health};
+use api::{Label, MetricsSnapshot};
+use edge::{TestCallsView, TrunkView};
+use model::{Admin, Health, TestCallResult};
 
 const HEALTH: [Health; 5] = [Health::Unknown, Health::Up, Health::Suspect, Health::Down, Health::Probation];
 
@@ -50,6 +50,9 @@ fn one_trunk(metrics: &mut MetricsSnapshot, trunk: &TrunkView) {
     metrics.gauge("trunk_in_service", "1 unless the operator took it out.", &labels, in_service);
     metrics.gauge("trunk_share_percent", "Share of calls it may get.", &labels, f64::from(trunk.share));
     metrics.gauge("trunk_calls", "Calls it carries, both directions.", &labels, f64::from(trunk.calls));
+    if let Some(tests) = &trunk.test_calls {
+        test_calls(metrics, &labels, tests);
+    }
     for target in &trunk.targets {
         let labels = [("trunk", trunk.name.to_string()), ("target", target.addr.clone())];
         metrics.state("target_health", "Health of the target.", &labels, &health, target.health.word());
@@ -65,5 +68,28 @@ fn one_trunk(metrics: &mut MetricsSnapshot, trunk: &TrunkView) {
         );
         let blamed = f64::from(target.blamed);
         metrics.gauge("target_blamed_minute", "Of them, failures blamed on the trunk.", &labels, blamed);
+    }
+}
+
+fn test_calls(metrics: &mut MetricsSnapshot, labels: &[Label], tests: &TestCallsView) {
+    metrics.counter("trunk_test_calls_good", "Test calls that came to what was expected.", labels, tests.good);
+    metrics.counter("trunk_test_calls_bad", "Test calls that did not.", labels, tests.bad);
+    metrics.counter(
+        "trunk_test_calls_void",
+        "Test calls that say nothing: not placed, or broken off.",
+        labels,
+        tests.void,
+    );
+    let Some(last) = &tests.last else { return };
+    let good = matches!(last.result, Some(TestCallResult::Good { .. }));
+    metrics.gauge("trunk_test_call_last_good", "1 if the last test call was good.", labels, f64::from(u8::from(good)));
+    let times = [
+        ("trunk_test_call_ringback_seconds", "INVITE to ringback of the last test call.", last.ringback),
+        ("trunk_test_call_answer_seconds", "INVITE to answer of the last test call.", last.answer),
+    ];
+    for (name, help, after) in times {
+        if let Some(after) = after {
+            metrics.gauge(name, help, labels, after.as_micros() as f64 / 1e6);
+        }
     }
 }

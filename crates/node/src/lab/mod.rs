@@ -26,6 +26,7 @@ Now, from another terminal:
   throughline lab call                       places a call through the edge and says what tone it hears
   throughline lab fail acme --how silent     acme dies; also refuse, 503, stall, grey, no-rtp
   throughline lab call                       goes through globex
+  throughline test-call acme                 a call of the edge's own through acme alone: times, and audio both ways
   throughline why trunk acme                 each change in one sentence
   throughline lab fail acme --how heal       acme works again
 A phone or SIPp calls in at 127.0.0.10:5060. (The binary is target/release/throughline.)
@@ -39,6 +40,9 @@ const TALK: Span = Span::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(18);
 /// What the office plays, in hertz.
 const OFFICE_HZ: u16 = 1_000;
+
+/// The carriers' number for test calls, as in `lab.toml`.
+const ECHO_NUMBER: &str = "+4722000000";
 
 /// A carrier of the lab.
 struct Carrier {
@@ -60,7 +64,7 @@ impl Lab {
     /// When an address of the lab is taken already, most likely by another lab.
     pub fn start() -> io::Result<Mutex<Self>> {
         let carrier = |name, last, tone_hz| -> io::Result<Carrier> {
-            let behaviour = Behaviour { tone_hz, ..Behaviour::default() };
+            let behaviour = carries(tone_hz);
             Ok(Carrier { name, tone_hz, agent: LiveAgent::start(neighbour(name, last), behaviour)? })
         };
         let office = Behaviour { tone_hz: OFFICE_HZ, ..Behaviour::default() };
@@ -95,7 +99,7 @@ impl Lab {
                 format!("`{word}` is no way to fail; try silent, refuse, 503, stall, grey, no-rtp, or heal")
             })?),
         };
-        let behaviour = Behaviour { tone_hz: carrier.tone_hz, failing, ..Behaviour::default() };
+        let behaviour = Behaviour { failing, ..carries(carrier.tone_hz) };
         carrier.agent.order(Order::Behave(behaviour));
         let sentence = match failing {
             Some(failing) => format!("{trunk} fails from now on: {}", failing.word()),
@@ -149,6 +153,11 @@ impl Lab {
         let whose = whose.map_or("which nobody here plays", |carrier| carrier.name);
         format!("heard {hz} Hz ({whose}) for {}; longest gap {}", heard.tone_for, heard.longest_gap)
     }
+}
+
+/// A carrier that works.
+fn carries(tone_hz: u16) -> Behaviour {
+    Behaviour { tone_hz, echo_number: Some(ECHO_NUMBER), ..Behaviour::default() }
 }
 
 fn neighbour(user: &str, last: u8) -> AgentConfig {

@@ -94,11 +94,20 @@ impl MediaSockets {
                         count_sent(&mut self.counters, send(by, to, packet));
                     }
                 }
+                // Taken in by `forward` itself.
+                Forward::Local => {}
                 Forward::Drop(_) => self.counters.dropped += 1,
             }
         }
         self.counters.received += u64::from(received);
         Ok((received, self.epoll.full()))
+    }
+
+    /// Sends a packet of our own.
+    pub(crate) fn send(&mut self, pair: PairId, component: Component, to: SocketAddr, packet: &[u8]) {
+        if let Some(by) = self.pairs.get(pair.0 as usize).map(|pair| pair.of(component)) {
+            count_sent(&mut self.counters, send(by, to, packet));
+        }
     }
 
     /// What has passed.
@@ -235,6 +244,27 @@ mod tests {
             assert_eq!((&got[..length], from), (&b"jello"[..], SocketAddr::new(IP, at_b.port() + step)));
         }
         assert_eq!(sockets.counters(), MediaCounters { received: 2, sent: 2, ..MediaCounters::default() });
+    }
+
+    #[test]
+    fn a_packet_of_our_own_leaves_by_its_port_and_one_for_us_goes_nowhere() {
+        let mut sockets = sockets();
+        let (own, at) = pair(&mut sockets);
+        let far = peer();
+        sockets.send(own, Component::Rtcp, far.local_addr().expect("an address"), b"ours");
+        let mut got = [0; 16];
+        let (length, from) = far.recv_from(&mut got).expect("a packet");
+        assert_eq!((&got[..length], from), (&b"ours"[..], SocketAddr::new(IP, at.port() + 1)));
+        far.send_to(b"theirs", at).expect("sent");
+        wait(&sockets);
+        let mut heard = Vec::new();
+        let turn = sockets.relay(|pair, component, _, packet| {
+            heard.push((pair, component, packet.to_vec()));
+            Forward::Local
+        });
+        assert_eq!(turn.expect("a turn").0, 1);
+        assert_eq!(heard, [(own, Component::Rtp, b"theirs".to_vec())]);
+        assert_eq!(sockets.counters(), MediaCounters { received: 1, sent: 1, ..MediaCounters::default() });
     }
 
     #[test]
