@@ -18,7 +18,12 @@ pub(super) static HEALTH: Section = Section {
             "2",
             "Probes that fail in a row before Suspect: used after every trunk that is up.",
         ),
-        is("late_calls", "count", "3", "Calls late, silent or stalled within 10 s before Suspect."),
+        is(
+            "late_calls",
+            "count",
+            "5",
+            "Calls late, silent or stalled within 10 s before Suspect; fewer, and a trunk that is slow for a moment is one.",
+        ),
         is(
             "blamed_calls",
             "count",
@@ -38,12 +43,27 @@ pub(super) static HEALTH: Section = Section {
             "\"50%\"",
             "Share of calls within 60 s that failed by the trunk's fault, before Down.",
         ),
+        is("doubt_share", "share", "\"20%\"", "The same before Suspect: failures few enough never to come in a row."),
         is(
             "failure_min",
             "count",
             "20",
-            "Calls within 60 s before that share counts: a share of three calls says nothing.",
+            "Calls within 60 s before either share counts: a share of three calls says nothing.",
         ),
+        is(
+            "media_calls",
+            "count",
+            "3",
+            "Calls within 5 min in which nothing was heard of it, before it is Down for media; two, or as many with holes, before Suspect.",
+        ),
+        is("media_share", "share", "\"50%\"", "And their share of the calls of those 5 min."),
+        is(
+            "registration_failures",
+            "count",
+            "2",
+            "Renewals of our registration in a row that failed, before Suspect; one lost answer is weather.",
+        ),
+        is("test_calls", "count", "2", "Test calls in a row that failed, before Down; one fewer before Suspect."),
         is(
             "calm",
             "duration",
@@ -68,6 +88,9 @@ pub(super) fn read(trunk: &Reader<'_, '_>, health: &mut HealthPolicy, faults: &m
         ("silent_calls", &mut health.silent_calls),
         ("refusals", &mut health.refusals),
         ("failure_min", &mut health.failure_min),
+        ("media_calls", &mut health.media_calls),
+        ("registration_failures", &mut health.registration_failures),
+        ("test_calls", &mut health.test_calls),
         ("canary_calls", &mut health.canary_calls),
     ];
     for (key, slot) in counts {
@@ -83,9 +106,14 @@ pub(super) fn read(trunk: &Reader<'_, '_>, health: &mut HealthPolicy, faults: &m
     for (key, slot) in spans {
         reader.set(key, slot, faults, value::span(Span::from_millis(100), Span::from_secs(86_400)));
     }
-    reader.set("failure_share", &mut health.failure_share, faults, |node, faults| {
-        value::percent(1)(node, faults).map(u32::from)
-    });
+    let shares = [
+        ("failure_share", &mut health.failure_share),
+        ("doubt_share", &mut health.doubt_share),
+        ("media_share", &mut health.media_share),
+    ];
+    for (key, slot) in shares {
+        reader.set(key, slot, faults, |node, faults| value::percent(1)(node, faults).map(u32::from));
+    }
     if health.dwell > health.dwell_max {
         let what = format!("dwell ({}) is longer than dwell_max ({})", health.dwell, health.dwell_max);
         faults.error(&reader.place("dwell"), what, "dwell not longer than dwell_max", None);

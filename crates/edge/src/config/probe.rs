@@ -27,7 +27,24 @@ pub(super) static PROBE: Section = Section {
             "More or less than `every` by up to this, so that many trunks do not fall into step.",
         ),
         is("fast", "duration", "\"1s\"", "Probe to probe while in doubt."),
-        is("deadline", "duration", "\"1.5s\"", "Probe to answer. Two lost packets are still repaired within it."),
+        is(
+            "deadline",
+            "duration",
+            "\"1.5s\"",
+            "Probe to answer, at most. Two lost packets are still repaired within it.",
+        ),
+        is(
+            "learned",
+            "true or false",
+            "true",
+            "Whether the deadline follows the target's own round trip: four times its 95th percentile, between 1 s and `deadline`.",
+        ),
+        is(
+            "idle_only",
+            "true or false",
+            "false",
+            "Whether probes rest while calls get through. Kind to a peer that counts them; a probe is evidence of its own, though.",
+        ),
         is("fall", "count", "3", "Probes that fail in a row before the target is Down; one lost packet is weather."),
         is("rise", "count", "3", "Good probes in a row before it may come back."),
         other(
@@ -54,6 +71,8 @@ pub(super) fn read(
     reader.set("jitter", &mut probe.jitter_percent, faults, value::percent(0));
     reader.set("fast", &mut probe.fast, faults, &pace);
     reader.set("deadline", &mut probe.deadline, faults, value::span(Span::from_millis(10), Span::from_secs(32)));
+    reader.set("learned", &mut probe.learned, faults, value::flag);
+    reader.set("idle_only", &mut probe.idle_only, faults, value::flag);
     reader.set("fall", &mut health.fall, faults, value::count(1, 1_000));
     reader.set("rise", &mut health.rise, faults, value::count(1, 1_000));
     if let Some(node) = reader.get("alive") {
