@@ -15,8 +15,8 @@ const ATTEMPTS_MAX: usize = 8;
 /// The order in which targets are tried for one call, and who is not tried and why.
 ///
 /// Tiers in order among those Up or Unknown (weighted at random inside a tier; those on Probation for their share of
-/// calls); then all Suspect ones; then those on Probation outside their share; and if that is nobody, every Down one as a
-/// last resort. Draining, out of service, throttled and full trunks, and the one the call came from, are never tried.
+/// calls); then those on Probation outside their share, who are well but not yet preferred; then all Suspect ones; and if
+/// that is nobody, every Down one as a last resort. Draining, out of service, throttled and full trunks, and the one the call came from, are never tried.
 ///
 /// An emergency call (RFC 5031) passes throttles and limits, is nobody's canary, and tries Down targets at the end.
 ///
@@ -168,8 +168,8 @@ impl Sorted {
     /// Attempts, exclusions and whether this is the last resort; or the exclusions, when nobody is left.
     fn finish(mut self, emergency: bool) -> Result<(Vec<Candidate>, Vec<Excluded>, bool), Vec<Excluded>> {
         let mut attempts = self.good;
-        attempts.append(&mut self.suspect);
         attempts.append(&mut self.outside);
+        attempts.append(&mut self.suspect);
         let last_resort = attempts.is_empty();
         if last_resort || emergency {
             attempts.append(&mut self.down);

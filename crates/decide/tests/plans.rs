@@ -48,14 +48,14 @@ fn call(shape: &Shape, table: &TrunkTable, facts: &Facts<'_>, rng: &mut Rng) -> 
 const FACTS: Facts<'static> = Facts { from: OFFICE, number: "+47123", emergency: false };
 
 #[test]
-fn suspects_come_after_every_tier_and_down_ones_not_at_all() {
+fn suspects_come_after_everyone_well_and_down_ones_not_at_all() {
     let shape = shape(vec![vec![(1, 1)], vec![(2, 1)], vec![(3, 1)], vec![(4, 1)]]);
     let mut table = TrunkTable::new(&shape);
     health(&mut table, 1, Health::Suspect);
     health(&mut table, 2, Health::Down);
     health(&mut table, 3, Health::Probation);
     let plan = call(&shape, &table, &FACTS, &mut Rng::new(1)).unwrap();
-    assert_eq!(order(&plan), [4, 1, 3]);
+    assert_eq!(order(&plan), [4, 3, 1], "one that only waits for failback is a better backup than one in doubt");
     assert!(!plan.last_resort);
     let excluded: Vec<_> = plan.excluded.iter().map(|excluded| (excluded.trunk.0, excluded.cause)).collect();
     let down = Exclusion::Down { since: Instant::ZERO };
