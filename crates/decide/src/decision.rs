@@ -185,6 +185,11 @@ pub enum Veto {
     },
     /// A trunk given back by hand waits for the operator.
     ManualFailback,
+    /// Its group's failback window is closed.
+    OutsideWindow {
+        /// Until it opens, where that is known.
+        opens_in: Option<Span>,
+    },
 }
 
 impl Cause {

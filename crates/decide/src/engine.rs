@@ -5,7 +5,7 @@
 
 use crate::budget;
 use crate::decision::{Cause, Change, Decision, Subject, Veto};
-use crate::failback;
+use crate::failback::{self, Window};
 use crate::judge::{Judgement, judge, next_look, promised};
 use crate::policy::HealthPolicy;
 use crate::shape::Shape;
@@ -14,7 +14,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::mem::discriminant;
-use model::{Admin, Epoch, Evidence, Health, Instant, Span, TargetId, TrunkId};
+use model::{Admin, Epoch, Evidence, GroupId, Health, Instant, Span, TargetId, TrunkId};
 
 /// Probes run fast for so long before a dwell ends, so that it ends on time.
 const HURRY_BEFORE: Span = Span::from_secs(5);
@@ -40,6 +40,7 @@ pub struct Engine {
     shape: Arc<Shape>,
     table: TrunkTable,
     watches: BTreeMap<TargetId, Watch>,
+    windows: BTreeMap<GroupId, Window>,
     fallen: Vec<(Instant, TrunkId)>,
     refused_throttles: BTreeMap<TrunkId, Instant>,
 }
@@ -49,12 +50,28 @@ impl Engine {
     pub fn new(shape: Arc<Shape>) -> Self {
         let table = TrunkTable::new(&shape);
         let watches = every_target(&shape).map(|target| (target, Watch::default())).collect();
-        Self { shape, table, watches, fallen: Vec::new(), refused_throttles: BTreeMap::new() }
+        let (windows, refused_throttles) = (BTreeMap::new(), BTreeMap::new());
+        Self { shape, table, watches, windows, fallen: Vec::new(), refused_throttles }
+    }
+
+    /// Whether the failback window of a group is open, and when that changes: to be told at the start, after each
+    /// [`Engine::reshape`] and at each change. Until it is told, a window is closed.
+    pub fn set_window(&mut self, now: Instant, group: GroupId, window: Window) {
+        let known = self.windows.insert(group, window);
+        if known.is_some_and(|known| known.open == window.open) {
+            return;
+        }
+        for (target, watch) in &mut self.watches {
+            if self.table.health(*target) == Health::Probation {
+                watch.look = Some(now);
+            }
+        }
     }
 
     /// Follows a new configuration; what is held of trunks that stay is kept. Everybody is looked at by the new policy.
     pub fn reshape(&mut self, now: Instant, shape: Arc<Shape>) {
         self.table.reshape(now, &shape);
+        self.windows.clear();
         let mut old = core::mem::take(&mut self.watches);
         let mut kept = |target: &TargetId| Watch { look: Some(now), ..old.remove(target).unwrap_or_default() };
         self.watches = every_target(&shape).map(|target| (target, kept(&target))).collect();
@@ -67,7 +84,7 @@ impl Engine {
         let shape = self.shape.clone();
         let policy = &shape.trunk(target.trunk)?.health;
         let held = self.table.target(target)?;
-        let terms = failback::terms(&shape, &self.table, target.trunk);
+        let terms = failback::terms(&shape, &self.table, &self.windows, target.trunk);
         let decision = match judge(policy, &terms, held, seen, now) {
             Some(judgement) => self.carry_out(now, target, seen, judgement),
             None => None,
@@ -166,7 +183,7 @@ impl Engine {
             self.fallen.push((now, target.trunk));
         }
         if let (Some(trunk), Some(held)) = (self.shape.trunk(target.trunk), self.table.target(target)) {
-            let terms = failback::terms(&self.shape, &self.table, target.trunk);
+            let terms = failback::terms(&self.shape, &self.table, &self.windows, target.trunk);
             decision.next_look = promised(&trunk.health, &terms, held);
         }
         if let Some(watch) = self.watches.get_mut(&target) {
@@ -197,7 +214,7 @@ impl Engine {
 
     fn look_again(&mut self, now: Instant, target: TargetId, seen: &Evidence, changed: bool) {
         let (Some(trunk), Some(held)) = (self.shape.trunk(target.trunk), self.table.target(target)) else { return };
-        let terms = failback::terms(&self.shape, &self.table, target.trunk);
+        let terms = failback::terms(&self.shape, &self.table, &self.windows, target.trunk);
         let Some(watch) = self.watches.get_mut(&target) else { return };
         watch.hurry = wants_hurry(held, &trunk.health, seen, now);
         if changed {

@@ -6,6 +6,7 @@
 use crate::config::Settings;
 use crate::io::{ControlInput, ControlOutput, ReloadFault, Snapshot, TrunkAct};
 use crate::view::{TargetView, TrunkView};
+use crate::window::WindowTimer;
 use decide::{Change, Decision, Engine, Subject};
 use explain::{Act, Entry, Operator, Record, Who};
 use model::{
@@ -24,6 +25,7 @@ pub struct Control {
     snapshot: Arc<Snapshot>,
     sensor: Sensor,
     engine: Engine,
+    windows: WindowTimer,
     next: Seq,
     wall: Wall,
     /// When the shards were told last how soon targets react.
@@ -39,7 +41,9 @@ impl Control {
         sensor.install(now, &settings.probes);
         let snapshot =
             Arc::new(Snapshot { table: Arc::new(engine.table().clone()), paces: Arc::new(Paces::new()), settings });
-        let mut control = Self { snapshot, sensor, engine, next: first, wall, taught: now, out: VecDeque::new() };
+        let (windows, out) = (WindowTimer::default(), VecDeque::new());
+        let mut control = Self { snapshot, sensor, engine, windows, next: first, wall, taught: now, out };
+        control.windows.reset(now);
         control.configured(true);
         control.settle(now);
         control
@@ -67,10 +71,8 @@ impl Control {
 
     /// When `Tick` is due.
     pub fn deadline(&self) -> Option<Instant> {
-        match (self.sensor.deadline(), self.engine.deadline()) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let deadlines = [self.sensor.deadline(), self.engine.deadline(), self.windows.deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// What the shards work by.
@@ -162,6 +164,7 @@ impl Control {
     fn reload(&mut self, now: Instant, settings: Arc<Settings>) {
         self.operator(None, Act::Reload { fingerprint: settings.fingerprint }, "reload");
         self.engine.reshape(now, settings.shape.clone());
+        self.windows.reset(now);
         self.sensor.install(now, &settings.probes);
         let table = Arc::new(self.engine.table().clone());
         self.snapshot = Arc::new(Snapshot { table, paces: self.snapshot.paces.clone(), settings });
@@ -176,6 +179,7 @@ impl Control {
 
     /// Judges everyone whose evidence or clock gives reason to, then tells the shards once.
     fn settle(&mut self, now: Instant) {
+        self.windows.tick(now, self.wall, &self.snapshot.settings.windows, &mut self.engine);
         while let Some(target) = self.sensor.dirty() {
             self.consider(now, target);
         }

@@ -11,9 +11,11 @@ mod options;
 mod shard;
 mod steer;
 mod view;
+mod window;
 
 pub use control::Control;
 pub use io::{ControlInput, ControlOutput, Input, Output, ReloadFault, Snapshot, TrunkAct};
 pub use shard::{Shard, ShardConfig, ShardLimits};
 pub use steer::steer;
 pub use view::{AttemptView, CallView, RouteView, ShardView, TargetView, TrunkView};
+pub use window::{Calendar, Hours};

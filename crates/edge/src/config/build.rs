@@ -69,6 +69,8 @@ pub(super) fn settings(
         return None;
     }
     let groups = groups(&draft, &ids);
+    let windows = (0_u16..).zip(&mut draft.groups);
+    let windows = windows.filter_map(|(id, group)| Some((GroupId(id), group.windows.take()?.value))).collect();
     let names = explain::Names { trunks: ids.names.clone(), groups: group_names(&draft) };
     let routes = routes(&draft, &ids);
     let profiles_of_listens = listen_profiles(&listens, &sockets);
@@ -101,6 +103,7 @@ pub(super) fn settings(
             emergency: draft.edge.emergency.into_iter().map(String::into_bytes).collect(),
         }),
         shape: Arc::new(Shape { trunks: shapes, groups, routes }),
+        windows,
         probes,
         names,
     })

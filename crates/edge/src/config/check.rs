@@ -31,6 +31,7 @@ pub(super) fn check(draft: &Draft, faults: &mut Faults<'_>) {
     for group in &draft.groups {
         depth(draft, group, faults);
         patience(draft, group, faults);
+        super::window::long_enough(draft, group, faults);
         led_to(draft, group, faults);
     }
     shadowed(draft, faults);

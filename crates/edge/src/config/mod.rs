@@ -23,6 +23,7 @@ mod suggest;
 mod timers;
 mod trunk;
 mod value;
+mod window;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use crate::record::Who;
 use alloc::format;
 use alloc::string::String;
 use decide::{Cause, Change, Decision, Subject, Veto};
-use model::{Evidence, Instant, Wall};
+use model::{Evidence, Instant, Span, Wall};
 
 pub(super) fn sentence(wall: Wall, who: &Who, decision: &Decision) -> String {
     let mut words = format!("{} {} at {wall}", subject(who, decision.subject), change(decision.change));
@@ -59,6 +59,8 @@ fn veto(veto: Veto) -> String {
             )
         }
         Veto::ManualFailback => String::from("failback is manual and waits for the operator"),
+        Veto::OutsideWindow { opens_in: Some(span) } => format!("its failback window opens in {}", hours(span)),
+        Veto::OutsideWindow { opens_in: None } => String::from("its failback window is closed"),
     }
 }
 
@@ -97,6 +99,16 @@ fn cause(cause: Cause) -> String {
         Cause::Relapse => String::from("a fault while on Probation"),
         Cause::RetryAfter => String::from("it answered 503 with Retry-After"),
         Cause::Operator => String::from("the operator said so"),
+    }
+}
+
+/// Spans of the day's length in hours and minutes, rounded up: nobody counts 192 minutes.
+fn hours(span: Span) -> String {
+    let minutes = span.as_secs().div_ceil(60);
+    match (minutes / 60, minutes % 60) {
+        (0, _) => format!("{span}"),
+        (hours, 0) => format!("{hours} h"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
     }
 }
 

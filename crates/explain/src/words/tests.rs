@@ -122,6 +122,9 @@ fn every_veto_has_its_words() {
         (Veto::TooManyFlips { count: 7, limit: 6 }, "it has fallen 7 times within 10 min (limit 6)"),
         (Veto::SuspectOurselves { trunks: 3 }, "3 trunks failed within the same second, so the fault is likely ours"),
         (Veto::ManualFailback, "failback is manual and waits for the operator"),
+        (Veto::OutsideWindow { opens_in: Some(Span::from_secs(11_520)) }, "its failback window opens in 3 h 12 min"),
+        (Veto::OutsideWindow { opens_in: Some(Span::from_secs(45)) }, "its failback window opens in 45 s"),
+        (Veto::OutsideWindow { opens_in: None }, "its failback window is closed"),
     ];
     for (veto, words) in expected {
         let mut one = health(Health::Up, Health::Down, Cause::Relapse);
