@@ -14,7 +14,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::mem::discriminant;
-use model::{Admin, Epoch, Evidence, GroupId, Health, Instant, Span, TargetId, TrunkId};
+use model::{Admin, Epoch, Evidence, GroupId, Health, Instant, Span, TargetId, TrunkId, Wish};
 
 /// Probes run fast for so long before a dwell ends, so that it ends on time.
 const HURRY_BEFORE: Span = Span::from_secs(5);
@@ -116,11 +116,12 @@ impl Engine {
     pub fn throttle(&mut self, now: Instant, trunk: TrunkId, asked: Span) -> Option<Decision> {
         self.shape.trunk(trunk)?;
         let asked = asked.min(THROTTLE_MAX);
-        let known = self.table.throttle(trunk).map_or(now, |throttle| throttle.until.max(now));
+        let known = self.table.throttle(trunk).filter(|throttle| throttle.wish == Wish::NoCalls);
+        let known = known.map_or(now, |throttle| throttle.until.max(now));
         if now + asked < known + THROTTLE_STEP {
             return None;
         }
-        let change = Change::Throttle { asked };
+        let change = Change::Throttle { asked, wish: Wish::NoCalls };
         let mut decision = self.decision(now, Subject::Trunk(trunk), change, Cause::RetryAfter, trunk);
         decision.next_look = Some(asked);
         if budget::is_last(&self.shape, &self.table, trunk, now) {
@@ -131,6 +132,25 @@ impl Engine {
             self.refused_throttles.insert(trunk, now);
             return Some(hold_back(decision, Veto::LastUsable));
         }
+        self.table.apply(&decision);
+        Some(decision)
+    }
+
+    /// What a peer wishes by overload control (RFC 7339), or that it takes all calls again; whoever tells this tells it again
+    /// within 60 s while it lasts. Unlike a 503 it is heeded even where nobody else is left: a server that says how much
+    /// it can take serves fewer calls when it is offered more. A Retry-After under way goes first.
+    pub fn overload(&mut self, now: Instant, trunk: TrunkId, wish: Option<Wish>, validity: Span) -> Option<Decision> {
+        self.shape.trunk(trunk)?;
+        let known = self.table.throttle(trunk).filter(|throttle| throttle.until > now);
+        if known.is_some_and(|throttle| throttle.wish == Wish::NoCalls) {
+            return None;
+        }
+        let change = match (wish, known) {
+            (Some(wish), _) => Change::Throttle { asked: THROTTLE_MAX, wish },
+            (None, Some(known)) => Change::Throttle { asked: Span::ZERO, wish: known.wish },
+            (None, None) => return None,
+        };
+        let decision = self.decision(now, Subject::Trunk(trunk), change, Cause::Overload { validity }, trunk);
         self.table.apply(&decision);
         Some(decision)
     }

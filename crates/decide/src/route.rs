@@ -7,7 +7,7 @@ use crate::policy::{GroupPolicy, Member, RouteRule};
 use crate::shape::{Load, Shape};
 use crate::table::{TrunkTable, rank};
 use alloc::vec::Vec;
-use model::{Admin, Health, Instant, Rng, RouteId, TargetId, TrunkId};
+use model::{Admin, Health, Instant, Rng, RouteId, TargetId, Throttle, TrunkId, Wish};
 
 /// Attempts a plan holds at most: nobody waits for a ninth trunk, and a hunt's cost stays bounded.
 const ATTEMPTS_MAX: usize = 8;
@@ -17,6 +17,7 @@ const ATTEMPTS_MAX: usize = 8;
 /// Tiers in order among those Up or Unknown (weighted at random inside a tier; those on Probation for their share of
 /// calls); then those on Probation outside their share, who are well but not yet preferred; then all Suspect ones; and if
 /// that is nobody, every Down one as a last resort. Draining, out of service, throttled and full trunks, and the one the call came from, are never tried.
+/// One that asked for fewer calls is not tried for those.
 ///
 /// An emergency call (RFC 5031) passes throttles and limits, is nobody's canary, and tries Down targets at the end.
 ///
@@ -35,7 +36,7 @@ pub fn plan(
     for (tier, members) in group.tiers.iter().enumerate() {
         let tier = u8::try_from(tier).unwrap_or(u8::MAX);
         for trunk in weighted_order(members, rng) {
-            match gate(shape, table, load, facts, now, trunk) {
+            match gate(shape, table, load, facts, now, trunk, rng) {
                 Some(cause) => hunt.excluded.push(Excluded { trunk, cause }),
                 None => hunt.admit(table, facts, trunk, tier, rng),
             }
@@ -89,6 +90,7 @@ fn gate(
     facts: &Facts<'_>,
     now: Instant,
     trunk: TrunkId,
+    rng: &mut Rng,
 ) -> Option<Exclusion> {
     if facts.from == trunk {
         return Some(Exclusion::CameFromIt);
@@ -101,10 +103,9 @@ fn gate(
     if facts.emergency {
         return None;
     }
-    if let Some(throttle) = table.throttle(trunk)
-        && throttle.until > now
-    {
-        return Some(Exclusion::Throttled { until: throttle.until });
+    let throttle = table.throttle(trunk).filter(|throttle| throttle.until > now);
+    if let Some(cause) = throttle.and_then(|throttle| withheld(throttle, load.offered(now, trunk), rng)) {
+        return Some(cause);
     }
     let limits = shape.trunk(trunk)?.limits;
     if let Some(limit) = limits.calls
@@ -118,6 +119,17 @@ fn gate(
         return Some(Exclusion::RateLimit { limit });
     }
     None
+}
+
+/// Whether this call is one that the peer has asked not to get. Of a loss each call bears its share by chance (RFC 7339
+/// §7.2), so that no caller is always the one.
+fn withheld(throttle: Throttle, offered: u32, rng: &mut Rng) -> Option<Exclusion> {
+    let wish = throttle.wish;
+    match wish {
+        Wish::NoCalls => Some(Exclusion::Throttled { until: throttle.until }),
+        Wish::Loss { percent } => (rng.below(100) < u64::from(percent)).then_some(Exclusion::Overloaded { wish }),
+        Wish::Rate { cps } => (offered >= cps).then_some(Exclusion::Overloaded { wish }),
+    }
 }
 
 /// Candidates by how good they are, each list in order of tier and draw.

@@ -212,12 +212,41 @@ fn everybody_at_once_across_groups_is_us() {
 fn throttle_is_bounded_and_not_death() {
     let mut engine = all_up(&[&[0, 1]]);
     let throttled = engine.throttle(at(5), TrunkId(0), Span::from_secs(3_600)).unwrap();
-    assert_eq!(throttled.change, Change::Throttle { asked: Span::from_secs(60) });
+    assert_eq!(throttled.change, Change::Throttle { asked: Span::from_secs(60), wish: Wish::NoCalls });
     assert_eq!(engine.throttle(at(5), TrunkId(0), Span::from_secs(3_600)), None, "each of many 503s is no decision");
     assert_eq!(engine.table().health(trunk(0)), Health::Up);
     let last = engine.throttle(at(6), TrunkId(1), Span::from_secs(5)).unwrap();
     assert_eq!(last.veto, Some(Veto::LastUsable));
     assert_eq!(engine.throttle(at(7), TrunkId(1), Span::from_secs(5)), None, "said already");
+}
+
+#[test]
+fn overload_is_heeded_even_by_the_last_one_and_taken_back() {
+    let mut engine = all_up(&[&[0]]);
+    let (wish, span) = (Wish::Loss { percent: 30 }, Span::from_secs(5));
+    assert_eq!(engine.overload(at(4), TrunkId(0), None, Span::ZERO), None, "nothing to take back");
+    let begun = engine.overload(at(5), TrunkId(0), Some(wish), span).unwrap();
+    assert!(begun.enforced() && begun.cause == Cause::Overload { validity: span });
+    assert_eq!(begun.change, Change::Throttle { asked: Span::from_secs(60), wish });
+    let over = engine.overload(at(9), TrunkId(0), None, Span::ZERO).unwrap();
+    assert_eq!(over.change, Change::Throttle { asked: Span::ZERO, wish });
+    assert!(engine.table().throttle(TrunkId(0)).unwrap().until <= at(9));
+    assert_eq!(engine.overload(at(9), TrunkId(7), Some(wish), span), None, "nobody");
+}
+
+#[test]
+fn retry_after_goes_before_overload() {
+    let mut engine = all_up(&[&[0, 1]]);
+    let (wish, span) = (Wish::Rate { cps: 10 }, Span::from_secs(5));
+    assert!(engine.overload(at(5), TrunkId(0), Some(wish), span).is_some());
+    let barred = engine.throttle(at(6), TrunkId(0), Span::from_secs(10)).unwrap();
+    assert!(barred.enforced());
+    assert_eq!(engine.overload(at(7), TrunkId(0), Some(wish), span), None);
+    assert_eq!(engine.overload(at(7), TrunkId(0), None, span), None, "nor does it end it");
+    assert_eq!(engine.table().throttle(TrunkId(0)).unwrap().wish, Wish::NoCalls);
+    assert!(engine.overload(at(16), TrunkId(0), Some(wish), span).is_some());
+    // One that asks for fewer calls still takes some, so the other may be barred.
+    assert!(engine.throttle(at(17), TrunkId(1), Span::from_secs(10)).unwrap().enforced());
 }
 
 #[test]

@@ -11,8 +11,9 @@ use decide::{Change, Decision, Engine, Subject};
 use explain::{Act, Entry, Operator, Record, Who};
 use model::{
     Admin, AttemptOutcome, Instant, Name, Observed, Paces, ProbeResult, Seq, Signal, Span, TargetId, TrunkId, Wall,
+    Wish,
 };
-use sense::Sensor;
+use sense::{Overloads, Sensor};
 use std::collections::VecDeque;
 use std::string::ToString;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ const TEACH: Span = Span::from_secs(1);
 pub struct Control {
     snapshot: Arc<Snapshot>,
     sensor: Sensor,
+    overloads: Overloads,
     engine: Engine,
     windows: WindowTimer,
     next: Seq,
@@ -41,8 +43,8 @@ impl Control {
         sensor.install(now, &settings.probes);
         let snapshot =
             Arc::new(Snapshot { table: Arc::new(engine.table().clone()), paces: Arc::new(Paces::new()), settings });
-        let (windows, out) = (WindowTimer::default(), VecDeque::new());
-        let mut control = Self { snapshot, sensor, engine, windows, next: first, wall, taught: now, out };
+        let (overloads, windows, out) = (Overloads::default(), WindowTimer::default(), VecDeque::new());
+        let mut control = Self { snapshot, sensor, overloads, engine, windows, next: first, wall, taught: now, out };
         control.windows.reset(now);
         control.configured(true);
         control.settle(now);
@@ -71,8 +73,9 @@ impl Control {
 
     /// When `Tick` is due.
     pub fn deadline(&self) -> Option<Instant> {
-        let deadlines = [self.sensor.deadline(), self.engine.deadline(), self.windows.deadline()];
-        deadlines.into_iter().flatten().min()
+        let sensed = self.sensor.deadline().into_iter().chain(self.overloads.deadline());
+        let decided = self.engine.deadline().into_iter().chain(self.windows.deadline());
+        sensed.chain(decided).min()
     }
 
     /// What the shards work by.
@@ -89,6 +92,7 @@ impl Control {
             .map(|(id, profile)| {
                 let targets = self.target_views(now, id, profile);
                 let table = self.engine.table();
+                let throttle = table.throttle(id).filter(|throttle| throttle.until > now);
                 let best = (0..targets.len() as u8)
                     .map(|index| TargetId { trunk: id, index })
                     .find(|target| table.health(*target) == table.trunk_health(id));
@@ -98,7 +102,8 @@ impl Control {
                     admin: table.admin(id),
                     share: best.map_or(0, |target| table.share(target)),
                     held: best.map_or(Span::ZERO, |target| now.since(table.since(target))),
-                    throttled: table.throttle(id).filter(|t| t.until > now).map(|t| t.until.since(now)),
+                    throttled: throttle.filter(|t| t.wish == Wish::NoCalls).map(|t| t.until.since(now)),
+                    wish: throttle.map(|t| t.wish).filter(|wish| *wish != Wish::NoCalls),
                     calls: calls.get(id.index()).copied().unwrap_or(0),
                     targets,
                 }
@@ -131,6 +136,11 @@ impl Control {
 
     fn signal(&mut self, now: Instant, signal: &Signal) {
         self.sensor.observe(now, signal);
+        if let Observed::Overload { wish, validity, seq } = signal.what
+            && self.engine.table().target(signal.target).is_some()
+        {
+            self.overloads.observe(now, signal.target, wish, validity, seq);
+        }
         // 503 with Retry-After is a request for less, not a sign of death (RFC 3261 §20.33).
         if let Observed::Attempt {
             outcome: AttemptOutcome::Refused { code: 503, retry_after: Some(asked), .. }, ..
@@ -165,6 +175,8 @@ impl Control {
         self.operator(None, Act::Reload { fingerprint: settings.fingerprint }, "reload");
         self.engine.reshape(now, settings.shape.clone());
         self.windows.reset(now);
+        let table = self.engine.table();
+        self.overloads.install(|target| table.target(target).is_some());
         self.sensor.install(now, &settings.probes);
         let table = Arc::new(self.engine.table().clone());
         self.snapshot = Arc::new(Snapshot { table, paces: self.snapshot.paces.clone(), settings });
@@ -182,6 +194,11 @@ impl Control {
         self.windows.tick(now, self.wall, &self.snapshot.settings.windows, &mut self.engine);
         while let Some(target) = self.sensor.dirty() {
             self.consider(now, target);
+        }
+        while let Some(news) = self.overloads.due(now) {
+            if let Some(decision) = self.engine.overload(now, news.trunk, news.wish, news.validity) {
+                self.decided(decision);
+            }
         }
         while let Some(target) = self.engine.due(now) {
             self.consider(now, target);

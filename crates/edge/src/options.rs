@@ -5,7 +5,7 @@
 //! socket that calls use. Refuses to know: when a probe is due or what its result means.
 
 use act::{Profiles, TrunkProfile};
-use decide::{Facts, Load, Shape, TrunkTable};
+use decide::{Exclusion, Facts, Load, Shape, TrunkTable};
 use model::{Instant, Observed, ProbeResult, Rng, Signal, TargetId, TrunkId};
 use sense::ProbeOrder;
 use sip::{Answer, ClientKey, Draft, Endpoint, Failure, Flow, HeaderLines, Message, Method, Uri};
@@ -56,7 +56,7 @@ impl Probes {
         headers.push("Contact", format!("<sip:edge@{sent_by}>").as_bytes());
         headers.push("Accept", b"application/sdp");
         let uri = format!("sip:{}", target.addr).into_bytes();
-        let draft = Draft { headers, ..Draft::new(Method::Options, uri) };
+        let draft = Draft { headers, overload: profile.overload, ..Draft::new(Method::Options, uri) };
         let flow = Flow { socket: target.socket, peer: target.addr, transport: target.transport };
         let Ok(client) = endpoint.request(now, flow, draft, &profile.timers) else { return false };
         self.waiting.push(Waiting { client, order, sent: now });
@@ -70,6 +70,21 @@ impl Probes {
         }
         let waiting = self.take(client)?;
         Some(signal(now, &waiting, ProbeResult::Answered { code, rtt: now.since(waiting.sent) }))
+    }
+
+    /// What a response to a probe says about how many calls its trunk wants; when it wants none, nothing else would say
+    /// that it wants some again.
+    pub(crate) fn overload(
+        &self,
+        now: Instant,
+        client: ClientKey,
+        profiles: &Profiles,
+        response: &Message,
+    ) -> Option<Signal> {
+        let target = self.waiting.iter().find(|waiting| waiting.client == client)?.order.target;
+        let told = response.overload().filter(|_| profile_of(profiles, target).is_some_and(|trunk| trunk.overload))?;
+        let what = Observed::Overload { wish: told.wish, validity: told.validity, seq: told.seq };
+        Some(Signal { at: now, target, what })
     }
 
     /// A transaction that failed and may have been a probe.
@@ -134,7 +149,10 @@ fn can_place(situation: &Situation<'_>, from: TrunkId, request: &Message) -> boo
         Ok(plan) => !plan.last_resort,
         // A probe names no number, so a route by prefix may not match; then any group may serve.
         Err(decide::NoPlan::NoRoute) => true,
-        Err(decide::NoPlan::NobodyLeft { .. }) => false,
+        // One that takes fewer calls still takes some: that this one would not be among them says nothing.
+        Err(decide::NoPlan::NobodyLeft { excluded, .. }) => {
+            excluded.iter().any(|left_out| matches!(left_out.cause, Exclusion::Overloaded { wish } if !wish.bars()))
+        }
     }
 }
 

@@ -10,11 +10,13 @@ extern crate std;
 
 mod calls;
 mod classify;
+mod overload;
 mod probe;
 mod sensor;
 mod streak;
 mod window;
 
 pub use classify::{blame, counts_against};
+pub use overload::{OverloadNews, Overloads};
 pub use probe::{CodeClass, ProbeOrder, ProbePolicy};
 pub use sensor::{Counters, Sensor};

@@ -170,6 +170,8 @@ impl Sensor {
                 }
             }
             Observed::Transport { fault } => watched.refused(at, fault),
+            // A wish for fewer calls says nothing about health; see `overload`.
+            Observed::Overload { .. } => return,
             // Kept by their own rows.
             Observed::Media { .. } | Observed::Registration { .. } | Observed::TestCall { .. } => return,
         }

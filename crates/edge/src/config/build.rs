@@ -190,6 +190,7 @@ fn profile(trunk: TrunkDraft, listens: &[Listen], sockets: &[Socket]) -> Option<
         timers: trunk.timers,
         auth: trunk.auth.map(|(user, secret)| Credentials { user, secret: secret.reveal() }),
         accept: trunk.accept.iter().map(|net| Cidr { addr: net.value.addr, bits: net.value.bits }).collect(),
+        overload: trunk.overload,
         session_max: trunk.session_max,
     })
 }

@@ -91,6 +91,7 @@ dtmf   = "rfc4733"
 limits = { calls = 200, cps = 20 }
 probe  = { every = "4s", deadline = "1.2s", fall = 4, rise = 2, alive = ["2xx", 404] }
 calls  = { first_reply = "learned", progress = "5s", ring = "90s", move_on = [480] }
+overload = true
 
 [trunk.globex]
 at     = "sip:198.51.100.77:5060;transport=udp"
@@ -128,6 +129,7 @@ fn every_key_reaches_the_settings() {
     assert_eq!((probe.every, probe.deadline), (Span::from_secs(4), Span::from_millis(1_200)));
     assert_eq!(probe.alive, [CodeClass::Class(2), CodeClass::Code(404)]);
     let profile = settings.profiles.trunk(TrunkId(1)).unwrap();
+    assert!(profile.overload);
     assert_eq!(profile.targets[0].addr, "203.0.113.50:5060".parse().unwrap());
     assert_eq!(profile.targets[0].socket.0, 1);
     assert_eq!(profile.targets[1].socket.0, 2, "IPv6 leaves by the IPv6 socket");
@@ -152,7 +154,7 @@ fn what_is_not_acted_on_is_said() {
     assert!(list[0].starts_with("25:10 warning `codecs` is accepted but not acted on yet"), "{}", list[0]);
     assert!(list[1].starts_with("26:10 warning `dtmf` is accepted but not acted on yet"), "{}", list[1]);
     assert!(list[2].starts_with("29:26 warning accepted but not acted on yet: the deadline is 1 s"), "{}", list[2]);
-    assert!(list[3].starts_with("39:8 warning group `pbx` has one trunk with one target"), "{}", list[3]);
+    assert!(list[3].starts_with("40:8 warning group `pbx` has one trunk with one target"), "{}", list[3]);
 }
 
 #[test]
@@ -509,7 +511,7 @@ fn faults_look_like_a_compilers() {
     let wanted = "edge.toml:14:1: error: unknown key `listne` in [trunk.NAME]
    |
 14 | listne = \"lan\"
-   | ^^^^^^ expected one of `at`, `listen`, `accept`, `codecs`, `dtmf`, `auth`, `limits`, `probe`, `calls`, `timers` or `health`
+   | ^^^^^^ expected one of `at`, `listen`, `accept`, `codecs`, `dtmf`, `overload`, `auth`, `limits`, `probe`, `calls`, `timers` or `health`
    = help: did you mean `listen`?
 ";
     assert!(shown.contains(wanted), "{shown}");

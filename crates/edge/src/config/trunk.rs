@@ -2,7 +2,7 @@
 
 use super::fault::Faults;
 use super::reader::{At, Node, Reader, many};
-use super::schema::{Section, needed, other, table};
+use super::schema::{Section, is, needed, other, table};
 use super::value::{self, Network, Secret};
 use super::{calls, health, probe, timers};
 use core::net::SocketAddr;
@@ -43,6 +43,13 @@ pub(super) static TRUNK: Section = Section {
             "whatever both sides agree on",
             "\"rfc4733\"",
             "How digits are sent. Accepted but not acted on yet: digits pass through.",
+        ),
+        is(
+            "overload",
+            "true or false",
+            "false",
+            "Offer overload control (RFC 7339, RFC 7415) in Via and heed what its responses ask. Few carriers speak it, and one \
+             that reads Via badly would refuse calls, so it is not offered unasked.",
         ),
         table("auth", "Credentials for a trunk that asks for them."),
         table("limits", "How much it may carry."),
@@ -94,6 +101,7 @@ pub(super) struct TrunkDraft {
     pub(super) accept: Vec<At<Network>>,
     pub(super) auth: Option<(String, Secret)>,
     pub(super) limits: CallLimits,
+    pub(super) overload: bool,
     pub(super) probe: ProbePolicy,
     pub(super) attempt: AttemptPolicy,
     pub(super) timers: TimerSet,
@@ -119,6 +127,7 @@ fn read_one(name: At<String>, node: &Node<'_>, env: Env<'_>, faults: &mut Faults
         accept,
         auth: read_auth(&reader, env, faults),
         limits: read_limits(&reader, faults),
+        overload: reader.read("overload", faults, value::flag).unwrap_or(false),
         probe: ProbePolicy::default(),
         attempt: AttemptPolicy::default(),
         timers: TimerSet::default(),
