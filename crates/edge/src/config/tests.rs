@@ -322,6 +322,11 @@ fn each_danger_is_a_warning_and_no_more() {
         (acme, with("auth = { user = \"u\", secret = \"hunter2\" }"), "18:31 warning the secret itself is in the file"),
         (", alone = true", String::new(), "23:1 warning group `pbx` has one trunk with one target"),
         (
+            "sip:203.0.113.77:5060",
+            String::from("sip:203.0.113.5:5070"),
+            "22:1 warning all targets of group `carriers` are on 203.0.113.5: when that host fails, its calls fail",
+        ),
+        (
             carriers,
             String::from("[[\"acme\"], [\"acme\", \"globex\"]]"),
             "22:34 warning trunk `acme` is in these tiers already",
