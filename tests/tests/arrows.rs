@@ -27,8 +27,20 @@ const ARROWS: &[(&str, &[&str])] = &[
 const PURE: &[&str] = &["model", "sip", "media", "sense", "decide", "act", "explain", "edge", "agent", "sim"];
 
 /// Outside crates that bring data structures, arithmetic or text, and no world with them.
-const WORLDLESS: &[&str] =
-    &["foldhash", "hashbrown", "libm", "md-5", "memchr", "serde", "serde_json", "sha2", "slab", "smallvec", "toml"];
+const WORLDLESS: &[&str] = &[
+    "foldhash",
+    "hashbrown",
+    "jiff",
+    "libm",
+    "md-5",
+    "memchr",
+    "serde",
+    "serde_json",
+    "sha2",
+    "slab",
+    "smallvec",
+    "toml",
+];
 
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let output = Command::new(env!("CARGO"))

@@ -82,6 +82,7 @@ mod tests {
             timers: TimerSet::default(),
             auth: None,
             accept,
+            overload: false,
             session_max: Span::from_secs(1),
         })
     }

@@ -35,6 +35,8 @@ pub struct TrunkProfile {
     pub auth: Option<Credentials>,
     /// Who else may send calls as this trunk, besides its targets.
     pub accept: Vec<Cidr>,
+    /// Overload control is offered to it and its wishes are heeded (RFC 7339).
+    pub overload: bool,
     /// A call longer than this is ended: nothing that was forgotten lives for ever.
     pub session_max: Span,
 }

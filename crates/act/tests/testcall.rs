@@ -76,6 +76,7 @@ impl Bench {
             auth,
             accept: Vec::new(),
             session_max: Span::from_secs(3_600),
+            overload: false,
         };
         let script = TestCallScript {
             number: b"+4722000000".to_vec(),

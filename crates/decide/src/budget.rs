@@ -37,7 +37,8 @@ pub(crate) fn veto(
 
 /// Whether in some group nobody but this trunk is left to take calls at `now`.
 pub(crate) fn is_last(shape: &Shape, table: &TrunkTable, trunk: TrunkId, now: Instant) -> bool {
-    let free = |other: TrunkId| table.throttle(other).is_none_or(|throttle| throttle.until <= now);
+    let free =
+        |other: TrunkId| table.throttle(other).is_none_or(|throttle| throttle.until <= now || !throttle.wish.bars());
     shape.groups_of(trunk).any(|group| {
         !group.members().any(|other| other.trunk != trunk && table.usable(other.trunk) && free(other.trunk))
     })

@@ -2,7 +2,7 @@
 //!
 //! Built only by `judge`, `Engine` and the operator's acts; the trunk table takes nothing else.
 
-use model::{Admin, AttemptOutcome, Epoch, Evidence, Health, Instant, ProbeResult, Span, TargetId, TrunkId};
+use model::{Admin, AttemptOutcome, Epoch, Evidence, Health, Instant, ProbeResult, Span, TargetId, TrunkId, Wish};
 use serde::{Deserialize, Serialize};
 
 /// One change of the trunk table, or one that was held back.
@@ -63,10 +63,13 @@ pub enum Change {
         /// After.
         to: Admin,
     },
-    /// The peer asked for no calls.
+    /// The peer asked for no calls, or fewer.
     Throttle {
-        /// For how long.
+        /// For how long; zero takes a wish back.
         asked: Span,
+        /// How many fewer.
+        #[serde(default)]
+        wish: Wish,
     },
 }
 
@@ -191,6 +194,11 @@ pub enum Cause {
     Relapse,
     /// 503 with Retry-After.
     RetryAfter,
+    /// Overload control in its responses (RFC 7339).
+    Overload {
+        /// How long its word holds, unless it is renewed.
+        validity: Span,
+    },
     /// The operator said so.
     Operator,
 }
@@ -223,6 +231,11 @@ pub enum Veto {
     },
     /// A trunk given back by hand waits for the operator.
     ManualFailback,
+    /// Its group's failback window is closed.
+    OutsideWindow {
+        /// Until it opens, where that is known.
+        opens_in: Option<Span>,
+    },
 }
 
 impl Cause {

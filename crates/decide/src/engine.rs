@@ -5,7 +5,7 @@
 
 use crate::budget;
 use crate::decision::{Cause, Change, Decision, Subject, Veto};
-use crate::failback;
+use crate::failback::{self, Window};
 use crate::judge::{Judgement, judge, next_look, promised};
 use crate::policy::HealthPolicy;
 use crate::shape::Shape;
@@ -14,7 +14,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::mem::discriminant;
-use model::{Admin, Epoch, Evidence, Health, Instant, Span, TargetId, TrunkId};
+use model::{Admin, Epoch, Evidence, GroupId, Health, Instant, Span, TargetId, TrunkId, Wish};
 
 /// Probes run fast for so long before a dwell ends, so that it ends on time.
 const HURRY_BEFORE: Span = Span::from_secs(5);
@@ -52,6 +52,7 @@ pub struct Engine {
     agenda: BTreeSet<(Instant, TargetId)>,
     /// Those that may not go Down until somebody else on their side is heard.
     unwitnessed: BTreeSet<TargetId>,
+    windows: BTreeMap<GroupId, Window>,
     fallen: Vec<(Instant, TrunkId)>,
     refused_throttles: BTreeMap<TrunkId, Instant>,
 }
@@ -67,14 +68,30 @@ impl Engine {
             watches,
             agenda: BTreeSet::new(),
             unwitnessed: BTreeSet::new(),
+            windows: BTreeMap::new(),
             fallen: Vec::new(),
             refused_throttles: BTreeMap::new(),
+        }
+    }
+
+    /// Whether the failback window of a group is open, and when that changes: to be told at the start, after each
+    /// [`Engine::reshape`] and at each change. Until it is told, a window is closed.
+    pub fn set_window(&mut self, now: Instant, group: GroupId, window: Window) {
+        let known = self.windows.insert(group, window);
+        if known.is_some_and(|known| known.open == window.open) {
+            return;
+        }
+        let on_trial = |target: &TargetId| self.table.health(*target) == Health::Probation;
+        let waiting: Vec<TargetId> = self.watches.keys().copied().filter(on_trial).collect();
+        for target in waiting {
+            self.look_at(target, Some(now));
         }
     }
 
     /// Follows a new configuration; what is held of trunks that stay is kept. Everybody is looked at by the new policy.
     pub fn reshape(&mut self, now: Instant, shape: Arc<Shape>) {
         self.table.reshape(now, &shape);
+        self.windows.clear();
         let mut old = core::mem::take(&mut self.watches);
         let mut kept = |target: &TargetId| Watch { look: None, ..old.remove(target).unwrap_or_default() };
         self.watches = every_target(&shape).map(|target| (target, kept(&target))).collect();
@@ -93,7 +110,7 @@ impl Engine {
         let policy = &shape.trunk(target.trunk)?.health;
         self.hear(now, target, seen);
         let held = self.table.target(target)?;
-        let terms = failback::terms(&shape, &self.table, target.trunk);
+        let terms = failback::terms(&shape, &self.table, &self.windows, target.trunk);
         let decision = match judge(policy, &terms, held, seen, now) {
             Some(judgement) => self.carry_out(now, target, seen, judgement),
             None => None,
@@ -129,11 +146,12 @@ impl Engine {
     pub fn throttle(&mut self, now: Instant, trunk: TrunkId, asked: Span) -> Option<Decision> {
         self.shape.trunk(trunk)?;
         let asked = asked.min(THROTTLE_MAX);
-        let known = self.table.throttle(trunk).map_or(now, |throttle| throttle.until.max(now));
+        let known = self.table.throttle(trunk).filter(|throttle| throttle.wish == Wish::NoCalls);
+        let known = known.map_or(now, |throttle| throttle.until.max(now));
         if now + asked < known + THROTTLE_STEP {
             return None;
         }
-        let change = Change::Throttle { asked };
+        let change = Change::Throttle { asked, wish: Wish::NoCalls };
         let mut decision = self.decision(now, Subject::Trunk(trunk), change, Cause::RetryAfter, trunk);
         decision.next_look = Some(asked);
         if budget::is_last(&self.shape, &self.table, trunk, now) {
@@ -144,6 +162,25 @@ impl Engine {
             self.refused_throttles.insert(trunk, now);
             return Some(hold_back(decision, Veto::LastUsable));
         }
+        self.table.apply(&decision);
+        Some(decision)
+    }
+
+    /// What a peer wishes by overload control (RFC 7339), or that it takes all calls again; whoever tells this tells it again
+    /// within 60 s while it lasts. Unlike a 503 it is heeded even where nobody else is left: a server that says how much
+    /// it can take serves fewer calls when it is offered more. A Retry-After under way goes first.
+    pub fn overload(&mut self, now: Instant, trunk: TrunkId, wish: Option<Wish>, validity: Span) -> Option<Decision> {
+        self.shape.trunk(trunk)?;
+        let known = self.table.throttle(trunk).filter(|throttle| throttle.until > now);
+        if known.is_some_and(|throttle| throttle.wish == Wish::NoCalls) {
+            return None;
+        }
+        let change = match (wish, known) {
+            (Some(wish), _) => Change::Throttle { asked: THROTTLE_MAX, wish },
+            (None, Some(known)) => Change::Throttle { asked: Span::ZERO, wish: known.wish },
+            (None, None) => return None,
+        };
+        let decision = self.decision(now, Subject::Trunk(trunk), change, Cause::Overload { validity }, trunk);
         self.table.apply(&decision);
         Some(decision)
     }
@@ -201,7 +238,7 @@ impl Engine {
             self.fallen.push((now, target.trunk));
         }
         if let (Some(trunk), Some(held)) = (self.shape.trunk(target.trunk), self.table.target(target)) {
-            let terms = failback::terms(&self.shape, &self.table, target.trunk);
+            let terms = failback::terms(&self.shape, &self.table, &self.windows, target.trunk);
             decision.next_look = promised(&trunk.health, &terms, held);
         }
         if let Some(watch) = self.watches.get_mut(&target) {
@@ -302,7 +339,7 @@ impl Engine {
 
     fn look_again(&mut self, now: Instant, target: TargetId, seen: &Evidence, changed: bool) {
         let (Some(trunk), Some(held)) = (self.shape.trunk(target.trunk), self.table.target(target)) else { return };
-        let terms = failback::terms(&self.shape, &self.table, target.trunk);
+        let terms = failback::terms(&self.shape, &self.table, &self.windows, target.trunk);
         let Some(watch) = self.watches.get_mut(&target) else { return };
         watch.asked = watch.asked.filter(|at| seen.heard < Some(*at) && now.since(*at) < ASK_FOR);
         watch.hurry = wants_hurry(held, &trunk.health, seen, now) || watch.asked.is_some();

@@ -21,7 +21,7 @@ pub struct Judgement {
     pub change: Change,
     /// Why.
     pub cause: Cause,
-    /// What policy itself holds against it: only the operator may give this trunk back.
+    /// What policy itself holds against it: only the operator may give this trunk back, or only a window.
     pub veto: Option<Veto>,
 }
 
@@ -57,6 +57,10 @@ pub fn next_look(
         Health::Probation if held.share() > 0 => quiet_since(held.stepped(), seen) + policy.canary_time,
         Health::Probation => match terms.wait {
             Wait::Quiet(span) => quiet_since(held.since(), seen) + span,
+            Wait::Closed { after, opens } => {
+                let quiet = quiet_since(held.since(), seen) + after;
+                if quiet > now { quiet } else { opens? }
+            }
             Wait::Nothing | Wait::Operator => return None,
         },
     };
@@ -143,8 +147,9 @@ fn probation(
 fn failback(terms: &Terms<'_>, held: &TargetState, seen: &Evidence, now: Instant) -> Option<Judgement> {
     let quiet = now.since(quiet_since(held.since(), seen));
     let veto = match terms.wait {
-        Wait::Quiet(span) if quiet < span => return None,
+        Wait::Quiet(after) | Wait::Closed { after, .. } if quiet < after => return None,
         Wait::Quiet(_) | Wait::Nothing => None,
+        Wait::Closed { opens, .. } => Some(Veto::OutsideWindow { opens_in: opens.map(|at| at.since(now)) }),
         Wait::Operator => Some(Veto::ManualFailback),
     };
     let first = terms.ramp.first().copied().unwrap_or(100).max(1);
@@ -288,6 +293,7 @@ pub(crate) fn promised(policy: &HealthPolicy, terms: &Terms<'_>, held: &TargetSt
         Health::Probation if held.share() > 0 => Some(policy.canary_time),
         Health::Probation => match terms.wait {
             Wait::Quiet(span) => Some(span),
+            Wait::Closed { after, opens } => Some(opens.map_or(after, |at| at.since(held.since()).max(after))),
             Wait::Nothing | Wait::Operator => None,
         },
     }

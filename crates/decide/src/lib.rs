@@ -29,7 +29,7 @@ mod table;
 pub use attempt::{after, final_code};
 pub use decision::{Cause, Change, Decision, Subject, Veto};
 pub use engine::Engine;
-pub use failback::{Terms, Wait, terms};
+pub use failback::{Terms, Wait, Window, terms};
 pub use judge::{Judgement, judge, next_look};
 pub use load::{CallLimits, Load};
 pub use plan::{Candidate, Excluded, Exclusion, Facts, Next, NoPlan, Plan, SoFar};

@@ -1,7 +1,7 @@
 //! Values of the fast loop: what is known of a call, the plan for it, and the verdict after an attempt.
 
 use alloc::vec::Vec;
-use model::{Epoch, GroupId, Health, Instant, RouteId, Span, TargetId, TrunkId};
+use model::{Epoch, GroupId, Health, Instant, RouteId, Span, TargetId, TrunkId, Wish};
 use serde::{Deserialize, Serialize};
 
 /// What routing may know of a call.
@@ -80,6 +80,11 @@ pub enum Exclusion {
     Throttled {
         /// Until when.
         until: Instant,
+    },
+    /// It asked for fewer calls, and this is one of those it does not get.
+    Overloaded {
+        /// How many fewer.
+        wish: Wish,
     },
     /// The call came from it.
     CameFromIt,

@@ -207,6 +207,12 @@ pub enum Strategy {
 pub enum Failback {
     /// Once it has been on Probation and free of faults for so long. Default 60 s.
     After(Span),
+    /// The same, and only while the group's window is open; the time free of faults counts outside it too. Default of that
+    /// time 60 s, as above.
+    Window {
+        /// Time on Probation free of faults.
+        after: Span,
+    },
     /// Only when the operator restores it.
     Manual,
 }

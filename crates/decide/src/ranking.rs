@@ -11,10 +11,10 @@ pub(crate) const ATTEMPTS_MAX: usize = 8;
 pub(crate) enum Class {
     /// Up or Unknown, or on Probation and this call is in its share.
     Good,
+    /// On Probation, and this call is not in its share: well, but not yet preferred.
+    Outside,
     /// In doubt.
     Suspect,
-    /// On Probation, and this call is not in its share.
-    Outside,
     /// The operator drains its trunk: for emergency calls alone.
     Draining,
     /// Down.
@@ -115,7 +115,7 @@ mod tests {
     use model::{Health, TrunkId};
     use proptest::prelude::{prop_assert_eq, proptest};
 
-    const CLASSES: [Class; 5] = [Class::Good, Class::Suspect, Class::Outside, Class::Draining, Class::Down];
+    const CLASSES: [Class; 5] = [Class::Good, Class::Outside, Class::Suspect, Class::Draining, Class::Down];
 
     proptest! {
         #[test]

@@ -11,7 +11,7 @@ use crate::ranking::{Class, Place, Ranked, Ranking};
 use crate::shape::Shape;
 use crate::table::{TargetState, TrunkTable, rank};
 use alloc::vec::Vec;
-use model::{Admin, GroupId, Health, Instant, Rng, TargetId, TrunkId};
+use model::{Admin, GroupId, Health, Instant, Rng, TargetId, TrunkId, Wish};
 
 /// Trunks that a plan names as left out; the rest is counted. Nobody reads a longer list, and each call's is stored.
 const NAMED_MAX: usize = 16;
@@ -19,9 +19,9 @@ const NAMED_MAX: usize = 16;
 /// The order in which targets are tried for one call, and who is not tried and why.
 ///
 /// Tiers in order among those Up or Unknown (inside a tier by the group's strategy; those on Probation for their share of
-/// calls); then all Suspect ones; then those on Probation outside their share; and if that is nobody, every Down one as a
-/// last resort. Draining, out of service, throttled and full trunks, and the one the call came from, are never tried. A trunk
-/// that has nothing left but its headroom is not tried first.
+/// calls); then those on Probation outside their share, who are well but not yet preferred; then all Suspect ones; and if that is
+/// nobody, every Down one as a last resort. Draining, out of service, throttled and full trunks, and the one the call came from, are
+/// never tried; one that asked for fewer calls is not tried for those. A trunk that has nothing left but its headroom is not tried first.
 ///
 /// When whoever is left is merely full, there is no last resort: a caller who is refused at once and told when to come again is better
 /// served than one who waits for dead trunks, and so are those whose calls are under way.
@@ -108,14 +108,35 @@ impl Scene<'_> {
             Admin::Draining => return Gate::Shut(Exclusion::Draining),
             Admin::OutOfService => return Gate::Shut(Exclusion::OutOfService),
         }
-        if let Some(throttle) = self.table.throttle(trunk).filter(|throttle| throttle.until > self.now) {
-            return Gate::Shut(Exclusion::Throttled { until: throttle.until });
+        if let Some((wish, until)) = self.wish(trunk).filter(|(wish, _)| wish.bars()) {
+            return Gate::Shut(match wish {
+                Wish::NoCalls => Exclusion::Throttled { until },
+                Wish::Loss { .. } | Wish::Rate { .. } => Exclusion::Overloaded { wish },
+            });
         }
         match self.load.room(self.now, trunk, limits) {
             Room::Free => Gate::Open,
             Room::Headroom(cause) => Gate::NotFirst(cause),
             Room::Full(cause) => Gate::Shut(cause),
         }
+    }
+
+    /// What a trunk asks for, while that holds.
+    fn wish(&self, trunk: TrunkId) -> Option<(Wish, Instant)> {
+        let throttle = self.table.throttle(trunk).filter(|throttle| throttle.until > self.now)?;
+        Some((throttle.wish, throttle.until))
+    }
+
+    /// Whether this call is one that the peer has asked not to get. Of a loss each call bears its share by chance (RFC 7339
+    /// §7.2), so that no caller is always the one.
+    fn withheld(&self, trunk: TrunkId, rng: &mut Rng) -> Option<Exclusion> {
+        let (wish, _) = self.wish(trunk).filter(|_| !self.facts.emergency)?;
+        let withheld = match wish {
+            Wish::NoCalls => true,
+            Wish::Loss { percent } => rng.below(100) < u64::from(percent),
+            Wish::Rate { cps } => self.load.offered(self.now, trunk) >= self.load.part(cps, trunk),
+        };
+        withheld.then_some(Exclusion::Overloaded { wish })
     }
 
     /// Whether somebody in a group may take a call, now or within a second.
@@ -205,6 +226,9 @@ impl Hunt {
         if let Gate::Shut(cause) = gate {
             let full = matches!(cause, Exclusion::CallLimit { .. } | Exclusion::RateLimit { .. });
             self.full |= full && scene.lives(trunk);
+            return self.out.add(trunk, cause);
+        }
+        if let Some(cause) = scene.withheld(trunk, rng) {
             return self.out.add(trunk, cause);
         }
         let (fullness, lot) = (draw.fullness(scene, member), draw.lot(scene, member, rng));

@@ -204,8 +204,8 @@ impl TrunkTable {
                     trunk.targets.iter_mut().for_each(|target| target.restore(decision.at));
                 }
             }
-            (Change::Throttle { asked }, None) => {
-                trunk.throttle = Some(Throttle { until: decision.at + asked, asked });
+            (Change::Throttle { asked, wish }, None) => {
+                trunk.throttle = Some(Throttle { until: decision.at + asked, asked, wish });
             }
             // A health of a whole trunk, or the operator's word on one target: no such decision is ever built.
             (Change::Health { .. } | Change::Share { .. }, None)
@@ -269,7 +269,7 @@ impl TrunkTable {
         self.trunk(id).map_or(Admin::OutOfService, |trunk| trunk.admin)
     }
 
-    /// The trunk's last request for no calls; it may be over by now.
+    /// The trunk's last request for no or fewer calls; it may be over by now.
     pub fn throttle(&self, id: TrunkId) -> Option<Throttle> {
         self.trunk(id)?.throttle
     }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use decide::*;
-use model::{Admin, AttemptOutcome, Epoch, GroupId, Health, Instant, Qualities, Rng, Span, TargetId, TrunkId};
+use model::{Admin, AttemptOutcome, Epoch, GroupId, Health, Instant, Qualities, Rng, Span, TargetId, TrunkId, Wish};
 use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 use std::sync::Arc;
 
@@ -69,14 +69,14 @@ const NOW: Instant = Instant::from_micros(2_000_000);
 const FACTS: Facts<'static> = Facts { from: OFFICE, number: "+47123", emergency: false };
 
 #[test]
-fn suspects_come_after_every_tier_and_down_ones_not_at_all() {
+fn suspects_come_after_everyone_well_and_down_ones_not_at_all() {
     let shape = shape(vec![vec![(1, 1)], vec![(2, 1)], vec![(3, 1)], vec![(4, 1)]]);
     let mut table = TrunkTable::new(&shape);
     health(&mut table, 1, Health::Suspect);
     health(&mut table, 2, Health::Down);
     health(&mut table, 3, Health::Probation);
     let plan = call(&shape, &table, &FACTS, &mut Rng::new(1)).unwrap();
-    assert_eq!(order(&plan), [4, 1, 3]);
+    assert_eq!(order(&plan), [4, 3, 1], "one that only waits for failback is a better backup than one in doubt");
     assert!(!plan.last_resort);
     let excluded: Vec<_> = plan.excluded.iter().map(|excluded| (excluded.trunk.0, excluded.cause)).collect();
     let down = Exclusion::Down { since: Instant::ZERO };
@@ -101,7 +101,7 @@ fn a_call_never_goes_back_where_it_came_from_and_nobody_left_says_why() {
     let shape = shape(vec![vec![(0, 1), (1, 1)]]);
     let mut table = TrunkTable::new(&shape);
     assert_eq!(order(&call(&shape, &table, &FACTS, &mut Rng::new(1)).unwrap()), [1]);
-    put(&mut table, Subject::Trunk(TrunkId(1)), Change::Throttle { asked: Span::from_secs(30) });
+    put(&mut table, Subject::Trunk(TrunkId(1)), Change::Throttle { asked: Span::from_secs(30), wish: Wish::NoCalls });
     let Err(NoPlan::NobodyLeft { excluded, .. }) = call(&shape, &table, &FACTS, &mut Rng::new(1)) else {
         panic!("nobody is left")
     };
@@ -110,6 +110,44 @@ fn a_call_never_goes_back_where_it_came_from_and_nobody_left_says_why() {
     assert_eq!(order(&call(&shape, &table, &emergency, &mut Rng::new(1)).unwrap()), [1], "RFC 5031 passes throttles");
     let stranger = Facts { from: TrunkId(5), ..FACTS };
     assert_eq!(call(&shape, &table, &stranger, &mut Rng::new(1)), Err(NoPlan::NoRoute));
+}
+
+#[test]
+fn a_wish_for_fewer_calls_is_heeded_by_chance_or_by_rate() {
+    let shape = shape(vec![vec![(1, 1)], vec![(2, 1)]]);
+    let (mut table, mut rng) = (TrunkTable::new(&shape), Rng::new(42));
+    let ask = |table: &mut TrunkTable, wish| {
+        put(table, Subject::Trunk(TrunkId(1)), Change::Throttle { asked: Span::from_secs(30), wish });
+    };
+    let mut first = |table: &TrunkTable, facts: &Facts<'_>| {
+        let calls = (0..10_000).map(|_| call(&shape, table, facts, &mut rng).unwrap());
+        calls.filter(|plan| plan.attempts[0].target.trunk.0 == 1).count()
+    };
+    let wish = Wish::Loss { percent: 30 };
+    ask(&mut table, wish);
+    // Standard deviation is 46 calls; five of them.
+    let got = first(&table, &FACTS);
+    assert!((6_770..=7_230).contains(&got), "{got}");
+    assert_eq!(first(&table, &Facts { emergency: true, ..FACTS }), 10_000, "RFC 5031 passes");
+    ask(&mut table, Wish::Loss { percent: 100 });
+    let plan = call(&shape, &table, &FACTS, &mut Rng::new(1)).unwrap();
+    let cause = Exclusion::Overloaded { wish: Wish::Loss { percent: 100 } };
+    assert_eq!((order(&plan), plan.excluded[0].cause), (vec![2], cause));
+    ask(&mut table, Wish::Rate { cps: 2 });
+    let (mut load, now) = (Load::default(), Instant::ZERO + Span::from_secs(5));
+    load.resize(8);
+    let mut offered = |at: Instant| {
+        let chosen = plan_order(&shape, &table, &load, at)[0];
+        load.begin(at, TrunkId(chosen));
+        chosen
+    };
+    assert_eq!([offered(now), offered(now), offered(now), offered(now + Span::from_secs(1))], [1, 1, 2, 1]);
+    let over = now + Span::from_secs(30);
+    assert_eq!([offered(over), offered(over), offered(over)], [1, 1, 1], "a wish ends");
+}
+
+fn plan_order(shape: &Shape, table: &TrunkTable, load: &Load, now: Instant) -> Vec<u16> {
+    order(&plan(shape, table, load, &FACTS, now, &mut Rng::new(1)).unwrap())
 }
 
 #[test]

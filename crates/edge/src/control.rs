@@ -7,12 +7,14 @@ use crate::config::Settings;
 use crate::io::{ControlInput, ControlOutput, ReloadFault, Snapshot, Tested, TrunkAct};
 use crate::test_report::TestReports;
 use crate::view::{TargetView, TrunkView};
+use crate::window::WindowTimer;
 use decide::{Change, Decision, Engine, Subject};
 use explain::{Act, Entry, Operator, Record, Who};
 use model::{
     Admin, AttemptOutcome, Instant, Name, Observed, Paces, ProbeResult, Seq, Signal, Span, TargetId, TrunkId, Wall,
+    Wish,
 };
-use sense::{Sensor, TestCallOrder};
+use sense::{Overloads, Sensor, TestCallOrder};
 use std::collections::VecDeque;
 use std::string::ToString;
 use std::sync::Arc;
@@ -24,8 +26,10 @@ const TEACH: Span = Span::from_secs(1);
 pub struct Control {
     snapshot: Arc<Snapshot>,
     sensor: Sensor,
+    overloads: Overloads,
     engine: Engine,
     tests: TestReports,
+    windows: WindowTimer,
     next: Seq,
     wall: Wall,
     /// When the shards were told last how soon targets react.
@@ -42,8 +46,11 @@ impl Control {
         sensor.install_tests(now, &settings.tested());
         let snapshot =
             Arc::new(Snapshot { table: Arc::new(engine.table().clone()), paces: Arc::new(Paces::new()), settings });
-        let (tests, out) = (TestReports::default(), VecDeque::new());
-        let mut control = Self { snapshot, sensor, engine, tests, next: first, wall, taught: now, out };
+        let (tests, overloads) = (TestReports::default(), Overloads::default());
+        let (windows, out) = (WindowTimer::default(), VecDeque::new());
+        let mut control =
+            Self { snapshot, sensor, overloads, engine, tests, windows, next: first, wall, taught: now, out };
+        control.windows.reset(now);
         control.configured(true);
         control.settle(now);
         control
@@ -73,10 +80,9 @@ impl Control {
 
     /// When `Tick` is due.
     pub fn deadline(&self) -> Option<Instant> {
-        match (self.sensor.deadline(), self.engine.deadline()) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let sensed = self.sensor.deadline().into_iter().chain(self.overloads.deadline());
+        let decided = self.engine.deadline().into_iter().chain(self.windows.deadline());
+        sensed.chain(decided).min()
     }
 
     /// What the shards work by.
@@ -94,13 +100,15 @@ impl Control {
                 let targets = self.target_views(now, id, profile);
                 let best = self.best_target(id, targets.len());
                 let table = self.engine.table();
+                let throttle = table.throttle(id).filter(|throttle| throttle.until > now);
                 TrunkView {
                     name: profile.name.clone(),
                     health: table.trunk_health(id),
                     admin: table.admin(id),
                     share: best.map_or(0, |target| table.share(target)),
                     held: best.map_or(Span::ZERO, |target| now.since(table.since(target))),
-                    throttled: table.throttle(id).filter(|t| t.until > now).map(|t| t.until.since(now)),
+                    throttled: throttle.filter(|t| t.wish == Wish::NoCalls).map(|t| t.until.since(now)),
+                    wish: throttle.map(|t| t.wish).filter(|wish| *wish != Wish::NoCalls),
                     calls: calls.get(id.index()).copied().unwrap_or(0),
                     test_calls: snapshot.settings.test_call(id).map(|_| self.tests.of(now, id)),
                     targets,
@@ -141,6 +149,11 @@ impl Control {
 
     fn signal(&mut self, now: Instant, signal: &Signal) {
         self.sensor.observe(now, signal);
+        if let Observed::Overload { wish, validity, seq } = signal.what
+            && self.engine.table().target(signal.target).is_some()
+        {
+            self.overloads.observe(now, signal.target, wish, validity, seq);
+        }
         // 503 with Retry-After is a request for less, not a sign of death (RFC 3261 §20.33).
         if let Observed::Attempt {
             outcome: AttemptOutcome::Refused { code: 503, retry_after: Some(asked), .. }, ..
@@ -217,6 +230,9 @@ impl Control {
     fn reload(&mut self, now: Instant, settings: Arc<Settings>) {
         self.operator(None, Act::Reload { fingerprint: settings.fingerprint }, "reload");
         self.engine.reshape(now, settings.shape.clone());
+        self.windows.reset(now);
+        let table = self.engine.table();
+        self.overloads.install(|target| table.target(target).is_some());
         self.sensor.install(now, &settings.probes);
         self.sensor.install_tests(now, &settings.tested());
         self.tests.retain(|trunk| settings.test_call(trunk).is_some());
@@ -233,8 +249,14 @@ impl Control {
 
     /// Judges everyone whose evidence or clock gives reason to, then tells the shards once.
     fn settle(&mut self, now: Instant) {
+        self.windows.tick(now, self.wall, &self.snapshot.settings.windows, &mut self.engine);
         while let Some(target) = self.sensor.dirty() {
             self.consider(now, target);
+        }
+        while let Some(news) = self.overloads.due(now) {
+            if let Some(decision) = self.engine.overload(now, news.trunk, news.wish, news.validity) {
+                self.decided(decision);
+            }
         }
         while let Some(target) = self.engine.due(now) {
             self.consider(now, target);

@@ -13,6 +13,7 @@ mod steer;
 mod test_calls;
 mod test_report;
 mod view;
+mod window;
 
 pub use control::Control;
 pub use io::{
@@ -21,3 +22,4 @@ pub use io::{
 pub use shard::{Shard, ShardConfig, ShardLimits};
 pub use steer::steer;
 pub use view::{AttemptView, CallView, RouteView, ShardView, TargetView, TestCallView, TestCallsView, TrunkView};
+pub use window::{Calendar, Hours};

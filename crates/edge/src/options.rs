@@ -56,7 +56,7 @@ impl Probes {
         headers.push("Contact", format!("<sip:edge@{sent_by}>").as_bytes());
         headers.push("Accept", b"application/sdp");
         let uri = format!("sip:{}", target.addr).into_bytes();
-        let draft = Draft { headers, ..Draft::new(Method::Options, uri) };
+        let draft = Draft { headers, overload: profile.overload, ..Draft::new(Method::Options, uri) };
         let flow = Flow { socket: target.socket, peer: target.addr, transport: target.transport };
         let Ok(client) = endpoint.request(now, flow, draft, &profile.timers) else { return false };
         self.waiting.push(Waiting { client, order, sent: now });
@@ -70,6 +70,21 @@ impl Probes {
         }
         let waiting = self.take(client)?;
         Some(signal(now, &waiting, ProbeResult::Answered { code, rtt: now.since(waiting.sent) }))
+    }
+
+    /// What a response to a probe says about how many calls its trunk wants; when it wants none, nothing else would say
+    /// that it wants some again.
+    pub(crate) fn overload(
+        &self,
+        now: Instant,
+        client: ClientKey,
+        profiles: &Profiles,
+        response: &Message,
+    ) -> Option<Signal> {
+        let target = self.waiting.iter().find(|waiting| waiting.client == client)?.order.target;
+        let told = response.overload().filter(|_| profile_of(profiles, target).is_some_and(|trunk| trunk.overload))?;
+        let what = Observed::Overload { wish: told.wish, validity: told.validity, seq: told.seq };
+        Some(Signal { at: now, target, what })
     }
 
     /// A transaction that failed and may have been a probe.

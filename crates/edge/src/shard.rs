@@ -262,8 +262,9 @@ impl Shard {
                 self.answer_options(now, server, flow, &message)
             }
             Event::Response { client, message, .. } if self.probes.owns(client) => {
+                let wish = self.probes.overload(now, client, &self.snapshot.settings.profiles, &message);
                 let signal = self.probes.answered(now, client, message.status().unwrap_or(0));
-                self.out.extend(signal.map(Output::Signal));
+                self.out.extend(wish.into_iter().chain(signal).map(Output::Signal));
             }
             Event::ClientFailed { client, why } if self.probes.owns(client) => {
                 let signal = self.probes.failed(now, client, why);

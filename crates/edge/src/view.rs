@@ -4,7 +4,7 @@
 
 use decide::Plan;
 use explain::AttemptRecord;
-use model::{Admin, CallRef, Epoch, Health, Instant, Name, Span, TestCallResult};
+use model::{Admin, CallRef, Epoch, Health, Instant, Name, Span, TestCallResult, Wish};
 use serde::{Deserialize, Serialize};
 
 /// One trunk.
@@ -22,6 +22,9 @@ pub struct TrunkView {
     pub held: Span,
     /// Time left in which it asked for no calls.
     pub throttled: Option<Span>,
+    /// How many calls fewer it asks for, if it does.
+    #[serde(default)]
+    pub wish: Option<Wish>,
     /// Calls it carries now, both directions.
     pub calls: u32,
     /// Its test calls, when it has any.

@@ -33,13 +33,42 @@ pub enum Admin {
     OutOfService,
 }
 
-/// What the peer asks: no new call before `until` (503 with Retry-After, RFC 3261 §20.33).
+/// What the peer asks until some time: no calls (503 with Retry-After, RFC 3261 §20.33), or fewer (overload control, RFC 7339).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Throttle {
-    /// First instant at which a call may be offered again.
+    /// First instant at which calls may be offered as before.
     pub until: Instant,
-    /// What was asked.
+    /// For how long it was asked.
     pub asked: Span,
+    /// What is asked.
+    #[serde(default)]
+    pub wish: Wish,
+}
+
+/// How many calls less a peer asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wish {
+    /// None at all.
+    #[default]
+    NoCalls,
+    /// So many percent of them fewer (RFC 7339 §7).
+    Loss {
+        /// 0 is no wish, 100 none at all.
+        percent: u8,
+    },
+    /// No more than so many (RFC 7415).
+    Rate {
+        /// Calls per second.
+        cps: u32,
+    },
+}
+
+impl Wish {
+    /// Whether it leaves no call at all.
+    pub const fn bars(self) -> bool {
+        matches!(self, Self::NoCalls | Self::Loss { percent: 100.. } | Self::Rate { cps: 0 })
+    }
 }
 
 impl Health {

@@ -23,7 +23,7 @@ pub use evidence::{
     CallEvidence, Evidence, MediaEvidence, ProbeEvidence, RegistrationEvidence, Share, TestCallEvidence,
     TransportEvidence,
 };
-pub use health::{Admin, Health, Throttle};
+pub use health::{Admin, Health, Throttle, Wish};
 pub use id::{CallRef, Epoch, GroupId, ListenId, RouteId, Seq, ShardId, SocketId, TargetId, TrunkId};
 pub use name::Name;
 pub use outcome::{

@@ -2,7 +2,7 @@
 
 use crate::{
     AttemptOutcome, CallRef, Instant, MediaOutcome, ProbeResult, RegistrationState, Span, TargetId, TestCallResult,
-    TransportFault,
+    TransportFault, Wish,
 };
 
 /// One thing seen about one target.
@@ -79,6 +79,15 @@ pub enum Observed {
         order: u64,
         /// How it ended.
         result: TestCallResult,
+    },
+    /// A response told how many calls it wants (RFC 7339).
+    Overload {
+        /// What it asks; a loss of 0 % takes a wish back.
+        wish: Wish,
+        /// For how long; zero takes a wish back.
+        validity: Span,
+        /// Its place in the order of what this target has told (§4.4), when given.
+        seq: Option<u64>,
     },
     /// The network refused a packet of a live call, outside any attempt.
     Transport {

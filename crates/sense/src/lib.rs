@@ -11,6 +11,7 @@ extern crate std;
 mod audio;
 mod calls;
 mod classify;
+mod overload;
 mod probe;
 mod sensor;
 mod streak;
@@ -18,6 +19,7 @@ mod test_call;
 mod window;
 
 pub use classify::{blame, counts_against};
+pub use overload::{OverloadNews, Overloads};
 pub use probe::{CodeClass, ProbeOrder, ProbePolicy};
 pub use sensor::{Counters, Sensor};
 pub use test_call::{NotNow, TestCallOrder, TestCallPace};

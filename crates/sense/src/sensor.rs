@@ -284,6 +284,8 @@ impl Sensor {
                     return;
                 }
             }
+            // A wish for fewer calls says nothing about health; see `overload`.
+            Observed::Overload { .. } => return,
         }
         if watched.calls.unanswered(now) >= ASK_AFTER && watched.last_bad == Some(at) {
             watched.prober.at_once(now);

@@ -62,12 +62,14 @@ pub struct Draft {
     pub body: Vec<u8>,
     /// Hops it may make.
     pub max_forwards: u8,
+    /// Its Via tells that we understand overload control (RFC 7339 §4.1).
+    pub overload: bool,
 }
 
 impl Draft {
     /// One without headers and body.
     pub const fn new(method: Method, uri: Vec<u8>) -> Self {
-        Self { method, uri, headers: HeaderLines::new(), body: Vec::new(), max_forwards: MAX_FORWARDS }
+        Self { method, uri, headers: HeaderLines::new(), body: Vec::new(), max_forwards: MAX_FORWARDS, overload: false }
     }
 }
 
@@ -100,7 +102,12 @@ pub(crate) fn request(draft: &Draft, transport: Transport, sent_by: SocketAddr, 
     push_text(&mut out, transport);
     out.push(b' ');
     push_text(&mut out, sent_by);
-    push_all(&mut out, &[b";rport;branch=", branch, b"\r\nMax-Forwards: "]);
+    push_all(&mut out, &[b";rport;branch=", branch]);
+    if draft.overload {
+        // Loss must be among what is offered (RFC 7339 §4.2); rate is RFC 7415.
+        out.extend_from_slice(b";oc;oc-algo=\"loss,rate\"");
+    }
+    out.extend_from_slice(b"\r\nMax-Forwards: ");
     push_number(&mut out, usize::from(draft.max_forwards));
     push_all(&mut out, &[b"\r\n", &draft.headers.0]);
     finish(out, &draft.body)

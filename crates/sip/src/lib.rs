@@ -30,4 +30,4 @@ pub use mint::{Minter, Token, owner};
 pub use timers::{TimerId, Timers};
 pub use transaction::timers::TimerSet;
 pub use transport::{Flow, Transmit, Transport};
-pub use wire::{BadUri, CSeq, HeaderName, Method, NameAddr, Params, Scan, Uri, Via, scan};
+pub use wire::{BadUri, CSeq, HeaderName, Method, NameAddr, Overload, Params, Scan, Uri, Via, scan};

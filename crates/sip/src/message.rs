@@ -2,7 +2,7 @@
 //!
 //! Refuses to know: transactions and dialogs; it answers what it says, not what it means.
 
-use crate::wire::{CSeq, HeaderName, Index, Method, NameAddr, Start, Via, index, split_list};
+use crate::wire::{CSeq, HeaderName, Index, Method, NameAddr, Overload, Start, Via, index, split_list};
 use alloc::vec::Vec;
 use core::ops::Range;
 use model::Span;
@@ -175,6 +175,12 @@ impl Message {
         let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let seconds = crate::wire::number(&value[..digits])?;
         Some(Span::from_secs(u64::from(seconds).min(3_600)))
+    }
+
+    /// What the sender of this response asks of us in the Via that we wrote (RFC 7339 §4). To be believed only of whom we told
+    /// that we understand it.
+    pub fn overload(&self) -> Option<Overload> {
+        self.via().overload().filter(|_| !self.is_request())
     }
 
     fn at(&self, range: &Range<u16>) -> &[u8] {

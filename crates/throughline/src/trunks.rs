@@ -41,6 +41,7 @@ fn show(trunks: &[TrunkView]) -> String {
     let mut rows = Vec::new();
     for trunk in trunks {
         let throttled = trunk.throttled.map(|left| format!("asks for no calls for {left}"));
+        let throttled = throttled.or_else(|| Some(format!("asks for {}", explain::words::outcome::fewer(trunk.wish?))));
         let last = match trunk.targets.as_slice() {
             [only] => seen(only),
             targets => format!("{} targets", targets.len()),
@@ -113,6 +114,7 @@ mod tests {
             share: 100,
             held: Span::from_secs(4_000),
             throttled: None,
+            wish: None,
             calls: 7,
             test_calls: None,
             targets,

@@ -72,8 +72,9 @@ impl B2bua {
         let Some(sent_by) = world.endpoint.sent_by(attempt.flow.socket) else {
             return self.attempt_over(world, slot, AttemptOutcome::Unreachable { fault: TransportFault::Local }, None);
         };
-        let draft = attempt_draft(invite, attempt, &call.called, sent_by, authorization, body);
+        let mut draft = attempt_draft(invite, attempt, &call.called, sent_by, authorization, body);
         let target = attempt.target;
+        draft.overload = world.profiles.trunk(target.trunk).is_some_and(|profile| profile.overload);
         let first = authorization.is_none();
         let sent = world.endpoint.request(world.now, attempt.flow, draft, timers);
         attempt.client = sent.ok();
@@ -113,6 +114,7 @@ impl B2bua {
         message: &Message,
     ) {
         self.note_first_reply(world, slot);
+        self.note_overload(world, slot, message);
         if self.still_rings(slot, code) {
             return;
         }
@@ -142,6 +144,16 @@ impl B2bua {
             attempt.rings_with = Some(code);
         }
         again
+    }
+
+    /// Any response may say how many calls its trunk wants, 100 too (RFC 7339 §5.11).
+    fn note_overload(&self, world: &mut World<'_>, slot: usize, message: &Message) {
+        let Some(attempt) = self.calls.get(slot).and_then(|call| call.attempts.last()) else { return };
+        let target = attempt.target;
+        let heeded = world.profiles.trunk(target.trunk).is_some_and(|profile| profile.overload);
+        if let Some(told) = message.overload().filter(|_| heeded) {
+            world.signal(target, Observed::Overload { wish: told.wish, validity: told.validity, seq: told.seq });
+        }
     }
 
     fn note_first_reply(&mut self, world: &mut World<'_>, slot: usize) {

@@ -1,10 +1,10 @@
 //! Hunts: when the next carrier is tried and when not, what the caller hears, and how an attempt is left.
 
 use crate::peer::{Step, say, sdp};
-use crate::world::Lab;
+use crate::world::{Lab, OFFER};
 use act::Ending;
 use decide::Cause;
-use model::{AttemptOutcome, Health, ListenId, Observed, SocketId, Span, TransportFault};
+use model::{AttemptOutcome, Health, ListenId, Observed, SocketId, Span, TransportFault, Wish};
 use sip::{HeaderName, Method};
 
 const MS: fn(u64) -> Span = Span::from_millis;
@@ -451,4 +451,50 @@ fn a_ringing_attempt_at_a_trunk_that_refuses_is_not_asked() {
     assert_eq!(lab.peers[0].codes(client), [180, 200]);
     assert_eq!(lab.b2bua.counters().asked_after, 0);
     hang_up(&mut lab);
+}
+
+#[test]
+fn overload_control_is_offered_and_heard_where_it_is_wanted() {
+    for wanted in [true, false] {
+        let mut lab = Lab::new(1);
+        lab.profiles.trunks[1].as_mut().unwrap().overload = wanted;
+        // RFC 7339 §6: the server turns our offer into its word.
+        lab.overload = ";oc=30;oc-algo=\"loss\";oc-validity=5000;oc-seq=7.5";
+        let client = lab.call("+4722");
+        lab.run(500);
+        assert_eq!(lab.peers[0].codes(client), [180, 200]);
+        let mut invites = lab.sent.iter().filter(|(_, _, sent)| sent.is_request() && sent.method() == Method::Invite);
+        assert_eq!(invites.next().unwrap().2.bytes().windows(OFFER.len()).any(|text| text == OFFER.as_bytes()), wanted);
+        let told =
+            Observed::Overload { wish: Wish::Loss { percent: 30 }, validity: Span::from_secs(5), seq: Some(750_000) };
+        let heard = lab.seen(1).into_iter().filter(|seen| matches!(seen, Observed::Overload { .. }));
+        let heard: Vec<_> = heard.collect();
+        assert_eq!(heard.contains(&told), wanted, "{heard:?}");
+        assert_eq!(heard.is_empty(), !wanted);
+        hang_up(&mut lab);
+    }
+}
+
+#[test]
+fn a_word_of_overload_that_was_not_asked_for_is_not_heard() {
+    let mut lab = Lab::new(1);
+    lab.call("+4722");
+    lab.run(6);
+    let invite = lab.sent.iter().find(|(_, _, sent)| sent.method() == Method::Invite && sent.is_request());
+    let via = String::from_utf8(invite.unwrap().2.header(HeaderName::Via).unwrap().to_vec()).unwrap();
+    assert!(!via.contains("oc"), "not offered: {via}");
+    let peer = lab.peers[1].addr;
+    let head = |name| String::from_utf8(invite.unwrap().2.header(name).unwrap().to_vec()).unwrap();
+    let trying = format!(
+        "SIP/2.0 100 Trying\r\nVia: {via};oc=100;oc-algo=\"loss\"\r\nFrom: {}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {}\r\n\
+         Content-Length: 0\r\n\r\n",
+        head(HeaderName::From),
+        head(HeaderName::To),
+        head(HeaderName::CallId),
+        head(HeaderName::CSeq)
+    );
+    lab.inject_at(1, peer, &trying);
+    lab.run(500);
+    assert!(lab.seen(1).iter().any(|seen| matches!(seen, Observed::FirstReply { .. })));
+    assert!(!lab.seen(1).iter().any(|seen| matches!(seen, Observed::Overload { .. })));
 }

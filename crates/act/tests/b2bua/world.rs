@@ -20,6 +20,8 @@ use std::net::SocketAddr;
 
 pub const EDGE: [&str; 2] = ["198.51.100.1:5060", "203.0.113.1:5060"];
 const PAIRS: u32 = 32;
+/// How a Via offers overload control.
+pub const OFFER: &str = ";oc;oc-algo=\"loss,rate\"";
 
 /// A packet on the wire.
 struct Packet {
@@ -61,6 +63,8 @@ pub struct Lab {
     serial: u64,
     pub weather: Weather,
     chance: Rng,
+    /// What peers write in place of our offer of overload control.
+    pub overload: &'static str,
     /// What a peer says before this time is lost.
     hushed: Vec<(SocketAddr, Instant)>,
 }
@@ -93,6 +97,7 @@ impl Lab {
                 timers: timers(),
                 auth: None,
                 accept: Vec::<Cidr>::new(),
+                overload: false,
                 session_max: Span::from_secs(12 * 3600),
             })
         };
@@ -147,6 +152,7 @@ impl Lab {
             serial: 0,
             weather: Weather::default(),
             chance: Rng::new(seed ^ 0xc0ffee),
+            overload: OFFER,
             hushed: Vec::new(),
         }
     }
@@ -326,7 +332,8 @@ impl Lab {
             while let Some(transmit) = self.peers[index].endpoint.poll_transmit() {
                 if !self.peers[index].dead {
                     let from = self.peers[index].addr;
-                    self.put(from, transmit.flow.peer, transmit.bytes);
+                    let text = String::from_utf8(transmit.bytes).expect("peers write text");
+                    self.put(from, transmit.flow.peer, text.replace(OFFER, self.overload).into_bytes());
                 }
             }
         }

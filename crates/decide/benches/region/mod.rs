@@ -6,6 +6,7 @@ use decide::*;
 use model::{
     Admin, Epoch, Evidence, GroupId, Health, Instant, ProbeEvidence, ProbeResult, Rng, Span, TargetId, TrunkId,
 };
+use std::collections::BTreeMap;
 
 const GROUPS: u16 = 50;
 const PER_GROUP: u16 = 20;
@@ -97,6 +98,6 @@ impl Region {
     pub(crate) fn judge(&self, trunk: TrunkId) -> Option<Judgement> {
         let policy = &self.shape.trunk(trunk)?.health;
         let held = self.table.target(TargetId { trunk, index: 0 })?;
-        judge(policy, &terms(&self.shape, &self.table, trunk), held, &self.seen, self.now)
+        judge(policy, &terms(&self.shape, &self.table, &BTreeMap::new(), trunk), held, &self.seen, self.now)
     }
 }

@@ -69,6 +69,8 @@ pub(super) fn settings(
         return None;
     }
     let groups = groups(&draft, &ids);
+    let windows = (0_u16..).zip(&mut draft.groups);
+    let windows = windows.filter_map(|(id, group)| Some((GroupId(id), group.windows.take()?.value))).collect();
     let names = explain::Names { trunks: ids.names.clone(), groups: group_names(&draft) };
     let routes = routes(&draft, &ids);
     let profiles_of_listens = listen_profiles(&listens, &sockets);
@@ -106,6 +108,7 @@ pub(super) fn settings(
             emergency: draft.edge.emergency.into_iter().map(String::into_bytes).collect(),
         }),
         shape: Arc::new(Shape::new(shapes, groups, routes)),
+        windows,
         probes,
         test_calls,
         names,
@@ -193,6 +196,7 @@ fn profile(trunk: TrunkDraft, listens: &[Listen], sockets: &[Socket]) -> Option<
         timers: trunk.timers,
         auth: trunk.auth.map(|(user, secret)| Credentials { user, secret: secret.reveal() }),
         accept: trunk.accept.iter().map(|net| Cidr { addr: net.value.addr, bits: net.value.bits }).collect(),
+        overload: trunk.overload,
         session_max: trunk.session_max,
     })
 }

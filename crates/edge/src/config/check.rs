@@ -32,6 +32,7 @@ pub(super) fn check(draft: &Draft, faults: &mut Faults<'_>) {
     for group in &draft.groups {
         depth(draft, group, faults);
         patience(draft, group, faults);
+        super::window::long_enough(draft, group, faults);
         led_to(draft, group, faults);
     }
     shadowed(draft, faults);
@@ -214,16 +215,25 @@ fn members<'a>(draft: &'a Draft, group: &'a GroupDraft) -> impl Iterator<Item = 
     group.tiers.iter().flatten().filter_map(|member: &At<_>| draft.trunk(&member.value.trunk))
 }
 
-/// One trunk with one target is a single point of failure.
+/// One trunk with one target is a single point of failure, and so are several on one host. One listen for all carriers is one
+/// too, but nearly every edge has no more than one uplink, and a warning that is always there is none.
 fn depth(draft: &Draft, group: &GroupDraft, faults: &mut Faults<'_>) {
-    let targets: usize = members(draft, group).map(|trunk| trunk.targets.len()).sum();
+    let hosts: Vec<IpAddr> =
+        members(draft, group).flat_map(|trunk| &trunk.targets).map(|target| target.value.ip()).collect();
     let written: usize = group.tiers.iter().map(Vec::len).sum();
-    if written != 1 || targets != 1 || group.alone {
-        return;
-    }
-    let what = format!("group `{}` has one trunk with one target: when that fails, its calls fail", group.name.value);
-    let fix = Some(String::from("add a second one, or say `alone = true` if that is meant"));
-    faults.warn(&group.name.at, what, "a second trunk or target", fix);
+    let one_host = hosts.first().filter(|first| hosts.iter().all(|host| host == *first));
+    let (Some(host), false) = (one_host, group.alone) else { return };
+    let name = &group.name.value;
+    let what = match (written, hosts.len()) {
+        (1, 1) => format!("group `{name}` has one trunk with one target: when that fails, its calls fail"),
+        // Where a trunk is not known, or had no good target, that is the fault to repair.
+        (_, 1) => return,
+        // Several on one machine are a lab, and its loopback fails with the edge.
+        _ if host.is_loopback() => return,
+        _ => format!("all targets of group `{name}` are on {host}: when that host fails, its calls fail"),
+    };
+    let fix = Some(String::from("add a second one elsewhere, or say `alone = true` if that is meant"));
+    faults.warn(&group.name.at, what, "a second trunk or target, on another host", fix);
 }
 
 /// What the last candidate's caller has waited for when every one before is silent.

@@ -3,7 +3,8 @@
 use super::fault::Faults;
 use super::reader::{At, Node, Reader, many};
 use super::schema::{Section, is, needed, other, table};
-use super::value;
+use super::{value, window};
+use crate::window::Calendar;
 use decide::{Failback, Strategy};
 use model::Span;
 
@@ -40,7 +41,7 @@ pub(super) static GROUP: Section = Section {
 pub(super) static FAILBACK: Section = Section {
     title: "failback of [group.NAME]",
     example: "[group.carriers.failback]",
-    about: "When a recovered trunk is preferred again. `after` and `manual` exclude each other.",
+    about: "When a recovered trunk is preferred again; until then it is a backup. `immediately`, `manual`, and `after` with `window` exclude each other.",
     keys: &[
         is(
             "after",
@@ -48,6 +49,14 @@ pub(super) static FAILBACK: Section = Section {
             "\"60s\"",
             "Time on Probation without a fault before it carries calls again, while another trunk can.",
         ),
+        other(
+            "window",
+            "hours and time zone, or a list",
+            "at any time",
+            "[\"Mon-Fri 22:00-06:00 Europe/Oslo\", \"Sat,Sun 00:00-24:00 Europe/Oslo\"]",
+            "Hours in which its calls may begin to return, after `after`; begun, they go on. Hours over midnight belong to the day on which they begin.",
+        ),
+        is("immediately", "true or false", "false", "Its calls begin to return as soon as it is on Probation."),
         is("manual", "true or false", "false", "Only `throughline trunk NAME restore` brings it back."),
         is(
             "ramp",
@@ -55,17 +64,14 @@ pub(super) static FAILBACK: Section = Section {
             "[\"5%\", \"25%\", \"100%\"]",
             "Steps by which calls return to it, each earned by good calls.",
         ),
-        other(
-            "window",
-            "text",
-            "at any time",
-            "\"22:00-06:00 Europe/Oslo\"",
-            "Hours in which it may come back. Not yet served.",
-        ),
     ],
 };
 
 const STRATEGIES: &[&str] = &["weighted", "least-loaded", "quality"];
+/// Steps of the ramp when none is written.
+pub(super) const RAMP_STEPS: usize = 3;
+/// Time free of faults when none is written.
+const AFTER: Span = Span::from_secs(60);
 
 /// A trunk in a tier, as written.
 #[derive(Clone, Debug)]
@@ -81,6 +87,7 @@ pub(super) struct GroupDraft {
     pub(super) tiers: Vec<Vec<At<MemberDraft>>>,
     pub(super) strategy: Option<Strategy>,
     pub(super) failback: Option<Failback>,
+    pub(super) windows: Option<At<Calendar>>,
     pub(super) ramp: Option<Vec<u8>>,
     pub(super) eject_share: Option<u8>,
     pub(super) flips: Option<u32>,
@@ -95,11 +102,13 @@ fn read_one(name: At<String>, node: &Node<'_>, faults: &mut Faults<'_>) -> Optio
     let reader = Reader::open(node, &name.at, &GROUP, faults)?;
     let tiers = reader.need("tiers", faults, tiers).unwrap_or_default();
     let strategy = reader.read("strategy", faults, strategy);
-    let (failback, ramp) = read_failback(&reader, faults);
+    let back = read_failback(&reader, faults).unwrap_or_default();
     let eject_share = reader.read("eject_share", faults, value::percent(1));
     let flips = reader.read("flips", faults, value::count(1, 1_000));
     let alone = reader.read("alone", faults, value::flag).unwrap_or(false);
-    Some(GroupDraft { name, tiers: once(tiers, faults), strategy, failback, ramp, eject_share, flips, alone })
+    let Back { failback, windows, ramp } = back;
+    let tiers = once(tiers, faults);
+    Some(GroupDraft { name, tiers, strategy, failback, windows, ramp, eject_share, flips, alone })
 }
 
 fn strategy(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<Strategy> {
@@ -168,21 +177,40 @@ fn once(tiers: Vec<Vec<At<MemberDraft>>>, faults: &mut Faults<'_>) -> Vec<Vec<At
     tiers.filter(|tier| !tier.is_empty()).collect()
 }
 
-fn read_failback(group: &Reader<'_, '_>, faults: &mut Faults<'_>) -> (Option<Failback>, Option<Vec<u8>>) {
-    let Some(node) = group.get("failback") else { return (None, None) };
-    let Some(reader) = Reader::open(node, &node.span(), &FAILBACK, faults) else { return (None, None) };
+/// `failback = { … }` as read.
+#[derive(Default)]
+struct Back {
+    failback: Option<Failback>,
+    windows: Option<At<Calendar>>,
+    ramp: Option<Vec<u8>>,
+}
+
+fn read_failback(group: &Reader<'_, '_>, faults: &mut Faults<'_>) -> Option<Back> {
+    let node = group.get("failback")?;
+    let reader = Reader::open(node, &node.span(), &FAILBACK, faults)?;
     let after = reader.read("after", faults, value::span(Span::ZERO, Span::from_secs(86_400)));
+    let windows = reader.read("window", faults, window::calendar);
+    let windows = windows.map(|value| At { value, at: reader.place("window") });
+    let immediately = reader.read("immediately", faults, value::flag).unwrap_or(false);
     let manual = reader.read("manual", faults, value::flag).unwrap_or(false);
-    if let Some(node) = reader.get("window") {
-        let fix = Some(String::from("use `after`, or `manual = true` and restore the trunk in the night"));
-        faults.error(&node.span(), "failback windows are not yet served", "`after` or `manual`", fix);
+    let wins = if manual { "manual" } else { "immediately" };
+    for (key, written) in
+        [("immediately", immediately && manual), ("after", after.is_some()), ("window", windows.is_some())]
+    {
+        if written && (manual || immediately) {
+            let whom =
+                if manual { "manual failback waits for the operator" } else { "immediate failback waits for nothing" };
+            let fix = Some(format!("remove it, or `{wins}`"));
+            faults.error(&reader.place(key), format!("{whom}, so `{key}` has no meaning"), "one of the two", fix);
+        }
     }
-    if manual && after.is_some() {
-        let what = "manual failback waits for the operator, so `after` has no meaning";
-        faults.error(&reader.place("after"), what, "one of the two", Some(String::from("remove it")));
-    }
-    let failback = if manual { Some(Failback::Manual) } else { after.map(Failback::After) };
-    (failback, reader.read("ramp", faults, ramp))
+    let failback = match (manual, immediately, after) {
+        (true, ..) => Some(Failback::Manual),
+        (_, true, _) => Some(Failback::After(Span::ZERO)),
+        (.., after) if windows.is_some() => Some(Failback::Window { after: after.unwrap_or(AFTER) }),
+        (.., after) => after.map(Failback::After),
+    };
+    Some(Back { failback, windows, ramp: reader.read("ramp", faults, ramp) })
 }
 
 fn ramp(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<Vec<u8>> {

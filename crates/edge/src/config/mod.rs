@@ -24,6 +24,7 @@ mod test_call;
 mod timers;
 mod trunk;
 mod value;
+mod window;
 
 #[cfg(test)]
 mod tests;

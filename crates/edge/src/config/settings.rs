@@ -3,8 +3,9 @@
 //! One immutable value that node, shards, control and API share; a reload makes a new one. Refuses to know: TOML.
 
 use super::test_call::TestCallPlan;
+use crate::window::Calendar;
 use core::net::{IpAddr, SocketAddr};
-use model::{ListenId, Name, SocketId, TargetId, TrunkId};
+use model::{GroupId, ListenId, Name, SocketId, TargetId, TrunkId};
 use std::sync::Arc;
 
 /// Everything the edge works by.
@@ -26,6 +27,8 @@ pub struct Settings {
     pub profiles: Arc<act::Profiles>,
     /// What `decide` needs.
     pub shape: Arc<decide::Shape>,
+    /// When the groups that have windows may take a trunk back.
+    pub windows: Vec<(GroupId, Calendar)>,
     /// How each target is probed.
     pub probes: Vec<(TargetId, sense::ProbePolicy)>,
     /// Test calls, by `TrunkId`; none for most.

@@ -1,11 +1,11 @@
 //! Words for a decision: whom, what changes, why, by which last observation, what happens next.
 
-use super::outcome::{attempt, count, fault, media, probe, registration, test_call};
+use super::outcome::{attempt, count, fault, fewer, media, probe, registration, test_call};
 use crate::record::Who;
 use alloc::format;
 use alloc::string::String;
 use decide::{Cause, Change, Decision, Subject, Veto};
-use model::{Evidence, Instant, Wall};
+use model::{Evidence, Instant, Span, Wall, Wish};
 
 pub(super) fn sentence(wall: Wall, who: &Who, decision: &Decision) -> String {
     let mut words = format!("{} {} at {wall}", subject(who, decision.subject), change(decision.change));
@@ -23,7 +23,7 @@ pub(super) fn sentence(wall: Wall, who: &Who, decision: &Decision) -> String {
         words += &format!("; {next} in {span}");
     }
     // The operator's word and the peer's wish are not judged by a policy.
-    if !matches!(decision.cause, Cause::Operator | Cause::RetryAfter) {
+    if !matches!(decision.cause, Cause::Operator | Cause::RetryAfter | Cause::Overload { .. }) {
         words += &format!("; policy {:08x}", decision.policy);
     }
     words
@@ -43,7 +43,9 @@ fn change(change: Change) -> String {
         Change::Health { from, to } => format!("{} → {}", from.word(), to.word()),
         Change::Share { from, to } => format!("share {from} % → {to} %"),
         Change::Admin { from, to } => format!("{} → {}", from.words(), to.words()),
-        Change::Throttle { asked } => format!("throttled for {asked}"),
+        Change::Throttle { asked: Span::ZERO, .. } => String::from("takes all its calls again"),
+        Change::Throttle { asked, wish: Wish::NoCalls } => format!("throttled for {asked}"),
+        Change::Throttle { wish, .. } => format!("asks for {}", fewer(wish)),
     }
 }
 
@@ -59,6 +61,8 @@ fn veto(veto: Veto) -> String {
             )
         }
         Veto::ManualFailback => String::from("failback is manual and waits for the operator"),
+        Veto::OutsideWindow { opens_in: Some(span) } => format!("its failback window opens in {}", hours(span)),
+        Veto::OutsideWindow { opens_in: None } => String::from("its failback window is closed"),
     }
 }
 
@@ -109,7 +113,21 @@ fn cause(cause: Cause) -> String {
         Cause::EarnedByTime { held } => format!("nothing bad for {held}"),
         Cause::Relapse => String::from("a fault while on Probation"),
         Cause::RetryAfter => String::from("it answered 503 with Retry-After"),
+        Cause::Overload { validity: Span::ZERO } => String::from("overload control, its wish is over"),
+        Cause::Overload { validity } => {
+            format!("overload control in its responses, for {validity} unless it says so again")
+        }
         Cause::Operator => String::from("the operator said so"),
+    }
+}
+
+/// Spans of the day's length in hours and minutes, rounded up: nobody counts 192 minutes.
+fn hours(span: Span) -> String {
+    let minutes = span.as_secs().div_ceil(60);
+    match (minutes / 60, minutes % 60) {
+        (0, _) => format!("{span}"),
+        (hours, 0) => format!("{hours} h"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
     }
 }
 
@@ -149,7 +167,7 @@ fn last(cause: Cause, seen: &Evidence) -> Option<String> {
             probed().map(|(_, words)| words)
         }
         Cause::EarnedByCalls { .. } => called().map(|(_, words)| words),
-        Cause::RetryAfter | Cause::Operator => None,
+        Cause::RetryAfter | Cause::Overload { .. } | Cause::Operator => None,
     }
 }
 

@@ -3,11 +3,22 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use decide::Exclusion;
-use model::{AttemptOutcome, Instant, MediaOutcome, ProbeResult, RegistrationState, TestCallResult, TransportFault};
+use model::{
+    AttemptOutcome, Instant, MediaOutcome, ProbeResult, RegistrationState, TestCallResult, TransportFault, Wish,
+};
 
 /// `1 probe`, `3 probes`.
 pub fn count(count: u32, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// How many calls a peer asks for; reads after *asks for*.
+pub fn fewer(wish: Wish) -> String {
+    match wish {
+        Wish::NoCalls => String::from("no calls"),
+        Wish::Loss { percent } => format!("{percent} % fewer calls"),
+        Wish::Rate { cps } => format!("at most {} a second", count(cps, "call", "calls")),
+    }
 }
 
 /// How the network refused.
@@ -108,6 +119,7 @@ pub fn exclusion(cause: Exclusion, now: Instant) -> String {
         Exclusion::Draining => String::from("is draining"),
         Exclusion::OutOfService => String::from("is out of service"),
         Exclusion::Throttled { until } => format!("asked for no calls for another {}", until.since(now)),
+        Exclusion::Overloaded { wish } => format!("asked for {}, and this is one it does not get", fewer(wish)),
         Exclusion::CameFromIt => String::from("is where the call came from"),
         Exclusion::CallLimit { limit, part } => {
             format!("carries as many calls as it may ({})", of_limit(limit, part))

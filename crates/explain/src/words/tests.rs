@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use decide::{Cause, Change, Decision, NoPlan, Veto};
 use model::{
     Admin, AttemptOutcome, CallEvidence, Evidence, Health, ProbeEvidence, ProbeResult, Span, TransportEvidence,
-    TransportFault,
+    TransportFault, Wish,
 };
 use proptest::prelude::*;
 
@@ -122,6 +122,9 @@ fn every_veto_has_its_words() {
         (Veto::TooManyFlips { count: 7, limit: 6 }, "it has fallen 7 times within 10 min (limit 6)"),
         (Veto::SuspectOurselves { trunks: 3 }, "3 trunks failed within the same second, so the fault is likely ours"),
         (Veto::ManualFailback, "failback is manual and waits for the operator"),
+        (Veto::OutsideWindow { opens_in: Some(Span::from_secs(11_520)) }, "its failback window opens in 3 h 12 min"),
+        (Veto::OutsideWindow { opens_in: Some(Span::from_secs(45)) }, "its failback window opens in 45 s"),
+        (Veto::OutsideWindow { opens_in: None }, "its failback window is closed"),
     ];
     for (veto, words) in expected {
         let mut one = health(Health::Up, Health::Down, Cause::Relapse);
@@ -135,11 +138,25 @@ fn every_veto_has_its_words() {
 fn shares_throttles_and_the_operator() {
     let share = decision(Change::Share { from: 5, to: 25 }, Cause::EarnedByCalls { count: 5 });
     assert!(say(share).starts_with("trunk acme share 5 % → 25 % at 2026-11-24T12:04:07.112Z: 5 good calls since"));
-    let mut throttle = decision(Change::Throttle { asked: Span::from_secs(5) }, Cause::RetryAfter);
+    let mut throttle = decision(Change::Throttle { asked: Span::from_secs(5), wish: Wish::NoCalls }, Cause::RetryAfter);
     throttle.next_look = Some(Span::from_secs(5));
     assert_eq!(
         say(throttle),
         "trunk acme throttled for 5 s at 2026-11-24T12:04:07.112Z: it answered 503 with Retry-After; calls again in 5 s"
+    );
+    let (asked, validity) = (Span::from_secs(60), Span::from_secs(5));
+    let overload = Cause::Overload { validity };
+    assert_eq!(
+        say(decision(Change::Throttle { asked, wish: Wish::Loss { percent: 30 } }, overload)),
+        "trunk acme asks for 30 % fewer calls at 2026-11-24T12:04:07.112Z: overload control in its responses, for 5 s unless \
+         it says so again"
+    );
+    let rate = say(decision(Change::Throttle { asked, wish: Wish::Rate { cps: 20 } }, overload));
+    assert!(rate.starts_with("trunk acme asks for at most 20 calls a second at "), "{rate}");
+    let (asked, wish) = (Span::ZERO, Wish::Rate { cps: 20 });
+    assert_eq!(
+        say(decision(Change::Throttle { asked, wish }, Cause::Overload { validity: Span::ZERO })),
+        "trunk acme takes all its calls again at 2026-11-24T12:04:07.112Z: overload control, its wish is over"
     );
     let admin = decision(Change::Admin { from: Admin::InService, to: Admin::OutOfService }, Cause::Operator);
     assert_eq!(say(admin), "trunk acme in service → out of service at 2026-11-24T12:04:07.112Z: the operator said so");
@@ -299,7 +316,7 @@ proptest! {
         fall.evidence = Some(Evidence { probe: silent_probe(), ..Evidence::default() });
         let records: Vec<Record> = [
             decided(fall),
-            decided(decision(Change::Throttle { asked: Span::MAX }, Cause::RetryAfter)),
+            decided(decision(Change::Throttle { asked: Span::MAX, wish: Wish::NoCalls }, Cause::RetryAfter)),
             configured(true),
             Record::Call(call().into()),
             Record::Alarm { text: text.clone() },

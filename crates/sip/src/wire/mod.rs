@@ -24,4 +24,4 @@ pub(crate) use scan::lines;
 pub use scan::{Scan, scan};
 pub(crate) use split::split_list;
 pub use uri::{BadUri, Uri};
-pub use via::Via;
+pub use via::{Overload, Via};
