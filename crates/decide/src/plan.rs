@@ -26,7 +26,8 @@ pub struct Plan {
     pub group: GroupId,
     /// Best first; never empty.
     pub attempts: Vec<Candidate>,
-    /// Members of the group that are not tried, or (`OutsideShare`, `Headroom`) not in their turn; at most sixteen.
+    /// Members of the group that are not tried, or (`OutsideShare`, `Headroom`) not in their turn; at most sixteen. Tiers behind as many
+    /// good candidates as a plan holds are not asked.
     pub excluded: Vec<Excluded>,
     /// How many more are not tried than are named.
     #[serde(default)]

@@ -84,6 +84,12 @@ impl Ranking {
         self.best.iter().map_while(Option::as_ref)
     }
 
+    /// Whether nobody of a worse tier can have a place any more.
+    pub(crate) fn is_settled(&self) -> bool {
+        let good = |slot: &Option<Ranked>| slot.is_some_and(|ranked| ranked.class == Class::Good);
+        good(&self.best[ATTEMPTS_MAX - 1]) && good(&self.opener)
+    }
+
     /// Whether nobody is there but Down ones.
     pub(crate) fn is_last_resort(&self) -> bool {
         self.best[0].is_some_and(|best| best.class == Class::Down)

@@ -43,6 +43,9 @@ pub fn plan(
     let scene = Scene { shape, table, load, facts, now };
     let mut hunt = Hunt::default();
     for (tier, members) in group.tiers.iter().enumerate() {
+        if hunt.ranking.is_settled() {
+            break;
+        }
         let tier = u8::try_from(tier).unwrap_or(u8::MAX);
         let by_limit = group.strategy == Strategy::LeastLoaded && all_limited(shape, members);
         let draw = Draw { strategy: group.strategy, alone: members.len() == 1, by_limit };

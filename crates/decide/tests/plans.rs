@@ -214,6 +214,23 @@ fn the_one_who_may_be_first_is_found_behind_eight_who_may_not() {
 }
 
 #[test]
+fn eight_good_ones_are_enough_unless_none_of_them_may_be_first() {
+    let tiers: Vec<Vec<(u16, u16)>> = (1..=10).map(|trunk| vec![(trunk, 1)]).collect();
+    let mut shape = shape(tiers);
+    let mut table = TrunkTable::new(&shape);
+    health(&mut table, 9, Health::Down);
+    let seen = call(&shape, &table, &FACTS, &mut Rng::new(1)).unwrap();
+    assert_eq!((order(&seen), seen.excluded), ((1..=8).collect(), vec![]));
+    let mut load = empty();
+    for trunk in 1..=8 {
+        limit(&mut shape, trunk, CallLimits { calls: Some(2), cps: None, headroom: 50 });
+        carry(&mut load, trunk as u16, 1);
+    }
+    let seen = plan(&shape, &table, &load, &FACTS, NOW, &mut Rng::new(1)).unwrap();
+    assert_eq!(order(&seen), [10, 1, 2, 3, 4, 5, 6, 7]);
+}
+
+#[test]
 fn an_emergency_call_tries_draining_trunks_late_and_down_ones_last() {
     let shape = shape((1..=6).map(|trunk| vec![(trunk, 1)]).collect());
     let mut table = TrunkTable::new(&shape);

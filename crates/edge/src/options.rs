@@ -150,3 +150,67 @@ fn can_place(situation: &Situation<'_>, from: TrunkId, request: &Message) -> boo
 pub(crate) fn profile_of(profiles: &Profiles, target: TargetId) -> Option<&TrunkProfile> {
     profiles.trunks.get(target.trunk.index()).and_then(Option::as_ref)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+    use crate::config::{Settings, compile};
+    use decide::{Cause, Change, Decision, Subject};
+    use model::{Epoch, Health, SocketId};
+
+    const TEXT: &str = "[listen.lan]\nsip = [\"udp:192.0.2.10:5060\"]\n\
+        [trunk.office]\nat = \"sip:192.0.2.20:5060\"\nlisten = \"lan\"\n\
+        [trunk.acme]\nat = \"sip:192.0.2.30:5060\"\nlisten = \"lan\"\nlimits = { calls = 1, cps = 1 }\n\
+        [group.carriers]\ntiers = [[\"acme\"]]\n[[route]]\nfrom = [\"office\"]\nto = \"carriers\"\n";
+
+    fn ask(settings: &Settings, table: &TrunkTable, load: &Load, draining: bool, from: &str) -> (u16, bool) {
+        let flow = Flow { socket: SocketId(0), peer: from.parse().unwrap(), transport: sip::Transport::Udp };
+        let text = format!(
+            "OPTIONS sip:192.0.2.10 SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK1\r\nMax-Forwards: 70\r\nFrom: <sip:a@b>;tag=1\r\n\
+             To: <sip:192.0.2.10>\r\nCall-ID: x\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+        );
+        let situation = Situation {
+            now: Instant::ZERO,
+            profiles: &settings.profiles,
+            shape: &settings.shape,
+            table,
+            load,
+            draining,
+        };
+        let answer = answer(&situation, flow, &Message::parse(text.into_bytes()).unwrap());
+        (answer.code, String::from_utf8_lossy(answer.headers.as_bytes()).contains("Retry-After"))
+    }
+
+    #[test]
+    fn a_peer_is_told_whether_its_calls_can_be_placed() {
+        let settings = compile(TEXT, "edge.toml", &|_| None, None).settings.expect("a good configuration");
+        let (mut table, mut load) = (TrunkTable::new(&settings.shape), Load::default());
+        load.resize(2);
+        let (office, acme, trunk) = ("192.0.2.20:5060", "192.0.2.30:5060", TrunkId(1));
+        assert_eq!(ask(&settings, &table, &load, false, office), (200, false));
+        assert_eq!(ask(&settings, &table, &load, true, office), (503, true), "draining");
+        assert_eq!(ask(&settings, &table, &load, false, "192.0.2.99:5060"), (403, false), "a stranger");
+        load.begin(Instant::ZERO, trunk);
+        assert_eq!(ask(&settings, &table, &load, false, office), (503, true), "full");
+        assert_eq!(
+            ask(&settings, &table, &load, false, acme),
+            (200, false),
+            "it calls nobody, and may go on taking ours"
+        );
+        load.end(trunk);
+        assert_eq!(ask(&settings, &table, &load, false, office), (200, false), "calls per second are over in a second");
+        table.apply(&Decision {
+            at: Instant::ZERO,
+            epoch: Epoch(1),
+            subject: Subject::Target(TargetId { trunk, index: 0 }),
+            change: Change::Health { from: Health::Unknown, to: Health::Down },
+            cause: Cause::Relapse,
+            evidence: None,
+            veto: None,
+            next_look: None,
+            policy: 0,
+        });
+        assert_eq!(ask(&settings, &table, &load, false, office), (503, true), "all that is left is a last resort");
+    }
+}

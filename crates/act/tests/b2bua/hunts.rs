@@ -438,6 +438,59 @@ fn an_emergency_call_passes_limits() {
     hang_up_all(&mut lab);
 }
 
+/// The plan is made when the call comes in; what has become full meanwhile is passed over, or a limit would be no limit.
+#[test]
+fn a_trunk_that_has_become_full_is_passed_over() {
+    for (calls, codes) in [(Some(1), vec![503]), (Some(2), vec![180, 200]), (None, vec![180, 200])] {
+        let mut lab = Lab::new(2);
+        lab.peers[1].steps = vec![vec![say(500, 503)]];
+        lab.shape.trunks[2].as_mut().unwrap().limits.calls = calls;
+        let client = lab.call("+4722");
+        lab.run(100);
+        lab.load.begin(lab.now, model::TrunkId(2));
+        lab.run(1_000);
+        assert_eq!(lab.peers[0].codes(client), codes, "{calls:?}");
+        let full = calls == Some(1);
+        assert_eq!((tried(&lab, 2), lab.b2bua.counters().passed_over), (usize::from(!full), u64::from(full)));
+        lab.load.end(model::TrunkId(2));
+        hang_up_all(&mut lab);
+    }
+}
+
+/// The primary is Down and a whole load arrives at a backup of half its size: its limits hold, its calls succeed, everyone else is refused
+/// within milliseconds and told different times to come again, and an emergency call passes.
+#[test]
+fn a_backup_of_half_the_size_takes_half_and_refuses_the_rest_at_once() {
+    let mut lab = Lab::new(2);
+    lab.health(1, Health::Down);
+    lab.health(2, Health::Up);
+    lab.shape.trunks[2].as_mut().unwrap().limits.cps = Some(5);
+    let mut clients = Vec::new();
+    for _ in 0..30 {
+        clients.push(lab.call("+4722"));
+        lab.run(100);
+    }
+    let emergency = lab.call("112");
+    lab.run(1_000);
+    assert_eq!(lab.peers[0].codes(emergency), [180, 200]);
+    assert_eq!(tried(&lab, 1), 0, "the excess is not sent to the dead primary");
+    let times = lab.peers[2].requests_at(Method::Invite);
+    for (index, first) in times[..times.len() - 1].iter().enumerate() {
+        let within = times[index..times.len() - 1].iter().filter(|at| at.since(*first) <= Span::from_secs(1)).count();
+        assert!(within <= 5, "{within} within a second");
+    }
+    let taken = clients.iter().filter(|client| lab.peers[0].codes(**client) == [180, 200]).count();
+    let refused: Vec<_> = clients.iter().filter(|client| lab.peers[0].codes(**client) == [503]).collect();
+    assert!((14..=16).contains(&taken) && taken + refused.len() == 30, "{taken} taken, {} refused", refused.len());
+    let waits = refused.iter().map(|client| {
+        let wait = lab.peers[0].last(**client).retry_after().expect("a refusal says when to come again").as_secs();
+        assert!((5..=20).contains(&wait), "{wait}");
+        wait
+    });
+    assert!(waits.collect::<std::collections::BTreeSet<_>>().len() > 3, "callers do not return in step");
+    hang_up_all(&mut lab);
+}
+
 /// A trunk that refuses new calls may refuse a question too, so its ringing calls are not asked.
 #[test]
 fn a_ringing_attempt_at_a_trunk_that_refuses_is_not_asked() {

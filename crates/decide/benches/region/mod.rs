@@ -77,6 +77,10 @@ impl Region {
                 put(Subject::Trunk(TrunkId(trunk)), Change::Admin { from: Admin::InService, to: Admin::Draining });
             }
             (0..u32::from(trunk) * 13 % 64).for_each(|_| load.begin(Instant::ZERO, TrunkId(trunk)));
+            // Some of them lately, so that the windows are neither empty nor whole.
+            (0..trunk % 12).for_each(|n| {
+                load.begin(Instant::ZERO + Span::from_millis(99_000 + 80 * u64::from(n)), TrunkId(trunk))
+            });
         }
         let answered = ProbeResult::Answered { code: 200, rtt: Span::from_millis(9) };
         let seen = Evidence {

@@ -88,7 +88,7 @@ accept = ["203.0.113.0/24"]
 auth   = { user = "u1001", secret = "env:ACME_SECRET" }
 codecs = ["PCMA", "PCMU"]
 dtmf   = "rfc4733"
-limits = { calls = 200, cps = 20 }
+limits = { calls = 200, cps = 20, headroom = "10%" }
 probe  = { every = "4s", deadline = "1.2s", fall = 4, rise = 2, alive = ["2xx", 404] }
 calls  = { first_reply = "learned", progress = "5s", ring = "90s", move_on = [480] }
 overload = true
@@ -99,6 +99,7 @@ listen = "wan"
 
 [group.carriers]
 tiers    = [["acme*3", "globex"]]
+strategy = "least-loaded"
 failback = { after = "90s", ramp = ["10%", "100%"] }
 
 [group.pbx]
@@ -119,7 +120,7 @@ fn every_key_reaches_the_settings() {
     let settings = settings(EVERYTHING);
     let acme = settings.shape.trunk(TrunkId(1)).unwrap();
     assert_eq!(acme.targets, 2);
-    assert_eq!((acme.limits.calls, acme.limits.cps), (Some(200), Some(20)));
+    assert_eq!((acme.limits.calls, acme.limits.cps, acme.limits.headroom), (Some(200), Some(20), 10));
     assert_eq!((acme.health.fall, acme.health.rise), (4, 2));
     assert_eq!(acme.attempt.first_reply, Span::from_secs(1));
     assert_eq!((acme.attempt.progress, acme.attempt.ring), (Span::from_secs(5), Span::from_secs(90)));
@@ -142,6 +143,9 @@ fn every_key_reaches_the_settings() {
     assert_eq!((group.tiers[0][0].weight, group.tiers[0][1].weight), (3, 1));
     assert_eq!(group.failback, Failback::After(Span::from_secs(90)));
     assert_eq!(group.ramp, [10, 100]);
+    assert_eq!(group.strategy, decide::Strategy::LeastLoaded);
+    let by = |word| self::settings(&EVERYTHING.replace("least-loaded", word)).shape.groups()[0].strategy;
+    assert_eq!((by("quality"), by("weighted")), (decide::Strategy::Quality, decide::Strategy::Weighted));
     assert_eq!(settings.shape.routes()[0].prefixes, ["+47"]);
     assert_eq!(settings.profiles.emergency, [b"112"]);
     assert_eq!(settings.data.as_deref(), Some("/var/lib/throughline"));
@@ -213,6 +217,11 @@ fn each_fault_says_where_and_what_is_likely_meant() {
         ("fall = 3", "18:1 error unknown key `fall` in [trunk.NAME] | it belongs in probe of [trunk.NAME]"),
         ("limits = { calls = \"200\" }", "18:20 error this is the text \"200\" | write 200, without quotes"),
         ("limits = { calls = 0 }", "18:20 error this is the number 0"),
+        (
+            "limits = { headroom = \"10%\" }",
+            "18:23 warning headroom of a trunk without limits keeps nothing | set `calls` or `cps`",
+        ),
+        ("limits = { calls = 9, headroom = 10 }", "18:34 error this is the number 10 | write \"10%\""),
         ("calls = { move_on = [999] }", "18:22 error this is the number 999"),
         (
             "calls = { hunt_after_progress = \"yes\" }",

@@ -173,11 +173,16 @@ fn read_auth(trunk: &Reader<'_, '_>, env: Env<'_>, faults: &mut Faults<'_>) -> O
 fn read_limits(trunk: &Reader<'_, '_>, faults: &mut Faults<'_>) -> CallLimits {
     let Some(node) = trunk.get("limits") else { return CallLimits::default() };
     let Some(reader) = Reader::open(node, &node.span(), &LIMITS, faults) else { return CallLimits::default() };
-    CallLimits {
+    let limits = CallLimits {
         calls: reader.read("calls", faults, value::count(1, 1_000_000)),
         cps: reader.read("cps", faults, value::count(1, 1_000_000)),
         headroom: reader.read("headroom", faults, value::percent(0)).unwrap_or(0),
+    };
+    if limits.headroom > 0 && reader.get("calls").is_none() && reader.get("cps").is_none() {
+        let what = "headroom of a trunk without limits keeps nothing";
+        faults.warn(&reader.place("headroom"), what, "", Some(String::from("set `calls` or `cps`")));
     }
+    limits
 }
 
 /// What is understood but changes nothing is said to change nothing.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::samples::{at_ms, call, configured, decided, decision, entry};
 use alloc::vec::Vec;
-use decide::{Cause, Change, Decision, NoPlan, Veto};
+use decide::{Cause, Change, Decision, Exclusion, NoPlan, Veto};
 use model::{
     Admin, AttemptOutcome, CallEvidence, Evidence, Health, ProbeEvidence, ProbeResult, Span, TransportEvidence,
     TransportFault, Wish,
@@ -238,6 +238,25 @@ fn calls_without_a_plan_and_without_an_answer() {
         "; nobody in group carriers may take it; left out: initech is Down for 40 s, umbrella is draining, and 3 \
              more"
     ));
+}
+
+#[test]
+fn what_is_full_is_told_with_its_limit() {
+    let told = |cause| super::outcome::exclusion(cause, at_ms(0));
+    assert_eq!(told(Exclusion::CallLimit { limit: 200, part: 200 }), "carries as many calls as it may (limit 200)");
+    assert_eq!(
+        told(Exclusion::RateLimit { limit: 20, part: 10 }),
+        "was offered as many calls within a second as it may (10 on this shard, of a limit of 20)"
+    );
+    assert_eq!(
+        told(Exclusion::Headroom { percent: 10 }),
+        "is nearly full, and its last 10 % are kept for calls that another trunk has failed"
+    );
+    let Some(mut plan) = call().plan.ok() else { unreachable!("a plan") };
+    (plan.emergency, plan.unnamed) = (true, 2);
+    let said = call::plan(&plan, None, &[], at_ms(100_000));
+    assert!(said.contains("; an emergency call, which no limit holds back; left out: "), "{said}");
+    assert!(said.ends_with("trunk number 5 is draining, and 2 more"), "{said}");
 }
 
 #[test]
