@@ -3,17 +3,21 @@
 //! Everything outside arrives as `Input`, everything leaves as `Output` ([`io`]); so the live node, the simulator and
 //! the fuzzer run the same program. Refuses to know: clocks, sockets, threads, files.
 
+mod alarms;
 mod call_record;
 pub mod config;
 mod control;
 pub mod io;
 mod options;
+mod shadow;
 mod shard;
 mod steer;
 mod view;
 
+pub use alarms::Active;
 pub use control::Control;
 pub use io::{ControlInput, ControlOutput, Input, Output, ReloadFault, Snapshot, TrunkAct};
+pub use shadow::ShadowPolicy;
 pub use shard::{Shard, ShardConfig, ShardLimits};
 pub use steer::steer;
 pub use view::{AttemptView, CallView, RouteView, ShardView, TargetView, TrunkView};

@@ -74,6 +74,17 @@ pub enum Alarm {
 }
 
 impl Alarm {
+    /// Every word that [`Alarm::kind`] gives for alarms of today.
+    pub const KINDS: [&str; 7] = [
+        "suspect_ourselves",
+        "shared_failure",
+        "group_has_nobody",
+        "registration_lost",
+        "prober_stalled",
+        "journal_dropped",
+        "emergency_used",
+    ];
+
     /// One word for tables and statistics.
     pub const fn kind(&self) -> &'static str {
         match self {

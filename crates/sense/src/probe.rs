@@ -82,6 +82,8 @@ pub struct ProbeOrder {
     pub order: u64,
     /// How long it is waited for, by whoever ordered it.
     pub deadline: Span,
+    /// Ordered because of doubt.
+    pub fast: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -157,7 +159,14 @@ impl Prober {
             self.last_fast = Some(now);
         }
         self.fast_next = false;
-        Some(ProbeOrder { target, order: number, deadline })
+        Some(ProbeOrder { target, order: number, deadline, fast })
+    }
+
+    /// A probe that another prober has ordered: waited for by this one's own deadline.
+    pub(crate) fn adopt(&mut self, now: Instant, order: &ProbeOrder) {
+        if self.flying.len() < FLYING_MAX {
+            self.flying.push(Flying { order: order.order, ends: now + self.policy.deadline, fast: order.fast });
+        }
     }
 
     /// A probe has ended by itself: whether it was a fast one; none when its deadline was earlier.

@@ -103,6 +103,8 @@ pub(super) fn settings(
         shape: Arc::new(Shape { trunks: shapes, groups, routes }),
         probes,
         names,
+        shadow_file: draft.edge.shadow,
+        shadow: None,
     })
 }
 

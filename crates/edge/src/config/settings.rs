@@ -29,6 +29,10 @@ pub struct Settings {
     pub probes: Vec<(TargetId, sense::ProbePolicy)>,
     /// Names by id.
     pub names: explain::Names,
+    /// File of a second policy that runs beside this one, as written.
+    pub shadow_file: Option<String>,
+    /// That policy, once somebody has read it.
+    pub shadow: Option<Arc<crate::shadow::ShadowPolicy>>,
 }
 
 /// One local SIP socket.
