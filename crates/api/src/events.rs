@@ -84,7 +84,7 @@ pub(crate) async fn stream(
     let listeners = api.listeners().clone();
     let Ok(permit) = listeners.room.clone().try_acquire_owned() else {
         listeners.refused.fetch_add(1, Ordering::Relaxed);
-        let error = format!("{} clients listen already", listeners.most);
+        let error = format!("too many listen already (limit {})", listeners.most);
         return Err(Fault::new(Kind::Unavailable, error, "close one of them, or poll GET /v1/journal"));
     };
     // Before the journal is read, so that nothing falls between the two.

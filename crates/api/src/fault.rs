@@ -51,7 +51,11 @@ impl Fault {
 
     /// There is no such group.
     pub fn no_group(name: &str) -> Self {
-        Self::new(Kind::NotFound, format!("there is no group `{name}`"), "`[group.NAME]` of the configuration names them")
+        Self::new(
+            Kind::NotFound,
+            format!("there is no group `{name}`"),
+            "`[group.NAME]` of the configuration names them",
+        )
     }
 
     /// There is no such call.

@@ -158,7 +158,12 @@ impl Alarms {
     /// An emergency call is over.
     pub(crate) fn emergency(&mut self, now: Instant, wall: Wall, call: &CallRecord) {
         let number = format!("{}", Redacted(&call.caller));
-        self.event(now, wall, Key::Emergency, Alarm::EmergencyUsed { call: call.call, from: call.from.clone(), number });
+        self.event(
+            now,
+            wall,
+            Key::Emergency,
+            Alarm::EmergencyUsed { call: call.call, from: call.from.clone(), number },
+        );
     }
 
     /// A new configuration: trunks and groups that are gone can be in no situation any more.

@@ -11,7 +11,8 @@ use crate::view::{TargetView, TrunkView};
 use decide::{Change, Decision, Engine, Subject};
 use explain::{Act, CallRecord, Entry, GroupView, Operator, Record, Who};
 use model::{
-    Admin, AttemptOutcome, GroupId, Health, Instant, Name, Observed, Paces, ProbeResult, Seq, Signal, Span, TargetId, TrunkId, Wall,
+    Admin, AttemptOutcome, GroupId, Health, Instant, Name, Observed, Paces, ProbeResult, Seq, Signal, Span, TargetId,
+    TrunkId, Wall,
 };
 use sense::Sensor;
 use std::collections::VecDeque;

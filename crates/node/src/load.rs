@@ -50,7 +50,8 @@ fn add_shadow(loaded: &mut Loaded, path: &Path, start: bool) -> Result<(), Refus
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) => {
-            let first = format!("{name}: {error}; `shadow` in [edge] must name a configuration that this user may read");
+            let first =
+                format!("{name}: {error}; `shadow` in [edge] must name a configuration that this user may read");
             if start {
                 return Err(Refused { faults: 1, text: first.clone(), first });
             }

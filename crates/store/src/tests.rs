@@ -4,7 +4,10 @@
 use crate::journal::{GROUP, Journal};
 use crate::{Limits, Place, Reader, Store, StoreError, place};
 use decide::{Candidate, Cause, Change, Decision, Plan, Subject};
-use explain::{Act, Alarm, AlarmRecord, AttemptRecord, CallRecord, Direction, Ending, Entry, MediaRecord, Names, Operator, Record, Who};
+use explain::{
+    Act, Alarm, AlarmRecord, AttemptRecord, CallRecord, Direction, Ending, Entry, MediaRecord, Names, Operator, Record,
+    Who,
+};
 use model::{
     AttemptOutcome, CallRef, Epoch, Evidence, GroupId, Health, Instant, RouteId, Seq, Span, TargetId, TrunkId, Wall,
 };

@@ -5,6 +5,7 @@
 mod ask;
 mod calls;
 mod check;
+mod events;
 mod http;
 mod lab;
 mod reload;
@@ -34,6 +35,7 @@ Examples:
   throughline run edge.toml                    an edge in earnest
   throughline trunks                           health, share and calls of each trunk
   throughline why trunk acme                   each change of a trunk in one sentence
+  throughline events                           every record as it is written
   throughline trunk acme drain                 no new calls for acme
 
 Exit codes:
@@ -58,6 +60,7 @@ enum Command {
     Calls(calls::Args),
     #[command(subcommand)]
     Why(why::What),
+    Events(events::Args),
     Route(route::Args),
     Trunk(trunk::Args),
     Reload(reload::Args),
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         Command::Trunks(args) => trunks::run(&args, &api),
         Command::Calls(args) => calls::run(&args, &api),
         Command::Why(what) => why::run(&what, &api),
+        Command::Events(args) => events::run(&args, &api),
         Command::Route(args) => route::run(&args, &api),
         Command::Trunk(args) => trunk::run(&args, &api),
         Command::Reload(args) => reload::run(&args, &api),
@@ -109,7 +113,7 @@ mod tests {
             let help = command.render_long_help().to_string();
             assert!(!leaf || help.contains("throughline "), "{} has no example:\n{help}", command.get_name());
         }
-        assert_eq!(leaves, 12);
+        assert_eq!(leaves, 14);
     }
 
     #[test]
