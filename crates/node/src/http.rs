@@ -175,3 +175,6 @@ fn unreadable(error: StoreError) -> Fault {
 fn unwritable(error: &serde_json::Error) -> Fault {
     Fault::new(Kind::Failed, format!("the record cannot be written: {error}"), "look at the log")
 }
+
+#[cfg(test)]
+mod tests;
