@@ -23,7 +23,6 @@ pub struct Entry {
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "records live one by one behind an Arc; a box would only add a pointer")]
 pub enum Record {
     /// The edge began with, or changed to, this configuration.
     Configured {
