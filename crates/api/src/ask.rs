@@ -4,10 +4,11 @@
 
 use crate::fault::Fault;
 use crate::metrics::MetricsSnapshot;
-use explain::Entry;
+use explain::{Entry, GroupView};
 use model::{CallRef, Seq};
 use serde_json::Value;
-use tokio::sync::oneshot;
+use std::sync::Arc;
+use tokio::sync::{broadcast, oneshot};
 
 /// The way back. Dropping it unanswered tells the client that the edge is too busy or stopping.
 pub type Reply<T> = oneshot::Sender<Result<T, Fault>>;
@@ -47,8 +48,41 @@ pub enum Ask {
         trunk: String,
         /// 1000 at most.
         limit: usize,
+        /// With what a second policy would have decided.
+        shadow: bool,
         /// The way back.
         reply: Reply<Vec<String>>,
+    },
+    /// A group as it is now.
+    Group {
+        /// Its name.
+        group: String,
+        /// The way back.
+        reply: Reply<GroupView>,
+    },
+    /// The last records that concern any of these trunks, oldest first.
+    Decisions {
+        /// Their names.
+        trunks: Vec<String>,
+        /// 1000 at most.
+        limit: usize,
+        /// The way back.
+        reply: Reply<Vec<Entry>>,
+    },
+    /// The trunk table, bit for bit, with the fingerprint of its configuration and the number of the last record before it.
+    Table {
+        /// The way back.
+        reply: Reply<Value>,
+    },
+    /// Alarms under way. Answer: a list of them.
+    Alarms {
+        /// The way back.
+        reply: Reply<Value>,
+    },
+    /// Every record from now on. Who reads it too slowly loses the oldest ones and is told how many.
+    Events {
+        /// The way back.
+        reply: Reply<broadcast::Receiver<Arc<Entry>>>,
     },
     /// A dry run of the routing.
     Route {

@@ -49,6 +49,15 @@ impl Fault {
         Self::new(Kind::NotFound, format!("there is no trunk `{name}`"), "GET /v1/trunks lists them")
     }
 
+    /// There is no such group.
+    pub fn no_group(name: &str) -> Self {
+        Self::new(
+            Kind::NotFound,
+            format!("there is no group `{name}`"),
+            "`[group.NAME]` of the configuration names them",
+        )
+    }
+
     /// There is no such call.
     pub fn no_call(call: model::CallRef) -> Self {
         let hint = "GET /v1/calls lists those in progress; one that is over may have been pruned from the journal";

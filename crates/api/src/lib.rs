@@ -11,9 +11,13 @@
 //! | `GET /v1/trunks` | health, load and evidence of every trunk |
 //! | `GET /v1/calls?limit=` | calls in progress |
 //! | `GET /v1/calls/{id}` | one call, in progress or over |
-//! | `GET /v1/why/call/{id}`, `GET /v1/why/trunk/{name}?limit=` | sentences |
+//! | `GET /v1/why/call/{id}`, `GET /v1/why/trunk/{name}?limit=&shadow=` | sentences |
+//! | `GET /v1/why/group/{name}?limit=` | the group as it is now, and sentences |
 //! | `GET /v1/route?number=&from=` | who would be tried now |
 //! | `GET /v1/journal?from=&limit=` | records from a number on |
+//! | `GET /v1/events?kind=&from=` | every record as it is written, as server-sent events |
+//! | `GET /v1/alarms` | alarms under way |
+//! | `GET /v1/table` | the trunk table, bit for bit |
 //! | `POST /v1/trunks/{name}/drain`, `…/out`, `…/restore` | the operator's word |
 //! | `POST /v1/trunks/{name}/test-call` | places a test call and tells what came of it |
 //! | `POST /v1/reload` | reads the configuration again |
@@ -25,6 +29,7 @@
 
 mod ask;
 mod connection;
+mod events;
 mod fault;
 mod metrics;
 mod routes;

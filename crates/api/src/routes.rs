@@ -4,6 +4,7 @@
 
 use crate::ask::{Ask, Health, TrunkAct};
 use crate::connection::Answering;
+use crate::events;
 use crate::fault::{Fault, Kind};
 use crate::serve::Api;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -32,7 +33,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 
 type Answer = Result<Json<Value>, Fault>;
 type Part<T> = Result<Path<T>, PathRejection>;
-type Params = Result<Query<Vec<(String, String)>>, QueryRejection>;
+pub(crate) type Params = Result<Query<Vec<(String, String)>>, QueryRejection>;
 
 pub(crate) fn router(api: Api) -> Router {
     Router::new()
@@ -43,6 +44,10 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/v1/calls/{id}", get(call))
         .route("/v1/why/call/{id}", get(why_call))
         .route("/v1/why/trunk/{name}", get(why_trunk))
+        .route("/v1/why/group/{name}", get(why_group))
+        .route("/v1/table", get(table))
+        .route("/v1/alarms", get(alarms))
+        .route("/v1/events", get(events::stream))
         .route("/v1/route", get(route))
         .route("/v1/journal", get(journal))
         .route("/v1/reload", post(reload))
@@ -115,11 +120,35 @@ async fn why_call(State(api): State<Api>, id: Part<String>) -> Answer {
 }
 
 async fn why_trunk(State(api): State<Api>, name: Part<String>, params: Params) -> Answer {
-    let limit = limit(&parsed(params, &["limit"])?)?;
+    let params = parsed(params, &["limit", "shadow"])?;
+    let (limit, shadow) = (limit(&params)?, flag(&params, "shadow")?);
     let trunk = named("trunk", part(name)?)?;
     let asked = trunk.clone();
-    let sentences = api.ask(api.limits().answer, |reply| Ask::WhyTrunk { trunk: asked, limit, reply }).await?;
+    let ask = |reply| Ask::WhyTrunk { trunk: asked, limit, shadow, reply };
+    let sentences = api.ask(api.limits().answer, ask).await?;
     Ok(Json(json!({ "trunk": trunk, "sentences": sentences })))
+}
+
+/// How the group is now, then what has been decided about its members.
+async fn why_group(State(api): State<Api>, name: Part<String>, params: Params) -> Answer {
+    let limit = limit(&parsed(params, &["limit"])?)?;
+    let group = named("group", part(name)?)?;
+    let view = api.ask(api.limits().answer, |reply| Ask::Group { group, reply }).await?;
+    let members = view.tiers.iter().flat_map(|tier| &tier.members);
+    let trunks = members.map(|member| member.trunk.to_string()).collect();
+    let decisions = api.ask(api.limits().answer, |reply| Ask::Decisions { trunks, limit, reply }).await?;
+    let mut sentences = explain::why_group(&view);
+    sentences.extend(decisions.iter().map(explain::sentence));
+    Ok(Json(json!({ "group": view.name, "now": view, "sentences": sentences })))
+}
+
+async fn table(State(api): State<Api>) -> Answer {
+    api.ask(api.limits().answer, |reply| Ask::Table { reply }).await.map(Json)
+}
+
+async fn alarms(State(api): State<Api>) -> Answer {
+    let list = api.ask(api.limits().answer, |reply| Ask::Alarms { reply }).await?;
+    Ok(Json(json!({ "alarms": list })))
 }
 
 async fn route(State(api): State<Api>, params: Params) -> Answer {
@@ -139,18 +168,7 @@ async fn journal(State(api): State<Api>, params: Params) -> Answer {
     let from = Seq(number(&params, "from", 1)?);
     let entries = api.ask(api.limits().answer, |reply| Ask::Journal { from, limit, reply }).await?;
     let next = entries.last().map_or(from.0, |entry| entry.seq.0.saturating_add(1));
-    let entries: Vec<Value> = entries
-        .iter()
-        .map(|entry| {
-            json!({
-                "seq": entry.seq,
-                "at": entry.wall.to_string(),
-                "wall": entry.wall,
-                "sentence": explain::sentence(entry),
-                "record": entry.record,
-            })
-        })
-        .collect();
+    let entries: Vec<Value> = entries.iter().map(events::told).collect();
     Ok(Json(json!({ "entries": entries, "next": next })))
 }
 
@@ -169,7 +187,8 @@ async fn extra(State(api): State<Api>, what: Part<String>, params: Params) -> An
 }
 
 async fn metrics(State(api): State<Api>) -> Result<Response, Fault> {
-    let snapshot = api.ask(api.limits().answer, |reply| Ask::Metrics { reply }).await?;
+    let mut snapshot = api.ask(api.limits().answer, |reply| Ask::Metrics { reply }).await?;
+    api.listeners().measure(&mut snapshot);
     let text = snapshot
         .render()
         .map_err(|_| Fault::new(Kind::Failed, "the metrics cannot be written", "report this with the version"))?;
@@ -197,7 +216,7 @@ async fn health(api: &Api) -> Result<Health, Fault> {
 
 async fn unknown(request: Request) -> Fault {
     let path = short(request.uri().path()).to_owned();
-    let hint = "/v1/trunks, /v1/calls, /v1/why/call/ID, /v1/why/trunk/NAME, /v1/route, /v1/journal, /metrics, /healthz, /readyz";
+    let hint = "/v1/trunks, /v1/calls, /v1/why/call/ID, /v1/why/trunk/NAME, /v1/why/group/NAME, /v1/route, /v1/journal, /v1/events, /v1/alarms, /v1/table, /metrics, /healthz, /readyz";
     Fault::new(Kind::NotFound, format!("there is nothing at {path}"), hint)
 }
 
@@ -226,7 +245,7 @@ fn named(what: &str, text: String) -> Result<String, Fault> {
 }
 
 /// The parameters, all of them known.
-fn parsed(params: Params, known: &[&str]) -> Result<Vec<(String, String)>, Fault> {
+pub(crate) fn parsed(params: Params, known: &[&str]) -> Result<Vec<(String, String)>, Fault> {
     let Query(params) = params.map_err(|error| bad_query(&error))?;
     match params.iter().find(|(name, _)| !known.contains(&name.as_str())) {
         None => Ok(params),
@@ -245,15 +264,23 @@ fn bad_query(error: &QueryRejection) -> Fault {
     )
 }
 
-fn value<'a>(params: &'a [(String, String)], name: &str) -> Option<&'a str> {
+pub(crate) fn value<'a>(params: &'a [(String, String)], name: &str) -> Option<&'a str> {
     params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
 
-fn number(params: &[(String, String)], name: &str, usual: u64) -> Result<u64, Fault> {
+pub(crate) fn number(params: &[(String, String)], name: &str, usual: u64) -> Result<u64, Fault> {
     value(params, name).map_or(Ok(usual), |text| {
         let error = || Fault::new(Kind::Invalid, format!("`{name}` is no number"), "digits only");
         text.parse().map_err(|_| error())
     })
+}
+
+fn flag(params: &[(String, String)], name: &str) -> Result<bool, Fault> {
+    match value(params, name) {
+        None | Some("false") => Ok(false),
+        Some("true" | "") => Ok(true),
+        Some(_) => Err(Fault::new(Kind::Invalid, format!("`{name}` is neither true nor false"), "true or false")),
+    }
 }
 
 fn limit(params: &[(String, String)]) -> Result<usize, Fault> {
@@ -265,6 +292,6 @@ fn limit(params: &[(String, String)]) -> Result<usize, Fault> {
 }
 
 /// The beginning of a text that came from outside, for an error that quotes it.
-fn short(text: &str) -> &str {
+pub(crate) fn short(text: &str) -> &str {
     text.char_indices().nth(TEXT).map_or(text, |(end, _)| text.get(..end).unwrap_or_default())
 }

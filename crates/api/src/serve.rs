@@ -2,10 +2,12 @@
 
 use crate::ask::{Ask, Reply};
 use crate::connection::{Answering, Gate};
+use crate::events::Listeners;
 use crate::fault::{Fault, Kind};
 use crate::routes;
 use std::future::{Future, IntoFuture};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
@@ -27,6 +29,10 @@ pub struct Limits {
     pub stop: Duration,
     /// Bytes of a request's body. No route reads one.
     pub body: u64,
+    /// Clients that listen to events at once; they hold connections, so it is well below their number.
+    pub listeners: usize,
+    /// A silent stream of events says so often that it is alive; shorter than `idle`, or it would be taken for dead.
+    pub keep_alive: Duration,
 }
 
 impl Default for Limits {
@@ -39,6 +45,8 @@ impl Default for Limits {
             test_call: Duration::from_secs(60),
             stop: Duration::from_secs(2),
             body: 4_096,
+            listeners: 16,
+            keep_alive: Duration::from_secs(15),
         }
     }
 }
@@ -48,12 +56,17 @@ impl Default for Limits {
 pub struct Api {
     asks: mpsc::Sender<Ask>,
     limits: Limits,
+    listeners: Arc<Listeners>,
 }
 
 impl Api {
     /// Asks over this queue.
-    pub const fn new(asks: mpsc::Sender<Ask>, limits: Limits) -> Self {
-        Self { asks, limits }
+    pub fn new(asks: mpsc::Sender<Ask>, limits: Limits) -> Self {
+        Self { asks, limits, listeners: Arc::new(Listeners::new(limits.listeners)) }
+    }
+
+    pub(crate) const fn listeners(&self) -> &Arc<Listeners> {
+        &self.listeners
     }
 
     pub(crate) const fn limits(&self) -> &Limits {

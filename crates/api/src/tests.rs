@@ -2,14 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use crate::{Api, Ask, Fault, Health, Kind, Limits, MetricsSnapshot, TrunkAct};
-use explain::{Entry, Record};
-use model::{CallRef, Seq, Wall};
+use explain::{Alarm, AlarmRecord, Entry, GroupView, MemberView, Record, TierView};
+use model::{Admin, CallRef, Health as Seen, Seq, Span, Wall};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 const KNOWN: CallRef = CallRef(0xdead_beef);
@@ -82,7 +83,9 @@ fn node(ask: Ask) {
         Ask::Call { call, reply } => reply.send(Err(Fault::no_call(call))).is_err(),
         Ask::WhyCall { call: KNOWN, reply } => reply.send(Ok(vec!["answered".to_owned()])).is_err(),
         Ask::WhyCall { call, reply } => reply.send(Err(Fault::no_call(call))).is_err(),
-        Ask::WhyTrunk { trunk, limit, reply } if trunk == "acme" => reply.send(Ok(vec![format!("{limit}")])).is_err(),
+        Ask::WhyTrunk { trunk, limit, shadow, reply } if trunk == "acme" => {
+            reply.send(Ok(vec![format!("{limit}{}", if shadow { " and shadow" } else { "" })])).is_err()
+        }
         Ask::WhyTrunk { trunk, reply, .. } => reply.send(Err(Fault::no_trunk(&trunk))).is_err(),
         Ask::Route { from, number, reply } => reply.send(Ok(json!({ "from": from, "number": number }))).is_err(),
         Ask::Operate { trunk, act, reply } if trunk == "acme" => {
@@ -98,19 +101,43 @@ fn node(ask: Ask) {
         Ask::TestCall { trunk, reply } => reply.send(Err(Fault::no_trunk(&trunk))).is_err(),
         Ask::Reload { reply } => reply.send(Err(Fault::new(Kind::Conflict, "2 faults", "throughline check"))).is_err(),
         Ask::Journal { from, limit, reply } => {
-            let record = |seq| Entry {
-                seq: Seq(seq),
-                wall: Wall::from_micros(1_795_521_847_112_345),
-                record: Record::Alarm { text: format!("limit {limit}") },
-            };
-            reply.send(Ok(vec![record(from.0), record(from.0 + 1)])).is_err()
+            reply.send(Ok(vec![alarm(from.0, &format!("limit {limit}")), alarm(from.0 + 1, "next")])).is_err()
         }
+        Ask::Group { group, reply } if group == "carriers" => reply.send(Ok(carriers())).is_err(),
+        Ask::Group { group, reply } => reply.send(Err(Fault::no_group(&group))).is_err(),
+        Ask::Decisions { trunks, limit, reply } => {
+            reply.send(Ok(vec![alarm(9, &format!("{} up to {limit}", trunks.join(" and ")))])).is_err()
+        }
+        Ask::Table { reply } => reply.send(Ok(json!({ "fingerprint": 7, "seq": 4, "table": {} }))).is_err(),
+        Ask::Alarms { reply } => reply.send(Ok(json!([{ "kind": "prober_stalled" }]))).is_err(),
+        Ask::Events { reply } => reply.send(Ok(broadcast::channel(4).1)).is_err(),
         Ask::Extra { what, params, reply } if what == "fail" => reply.send(Ok(json!(params))).is_err(),
         Ask::Extra { reply, .. } => reply.send(Err(Fault::no_lab())).is_err(),
         Ask::Health { reply } => reply.send(Ok(Health { silent: None, unready: Some("draining".to_owned()) })).is_err(),
         Ask::Metrics { reply } => reply.send(Ok(snapshot())).is_err(),
     };
     assert!(!gone, "the client has gone");
+}
+
+fn alarm(seq: u64, text: &str) -> Entry {
+    let record = Record::Alarm(AlarmRecord { what: Alarm::Text { text: text.to_owned() }, over: false });
+    Entry { seq: Seq(seq), wall: Wall::from_micros(1_795_521_847_112_345), record }
+}
+
+fn carriers() -> GroupView {
+    let member = |trunk: &str| MemberView {
+        trunk: trunk.into(),
+        weight: 1,
+        health: Seen::Up,
+        admin: Admin::InService,
+        share: 100,
+        held: Span::from_secs(7),
+        throttled: None,
+        takes: true,
+        next: String::new(),
+    };
+    let tiers = ["acme", "globex"].map(|trunk| TierView { members: vec![member(trunk)] }).to_vec();
+    GroupView { name: "carriers".into(), active: Some(0), failback: "by hand".to_owned(), tiers }
 }
 
 fn snapshot() -> MetricsSnapshot {
@@ -138,6 +165,9 @@ async fn every_route_asks_the_node_and_repeats_its_answer() {
         ("GET", "/v1/calls/00000000deadbeef", json!({ "call": "00000000deadbeef" })),
         ("GET", "/v1/why/call/deadbeef", json!({ "call": "00000000deadbeef", "sentences": ["answered"] })),
         ("GET", "/v1/why/trunk/acme?limit=7", json!({ "trunk": "acme", "sentences": ["7"] })),
+        ("GET", "/v1/why/trunk/acme?shadow=true", json!({ "trunk": "acme", "sentences": ["100 and shadow"] })),
+        ("GET", "/v1/table", json!({ "fingerprint": 7, "seq": 4, "table": {} })),
+        ("GET", "/v1/alarms", json!({ "alarms": [{ "kind": "prober_stalled" }] })),
         ("GET", "/v1/route?number=+4722&from=office", json!({ "from": "office", "number": "+4722" })),
         ("GET", "/v1/route?number=%2B4722", json!({ "from": null, "number": "+4722" })),
         ("POST", "/v1/trunks/acme/drain", json!({ "sentences": ["drained"] })),
@@ -161,7 +191,157 @@ async fn the_journal_comes_in_pages_with_sentences() {
     assert_eq!(first["seq"], 41);
     assert_eq!(first["at"], "2026-11-24T12:04:07.112Z");
     assert_eq!(first["sentence"], "alarm at 2026-11-24T12:04:07.112Z: limit 2");
-    assert_eq!(first["record"]["alarm"]["text"], "limit 2");
+    assert_eq!(first["record"]["alarm"]["what"]["text"]["text"], "limit 2");
+}
+
+#[tokio::test]
+async fn a_group_is_told_as_it_is_and_then_by_what_was_decided() {
+    let served = serve(Limits::default(), node);
+    let (code, answer) = served.json("GET", "/v1/why/group/carriers?limit=3").await;
+    assert_eq!((code, &answer["group"], &answer["now"]["active"]), (200, &json!("carriers"), &json!(0)));
+    let sentences = [
+        "group carriers: tier 1 (acme) carries calls",
+        "failback of group carriers: by hand",
+        "trunk acme (tier 1) is Up for 7 s",
+        "trunk globex (tier 2) is Up for 7 s",
+        "alarm at 2026-11-24T12:04:07.112Z: acme and globex up to 3",
+    ];
+    assert_eq!(answer["sentences"], json!(sentences));
+}
+
+/// Server-sent events as a client reads them: the fields of one event.
+struct Listener {
+    stream: BufReader<TcpStream>,
+}
+
+impl Listener {
+    async fn open(at: SocketAddr, path: &str, header: &str) -> (u16, Self) {
+        let mut stream = TcpStream::connect(at).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: edge\r\n{header}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut listener = Self { stream: BufReader::new(stream) };
+        let status = listener.line().await.split(' ').nth(1).unwrap().parse().unwrap();
+        while !listener.line().await.is_empty() {}
+        (status, listener)
+    }
+
+    async fn line(&mut self) -> String {
+        let mut line = String::new();
+        let read = tokio::time::timeout(Duration::from_secs(20), self.stream.read_line(&mut line));
+        read.await.expect("a line within twenty seconds").unwrap();
+        line.trim_end().to_owned()
+    }
+
+    /// The next event as (id, event, data); a comment is one without fields. Chunk sizes are lines of their own.
+    async fn event(&mut self) -> (String, String, Value) {
+        let (mut id, mut event, mut data) = (String::new(), String::new(), Value::Null);
+        loop {
+            let line = self.line().await;
+            match line.split_once(": ") {
+                Some(("id", value)) => id = value.to_owned(),
+                Some(("event", value)) => event = value.to_owned(),
+                Some(("data", value)) => data = serde_json::from_str(value).unwrap(),
+                _ if line.is_empty() && !event.is_empty() => return (id, event, data),
+                _ if line.starts_with(':') => return (String::new(), "comment".to_owned(), Value::Null),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// A node that streams, and whose journal holds the records from `first` to `last`.
+fn streaming(limits: Limits, first: u64, last: u64, ring: usize) -> (Served, broadcast::Sender<Arc<Entry>>) {
+    let (events, _) = broadcast::channel(ring);
+    let ours = events.clone();
+    let served = serve(limits, move |ask| match ask {
+        Ask::Events { reply } => drop(reply.send(Ok(events.subscribe()))),
+        Ask::Journal { from, limit, reply } => {
+            let page = (from.0.max(first)..=last).take(limit).map(|seq| alarm(seq, "kept")).collect();
+            drop(reply.send(Ok(page)));
+        }
+        Ask::Metrics { reply } => drop(reply.send(Ok(MetricsSnapshot::new()))),
+        other => node(other),
+    });
+    (served, ours)
+}
+
+fn send(events: &broadcast::Sender<Arc<Entry>>, seq: u64) {
+    assert!(events.send(Arc::new(alarm(seq, "live"))).is_ok(), "somebody listens");
+}
+
+#[tokio::test]
+async fn records_are_streamed_as_they_are_written() {
+    let (served, events) = streaming(Limits::default(), 1, 0, 16);
+    let (code, mut listener) = Listener::open(served.at, "/v1/events?kind=alarm,call", "").await;
+    assert_eq!(code, 200);
+    send(&events, 41);
+    let (id, event, data) = listener.event().await;
+    assert_eq!((id.as_str(), event.as_str()), ("41", "alarm"));
+    assert_eq!(data["sentence"], "alarm at 2026-11-24T12:04:07.112Z: live");
+    assert_eq!(data["record"]["alarm"]["over"], false);
+    let operator = explain::Operator { trunk: None, act: explain::Act::Stop, via: "api".into() };
+    let other = Entry { record: Record::Operator(operator), ..alarm(42, "") };
+    assert!(events.send(Arc::new(other)).is_ok());
+    send(&events, 43);
+    assert_eq!(listener.event().await.0, "43", "kinds not asked for are not told");
+}
+
+#[tokio::test]
+async fn who_comes_back_gets_the_rest_from_the_journal_first_and_each_record_once() {
+    let (served, events) = streaming(Limits::default(), 1, 12, 16);
+    let (_, mut listener) = Listener::open(served.at, "/v1/events?from=1", "Last-Event-ID: 9\r\n").await;
+    // Written while the journal is read: twelve is in both.
+    send(&events, 12);
+    send(&events, 13);
+    for id in ["10", "11", "12", "13"] {
+        assert_eq!(listener.event().await.0, id);
+    }
+    let (code, _) = Listener::open(served.at, "/v1/events", "Last-Event-ID: x\r\n").await;
+    assert_eq!(code, 400);
+}
+
+#[tokio::test]
+async fn what_a_slow_client_or_the_journal_has_lost_is_told_and_counted() {
+    let (served, events) = streaming(Limits::default(), 5, 6, 4);
+    let (_, mut listener) = Listener::open(served.at, "/v1/events?from=3", "").await;
+    let (id, event, data) = listener.event().await;
+    assert_eq!((id.as_str(), event.as_str(), &data["missed"]), ("", "missed", &json!(2)), "3 and 4 are pruned");
+    assert_eq!((listener.event().await.0, listener.event().await.0), ("5".to_owned(), "6".to_owned()));
+    // No turn for the reader in between: a ring of four keeps the last four of ten.
+    (7..17).for_each(|seq| send(&events, seq));
+    assert_eq!(listener.event().await.2["missed"], 6);
+    for id in ["13", "14", "15", "16"] {
+        assert_eq!(listener.event().await.0, id);
+    }
+    let (_, _, metrics) = served.ask("GET", "/metrics").await;
+    assert!(metrics.contains("throughline_events_missed_total 8.0"), "{metrics}");
+    assert!(metrics.contains("throughline_event_clients 1.0"), "{metrics}");
+}
+
+#[tokio::test]
+async fn listeners_are_limited_and_a_silent_stream_stays_alive() {
+    let short = Duration::from_millis(100);
+    let limits = Limits { listeners: 1, keep_alive: short, idle: Duration::from_millis(400), ..Limits::default() };
+    let (served, events) = streaming(limits, 1, 0, 16);
+    let (_, mut listener) = Listener::open(served.at, "/v1/events", "").await;
+    assert_eq!(served.error(503, "GET", "/v1/events").await, "too many listen already (limit 1)");
+    // Well beyond the time in which a silent connection is closed.
+    for _ in 0..8 {
+        assert_eq!(listener.event().await.1, "comment");
+    }
+    send(&events, 1);
+    while listener.event().await.1 != "alarm" {}
+    drop(listener);
+    // Its place is free as soon as the server has noticed.
+    let mut code = 503;
+    for _ in 0..100 {
+        if code == 200 {
+            break;
+        }
+        tokio::time::sleep(short).await;
+        code = Listener::open(served.at, "/v1/events", "").await.0;
+    }
+    assert_eq!(code, 200);
 }
 
 #[tokio::test]
@@ -170,6 +350,10 @@ async fn errors_say_what_is_wrong_and_what_to_do() {
     let expected = [
         (404, "GET", "/v1/calls/1", "there is no call 0000000000000001"),
         (404, "GET", "/v1/why/trunk/nobody", "there is no trunk `nobody`"),
+        (404, "GET", "/v1/why/group/nobody", "there is no group `nobody`"),
+        (400, "GET", "/v1/why/trunk/acme?shadow=maybe", "`shadow` is neither true nor false"),
+        (400, "GET", "/v1/events?kind=decision,moon", "there is no kind `moon` of records"),
+        (400, "GET", "/v1/events?from=x", "`from` is no number"),
         (404, "POST", "/v1/trunks/nobody/out", "there is no trunk `nobody`"),
         (404, "POST", "/v1/trunks/nobody/test-call", "there is no trunk `nobody`"),
         (404, "POST", "/v1/trunks/acme/explode", "a trunk cannot be told to `explode`"),
@@ -215,6 +399,18 @@ async fn metrics_are_open_metrics_text() {
             "# HELP throughline_calls Calls in progress",
             "# TYPE throughline_calls gauge",
             "throughline_calls 3.0",
+            "# HELP throughline_event_clients Clients that listen to events.",
+            "# TYPE throughline_event_clients gauge",
+            "throughline_event_clients 0.0",
+            "# HELP throughline_event_clients_refused Clients refused, since too many listened.",
+            "# TYPE throughline_event_clients_refused counter",
+            "throughline_event_clients_refused_total 0.0",
+            "# HELP throughline_events_missed Records that slow clients missed.",
+            "# TYPE throughline_events_missed counter",
+            "throughline_events_missed_total 0.0",
+            "# HELP throughline_events_sent Events sent, over all clients.",
+            "# TYPE throughline_events_sent counter",
+            "throughline_events_sent_total 0.0",
             "# HELP throughline_trunk_health Health",
             "# TYPE throughline_trunk_health gauge",
             "throughline_trunk_health{trunk=\"acme\",state=\"up\"} 0.0",

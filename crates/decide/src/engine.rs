@@ -5,6 +5,7 @@
 
 use crate::budget;
 use crate::decision::{Cause, Change, Decision, Subject, Veto};
+use crate::failback::Terms;
 use crate::failback::{self, Window};
 use crate::judge::{Judgement, judge, next_look, promised};
 use crate::policy::HealthPolicy;
@@ -200,6 +201,16 @@ impl Engine {
     /// What is held.
     pub const fn table(&self) -> &TrunkTable {
         &self.table
+    }
+
+    /// What it decides by.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// On what terms a trunk on Probation gets its calls back, now.
+    pub fn terms(&self, trunk: TrunkId) -> Terms<'_> {
+        failback::terms(&self.shape, &self.table, &self.windows, trunk)
     }
 
     /// Whether a target should be probed fast: not known yet, newly in doubt, or Down with its dwell

@@ -25,6 +25,7 @@ pub(crate) fn ended(settings: &Settings, call: EndedCall) -> CallRecord {
         answered: call.answered,
         ended: call.ended,
         trunks: mentioned(settings, call.plan.as_ref()),
+        tiers: left_out(settings, call.plan.as_ref()),
         group: group_of(call.plan.as_ref()).map(|group| group_name(settings, group)),
         plan: call.plan,
         attempts,
@@ -120,6 +121,17 @@ fn mentioned(settings: &Settings, plan: Result<&Plan, &NoPlan>) -> Vec<(TrunkId,
         }
     }
     trunks.into_iter().map(|trunk| (trunk, trunk_name(settings, trunk))).collect()
+}
+
+/// Tiers of the trunks that a plan left out, which its record would not tell otherwise.
+fn left_out(settings: &Settings, plan: Result<&Plan, &NoPlan>) -> Vec<(TrunkId, u8)> {
+    let Ok(plan) = plan else { return Vec::new() };
+    let Some(group) = settings.shape.group(plan.group) else { return Vec::new() };
+    let tier = |trunk: TrunkId| {
+        let tier = group.tiers.iter().position(|tier| tier.iter().any(|member| member.trunk == trunk))?;
+        Some((trunk, u8::try_from(tier).ok()?))
+    };
+    plan.excluded.iter().filter_map(|out| tier(out.trunk)).collect()
 }
 
 const fn group_of(plan: Result<&Plan, &NoPlan>) -> Option<GroupId> {

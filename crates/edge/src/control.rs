@@ -3,16 +3,18 @@
 //! Sensing and judging happen in one place, so that every shard works by the same epoch and the journal is the whole
 //! truth. Refuses to know: shards' threads, the store, how an operator's word arrived.
 
+use crate::alarms::{Active, Alarms};
 use crate::config::Settings;
 use crate::io::{ControlInput, ControlOutput, ReloadFault, Snapshot, Tested, TrunkAct};
+use crate::shadow::Shadow;
 use crate::test_report::TestReports;
 use crate::view::{TargetView, TrunkView};
 use crate::window::WindowTimer;
 use decide::{Change, Decision, Engine, Subject};
-use explain::{Act, Entry, Operator, Record, Who};
+use explain::{Act, CallRecord, Entry, GroupView, Operator, Record, Who};
 use model::{
-    Admin, AttemptOutcome, Instant, Name, Observed, Paces, ProbeResult, Seq, Signal, Span, TargetId, TrunkId, Wall,
-    Wish,
+    Admin, AttemptOutcome, GroupId, Health, Instant, Name, Observed, Paces, ProbeResult, Seq, Signal, Span, TargetId,
+    TrunkId, Wall, Wish,
 };
 use sense::{Overloads, Sensor, TestCallOrder};
 use std::collections::VecDeque;
@@ -34,6 +36,8 @@ pub struct Control {
     wall: Wall,
     /// When the shards were told last how soon targets react.
     taught: Instant,
+    shadow: Option<Shadow>,
+    alarms: Alarms,
     out: VecDeque<ControlOutput>,
 }
 
@@ -46,12 +50,23 @@ impl Control {
         sensor.install_tests(now, &settings.tested());
         let snapshot =
             Arc::new(Snapshot { table: Arc::new(engine.table().clone()), paces: Arc::new(Paces::new()), settings });
-        let (tests, overloads) = (TestReports::default(), Overloads::default());
-        let (windows, out) = (WindowTimer::default(), VecDeque::new());
-        let mut control =
-            Self { snapshot, sensor, overloads, engine, tests, windows, next: first, wall, taught: now, out };
+        let mut control = Self {
+            snapshot,
+            sensor,
+            overloads: Overloads::default(),
+            engine,
+            tests: TestReports::default(),
+            windows: WindowTimer::default(),
+            next: first,
+            wall,
+            taught: now,
+            shadow: None,
+            alarms: Alarms::default(),
+            out: VecDeque::new(),
+        };
         control.windows.reset(now);
         control.configured(true);
+        control.follow_shadow(now);
         control.settle(now);
         control
     }
@@ -61,16 +76,34 @@ impl Control {
         self.wall = wall;
         match input {
             ControlInput::Signal(signal) => self.signal(now, &signal),
-            ControlInput::Ended(record) => self.write(Record::Call(record)),
+            ControlInput::Ended(record) => self.ended(now, record),
             ControlInput::Tested(tested) => self.tested(now, &tested),
             ControlInput::TestNow { trunk, ticket } => self.test_now(now, trunk, ticket),
+            ControlInput::Lost { count, why } => self.alarms.lost(now, wall, count, why),
             ControlInput::Operate { trunk, act, via } => self.operate(now, trunk, act, via),
             ControlInput::Reload(Ok(settings)) => self.reload(now, settings),
             ControlInput::Reload(Err(fault)) => self.reload_refused(fault),
             ControlInput::Stop => self.operator(None, Act::Stop, "signal"),
-            ControlInput::Tick => self.sensor.tick(now),
+            ControlInput::Tick => self.tick(now),
         }
         self.settle(now);
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.sensor.tick(now);
+        self.alarms.stalled(now, self.wall, self.sensor.counters().stalled);
+        self.alarms.tick(now);
+        if let Some(shadow) = &mut self.shadow {
+            shadow.tick(now);
+        }
+    }
+
+    fn ended(&mut self, now: Instant, record: Box<CallRecord>) {
+        let called = record.called.as_bytes();
+        if self.snapshot.settings.profiles.is_emergency(called, called) {
+            self.alarms.emergency(now, self.wall, &record);
+        }
+        self.write(Record::Call(record));
     }
 
     /// What is to be done next, if anything.
@@ -80,14 +113,33 @@ impl Control {
 
     /// When `Tick` is due.
     pub fn deadline(&self) -> Option<Instant> {
-        let sensed = self.sensor.deadline().into_iter().chain(self.overloads.deadline());
-        let decided = self.engine.deadline().into_iter().chain(self.windows.deadline());
-        sensed.chain(decided).min()
+        let sensed = [self.sensor.deadline(), self.overloads.deadline(), self.alarms.deadline()];
+        let shadow = self.shadow.as_ref().and_then(Shadow::deadline);
+        let decided = [self.engine.deadline(), self.windows.deadline(), shadow];
+        sensed.into_iter().chain(decided).flatten().min()
+    }
+
+    /// Number of the last record written.
+    pub fn last(&self) -> Seq {
+        Seq(self.next.0.saturating_sub(1))
+    }
+
+    /// Alarms under way.
+    pub fn alarms(&self) -> impl Iterator<Item = &Active> {
+        self.alarms.active()
     }
 
     /// What the shards work by.
     pub fn snapshot(&self) -> &Arc<Snapshot> {
         &self.snapshot
+    }
+
+    /// A group as it is now; none when there is none by this name.
+    pub fn group(&self, now: Instant, name: &str) -> Option<GroupView> {
+        let settings = &self.snapshot.settings;
+        let index = settings.names.groups.iter().position(|known| known.as_str() == name)?;
+        let id = GroupId(u16::try_from(index).ok()?);
+        explain::group_view(&self.engine, id, &settings.names, now)
     }
 
     /// Every trunk as people see it; `calls` by trunk id.
@@ -149,10 +201,17 @@ impl Control {
 
     fn signal(&mut self, now: Instant, signal: &Signal) {
         self.sensor.observe(now, signal);
+        if let Some(shadow) = &mut self.shadow {
+            shadow.signal(now, signal);
+        }
         if let Observed::Overload { wish, validity, seq } = signal.what
             && self.engine.table().target(signal.target).is_some()
         {
             self.overloads.observe(now, signal.target, wish, validity, seq);
+        }
+        if let Observed::Registration { state } = signal.what {
+            let trunk = self.trunk_name(signal.target.trunk);
+            self.alarms.registration(now, self.wall, &trunk, state);
         }
         // 503 with Retry-After is a request for less, not a sign of death (RFC 3261 §20.33).
         if let Observed::Attempt {
@@ -160,7 +219,7 @@ impl Control {
         } = signal.what
             && let Some(decision) = self.engine.throttle(now, signal.target.trunk, asked)
         {
-            self.decided(decision);
+            self.decided(now, decision);
         }
     }
 
@@ -216,7 +275,10 @@ impl Control {
         let name = self.trunk_name(trunk);
         self.operator(Some(name), word, via);
         if let Some(decision) = self.engine.operator(now, trunk, admin) {
-            self.decided(decision);
+            self.decided(now, decision);
+        }
+        if let Some(shadow) = &mut self.shadow {
+            shadow.operator(now, trunk, admin);
         }
         if act == TrunkAct::Restore {
             for (target, _) in self.snapshot.settings.clone().probes.iter().filter(|(target, _)| target.trunk == trunk)
@@ -239,7 +301,34 @@ impl Control {
         let table = Arc::new(self.engine.table().clone());
         self.snapshot = Arc::new(Snapshot { table, paces: self.snapshot.paces.clone(), settings });
         self.configured(false);
+        self.follow_shadow(now);
+        let names = &self.snapshot.settings.names;
+        self.alarms.keep(now, &names.trunks, &names.groups);
+        self.look_at_groups(now);
         self.out.push_back(ControlOutput::Update(self.snapshot.clone()));
+    }
+
+    /// The second policy as the configuration names it: begun, changed or ended.
+    fn follow_shadow(&mut self, now: Instant) {
+        let Some(policy) = self.snapshot.settings.shadow.clone() else {
+            self.shadow = None;
+            return;
+        };
+        match &mut self.shadow {
+            Some(shadow) => shadow.replace(now, policy),
+            None => {
+                let table = self.engine.table();
+                self.shadow = Some(Shadow::new(now, policy, |trunk| table.admin(trunk)));
+            }
+        }
+    }
+
+    fn look_at_groups(&mut self, now: Instant) {
+        let (snapshot, table) = (self.snapshot.clone(), self.engine.table());
+        for (group, name) in snapshot.settings.shape.groups().iter().zip(&snapshot.settings.names.groups) {
+            let nobody = !group.members().any(|member| table.usable(member.trunk));
+            self.alarms.group(now, self.wall, name, nobody);
+        }
     }
 
     fn reload_refused(&mut self, fault: ReloadFault) {
@@ -255,19 +344,36 @@ impl Control {
         }
         while let Some(news) = self.overloads.due(now) {
             if let Some(decision) = self.engine.overload(now, news.trunk, news.wish, news.validity) {
-                self.decided(decision);
+                self.decided(now, decision);
             }
         }
         while let Some(target) = self.engine.due(now) {
             self.consider(now, target);
         }
         while let Some(order) = self.sensor.poll() {
+            if let Some(shadow) = &mut self.shadow {
+                shadow.ordered(now, &order);
+            }
             self.out.push_back(ControlOutput::Probe(order));
         }
         while let Some(order) = self.sensor.poll_test() {
             self.place_test(now, order);
         }
+        self.settle_shadow(now);
         self.publish(now);
+        while let Some(alarm) = self.alarms.poll() {
+            self.write(Record::Alarm(alarm));
+        }
+    }
+
+    fn settle_shadow(&mut self, now: Instant) {
+        let Some(mut shadow) = self.shadow.take() else { return };
+        shadow.settle(now);
+        while let Some(decision) = shadow.poll() {
+            let who = self.who(decision.subject);
+            self.write(Record::Shadow { who, decision });
+        }
+        self.shadow = Some(shadow);
     }
 
     /// Tells the shards of a new epoch at once, and of what has been learned since when it is time.
@@ -280,6 +386,7 @@ impl Control {
         let (mut table, mut paces) = (self.snapshot.table.clone(), self.snapshot.paces.clone());
         if changed {
             table = Arc::new(self.engine.table().clone());
+            self.look_at_groups(now);
         }
         if learned {
             self.taught = now;
@@ -295,13 +402,16 @@ impl Control {
             if decision.enforced() && matches!(decision.change, Change::Health { .. } | Change::Share { .. }) {
                 self.sensor.mark(now, target);
             }
-            self.decided(decision);
+            self.decided(now, decision);
         }
         self.sensor.hurry(now, target, self.engine.wants_hurry(target));
     }
 
-    fn decided(&mut self, decision: Decision) {
+    fn decided(&mut self, now: Instant, decision: Decision) {
         let who = self.who(decision.subject);
+        let (Subject::Target(TargetId { trunk, .. }) | Subject::Trunk(trunk)) = decision.subject;
+        let is_down = self.engine.table().trunk_health(trunk) == Health::Down;
+        self.alarms.decided(now, self.wall, &who.trunk, &decision, is_down);
         self.write(Record::Decision { who, decision });
     }
 

@@ -153,6 +153,13 @@ pub enum ControlInput {
     },
     /// A new configuration that has been checked; or what was wrong with it.
     Reload(Result<Arc<Settings>, ReloadFault>),
+    /// Records were lost to the journal.
+    Lost {
+        /// How many.
+        count: u64,
+        /// Why, in a few words.
+        why: String,
+    },
     /// The whole edge begins to drain.
     Stop,
     /// Time has passed.

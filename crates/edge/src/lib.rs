@@ -3,11 +3,13 @@
 //! Everything outside arrives as `Input`, everything leaves as `Output` ([`io`]); so the live node, the simulator and
 //! the fuzzer run the same program. Refuses to know: clocks, sockets, threads, files.
 
+mod alarms;
 mod call_record;
 pub mod config;
 mod control;
 pub mod io;
 mod options;
+mod shadow;
 mod shard;
 mod steer;
 mod test_calls;
@@ -15,10 +17,12 @@ mod test_report;
 mod view;
 mod window;
 
+pub use alarms::Active;
 pub use control::Control;
 pub use io::{
     ControlInput, ControlOutput, Input, NoVerdict, Output, ReloadFault, Snapshot, TestCallOutcome, Tested, TrunkAct,
 };
+pub use shadow::ShadowPolicy;
 pub use shard::{Shard, ShardConfig, ShardLimits};
 pub use steer::steer;
 pub use view::{AttemptView, CallView, RouteView, ShardView, TargetView, TestCallView, TestCallsView, TrunkView};

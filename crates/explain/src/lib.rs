@@ -8,7 +8,10 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod alarm;
 mod cdr;
+mod counterfactual;
+mod group;
 mod record;
 mod redact;
 mod replay;
@@ -17,7 +20,9 @@ mod samples;
 mod why;
 pub mod words;
 
+pub use alarm::{Alarm, AlarmRecord};
 pub use cdr::{Cdr, cdr};
+pub use group::{GroupView, MemberView, TierView, group_view, why_group};
 pub use record::{Act, AttemptRecord, CallRecord, Direction, Ending, Entry, MediaRecord, Names, Operator, Record, Who};
 pub use redact::Redacted;
 pub use replay::{Replay, replay};

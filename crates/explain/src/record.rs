@@ -2,6 +2,7 @@
 //!
 //! They carry names beside ids, so that they read the same after a reload or a restart.
 
+use crate::alarm::AlarmRecord;
 use alloc::string::String;
 use alloc::vec::Vec;
 use decide::{Decision, NoPlan, Plan};
@@ -22,7 +23,6 @@ pub struct Entry {
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "records live one by one behind an Arc; a box would only add a pointer")]
 pub enum Record {
     /// The edge began with, or changed to, this configuration.
     Configured {
@@ -44,10 +44,20 @@ pub enum Record {
     Operator(Operator),
     /// A call ended.
     Call(alloc::boxed::Box<CallRecord>),
-    /// Something an operator should hear of.
-    Alarm {
-        /// In one sentence.
-        text: String,
+    /// Something an operator should hear of, or the end of it.
+    Alarm(AlarmRecord),
+    /// What a second policy would have decided. Never enforced, whatever the decision itself says: its veto is the second
+    /// policy's own.
+    Shadow {
+        /// Names of the trunk and target.
+        who: Who,
+        /// The decision.
+        decision: Decision,
+    },
+    /// A line of the journal that this version cannot read.
+    Unreadable {
+        /// What the reader said.
+        error: String,
     },
 }
 
@@ -133,6 +143,9 @@ pub struct CallRecord {
     pub plan: Result<Plan, NoPlan>,
     /// Names of all trunks the plan mentions, as (id, name).
     pub trunks: Vec<(model::TrunkId, Name)>,
+    /// Tiers of the trunks that the plan left out, as (id, tier), 0 the best. Empty in older records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tiers: Vec<(model::TrunkId, u8)>,
     /// Name of the plan's group.
     pub group: Option<Name>,
     /// Attempts on the wire, in order.
@@ -226,14 +239,19 @@ impl Ending {
 }
 
 impl Record {
-    /// One word for tables and statistics: `configured`, `decision`, `operator`, `call`, `alarm`.
+    /// Every word that [`Record::kind`] gives.
+    pub const KINDS: [&str; 7] = ["configured", "decision", "operator", "call", "alarm", "shadow", "unreadable"];
+
+    /// One word for tables and statistics: one of [`Record::KINDS`].
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Configured { .. } => "configured",
             Self::Decision { .. } => "decision",
             Self::Operator(_) => "operator",
             Self::Call(_) => "call",
-            Self::Alarm { .. } => "alarm",
+            Self::Alarm(_) => "alarm",
+            Self::Shadow { .. } => "shadow",
+            Self::Unreadable { .. } => "unreadable",
         }
     }
 }

@@ -32,7 +32,11 @@ impl<'a> Replay<'a> {
                 }
                 self.table.apply(decision);
             }
-            Record::Operator(_) | Record::Call(_) | Record::Alarm { .. } => {}
+            Record::Operator(_)
+            | Record::Call(_)
+            | Record::Alarm(_)
+            | Record::Shadow { .. }
+            | Record::Unreadable { .. } => {}
         }
     }
 

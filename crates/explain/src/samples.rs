@@ -81,6 +81,7 @@ pub(crate) fn call() -> CallRecord {
         ended: at_ms(223_100),
         plan: Ok(plan),
         trunks: trunks.map(|(id, name)| (TrunkId(id), name.into())).to_vec(),
+        tiers: [(TrunkId(4), 0), (TrunkId(5), 1)].to_vec(),
         group: Some("carriers".into()),
         attempts: [
             tried(1, "acme", None, AttemptOutcome::NoReply { after: Span::from_secs(1) }),

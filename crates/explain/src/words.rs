@@ -4,8 +4,10 @@
 //! happens next. Sentences go to logs, so numbers of people are cut to their end here; `why_call` shows them in full.
 //! Refuses to know: where sentences go.
 
+pub mod alarm;
 pub mod call;
 mod decision;
+mod next;
 pub mod outcome;
 pub mod test_call;
 
@@ -22,7 +24,11 @@ pub fn sentence(entry: &Entry) -> String {
         Record::Decision { who, decision } => decision::sentence(wall, who, decision),
         Record::Operator(act) => operator(wall, act),
         Record::Call(record) => call::summary(wall, record),
-        Record::Alarm { text } => format!("alarm at {wall}: {text}"),
+        Record::Alarm(alarm) => alarm::sentence(wall, alarm),
+        Record::Shadow { who, decision } => decision::shadow(wall, who, decision),
+        Record::Unreadable { error } => {
+            format!("a record of {wall} was written by another version and cannot be read: {error}")
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 mod answers;
 mod dry_run;
 mod metrics;
+mod tally;
 mod test_call;
 
 use crate::clock::{Clock, wait_ms};
@@ -25,8 +26,10 @@ use model::{Instant, Name, Span};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use store::Store;
+use store::{Lost, Store};
+use tally::Tally;
 use test_call::TestWait;
+use tokio::sync::broadcast;
 
 /// Items taken from each ring in one turn.
 const TAKEN_PER_TURN: usize = 1_024;
@@ -84,6 +87,7 @@ pub(crate) struct ControlParts {
     pub(crate) shards: Vec<ShardLink>,
     pub(crate) asks: Receiver<Ask>,
     pub(crate) store: Store,
+    pub(crate) events: broadcast::Sender<Arc<Entry>>,
     pub(crate) config: Option<PathBuf>,
     pub(crate) drain_limit: Option<Span>,
     pub(crate) banner: Banner,
@@ -104,6 +108,8 @@ pub(crate) struct ControlThread {
     tests: Vec<TestWait>,
     next_test: u64,
     store: Store,
+    events: broadcast::Sender<Arc<Entry>>,
+    tally: Tally,
     config: Option<PathBuf>,
     drain_limit: Option<Span>,
     /// Printed once all shards are ready.
@@ -140,6 +146,8 @@ impl ControlThread {
             tests: Vec::new(),
             next_test: 1,
             store: parts.store,
+            events: parts.events,
+            tally: Tally::default(),
             config: parts.config,
             drain_limit: parts.drain_limit,
             banner: Some(parts.banner),
@@ -254,9 +262,15 @@ impl ControlThread {
         }
     }
 
-    /// Into the journal, and what concerns an operator into the log. Calls are for the journal alone.
+    /// Into the journal, to whoever listens, and what concerns an operator into the log. Calls, and what a second policy
+    /// would have decided, are not for the log.
     fn write(&mut self, entry: Arc<Entry>) {
-        if !matches!(entry.record, explain::Record::Call(_)) {
+        self.tally.entry(&entry);
+        if self.events.receiver_count() > 0 {
+            // A ring: the slowest listener loses, control never waits. Whoever listened may have gone by now.
+            let _nobody = self.events.send(entry.clone());
+        }
+        if !matches!(entry.record, explain::Record::Call(_) | explain::Record::Shadow { .. }) {
             let sentence = explain::sentence(&entry);
             tracing::info!("{sentence}");
             if let Some(said) = &mut self.said {
@@ -298,7 +312,10 @@ impl ControlThread {
 
     fn take_report(&mut self, shard: usize, report: Report) {
         match report {
-            Report::Signal(signal) => self.input(ControlInput::Signal(signal)),
+            Report::Signal(signal) => {
+                self.tally.signal(&self.control.snapshot().settings.names, &signal);
+                self.input(ControlInput::Signal(signal));
+            }
             Report::Ended(record) => self.input(ControlInput::Ended(record)),
             Report::Tested(tested) => self.input(ControlInput::Tested(tested)),
             Report::View { ticket, view, calls } => self.looks.answer(ticket, *view, calls),
@@ -402,8 +419,9 @@ impl ControlThread {
         }
         self.round = self.now;
         self.forget_tests();
-        if let Some(alarm) = self.store.alarm() {
-            tracing::error!("{alarm}");
+        if let Some(Lost { count, why }) = self.store.lost() {
+            tracing::error!("{count} records were lost to the journal: {why}");
+            self.input(ControlInput::Lost { count, why });
         }
     }
 }

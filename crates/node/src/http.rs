@@ -6,13 +6,14 @@
 use crate::lab::Lab;
 use crate::ring::Sender;
 use api::{Ask, Fault, Kind, Reply};
-use explain::Record;
+use explain::{Entry, Record};
+use model::Wall;
 use std::io;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use store::{Reader, StoreError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// Questions that wait for this thread.
 const BACKLOG: usize = 64;
@@ -32,6 +33,8 @@ pub(crate) struct Answerers {
     pub(crate) control: Sender<Ask>,
     /// The journal.
     pub(crate) reader: Reader,
+    /// Every record as control writes it.
+    pub(crate) events: broadcast::Sender<Arc<Entry>>,
     /// The lab, when this is one.
     pub(crate) lab: Option<Mutex<Lab>>,
 }
@@ -82,7 +85,7 @@ impl Drop for Http {
 }
 
 async fn forward(mut questions: mpsc::Receiver<Ask>, answerers: Answerers) {
-    let Answerers { mut control, reader, lab } = answerers;
+    let Answerers { mut control, reader, events, lab } = answerers;
     let lab = lab.map(Arc::new);
     while let Some(ask) = questions.recv().await {
         match ask {
@@ -90,9 +93,17 @@ async fn forward(mut questions: mpsc::Receiver<Ask>, answerers: Answerers) {
                 let reader = reader.clone();
                 wait_for(reply, move || reader.entries(from, limit as u64).map_err(unreadable));
             }
-            Ask::WhyTrunk { trunk, limit, reply } => {
+            Ask::WhyTrunk { trunk, limit, shadow, reply } => {
                 let reader = reader.clone();
-                wait_for(reply, move || why_trunk(&reader, &trunk, limit));
+                wait_for(reply, move || why_trunk(&reader, &trunk, limit, shadow));
+            }
+            Ask::Decisions { trunks, limit, reply } => {
+                let reader = reader.clone();
+                let names = move || reader.trunks_entries(trunks.iter().map(String::as_str), limit as u64);
+                wait_for(reply, move || names().map_err(unreadable));
+            }
+            Ask::Events { reply } => {
+                let _gone = reply.send(Ok(events.subscribe()));
             }
             Ask::Extra { what, params, reply } => match lab.clone() {
                 None => {
@@ -105,7 +116,7 @@ async fn forward(mut questions: mpsc::Receiver<Ask>, answerers: Answerers) {
                 }),
             },
             Ask::Call { call, reply } => match recorded(&reader, call).await {
-                Ok(Some(record)) => {
+                Ok(Some((record, _))) => {
                     let value = serde_json::to_value(&*record);
                     let _gone = reply.send(value.map_err(|error| unwritable(&error)));
                 }
@@ -115,8 +126,8 @@ async fn forward(mut questions: mpsc::Receiver<Ask>, answerers: Answerers) {
                 }
             },
             Ask::WhyCall { call, reply } => match recorded(&reader, call).await {
-                Ok(Some(record)) => {
-                    let _gone = reply.send(Ok(explain::why_call(&record)));
+                Ok(Some((record, ended))) => {
+                    let _gone = reply.send(Ok(explain::why_call(&record, ended)));
                 }
                 Ok(None) => pass(&mut control, Ask::WhyCall { call, reply }),
                 Err(fault) => {
@@ -141,19 +152,19 @@ fn wait_for<T: Send + 'static>(reply: Reply<T>, answer: impl FnOnce() -> Result<
     });
 }
 
-/// The record of a call that is over, if there is one.
-async fn recorded(reader: &Reader, call: model::CallRef) -> Result<Option<Box<explain::CallRecord>>, Fault> {
+/// The record of a call that is over and when it ended, if there is one.
+async fn recorded(reader: &Reader, call: model::CallRef) -> Result<Option<(Box<explain::CallRecord>, Wall)>, Fault> {
     let reader = reader.clone();
     let read = tokio::task::spawn_blocking(move || reader.call(call)).await;
     let entry = read.map_err(|_| Fault::new(Kind::Failed, "the journal could not be read", "look at the log"))?;
     Ok(entry.map_err(unreadable)?.and_then(|entry| match entry.record {
-        Record::Call(record) => Some(record),
+        Record::Call(record) => Some((record, entry.wall)),
         _ => None,
     }))
 }
 
-fn why_trunk(reader: &Reader, trunk: &str, limit: usize) -> Result<Vec<String>, Fault> {
-    let sentences = reader.why_trunk(trunk, limit as u64).map_err(unreadable)?;
+fn why_trunk(reader: &Reader, trunk: &str, limit: usize, shadow: bool) -> Result<Vec<String>, Fault> {
+    let sentences = reader.why_trunk(trunk, limit as u64, shadow).map_err(unreadable)?;
     if sentences.is_empty() { Err(Fault::no_trunk(trunk)) } else { Ok(sentences) }
 }
 
@@ -164,3 +175,6 @@ fn unreadable(error: StoreError) -> Fault {
 fn unwritable(error: &serde_json::Error) -> Fault {
     Fault::new(Kind::Failed, format!("the record cannot be written: {error}"), "look at the log")
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,10 @@
 //!
 //! Refuses to know: what the keys mean; what is done with the result.
 
+use edge::ShadowPolicy;
 use edge::config::{self, Settings, Severity};
 use std::path::Path;
+use std::sync::Arc;
 
 /// A configuration that can be used.
 #[derive(Debug)]
@@ -32,7 +34,39 @@ pub(crate) fn file(path: &Path, before: Option<&Settings>) -> Result<Loaded, Ref
         let first = format!("{name}: {error}; give the path of a configuration that this user may read");
         Refused { faults: 1, text: first.clone(), first }
     })?;
-    self::text(&name, &text, before)
+    let mut loaded = self::text(&name, &text, before)?;
+    if let Some(shadow) = loaded.settings.shadow_file.clone() {
+        let beside = path.parent().unwrap_or_else(|| Path::new("")).join(shadow);
+        add_shadow(&mut loaded, &beside, before.is_none())?;
+    }
+    Ok(loaded)
+}
+
+/// Reads the second policy. It is never a reason to refuse a reload, and a faulty one none to refuse a start: the edge then
+/// runs without it and says why. Only a file that is not there at the start is refused, since that is a name mistyped.
+fn add_shadow(loaded: &mut Loaded, path: &Path, start: bool) -> Result<(), Refused> {
+    let name = path.display().to_string();
+    let off = "the edge runs without a shadow policy";
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => {
+            let first =
+                format!("{name}: {error}; `shadow` in [edge] must name a configuration that this user may read");
+            if start {
+                return Err(Refused { faults: 1, text: first.clone(), first });
+            }
+            loaded.warnings.push(format!("{first}; {off}"));
+            return Ok(());
+        }
+    };
+    match self::text(&name, &text, None) {
+        Ok(other) => {
+            loaded.warnings.extend(other.warnings);
+            loaded.settings.shadow = Some(Arc::new(ShadowPolicy::new(&loaded.settings, &other.settings)));
+        }
+        Err(refused) => loaded.warnings.push(format!("{}\n{off}", refused.text)),
+    }
+    Ok(())
 }
 
 /// Compiles a text.

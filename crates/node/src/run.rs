@@ -24,6 +24,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use store::{Place, Store};
+use tokio::sync::broadcast;
 
 /// Shards at most: their number is one byte in every token.
 const MOST_SHARDS: usize = 64;
@@ -35,6 +36,8 @@ const REPORTS: usize = 16_384;
 const HOPS: usize = 4_096;
 /// Questions to control that may wait.
 const ASKS: usize = 64;
+/// Records that the slowest listener may be behind.
+const EVENTS: usize = 4_096;
 /// Number of this node in its tokens.
 const NODE: u16 = 0;
 
@@ -83,7 +86,8 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
     }
     let lab = if options.config.is_none() { Some(Lab::start().map_err(Fatal::Lab)?) } else { None };
     let banner = banner(&settings, count, lab.is_some());
-    let answerers = Answerers { control: asks_in, reader, lab };
+    let (events, _) = broadcast::channel(EVENTS);
+    let answerers = Answerers { control: asks_in, reader, events: events.clone(), lab };
     let http = api.map(|listener| Http::start(listener, answerers)).transpose().map_err(Fatal::System)?;
     let parts = ControlParts {
         control,
@@ -93,6 +97,7 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
         shards: ends,
         asks,
         store,
+        events,
         config: options.config.clone(),
         drain_limit: options.drain_limit,
         banner,

@@ -99,6 +99,8 @@ pub struct ProbeOrder {
     pub order: u64,
     /// How long it is waited for, by whoever ordered it.
     pub deadline: Span,
+    /// Ordered because of doubt.
+    pub fast: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -216,7 +218,15 @@ impl Prober {
             self.last_fast = Some(now);
         }
         self.fast_next = false;
-        Some(ProbeOrder { target, order: number, deadline })
+        Some(ProbeOrder { target, order: number, deadline, fast })
+    }
+
+    /// A probe that another prober has ordered: waited for by this one's own deadline.
+    pub(crate) fn adopt(&mut self, now: Instant, order: &ProbeOrder) {
+        if self.flying.len() < FLYING_MAX {
+            let ends = now + self.patience();
+            self.flying.push(Flying { order: order.order, sent: now, ends, fast: order.fast });
+        }
     }
 
     /// A probe has ended by itself; none when its deadline was earlier. `round_trip` when it was answered.

@@ -302,6 +302,15 @@ impl Sensor {
         }
     }
 
+    /// Another sensor has ordered this probe: its end counts here as well, by this one's own deadline and accepted codes.
+    /// For a sensor whose probes are all off, which watches beside the one that orders.
+    pub fn adopt(&mut self, now: Instant, order: &ProbeOrder) {
+        if let Some(watched) = self.targets.get_mut(&order.target) {
+            watched.prober.adopt(now, order);
+            self.plan_ahead(order.target);
+        }
+    }
+
     /// Health or share changed: good calls are counted from here. When nothing bad has just happened, the target is
     /// returning, and its rows and window of failed calls begin anew.
     pub fn mark(&mut self, now: Instant, target: TargetId) {

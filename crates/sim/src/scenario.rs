@@ -51,11 +51,17 @@ pub struct Outcome {
 pub(crate) fn settings(probed: bool, before: Option<&Settings>) -> Result<Arc<Settings>, String> {
     let quiet = || CONFIG.replace("\nat = ", "\nprobe = { on = false }\nat = ").replace("\ntest_call = ", "\n# ");
     let text = if probed { CONFIG.to_owned() } else { quiet() };
-    let compiled = edge::config::compile(&text, "sim.toml", &|_| None, before);
-    match compiled.settings {
-        Some(settings) => Ok(Arc::new(settings)),
-        None => Err(edge::config::render(&compiled.faults, &text, "sim.toml")),
-    }
+    let mut settings = compile(&text, "sim.toml", before)?;
+    // A second policy with less patience runs beside it, so that every seed proves that it changes nothing.
+    let other = text.replace("\nat = ", "\nhealth = { suspect_after = 1, late_calls = 1, dwell = \"5s\" }\nat = ");
+    let other = compile(&other, "shadow.toml", None)?;
+    settings.shadow = Some(Arc::new(edge::ShadowPolicy::new(&settings, &other)));
+    Ok(Arc::new(settings))
+}
+
+fn compile(text: &str, name: &str, before: Option<&Settings>) -> Result<Settings, String> {
+    let compiled = edge::config::compile(text, name, &|_| None, before);
+    compiled.settings.ok_or_else(|| edge::config::render(&compiled.faults, text, name))
 }
 
 /// Runs one seed.

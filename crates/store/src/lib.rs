@@ -16,4 +16,4 @@ mod writer;
 
 pub use place::{Place, StoreError};
 pub use reader::{CallRow, Reader};
-pub use writer::{Counters, Dropped, Limits, Store};
+pub use writer::{Counters, Dropped, Limits, Lost, Store};

@@ -16,7 +16,9 @@ const MOST: u64 = 1_000;
 /// Entries of both tables by number. Each side walks its own primary key; neither is sorted.
 const ENTRIES: &str = "SELECT seq, at, 0, json FROM journal WHERE seq >= ?1 \
     UNION ALL SELECT seq, ended_at, 1, json FROM calls WHERE seq >= ?1 ORDER BY seq LIMIT ?2";
-const OF_TRUNK: &str = "SELECT * FROM (SELECT seq, at, 0, json FROM journal WHERE trunk = ?1 ORDER BY seq DESC LIMIT ?2) \
+/// Of one trunk and of all; those of a second policy only when asked for, so that they do not push out the others.
+const OF_TRUNK: &str = "SELECT * FROM (SELECT seq, at, 0, json FROM journal WHERE trunk = ?1 AND (?3 OR kind <> 'shadow') \
+    ORDER BY seq DESC LIMIT ?2) \
     UNION ALL SELECT * FROM (SELECT seq, at, 0, json FROM journal WHERE trunk = '*' ORDER BY seq DESC LIMIT ?2) \
     ORDER BY 1 DESC LIMIT ?2";
 const OF_CALL: &str = "SELECT seq, ended_at, 1, json FROM calls WHERE call = ?1 ORDER BY seq DESC LIMIT 1";
@@ -62,12 +64,13 @@ impl Reader {
         self.query(ENTRIES, params![from, capped(limit)])
     }
 
-    /// The last records that concern this trunk, oldest first: 1000 at most. Starts and reloads concern all trunks.
+    /// The last records that concern this trunk, oldest first: 1000 at most. Starts and reloads concern all trunks. What a
+    /// second policy would have decided is among them only when `shadow` is asked for.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn trunk_entries(&self, name: &str, limit: u64) -> Result<Vec<Entry>, StoreError> {
-        let mut entries = self.query(OF_TRUNK, params![name, capped(limit)])?;
+    pub fn trunk_entries(&self, name: &str, limit: u64, shadow: bool) -> Result<Vec<Entry>, StoreError> {
+        let mut entries = self.query(OF_TRUNK, params![name, capped(limit), shadow])?;
         entries.reverse();
         Ok(entries)
     }
@@ -76,8 +79,28 @@ impl Reader {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn why_trunk(&self, name: &str, limit: u64) -> Result<Vec<String>, StoreError> {
-        Ok(explain::why_trunk(&self.trunk_entries(name, limit)?, name))
+    pub fn why_trunk(&self, name: &str, limit: u64, shadow: bool) -> Result<Vec<String>, StoreError> {
+        Ok(explain::why_trunk(&self.trunk_entries(name, limit, shadow)?, name, shadow))
+    }
+
+    /// The last records that concern any of these trunks, oldest first, each once: 1000 at most.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn trunks_entries<'n>(
+        &self,
+        names: impl IntoIterator<Item = &'n str>,
+        limit: u64,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let mut entries = Vec::new();
+        for name in names {
+            entries.extend(self.trunk_entries(name, limit, false)?);
+            entries.sort_by_key(|entry| entry.seq);
+            entries.dedup_by_key(|entry| entry.seq);
+            let most = usize::try_from(limit.min(MOST)).unwrap_or(usize::MAX);
+            entries.drain(..entries.len().saturating_sub(most));
+        }
+        Ok(entries)
     }
 
     /// The record of a call that is over.

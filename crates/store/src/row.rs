@@ -84,10 +84,10 @@ fn insert_call(connection: &Connection, entry: &Entry, call: &CallRecord, json: 
 /// The trunk an entry is about; `*` for one that concerns all.
 fn trunk_of(record: &Record) -> Option<&str> {
     match record {
-        Record::Decision { who, .. } => Some(who.trunk.as_str()),
+        Record::Decision { who, .. } | Record::Shadow { who, .. } => Some(who.trunk.as_str()),
         Record::Operator(act) => act.trunk.as_ref().map(|trunk| trunk.as_str()),
         Record::Configured { .. } => Some("*"),
-        Record::Call(_) | Record::Alarm { .. } => None,
+        Record::Call(_) | Record::Alarm(_) | Record::Unreadable { .. } => None,
     }
 }
 
@@ -117,9 +117,7 @@ const fn outcome_words(outcome: AttemptOutcome) -> (&'static str, Option<u16>) {
 /// row must not stand before all others.
 pub(crate) fn entry(seq: i64, wall: i64, call: bool, json: &str) -> Entry {
     let record = if call { serde_json::from_str(json).map(Record::Call) } else { serde_json::from_str(json) };
-    let record = record.unwrap_or_else(|error| Record::Alarm {
-        text: format!("record {seq} of the journal was written by another version and cannot be read: {error}"),
-    });
+    let record = record.unwrap_or_else(|error| Record::Unreadable { error: error.to_string() });
     Entry { seq: model::Seq(seq as u64), wall: Wall::from_micros(wall), record }
 }
 

@@ -4,7 +4,10 @@
 use crate::journal::{GROUP, Journal};
 use crate::{Limits, Place, Reader, Store, StoreError, place};
 use decide::{Candidate, Cause, Change, Decision, Plan, Subject};
-use explain::{Act, AttemptRecord, CallRecord, Direction, Ending, Entry, MediaRecord, Names, Operator, Record, Who};
+use explain::{
+    Act, Alarm, AlarmRecord, AttemptRecord, CallRecord, Direction, Ending, Entry, MediaRecord, Names, Operator, Record,
+    Who,
+};
 use model::{
     AttemptOutcome, CallRef, Epoch, Evidence, GroupId, Health, Instant, RouteId, Seq, Span, TargetId, TrunkId, Wall,
 };
@@ -89,6 +92,7 @@ fn call(id: u64) -> Record {
             emergency: false,
         }),
         trunks: vec![(TrunkId(1), "acme".into()), (TrunkId(2), "globex".into())],
+        tiers: Vec::new(),
         group: Some("carriers".into()),
         attempts: vec![
             attempt(1, "acme", AttemptOutcome::Refused { code: 503, q850: Some(41), retry_after: None }),
@@ -130,7 +134,7 @@ fn drained(trunk: Option<&str>) -> Record {
 }
 
 fn alarm() -> Record {
-    Record::Alarm { text: "it's \"loud\"".into() }
+    Record::Alarm(AlarmRecord { what: Alarm::Text { text: "it's \"loud\"".into() }, over: false })
 }
 
 /// One of each kind, numbered from `first`.
@@ -166,7 +170,7 @@ fn everything_comes_back_in_order_on_disk_and_in_memory() {
         assert_eq!(reader.call(reference(3)).unwrap(), None);
         let counters = store.counters();
         assert_eq!((counters.written, counters.dropped, counters.failed), (8, 0, 0));
-        assert_eq!(store.alarm(), None);
+        assert_eq!(store.lost(), None);
     }
 }
 
@@ -174,14 +178,14 @@ fn everything_comes_back_in_order_on_disk_and_in_memory() {
 fn a_trunk_is_explained_by_its_last_entries() {
     let (store, reader) = Store::open(Place::Memory, SMALL).unwrap();
     write(&store, &one_of_each(1));
-    let why = reader.why_trunk("acme", 1_000).unwrap();
+    let why = reader.why_trunk("acme", 1_000, false).unwrap();
     assert_eq!(why.len(), 3, "{why:?}");
     assert!(why[0].starts_with("the edge started"), "{why:?}");
     assert!(why[1].starts_with("trunk acme Up → Down"), "{why:?}");
     assert!(why[2].starts_with("operator (api) drains trunk acme"), "{why:?}");
-    let last = reader.why_trunk("acme", 1).unwrap();
+    let last = reader.why_trunk("acme", 1, false).unwrap();
     assert_eq!(last, why[2..], "the limit keeps the latest");
-    assert_eq!(reader.why_trunk("nobody", 1_000).unwrap(), [""; 0]);
+    assert_eq!(reader.why_trunk("nobody", 1_000, false).unwrap(), [""; 0]);
 }
 
 #[test]
@@ -263,9 +267,9 @@ fn a_number_taken_already_fails_alone_and_is_told() {
     write(&store, &[entry(1, fell("acme")), entry(2, call(1))]);
     assert_eq!(reader.entries(Seq(0), 10).unwrap(), plain(&[entry(1, alarm()), entry(2, call(1))]));
     assert_eq!((store.counters().written, store.counters().failed), (2, 1));
-    let alarm = store.alarm().unwrap();
-    assert!(alarm.starts_with("1 record was lost to the journal: number 1 is taken"), "{alarm}");
-    assert_eq!(store.alarm(), None, "told once");
+    let lost = store.lost().unwrap();
+    assert!(lost.count == 1 && lost.why.starts_with("number 1 is taken"), "{lost:?}");
+    assert_eq!(store.lost(), None, "told once");
 }
 
 #[test]
@@ -304,8 +308,8 @@ fn a_full_queue_drops_counts_and_never_waits() {
     store.flush();
     assert_eq!(store.counters().written, taken);
     assert_eq!(reader.entries(Seq(0), 1_000).unwrap().len() as u64, taken);
-    let alarm = store.alarm().unwrap();
-    assert!(alarm.contains("were lost to the journal: the disk cannot keep up"), "{alarm}");
+    let lost = store.lost().unwrap();
+    assert!(lost.count > 1 && lost.why == "the disk cannot keep up", "{lost:?}");
 }
 
 #[test]
@@ -349,7 +353,7 @@ fn answers_have_limits() {
     let entries: Vec<_> = (1..=1_500).map(|seq| entry(seq, fell("acme"))).collect();
     write(&store, &entries);
     assert_eq!(reader.entries(Seq(0), u64::MAX).unwrap().len(), 1_000);
-    assert_eq!(reader.trunk_entries("acme", u64::MAX).unwrap().len(), 1_000);
+    assert_eq!(reader.trunk_entries("acme", u64::MAX, false).unwrap().len(), 1_000);
     assert_eq!(reader.entries(Seq(u64::MAX), 10).unwrap(), []);
 }
 
@@ -362,7 +366,50 @@ fn a_row_of_another_version_is_told_and_hides_nothing() {
     other.execute("UPDATE journal SET json = '{\"rescue\":{}}' WHERE seq = 3", []).unwrap();
     let entries = reader.entries(Seq(0), 100).unwrap();
     assert_eq!(entries.len(), 8);
-    assert!(matches!(&entries[2].record, Record::Alarm { text } if text.starts_with("record 3 of the journal")));
+    assert!(matches!(&entries[2].record, Record::Unreadable { error } if error.contains("rescue")));
+}
+
+/// What the first version wrote, as it lies in journals.
+#[test]
+fn rows_of_the_first_version_are_read() {
+    let folder = Folder::new();
+    let (store, reader) = folder.open();
+    write(&store, &one_of_each(1));
+    let other = rusqlite::Connection::open(folder.file()).unwrap();
+    let row = "INSERT INTO journal (seq, at, kind, trunk, json) VALUES (?1, 5, 'alarm', NULL, ?2)";
+    other.execute(row, rusqlite::params![9, r#"{"alarm":{"text":"the disk is full"}}"#]).unwrap();
+    other.execute("UPDATE calls SET json = json_remove(json, '$.tiers')", []).unwrap();
+    let entries = reader.entries(Seq(0), 100).unwrap();
+    let calls = entries.iter().filter(|entry| matches!(entry.record, Record::Call(_))).count();
+    assert_eq!((entries.len(), calls), (9, 2));
+    let alarm = AlarmRecord { what: Alarm::Text { text: "the disk is full".into() }, over: false };
+    assert_eq!(entries[8].record, Record::Alarm(alarm));
+}
+
+#[test]
+fn a_second_policy_is_told_only_when_asked_for_and_pushes_nobody_out() {
+    let (store, reader) = Store::open(Place::Memory, SMALL).unwrap();
+    let Record::Decision { who, decision } = fell("acme") else { unreachable!("a decision") };
+    let shadow = Record::Shadow { who, decision };
+    let mut entries = vec![entry(1, fell("acme"))];
+    entries.extend((2..=20).map(|seq| entry(seq, shadow.clone())));
+    write(&store, &entries);
+    assert_eq!(reader.why_trunk("acme", 5, false).unwrap().len(), 1);
+    let both = reader.why_trunk("acme", 1_000, true).unwrap();
+    assert!(both.len() == 20 && both[19].starts_with("in shadow: trunk acme"), "{both:?}");
+}
+
+#[test]
+fn several_trunks_are_told_in_one_order_and_what_concerns_all_of_them_once() {
+    let (store, reader) = Store::open(Place::Memory, SMALL).unwrap();
+    let records = [started(), fell("globex"), fell("acme"), fell("initech"), fell("globex")];
+    write(&store, &(1..).zip(records).map(|(seq, record)| entry(seq, record)).collect::<Vec<_>>());
+    let seqs = |limit| {
+        let entries = reader.trunks_entries(["acme", "globex"], limit).unwrap();
+        entries.iter().map(|entry| entry.seq.0).collect::<Vec<_>>()
+    };
+    assert_eq!(seqs(100), [1, 2, 3, 5]);
+    assert_eq!(seqs(2), [3, 5], "the limit keeps the latest");
 }
 
 #[test]

@@ -47,6 +47,15 @@ pub struct Counters {
     pub failed: u64,
 }
 
+/// Records that the journal will never hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// How many.
+    pub count: u64,
+    /// Why, in a few words.
+    pub why: String,
+}
+
 /// The record was not taken: the queue is full or the writer is gone. It has been counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the journal cannot keep up: the record was dropped")]
@@ -102,7 +111,7 @@ impl Store {
     /// Takes a record to be written within 50 ms. Never waits.
     ///
     /// # Errors
-    /// [`Dropped`] when the queue is full; [`Store::alarm`] has the words for it.
+    /// [`Dropped`] when the queue is full; [`Store::lost`] has the words for it.
     pub fn write(&self, entry: Arc<Entry>) -> Result<(), Dropped> {
         let Some(queue) = &self.queue else { return Err(Dropped) };
         match queue.try_send(Work::Entry(entry)) {
@@ -137,9 +146,9 @@ impl Store {
         }
     }
 
-    /// A sentence when records have been lost since the last time this was asked. To be asked once in a while, so that a
-    /// slow disk makes a few alarms and not one per record.
-    pub fn alarm(&self) -> Option<String> {
+    /// What has been lost since the last time this was asked, if anything. To be asked once in a while, so that a slow disk
+    /// makes a few alarms and not one per record.
+    pub fn lost(&self) -> Option<Lost> {
         let Counters { dropped, failed, .. } = self.counters();
         let lost = dropped + failed;
         let before = self.told.swap(lost, Ordering::Relaxed);
@@ -148,11 +157,7 @@ impl Store {
         }
         let fault = self.shared.fault.lock().unwrap_or_else(PoisonError::into_inner).take();
         let why = fault.unwrap_or_else(|| "the disk cannot keep up".to_owned());
-        let count = lost - before;
-        let records = if count == 1 { "record was" } else { "records were" };
-        Some(format!(
-            "{count} {records} lost to the journal: {why}; calls are not affected, look at the disk of `data`"
-        ))
+        Some(Lost { count: lost - before, why })
     }
 
     fn hurry(&self) {

@@ -26,6 +26,17 @@ fn ask(api: &Client, method: &str, path: &str) -> Result<Value, Failure> {
     }
 }
 
+/// Lines of a GET, for as long as they come and `take` wants more.
+pub(crate) fn lines(api: &Client, path: &str, take: &mut dyn FnMut(&str) -> bool) -> Result<(), Failure> {
+    match api.lines(path, take).map_err(|why| Failure(no_reply(api.host(), &why)))? {
+        None => Ok(()),
+        Some(reply) => {
+            let answer: Option<Value> = serde_json::from_str(&reply.body).ok();
+            Err(Failure(refused(reply.status, answer.as_ref())))
+        }
+    }
+}
+
 fn no_reply(host: &str, why: &NoReply) -> String {
     match why {
         NoReply::Address => format!("`{host}` is no address; give one with --api 127.0.0.1:8060"),

@@ -3,7 +3,7 @@
 //! Refuses to know: what is asked.
 
 use std::fmt::Write as _;
-use std::io::{self, Read, Write as _};
+use std::io::{self, BufRead, BufReader, Read, Write as _};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ use std::time::Duration;
 const CONNECT: Duration = Duration::from_secs(2);
 /// Between two pieces of an answer. A call in the lab takes its time, and a test call longer.
 const ANSWER: Duration = Duration::from_secs(65);
+/// Longest head of an answer that comes in lines.
+const HEAD: u64 = 16 << 10;
 /// Longest answer that is read.
 const LONGEST: u64 = 64 << 20;
 
@@ -54,11 +56,42 @@ impl Client {
 
     /// One request.
     pub(crate) fn send(&self, method: &str, path: &str) -> Result<Reply, NoReply> {
+        let mut bytes = Vec::new();
+        let mut stream = self.connect()?;
+        let mut talk = || {
+            ask(&mut stream, &self.host, method, path)?;
+            (&mut stream).take(LONGEST).read_to_end(&mut bytes)
+        };
+        talk().map_err(NoReply::Broken)?;
+        parse(&bytes).ok_or(NoReply::Strange)
+    }
+
+    /// A request whose answer comes line by line for as long as both sides like: each line goes to `take`, which says
+    /// whether it wants more. An answer that is no success comes back as a whole.
+    pub(crate) fn lines(&self, path: &str, take: &mut dyn FnMut(&str) -> bool) -> Result<Option<Reply>, NoReply> {
+        let mut stream = self.connect()?;
+        ask(&mut stream, &self.host, "GET", path).map_err(NoReply::Broken)?;
+        let mut reader = BufReader::new(stream);
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let read = (&mut reader).take(HEAD).read_until(b'\n', &mut head).map_err(NoReply::Broken)?;
+            if read == 0 || head.len() as u64 > HEAD {
+                return Err(NoReply::Strange);
+            }
+        }
+        if status(&head).ok_or(NoReply::Strange)? != 200 {
+            (&mut reader).take(LONGEST).read_to_end(&mut head).map_err(NoReply::Broken)?;
+            return parse(&head).map(Some).ok_or(NoReply::Strange);
+        }
+        follow(&mut reader, take).map(|()| None).map_err(NoReply::Broken)
+    }
+
+    fn connect(&self) -> Result<TcpStream, NoReply> {
         let addrs = self.host.to_socket_addrs().map_err(|_| NoReply::Address)?;
         let mut last = NoReply::Address;
         for addr in addrs {
             match TcpStream::connect_timeout(&addr, CONNECT) {
-                Ok(stream) => return exchange(stream, &self.host, method, path),
+                Ok(stream) => return Ok(stream),
                 Err(error) => last = NoReply::Connect(error),
             }
         }
@@ -66,33 +99,61 @@ impl Client {
     }
 }
 
-fn exchange(mut stream: TcpStream, host: &str, method: &str, path: &str) -> Result<Reply, NoReply> {
-    let mut bytes = Vec::new();
-    let mut talk = || {
-        stream.set_read_timeout(Some(ANSWER))?;
-        stream.set_write_timeout(Some(CONNECT))?;
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-        );
-        stream.write_all(head.as_bytes())?;
-        (&mut stream).take(LONGEST).read_to_end(&mut bytes)
-    };
-    talk().map_err(NoReply::Broken)?;
-    parse(&bytes).ok_or(NoReply::Strange)
+fn ask(stream: &mut TcpStream, host: &str, method: &str, path: &str) -> io::Result<()> {
+    stream.set_read_timeout(Some(ANSWER))?;
+    stream.set_write_timeout(Some(CONNECT))?;
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes())
+}
+
+/// The lines within the chunks of an answer (RFC 9112 §7.1), until it ends or nobody wants more.
+fn follow(reader: &mut impl BufRead, take: &mut dyn FnMut(&str) -> bool) -> io::Result<()> {
+    let broken = || io::Error::from(io::ErrorKind::InvalidData);
+    let mut text = Vec::new();
+    loop {
+        let mut size = String::new();
+        if reader.take(64).read_line(&mut size)? == 0 {
+            return Ok(());
+        }
+        let size = size.trim().split(';').next().unwrap_or_default();
+        let size = u64::from_str_radix(size, 16).map_err(|_| broken())?;
+        if size == 0 {
+            return Ok(());
+        }
+        if text.len() as u64 + size > LONGEST {
+            return Err(broken());
+        }
+        if reader.take(size).read_to_end(&mut text)? as u64 != size {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        reader.read_exact(&mut [0; 2])?;
+        while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = text.drain(..=end).collect();
+            if !take(String::from_utf8_lossy(&line).trim_end()) {
+                return Ok(());
+            }
+        }
+    }
 }
 
 /// RFC 9112 as far as an answer to `Connection: close` needs it.
 fn parse(bytes: &[u8]) -> Option<Reply> {
     let split = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&bytes[..split]).ok()?;
-    let mut lines = head.split("\r\n");
-    let status = lines.next()?.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
-    let chunked = lines.filter_map(|line| line.split_once(':')).any(|(name, value)| {
+    let status = status(bytes)?;
+    let chunked = head.split("\r\n").skip(1).filter_map(|line| line.split_once(':')).any(|(name, value)| {
         name.eq_ignore_ascii_case("transfer-encoding") && value.to_ascii_lowercase().contains("chunked")
     });
     let body = &bytes[split + 4..];
     let body = if chunked { unchunk(body)? } else { body.to_vec() };
     Some(Reply { status, body: String::from_utf8(body).ok()? })
+}
+
+fn status(head: &[u8]) -> Option<u16> {
+    let line = head.split(|byte| *byte == b'\r').next()?;
+    std::str::from_utf8(line).ok()?.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()
 }
 
 /// RFC 9112 §7.1.
@@ -130,6 +191,23 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
     use super::*;
+
+    #[test]
+    fn lines_are_followed_over_chunks_until_nobody_wants_more() {
+        let answer = b"8\r\nid: 1\ndat\r\nA;x=y\r\na: {}\n\n: a\r\n3\r\nb\nz\r\n0\r\n\r\n";
+        let told = |most: usize| {
+            let mut lines = Vec::new();
+            let done = follow(&mut &answer[..], &mut |line| {
+                lines.push(line.to_owned());
+                lines.len() < most
+            });
+            (done.is_ok(), lines)
+        };
+        assert_eq!(told(9), (true, ["id: 1", "data: {}", "", ": ab"].map(str::to_owned).to_vec()));
+        assert_eq!(told(2).1.len(), 2);
+        assert!(follow(&mut &b"9\r\ntorn"[..], &mut |_| true).is_err());
+        assert!(follow(&mut &b"x\r\n"[..], &mut |_| true).is_err());
+    }
     use std::io::{BufRead, BufReader};
     use std::net::TcpListener;
 

@@ -5,6 +5,7 @@
 mod ask;
 mod calls;
 mod check;
+mod events;
 mod http;
 mod lab;
 mod reload;
@@ -35,6 +36,7 @@ Examples:
   throughline run edge.toml                    an edge in earnest
   throughline trunks                           health, share and calls of each trunk
   throughline why trunk acme                   each change of a trunk in one sentence
+  throughline events                           every record as it is written
   throughline trunk acme drain                 no new calls for acme
   throughline test-call acme                   a call of our own through acme, heard in both directions or not
 
@@ -60,6 +62,7 @@ enum Command {
     Calls(calls::Args),
     #[command(subcommand)]
     Why(why::What),
+    Events(events::Args),
     Route(route::Args),
     Trunk(trunk::Args),
     TestCall(test_call::Args),
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Command::Trunks(args) => trunks::run(&args, &api),
         Command::Calls(args) => calls::run(&args, &api),
         Command::Why(what) => why::run(&what, &api),
+        Command::Events(args) => events::run(&args, &api),
         Command::Route(args) => route::run(&args, &api),
         Command::Trunk(args) => trunk::run(&args, &api),
         Command::TestCall(args) => test_call::run(&args, &api),
@@ -113,7 +117,7 @@ mod tests {
             let help = command.render_long_help().to_string();
             assert!(!leaf || help.contains("throughline "), "{} has no example:\n{help}", command.get_name());
         }
-        assert_eq!(leaves, 13);
+        assert_eq!(leaves, 15);
     }
 
     #[test]

@@ -13,6 +13,12 @@ pub(crate) fn say(text: &str) {
     let _reader_gone = writeln!(std::io::stdout().lock(), "{}", text.trim_end_matches('\n'));
 }
 
+/// The same, for one line of many: whether somebody still reads.
+pub(crate) fn tell(text: &str) -> bool {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush()).is_ok()
+}
+
 /// To standard error, with a line end.
 pub(crate) fn complain(text: &str) {
     let _reader_gone = writeln!(std::io::stderr().lock(), "{}", text.trim_end_matches('\n'));

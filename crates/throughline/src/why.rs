@@ -14,7 +14,13 @@ Examples:
 const TRUNK: &str = "\
 Examples:
   throughline why trunk acme
-  throughline why trunk acme --limit 5 --json";
+  throughline why trunk acme --limit 5 --json
+  throughline why trunk acme --shadow          and what the shadow policy would have decided";
+
+const GROUP: &str = "\
+Examples:
+  throughline why group carriers
+  throughline why group carriers --limit 5 --json";
 
 /// Explain in sentences what was decided, and on what evidence
 #[derive(Debug, clap::Subcommand)]
@@ -38,6 +44,22 @@ pub(crate) enum What {
         /// How many changes at most
         #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
+        /// With what the shadow policy would have decided
+        #[arg(long)]
+        shadow: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Why a group sends calls where it does: its tiers as they are now, then each change of its members
+    #[command(after_help = GROUP)]
+    Group {
+        /// The group
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// How many changes at most
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -51,11 +73,14 @@ fn call_ref(text: &str) -> Result<model::CallRef, String> {
 pub(crate) fn run(what: &What, api: &Client) -> Result<(), Failure> {
     let (path, none, json) = match what {
         What::Call { id, json } => (format!("/v1/why/call/{id}"), "nothing is recorded of this call", *json),
-        What::Trunk { name, limit, json } => (
-            format!("/v1/why/trunk/{}?limit={limit}", encode(name)),
+        What::Trunk { name, limit, shadow, json } => (
+            format!("/v1/why/trunk/{}?limit={limit}&shadow={shadow}", encode(name)),
             "nothing has changed since the journal began",
             *json,
         ),
+        What::Group { name, limit, json } => {
+            (format!("/v1/why/group/{}?limit={limit}", encode(name)), "nothing is known of this group", *json)
+        }
     };
     let answer = ask::get(api, &path)?;
     if json {

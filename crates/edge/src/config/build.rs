@@ -112,6 +112,8 @@ pub(super) fn settings(
         probes,
         test_calls,
         names,
+        shadow_file: draft.edge.shadow,
+        shadow: None,
     })
 }
 

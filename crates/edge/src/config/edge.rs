@@ -32,6 +32,14 @@ pub(super) static EDGE: Section = Section {
             "[\"112\", \"911\"]",
             "Numbers as dialled that pass every limit and may use every trunk, Down ones last.",
         ),
+        other(
+            "shadow",
+            "a file",
+            "no second policy",
+            "\"other.toml\"",
+            "Configuration whose policy runs beside this one and is never enforced: the journal tells what it would have decided. \
+             Relative to the folder of this file.",
+        ),
     ],
 };
 
@@ -42,6 +50,7 @@ pub(super) struct EdgeDraft {
     pub(super) api: Option<SocketAddr>,
     pub(super) data: Option<String>,
     pub(super) emergency: Vec<String>,
+    pub(super) shadow: Option<String>,
     /// Where `api` and `data` are written, or the table.
     pub(super) places: [Range<usize>; 2],
 }
@@ -53,6 +62,7 @@ impl Default for EdgeDraft {
             api: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8060)),
             data: None,
             emergency: vec![String::from("112"), String::from("911")],
+            shadow: None,
             places: [0..0, 0..0],
         }
     }
@@ -71,6 +81,7 @@ pub(super) fn read(root: &Reader<'_, '_>, faults: &mut Faults<'_>) -> EdgeDraft 
     if let Some(node) = reader.get("emergency") {
         draft.emergency = many(node, faults, number).into_iter().map(|number: At<String>| number.value).collect();
     }
+    draft.shadow = reader.read("shadow", faults, value::text).filter(|file| !file.is_empty());
     draft.places = [reader.place("api"), reader.place("data")];
     if let Some(api) = draft.api.filter(|api| !api.ip().is_loopback()) {
         let what = format!("the API has no passwords, and {} is reachable from outside this machine", api.ip());

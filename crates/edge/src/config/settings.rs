@@ -35,6 +35,10 @@ pub struct Settings {
     pub test_calls: Vec<Option<TestCallPlan>>,
     /// Names by id.
     pub names: explain::Names,
+    /// File of a second policy that runs beside this one, as written.
+    pub shadow_file: Option<String>,
+    /// That policy, once somebody has read it.
+    pub shadow: Option<Arc<crate::shadow::ShadowPolicy>>,
 }
 
 impl Settings {

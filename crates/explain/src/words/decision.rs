@@ -1,5 +1,6 @@
-//! Words for a decision: whom, what changes, why, by which last observation, what happens next.
+//! Words for a decision: whom, what changes, when; why, by which last observation; what happens next.
 
+use super::next;
 use super::outcome::{attempt, count, fault, fewer, media, probe, registration, test_call};
 use crate::record::Who;
 use alloc::format;
@@ -7,26 +8,32 @@ use alloc::string::String;
 use decide::{Cause, Change, Decision, Subject, Veto};
 use model::{Evidence, Instant, Span, Wall, Wish};
 
+/// Whom, what, when; why, with its count and limit; the last thing seen; what comes of it.
 pub(super) fn sentence(wall: Wall, who: &Who, decision: &Decision) -> String {
-    let mut words = format!("{} {} at {wall}", subject(who, decision.subject), change(decision.change));
-    if let Some(by) = decision.veto {
-        words += &format!(" held back: {};", veto(by));
-    } else {
-        words.push(':');
-    }
+    let held_back = if decision.veto.is_some() { " held back" } else { "" };
+    let mut words = format!("{} {}{held_back} at {wall}:", subject(who, decision.subject), change(decision.change));
     words += &format!(" {}", cause(decision.cause));
     if let Some(last) = decision.evidence.as_ref().and_then(|seen| last(decision.cause, seen)) {
         words += &format!(", last: {last}");
     }
-    if let Some(span) = decision.next_look {
-        let next = if matches!(decision.change, Change::Throttle { .. }) { "calls again" } else { "next look" };
-        words += &format!("; {next} in {span}");
+    match decision.veto {
+        Some(by) => words += &format!("; but {}, so {}", veto(by), next::meanwhile(decision, by, &who.trunk)),
+        None => {
+            if let Some(next) = next::step(decision.change, decision.next_look) {
+                words += &format!("; {next}");
+            }
+        }
     }
     // The operator's word and the peer's wish are not judged by a policy.
     if !matches!(decision.cause, Cause::Operator | Cause::RetryAfter | Cause::Overload { .. }) {
         words += &format!("; policy {:08x}", decision.policy);
     }
     words
+}
+
+/// What a second policy would have decided, in the same words.
+pub(super) fn shadow(wall: Wall, who: &Who, decision: &Decision) -> String {
+    format!("in shadow: {}; not enforced", sentence(wall, who, decision))
 }
 
 fn subject(who: &Who, subject: Subject) -> String {
@@ -56,7 +63,7 @@ fn veto(veto: Veto) -> String {
         Veto::TooManyFlips { count, limit } => format!("it has fallen {count} times within 10 min (limit {limit})"),
         Veto::SuspectOurselves { trunks } => {
             format!(
-                "{} failed within the same second, so the fault is likely ours",
+                "{} failed within the same second and the fault is likely ours",
                 self::count(trunks, "trunk", "trunks")
             )
         }

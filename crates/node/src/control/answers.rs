@@ -32,6 +32,16 @@ impl ControlThread {
                         done.map(|print| json!({ "fingerprint": format!("{print:08x}"), "sentences": sentences }));
                     let _gone = reply.send(answer);
                 }
+                Ask::Group { group, reply } => {
+                    let view = self.control.group(self.now, &group).ok_or_else(|| Fault::no_group(&group));
+                    let _gone = reply.send(view);
+                }
+                Ask::Table { reply } => {
+                    let _gone = reply.send(self.table());
+                }
+                Ask::Alarms { reply } => {
+                    let _gone = reply.send(Ok(self.alarms()));
+                }
                 ask => self.look(ask),
             }
         }
@@ -80,16 +90,43 @@ impl ControlThread {
                 let trunks = self.control.view(self.now, &seen.trunk_calls());
                 let orders_lost = self.shards.iter().map(|shard| shard.orders.refused()).sum();
                 let journal = self.store.counters();
-                let _gone = reply.send(Ok(metrics::snapshot(seen, &trunks, journal, orders_lost)));
+                let mut metrics = metrics::snapshot(seen, &trunks, journal, orders_lost);
+                metrics::alarms(&mut metrics, self.control.alarms().map(|active| active.alarm.kind()));
+                self.tally.measure(&mut metrics);
+                let _gone = reply.send(Ok(metrics));
             }
             // The journal and the lab are asked elsewhere, acts are answered at once.
             Ask::Operate { .. }
             | Ask::TestCall { .. }
             | Ask::Reload { .. }
+            | Ask::Group { .. }
+            | Ask::Table { .. }
+            | Ask::Alarms { .. }
             | Ask::Journal { .. }
             | Ask::WhyTrunk { .. }
+            | Ask::Decisions { .. }
+            | Ask::Events { .. }
             | Ask::Extra { .. } => {}
         }
+    }
+
+    /// What a replay of the journal up to that number must give, bit for bit.
+    fn table(&self) -> Result<Value, Fault> {
+        let snapshot = self.control.snapshot();
+        let table = value(&*snapshot.table)?;
+        Ok(json!({ "fingerprint": snapshot.settings.fingerprint, "seq": self.control.last(), "table": table }))
+    }
+
+    fn alarms(&self) -> Value {
+        let one = |active: &edge::Active| {
+            json!({
+                "kind": active.alarm.kind(),
+                "since": active.since.to_string(),
+                "sentence": explain::words::alarm::raised(&active.alarm),
+                "alarm": active.alarm,
+            })
+        };
+        self.control.alarms().map(one).collect()
     }
 
     fn operate(&mut self, trunk: &str, act: api::TrunkAct) -> Result<Value, Fault> {

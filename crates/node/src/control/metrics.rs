@@ -5,6 +5,7 @@
 use crate::looks::Seen;
 use api::{Label, MetricsSnapshot};
 use edge::{TestCallsView, TrunkView};
+use explain::Alarm;
 use model::{Admin, Health, TestCallResult};
 
 const HEALTH: [Health; 5] = [Health::Unknown, Health::Up, Health::Suspect, Health::Down, Health::Probation];
@@ -26,6 +27,15 @@ pub(super) fn snapshot(
     metrics.counter("journal_failed", "Records the disk refused.", &[], journal.failed);
     metrics.counter("orders_lost", "Orders to shards lost because a ring was full.", &[], orders_lost);
     metrics
+}
+
+/// Alarms under way, by kind; each kind is there, so that a rule can be written before it is needed.
+pub(super) fn alarms(metrics: &mut MetricsSnapshot, active: impl Iterator<Item = &'static str>) {
+    let active: Vec<&str> = active.collect();
+    for kind in Alarm::KINDS {
+        let count = active.iter().filter(|one| **one == kind).count();
+        metrics.gauge("alarms_active", "Alarms under way.", &[("kind", kind.to_owned())], count as f64);
+    }
 }
 
 fn shards(metrics: &mut MetricsSnapshot, seen: &Seen) {

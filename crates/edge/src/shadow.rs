@@ -1,0 +1,152 @@
+//! Shadow mode: a second policy beside the live one, which sees the same and is never obeyed.
+//!
+//! It has a sensor and an engine of its own, so that its streaks, marks and dwells are those it would have had. It sends
+//! nothing: it watches the live edge's probes, judged by its own deadline and accepted codes, and calls go where the live
+//! policy sends them. So its interval between probes is not tried out, and a trunk that it would have left sooner still
+//! shows how calls fare there. Refuses to know: files, the journal.
+
+use crate::config::Settings;
+use decide::{Change, Decision, Engine, Member, Shape, TrunkShape};
+use model::{Admin, AttemptOutcome, Instant, Observed, Signal, TargetId, TrunkId};
+use sense::{ProbeOrder, ProbePolicy, Sensor};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// What a second configuration says about the trunks of the live one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShadowPolicy {
+    /// Fingerprint of its text.
+    pub fingerprint: u32,
+    /// Its policies by the live configuration's ids. A trunk that only one of the two knows is a hole; there are no routes,
+    /// since it plans no calls.
+    pub shape: Arc<Shape>,
+    /// How it would look at each target.
+    pub probes: Vec<(TargetId, ProbePolicy)>,
+}
+
+impl ShadowPolicy {
+    /// Takes over what `other` says about trunks that `live` knows by the same name.
+    pub fn new(live: &Settings, other: &Settings) -> Self {
+        let place = |names: &[model::Name], name: &str| {
+            let index = names.iter().position(|known| !known.is_empty() && known.as_str() == name)?;
+            u16::try_from(index).ok().map(TrunkId)
+        };
+        let theirs = |id: TrunkId| place(&other.names.trunks, live.names.trunks.get(id.index())?);
+        let ours = |id: TrunkId| place(&live.names.trunks, other.names.trunks.get(id.index())?);
+        let trunks = (0_u16..).zip(&live.shape.trunks).map(|(id, trunk)| {
+            let policy = other.shape.trunk(theirs(TrunkId(id))?)?;
+            let live = trunk.as_ref()?;
+            Some(TrunkShape { targets: live.targets, side: live.side, ..policy.clone() })
+        });
+        let groups = other.shape.groups().iter().map(|group| {
+            let member = |member: &Member| Some(Member { trunk: ours(member.trunk)?, ..*member });
+            let tiers = group.tiers.iter().map(|tier| tier.iter().filter_map(member).collect::<Vec<_>>());
+            decide::GroupPolicy { tiers: tiers.filter(|tier| !tier.is_empty()).collect(), ..group.clone() }
+        });
+        let shape = Shape::new(trunks.collect(), groups.collect(), Vec::new());
+        let probes = live.probes.iter().filter_map(|(target, live)| {
+            let trunk = theirs(target.trunk)?;
+            let (_, policy) = other.probes.iter().find(|(other, _)| other.trunk == trunk)?;
+            Some((*target, ProbePolicy { on: policy.on && live.on, ..policy.clone() }))
+        });
+        Self { fingerprint: other.fingerprint, probes: probes.collect(), shape: Arc::new(shape) }
+    }
+}
+
+/// The second policy at work. What it would have decided waits in a queue that control empties each time.
+pub(crate) struct Shadow {
+    policy: Arc<ShadowPolicy>,
+    sensor: Sensor,
+    engine: Engine,
+    out: VecDeque<Decision>,
+}
+
+impl Shadow {
+    /// Begins knowing nothing, besides what the operator wants of each trunk.
+    pub(crate) fn new(now: Instant, policy: Arc<ShadowPolicy>, admin: impl Fn(TrunkId) -> Admin) -> Self {
+        let mut engine = Engine::new(policy.shape.clone());
+        for id in (0..policy.shape.trunks.len()).filter_map(|index| u16::try_from(index).ok()).map(TrunkId) {
+            if admin(id) != Admin::InService {
+                engine.operator(now, id, admin(id));
+            }
+        }
+        // It draws no lots, since it orders no probes.
+        let mut sensor = Sensor::new(0);
+        sensor.install(now, &silent(&policy.probes));
+        Self { policy, sensor, engine, out: VecDeque::new() }
+    }
+
+    /// A reload.
+    pub(crate) fn replace(&mut self, now: Instant, policy: Arc<ShadowPolicy>) {
+        self.engine.reshape(now, policy.shape.clone());
+        self.sensor.install(now, &silent(&policy.probes));
+        self.policy = policy;
+    }
+
+    /// What the live edge has seen.
+    pub(crate) fn signal(&mut self, now: Instant, signal: &Signal) {
+        self.sensor.observe(now, signal);
+        if let Observed::Attempt {
+            outcome: AttemptOutcome::Refused { code: 503, retry_after: Some(asked), .. }, ..
+        } = signal.what
+        {
+            self.out.extend(self.engine.throttle(now, signal.target.trunk, asked));
+        }
+    }
+
+    /// The live edge probes.
+    pub(crate) fn ordered(&mut self, now: Instant, order: &ProbeOrder) {
+        if self.policy.probes.iter().any(|(target, policy)| *target == order.target && policy.on) {
+            self.sensor.adopt(now, order);
+        }
+    }
+
+    /// The operator's word holds for both, and the live decision tells it.
+    pub(crate) fn operator(&mut self, now: Instant, trunk: TrunkId, admin: Admin) {
+        self.engine.operator(now, trunk, admin);
+        if admin == Admin::InService {
+            for (target, _) in self.policy.probes.iter().filter(|(target, _)| target.trunk == trunk) {
+                self.sensor.mark(now, *target);
+            }
+        }
+    }
+
+    /// Time has passed.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        self.sensor.tick(now);
+    }
+
+    /// Judges everyone whose evidence or clock gives reason to.
+    pub(crate) fn settle(&mut self, now: Instant) {
+        while let Some(target) = self.sensor.dirty() {
+            self.consider(now, target);
+        }
+        while let Some(target) = self.engine.due(now) {
+            self.consider(now, target);
+        }
+    }
+
+    /// What it would have decided.
+    pub(crate) fn poll(&mut self) -> Option<Decision> {
+        self.out.pop_front()
+    }
+
+    /// When it has something to do.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        [self.sensor.deadline(), self.engine.deadline()].into_iter().flatten().min()
+    }
+
+    fn consider(&mut self, now: Instant, target: TargetId) {
+        let seen = self.sensor.evidence(now, target);
+        let Some(decision) = self.engine.consider(now, target, &seen) else { return };
+        if decision.enforced() && matches!(decision.change, Change::Health { .. } | Change::Share { .. }) {
+            self.sensor.mark(now, target);
+        }
+        self.out.push_back(decision);
+    }
+}
+
+/// The same, none of them ordering probes.
+fn silent(probes: &[(TargetId, ProbePolicy)]) -> Vec<(TargetId, ProbePolicy)> {
+    probes.iter().map(|(target, policy)| (*target, ProbePolicy { on: false, ..policy.clone() })).collect()
+}

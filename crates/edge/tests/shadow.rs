@@ -1,0 +1,243 @@
+//! A second policy beside the live one: it tells what it would have decided, and changes nothing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use decide::{Change, Decision};
+use edge::config::{Settings, compile, render};
+use edge::{Control, ControlInput, ControlOutput, ShadowPolicy, TrunkAct};
+use explain::{Alarm, Entry, Record};
+use model::{Health, Instant, Observed, ProbeResult, RegistrationState, Seq, Signal, Span, TargetId, TrunkId, Wall};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+const LIVE: &str = "
+[listen.wan]
+sip = [\"udp:192.0.2.1:5060\"]
+[trunk.acme]
+at = \"sip:192.0.2.31:5060\"
+listen = \"wan\"
+[trunk.globex]
+at = \"sip:192.0.2.32:5060\"
+listen = \"wan\"
+[group.carriers]
+tiers = [[\"acme\"], [\"globex\"]]
+[[route]]
+to = \"carriers\"
+";
+
+/// Other order of trunks, one more and one fewer; and less patience.
+const OTHER: &str = "
+[listen.lan]
+sip = [\"udp:192.0.2.7:5060\"]
+[trunk.initech]
+at = \"sip:192.0.2.33:5060\"
+listen = \"lan\"
+[trunk.acme]
+at = \"sip:192.0.2.31:5060\"
+listen = \"lan\"
+health = { suspect_after = 1 }
+probe = { fall = 2 }
+[group.spare]
+tiers = [[\"initech\"]]
+alone = true
+[group.carriers]
+tiers = [[\"initech\"], [\"acme\"]]
+";
+
+const ACME: TargetId = TargetId { trunk: TrunkId(0), index: 0 };
+
+fn settings(text: &str) -> Settings {
+    let compiled = compile(text, "test.toml", &|_| None, None);
+    compiled.settings.unwrap_or_else(|| panic!("{}", render(&compiled.faults, text, "test.toml")))
+}
+
+fn shadowed(text: &str) -> Arc<Settings> {
+    let live = settings(LIVE);
+    let shadow = Some(Arc::new(ShadowPolicy::new(&live, &settings(text))));
+    Arc::new(Settings { shadow, ..live })
+}
+
+/// A control whose probes are answered as `alive` says.
+struct World {
+    control: Control,
+    now: Instant,
+    entries: Vec<Arc<Entry>>,
+    answers: VecDeque<(Instant, Signal)>,
+    probes: usize,
+}
+
+impl World {
+    fn new(settings: Arc<Settings>) -> Self {
+        let (now, wall) = (Instant::ZERO, Wall::from_micros(0));
+        let control = Control::new(now, wall, settings, 7, Seq(1));
+        Self { control, now, entries: Vec::new(), answers: VecDeque::new(), probes: 0 }
+    }
+
+    fn input(&mut self, input: ControlInput) {
+        self.control.handle(self.now, Wall::from_micros(self.now.as_micros() as i64), input);
+    }
+
+    fn run(&mut self, seconds: u64, alive: &dyn Fn(TargetId) -> bool) {
+        let end = self.now + Span::from_secs(seconds);
+        loop {
+            while let Some(output) = self.control.poll() {
+                match output {
+                    ControlOutput::Entry(entry) => self.entries.push(entry),
+                    ControlOutput::Update(_) | ControlOutput::TestCall(_) | ControlOutput::Tested { .. } => {}
+                    ControlOutput::Probe(order) => {
+                        self.probes += 1;
+                        if alive(order.target) {
+                            let rtt = Span::from_millis(10);
+                            let result = ProbeResult::Answered { code: 200, rtt };
+                            let what = Observed::Probe { order: order.order, result };
+                            let at = self.now + rtt;
+                            self.answers.push_back((at, Signal { at, target: order.target, what }));
+                        }
+                    }
+                }
+            }
+            let answer = self.answers.front().map(|(at, _)| *at);
+            let due = [self.control.deadline(), answer].into_iter().flatten().min().unwrap_or(Instant::FAR);
+            if due > end {
+                self.now = end;
+                return;
+            }
+            self.now = self.now.max(due);
+            match self.answers.pop_front_if(|(at, _)| *at <= due) {
+                Some((_, signal)) => self.input(ControlInput::Signal(signal)),
+                None => self.input(ControlInput::Tick),
+            }
+        }
+    }
+
+    /// Whole story: well, acme silent for a while, well again.
+    fn live_through_an_outage(&mut self) {
+        self.run(20, &|_| true);
+        self.run(60, &|target| target != ACME);
+        self.run(300, &|_| true);
+    }
+
+    fn decisions(&self) -> Vec<&Decision> {
+        let decisions = self.entries.iter().filter_map(|entry| match &entry.record {
+            Record::Decision { decision, .. } => Some(decision),
+            _ => None,
+        });
+        decisions.collect()
+    }
+
+    fn shadow(&self) -> Vec<(&str, &Decision)> {
+        let shadow = self.entries.iter().filter_map(|entry| match &entry.record {
+            Record::Shadow { who, decision } => Some((who.trunk.as_str(), decision)),
+            _ => None,
+        });
+        shadow.collect()
+    }
+
+    fn alarms(&self) -> Vec<(&'static str, bool)> {
+        let alarms = self.entries.iter().filter_map(|entry| match &entry.record {
+            Record::Alarm(alarm) => Some((alarm.what.kind(), alarm.over)),
+            _ => None,
+        });
+        alarms.collect()
+    }
+}
+
+/// When a decision of these led acme to this health for the first time.
+fn first<'d>(decisions: impl IntoIterator<Item = &'d Decision>, wanted: Health) -> Option<Instant> {
+    let mut found = decisions.into_iter().filter(|decision| decision.enforced());
+    found.find(|decision| matches!(decision.change, Change::Health { to, .. } if to == wanted)).map(|found| found.at)
+}
+
+#[test]
+fn policies_meet_by_the_names_of_trunks() {
+    let (live, other) = (settings(LIVE), settings(OTHER));
+    let shadow = ShadowPolicy::new(&live, &other);
+    assert_eq!(shadow.fingerprint, other.fingerprint);
+    assert_eq!(shadow.shape.trunk(TrunkId(0)).map(|acme| acme.health.fall), Some(2));
+    assert_eq!(shadow.shape.trunk(TrunkId(1)), None, "globex is not in the other one");
+    let tiers = |group: usize| shadow.shape.groups()[group].tiers.iter().map(Vec::len).collect::<Vec<_>>();
+    assert_eq!((tiers(0), tiers(1)), (vec![], vec![1]), "initech is not in the live one");
+    assert_eq!(shadow.shape.groups()[1].tiers[0][0].trunk, TrunkId(0));
+    assert_eq!(shadow.probes.iter().map(|(target, _)| *target).collect::<Vec<_>>(), [ACME]);
+}
+
+#[test]
+fn a_shadow_tells_what_it_would_have_done_and_changes_nothing() {
+    let less_patient = LIVE.replace("31:5060\"", "31:5060\"\nhealth = { suspect_after = 1 }\nprobe = { fall = 2 }");
+    let (mut alone, mut beside) = (World::new(Arc::new(settings(LIVE))), World::new(shadowed(&less_patient)));
+    alone.live_through_an_outage();
+    beside.live_through_an_outage();
+    assert_eq!(alone.decisions(), beside.decisions());
+    assert_eq!(alone.probes, beside.probes, "it sends none of its own");
+    assert_eq!(alone.shadow(), []);
+    let shadow: Vec<&Decision> =
+        beside.shadow().into_iter().filter(|(trunk, _)| *trunk == "acme").map(|(_, decision)| decision).collect();
+    let fell = |decisions: &[&Decision]| first(decisions.iter().copied(), Health::Down).expect("acme goes Down");
+    let live: Vec<&Decision> = beside.decisions();
+    assert!(
+        fell(&shadow) < fell(&live),
+        "two probes are fewer than three: {} < {}",
+        fell(&shadow).as_micros(),
+        fell(&live).as_micros()
+    );
+    assert!(first(shadow.iter().copied(), Health::Probation).is_some(), "and it comes back in its own time");
+    let table = beside.control.snapshot().table.clone();
+    let shape = beside.control.snapshot().settings.shape.clone();
+    assert_eq!(explain::replay(&shape, beside.entries.iter().map(|entry| &**entry)), *table);
+}
+
+#[test]
+fn an_equal_shadow_decides_the_same_at_the_same_time() {
+    let mut world = World::new(shadowed(LIVE));
+    world.live_through_an_outage();
+    let told = |decision: &Decision| (decision.at, decision.subject, decision.change, decision.cause, decision.veto);
+    let live: Vec<_> = world.decisions().into_iter().map(told).collect();
+    let shadow: Vec<_> = world.shadow().into_iter().map(|(_, decision)| told(decision)).collect();
+    assert!(live.len() > 5, "the story must have some: {}", live.len());
+    assert_eq!(live, shadow);
+}
+
+#[test]
+fn a_reload_begins_changes_and_ends_it_and_the_operators_word_holds_for_both() {
+    let mut world = World::new(Arc::new(settings(LIVE)));
+    world.run(20, &|_| true);
+    world.input(ControlInput::Operate { trunk: TrunkId(1), act: TrunkAct::Out, via: "test" });
+    world.input(ControlInput::Reload(Ok(shadowed(LIVE))));
+    world.run(20, &|_| true);
+    let begun = world.shadow().len();
+    assert!(begun > 0 && world.shadow().iter().all(|(_, decision)| !matches!(decision.change, Change::Admin { .. })));
+    // With globex out, acme is the last one: the shadow knows, since it was told when it began.
+    world.run(60, &|target| target != ACME);
+    assert!(world.shadow().iter().any(|(_, decision)| decision.veto.is_some()), "{:?}", world.shadow());
+    world.input(ControlInput::Reload(Ok(Arc::new(settings(LIVE)))));
+    let ended = world.shadow().len();
+    world.run(60, &|_| true);
+    assert_eq!(world.shadow().len(), ended);
+}
+
+#[test]
+fn alarms_are_raised_and_over_as_control_sees_them() {
+    let mut world = World::new(Arc::new(settings(LIVE)));
+    world.run(20, &|_| true);
+    let registration = |state| Signal { at: Instant::ZERO, target: ACME, what: Observed::Registration { state } };
+    world.input(ControlInput::Signal(registration(RegistrationState::Expired)));
+    world.input(ControlInput::Lost { count: 3, why: "slow".into() });
+    for trunk in [0, 1] {
+        world.input(ControlInput::Operate { trunk: TrunkId(trunk), act: TrunkAct::Out, via: "test" });
+    }
+    world.run(1, &|_| true);
+    let raised = ["registration_lost", "journal_dropped", "group_has_nobody"];
+    assert_eq!(world.alarms(), raised.map(|kind| (kind, false)));
+    let names: Vec<&str> = world.control.alarms().map(|active| active.alarm.kind()).collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+    assert!(
+        world
+            .control
+            .alarms()
+            .any(|active| matches!(&active.alarm, Alarm::GroupHasNobody { group } if group.as_str() == "carriers"))
+    );
+    world.input(ControlInput::Signal(registration(RegistrationState::Registered)));
+    world.input(ControlInput::Operate { trunk: TrunkId(0), act: TrunkAct::Restore, via: "test" });
+    world.run(120, &|_| true);
+    assert_eq!(world.alarms().len(), 6);
+    assert_eq!(world.control.alarms().count(), 0);
+}

@@ -1,0 +1,138 @@
+//! Alarms: what an operator should hear of, each as one value with two moments, raised and over.
+//!
+//! Refuses to know: when an alarm is due, who is told.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use model::{CallRef, Name, RegistrationState};
+use serde::{Deserialize, Serialize};
+
+/// One of the two moments of an alarm.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Written")]
+pub struct AlarmRecord {
+    /// What it is about, as known at that moment.
+    pub what: Alarm,
+    /// False when it is raised, true when the situation is over.
+    pub over: bool,
+}
+
+/// A situation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Alarm {
+    /// Unrelated trunks failed within the same second: the fault is likely ours, and none of them is taken out for it.
+    SuspectOurselves {
+        /// How many.
+        trunks: u32,
+        /// Their names, as far as known.
+        names: Vec<Name>,
+    },
+    /// Several trunks went Down shortly after one another: they may share a carrier, a path or a building.
+    SharedFailure {
+        /// Their names.
+        names: Vec<Name>,
+    },
+    /// Nobody in a group may take calls: all Down or taken out.
+    GroupHasNobody {
+        /// The group.
+        group: Name,
+    },
+    /// Our registration at a trunk does not hold.
+    RegistrationLost {
+        /// The trunk.
+        trunk: Name,
+        /// What has become of it.
+        state: RegistrationState,
+    },
+    /// The edge noticed the deadlines of its own probes too late, so that they proved nothing.
+    ProberStalled {
+        /// Probes so far.
+        count: u64,
+    },
+    /// Records were lost to the journal.
+    JournalDropped {
+        /// Records.
+        count: u64,
+        /// Why.
+        why: String,
+    },
+    /// An emergency call went through the edge.
+    EmergencyUsed {
+        /// The call.
+        call: CallRef,
+        /// Trunk it came from.
+        from: Name,
+        /// The calling number, all but its end hidden.
+        number: String,
+    },
+    /// Words of a version that wrote alarms as text.
+    Text {
+        /// In one sentence.
+        text: String,
+    },
+}
+
+impl Alarm {
+    /// Every word that [`Alarm::kind`] gives for alarms of today.
+    pub const KINDS: [&str; 7] = [
+        "suspect_ourselves",
+        "shared_failure",
+        "group_has_nobody",
+        "registration_lost",
+        "prober_stalled",
+        "journal_dropped",
+        "emergency_used",
+    ];
+
+    /// One word for tables and statistics.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::SuspectOurselves { .. } => "suspect_ourselves",
+            Self::SharedFailure { .. } => "shared_failure",
+            Self::GroupHasNobody { .. } => "group_has_nobody",
+            Self::RegistrationLost { .. } => "registration_lost",
+            Self::ProberStalled { .. } => "prober_stalled",
+            Self::JournalDropped { .. } => "journal_dropped",
+            Self::EmergencyUsed { .. } => "emergency_used",
+            Self::Text { .. } => "text",
+        }
+    }
+}
+
+/// What journals hold: alarms were text before they had types.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Typed { what: Alarm, over: bool },
+    Text { text: String },
+}
+
+impl From<Written> for AlarmRecord {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::Typed { what, over } => Self { what, over },
+            Written::Text { text } => Self { what: Alarm::Text { text }, over: false },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Record;
+
+    #[test]
+    fn what_an_earlier_version_wrote_is_read_and_what_this_one_writes_too() {
+        let old: Record = serde_json::from_str(r#"{"alarm":{"text":"the disk is full"}}"#).unwrap();
+        assert_eq!(
+            old,
+            Record::Alarm(AlarmRecord { what: Alarm::Text { text: "the disk is full".into() }, over: false })
+        );
+        let record =
+            Record::Alarm(AlarmRecord { what: Alarm::GroupHasNobody { group: "carriers".into() }, over: true });
+        let json = serde_json::to_string(&record).unwrap();
+        assert_eq!(json, r#"{"alarm":{"what":{"group_has_nobody":{"group":"carriers"}},"over":true}}"#);
+        assert_eq!(serde_json::from_str::<Record>(&json).unwrap(), record);
+    }
+}

@@ -1,0 +1,80 @@
+//! Words for alarms: what is the matter, what it means for calls, what to do.
+
+use super::outcome::count;
+use crate::alarm::{Alarm, AlarmRecord};
+use alloc::format;
+use alloc::string::String;
+use model::{Name, RegistrationState, Wall};
+
+/// One sentence.
+pub(super) fn sentence(wall: Wall, alarm: &AlarmRecord) -> String {
+    let (word, words) = if alarm.over { ("alarm over", over(&alarm.what)) } else { ("alarm", raised(&alarm.what)) };
+    format!("{word} at {wall}: {words}")
+}
+
+/// What is the matter.
+pub fn raised(alarm: &Alarm) -> String {
+    match alarm {
+        Alarm::SuspectOurselves { trunks, names } => format!(
+            "{} ({}) failed within the same second, so the fault is likely ours; none of them is taken out for it, look at \
+             this machine's network",
+            count(*trunks, "trunk", "trunks"),
+            list(names)
+        ),
+        Alarm::SharedFailure { names } => format!(
+            "trunks {} went Down within 10 s; they may share a carrier or a path, calls go to whoever is left",
+            list(names)
+        ),
+        Alarm::GroupHasNobody { group } => format!(
+            "nobody in group {group} may take calls; those that are Down are tried as a last resort, those taken out are not"
+        ),
+        Alarm::RegistrationLost { trunk, state } => format!(
+            "the registration at trunk {trunk} {}; calls from it may not arrive, it is tried again for ever",
+            registration(*state)
+        ),
+        Alarm::ProberStalled { count: n } => format!(
+            "{} ended while the edge itself was late, and proved nothing; look at this machine's load",
+            count(u32::try_from(*n).unwrap_or(u32::MAX), "probe", "probes")
+        ),
+        Alarm::JournalDropped { count: n, why } => format!(
+            "{} lost to the journal: {why}; calls are not affected, look at the disk of `data`",
+            if *n == 1 { String::from("1 record was") } else { format!("{n} records were") }
+        ),
+        Alarm::EmergencyUsed { call, from, number } => {
+            format!("emergency call {call} from {number} by {from}; `throughline why call {call}` tells how it went")
+        }
+        Alarm::Text { text } => text.clone(),
+    }
+}
+
+fn over(alarm: &Alarm) -> String {
+    match alarm {
+        Alarm::SuspectOurselves { .. } => String::from("no trunks have failed together for 1 min"),
+        Alarm::SharedFailure { names } => format!("of trunks {} no two are Down any more", list(names)),
+        Alarm::GroupHasNobody { group } => format!("group {group} has somebody to take calls again"),
+        Alarm::RegistrationLost { trunk, .. } => format!("the registration at trunk {trunk} holds again"),
+        Alarm::ProberStalled { .. } => String::from("all probes have been on time for 1 min"),
+        Alarm::JournalDropped { count: n, .. } => {
+            let lost = if *n == 1 { String::from("1 record was") } else { format!("{n} records were") };
+            format!("no record has been lost to the journal for 1 min; {lost} lost in all")
+        }
+        Alarm::EmergencyUsed { .. } => String::from("no emergency call has ended for 1 min"),
+        Alarm::Text { text } => text.clone(),
+    }
+}
+
+fn registration(state: RegistrationState) -> String {
+    match state {
+        RegistrationState::Registered => String::from("holds"),
+        RegistrationState::Refused { code } => format!("was refused with {code}"),
+        RegistrationState::NoReply { after } => format!("got no reply in {after}"),
+        RegistrationState::Expired => String::from("has run out"),
+    }
+}
+
+/// Names in a row; `no names` when none are known.
+fn list(names: &[Name]) -> String {
+    let mut names = names.iter().map(Name::as_str);
+    let Some(first) = names.next() else { return String::from("no names known") };
+    names.fold(String::from(first), |list, name| list + ", " + name)
+}
