@@ -21,7 +21,7 @@ pub struct AlarmRecord {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Alarm {
-    /// Unrelated trunks failed within the same second: the fault is likely ours, and none of them is taken out for it.
+    /// Unrelated trunks failed together: the fault is likely ours, and none of them is taken out for it.
     SuspectOurselves {
         /// How many.
         trunks: u32,

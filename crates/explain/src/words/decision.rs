@@ -62,10 +62,7 @@ fn veto(veto: Veto) -> String {
         Veto::TooManyOut { percent, limit } => format!("{percent} % of a group would be out (limit {limit} %)"),
         Veto::TooManyFlips { count, limit } => format!("it has fallen {count} times within 10 min (limit {limit})"),
         Veto::SuspectOurselves { trunks } => {
-            format!(
-                "{} failed within the same second and the fault is likely ours",
-                self::count(trunks, "trunk", "trunks")
-            )
+            format!("{} failed together and the fault is likely ours", self::count(trunks, "trunk", "trunks"))
         }
         Veto::ManualFailback => String::from("failback is manual and waits for the operator"),
         Veto::OutsideWindow { opens_in: Some(span) } => format!("its failback window opens in {}", hours(span)),

@@ -24,7 +24,9 @@ pub(super) fn step(change: Change, look: Option<Span>) -> Option<String> {
         (Change::Admin { to: Admin::OutOfService, .. }, _) => {
             Some(String::from("it gets no calls until the operator restores it"))
         }
-        (Change::Throttle { .. }, look) => look.map(|span| format!("it gets no calls for {span}, then as before")),
+        (Change::Throttle { wish, .. }, look) => {
+            look.map(|span| format!("it gets {} for {span}, then as before", fewer(wish)))
+        }
     }
 }
 

@@ -129,7 +129,7 @@ fn every_veto_has_its_words() {
         (Veto::LastUsable, "it is the last usable trunk of a group"),
         (Veto::TooManyOut { percent: 66, limit: 50 }, "66 % of a group would be out (limit 50 %)"),
         (Veto::TooManyFlips { count: 7, limit: 6 }, "it has fallen 7 times within 10 min (limit 6)"),
-        (Veto::SuspectOurselves { trunks: 3 }, "3 trunks failed within the same second and the fault is likely ours"),
+        (Veto::SuspectOurselves { trunks: 3 }, "3 trunks failed together and the fault is likely ours"),
         (Veto::ManualFailback, "failback is manual and waits for the operator"),
         (Veto::OutsideWindow { opens_in: Some(Span::from_secs(11_520)) }, "its failback window opens in 3 h 12 min"),
         (Veto::OutsideWindow { opens_in: Some(Span::from_secs(45)) }, "its failback window opens in 45 s"),
