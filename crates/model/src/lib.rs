@@ -26,7 +26,7 @@ pub use health::{Admin, Health, Throttle};
 pub use id::{CallRef, Epoch, GroupId, ListenId, RouteId, Seq, ShardId, SocketId, TargetId, TrunkId};
 pub use name::Name;
 pub use outcome::{
-    AttemptOutcome, Blame, MediaOutcome, ProbeResult, RegistrationState, TestCallResult, TransportFault,
+    AttemptOutcome, Begun, Blame, MediaOutcome, ProbeResult, RegistrationState, TestCallResult, TransportFault,
 };
 pub use pace::{Pace, Paces};
 pub use rng::Rng;

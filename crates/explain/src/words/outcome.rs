@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use decide::Exclusion;
-use model::{AttemptOutcome, Instant, ProbeResult, TransportFault};
+use model::{AttemptOutcome, Begun, Instant, ProbeResult, TransportFault};
 
 /// `1 probe`, `3 probes`.
 pub fn count(count: u32, one: &str, many: &str) -> String {
@@ -30,6 +30,15 @@ pub fn probe(result: ProbeResult) -> String {
     }
 }
 
+/// Why an attempt was begun; reads after its trunk's name.
+pub const fn begun(begun: Begun) -> &'static str {
+    match begun {
+        Begun::InTurn => "",
+        Begun::Beside => ", beside one whose trunk was in doubt",
+        Begun::Hedge => ", beside one that was slower than usual",
+    }
+}
+
 /// How an attempt ended.
 pub fn attempt(outcome: AttemptOutcome) -> String {
     match outcome {
@@ -53,6 +62,10 @@ pub fn attempt(outcome: AttemptOutcome) -> String {
         AttemptOutcome::Abandoned { after, progressed } => {
             let heard = if progressed { "ringing" } else { "waiting" };
             format!("the caller gave up after {after} of {heard}")
+        }
+        AttemptOutcome::Outrun { after, progressed } => {
+            let heard = if progressed { "ringing" } else { "waiting" };
+            format!("left after {after} of {heard}, since another attempt was ahead of it")
         }
     }
 }
