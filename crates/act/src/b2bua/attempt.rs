@@ -29,7 +29,7 @@ impl B2bua {
         slot: usize,
         target: TargetId,
         begun: Begun,
-        aside: Option<CalleeSide>,
+        aside: Option<Box<CalleeSide>>,
     ) {
         let flow = profile_of(world, target).map(|(_, target)| flow_of(target));
         let (Some(flow), Some(call)) = (flow, self.calls.get_mut(slot)) else { return };

@@ -22,8 +22,8 @@ const ASK_EVERY: Span = Span::from_millis(200);
 const MOVES_AT_ONCE: usize = 512;
 /// A call that has made so many attempts tries none of its targets again.
 const ATTEMPTS_MAX: usize = 8;
-/// Why one is left that began to ring, or would, beside another that rings.
-const RINGS_ELSEWHERE: &[u8] = b"SIP;cause=487;text=\"it rings by another trunk\"";
+/// Why one is left that began to ring, or would, beside another that rings: Q.850 has a cause for those who are not awarded a call.
+const RINGS_ELSEWHERE: &[u8] = b"Q.850;cause=26;text=\"Non-selected user clearing\"";
 
 impl B2bua {
     /// The trunk table has changed. Calls that wait for a target whose health is worse than it was are looked at now, not at their next

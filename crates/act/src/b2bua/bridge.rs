@@ -6,6 +6,7 @@
 
 use super::call::{Call, CalleeSide, Stream, Told};
 use super::{B2bua, Side, World, body};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use media::sdp::{Facing, Sdp};
@@ -122,7 +123,7 @@ impl B2bua {
         world: &mut World<'_>,
         slot: usize,
         trunk: TrunkId,
-    ) -> Result<Option<CalleeSide>, NotAside> {
+    ) -> Result<Option<Box<CalleeSide>>, NotAside> {
         let call = self.calls.get(slot).ok_or(NotAside)?;
         let (caller, callee) = (world.profiles.media_of(call.caller.trunk), world.profiles.media_of(trunk));
         if call.audio.anchored != (caller.is_some() && callee.is_some()) {
@@ -143,26 +144,29 @@ impl B2bua {
                 }
             }
         }
-        Ok(Some(side))
+        Ok(Some(Box::new(side)))
     }
 
     /// The attempt is the one the caller hears from now on: its ports take the place of those of the one before, which keeps
     /// its own as long as it runs, since it may still answer. False when there are no ports for it.
     pub(super) fn promote(&mut self, world: &mut World<'_>, slot: usize, index: usize) -> bool {
         let Some(call) = self.calls.get_mut(slot) else { return false };
-        let before = core::mem::replace(&mut call.front, index);
-        if before == index {
+        if call.front == index {
             return true;
         }
-        let Some(trunk) = call.attempt(index).map(|attempt| attempt.target.trunk) else { return false };
-        let Some(fresh) = call.attempts.get_mut(index).and_then(|attempt| attempt.aside.take()) else {
+        let Some(attempt) = call.attempt_mut(index) else { return false };
+        let (trunk, fresh) = (attempt.target.trunk, attempt.aside.take());
+        let before = core::mem::replace(&mut call.front, index);
+        let Some(fresh) = fresh else {
             let listen = world.profiles.media_of(trunk).map(|(listen, _)| listen);
             let in_place = call.audio.streams.is_empty() || call.audio.callee_listen == listen;
-            return in_place || exchange_callee_side(world, call).is_some();
+            let fits = in_place || exchange_callee_side(world, call).is_some();
+            call.front = if fits { index } else { before };
+            return fits;
         };
         let old = exchange(world, call, &fresh);
         match call.attempt_mut(before) {
-            Some(attempt) => attempt.aside = Some(old),
+            Some(attempt) => attempt.aside = Some(Box::new(old)),
             None => release_side(world, &old),
         }
         true

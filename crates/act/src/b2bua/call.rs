@@ -88,7 +88,7 @@ pub(super) struct Attempt {
     /// Its last progress, while another attempt is the one the caller hears.
     pub(super) unheard: Option<Box<Message>>,
     /// Its own media ports while it is not the one the caller hears.
-    pub(super) aside: Option<CalleeSide>,
+    pub(super) aside: Option<Box<CalleeSide>>,
     pub(super) session: u64,
     /// What the callee was offered, for the leg it may become.
     pub(super) shown: Vec<u8>,

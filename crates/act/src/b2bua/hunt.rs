@@ -163,13 +163,11 @@ const BESIDE_MAX: usize = 3;
 /// Why the others are left when the called party has declined.
 const DECLINED: &[u8] = b"SIP;cause=603;text=\"Declined elsewhere\"";
 
-/// The first candidate to come whose trunk is in no doubt and is not tried already. Whoever is on Probation and outside its share
-/// comes after those in doubt, and so is not better.
+/// The first candidate to come that is in no doubt. Whoever is on Probation and outside its share comes after those in doubt, and so is
+/// not better.
 pub(super) fn better(world: &World<'_>, call: &Call) -> Option<Candidate> {
     let is_good = |health: Health| matches!(health, Health::Up | Health::Unknown);
-    let runs =
-        |candidate: &Candidate| call.running().any(|(_, attempt)| attempt.target.trunk == candidate.target.trunk);
-    let good = |candidate: &&Candidate| is_good(world.table.health(candidate.target)) && !runs(candidate);
+    let good = |candidate: &&Candidate| is_good(world.table.health(candidate.target));
     call.coming.iter().find(good).copied()
 }
 

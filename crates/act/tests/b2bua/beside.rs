@@ -377,6 +377,26 @@ fn a_candidate_in_doubt_by_now_is_passed_over() {
     hang_up(&mut lab);
 }
 
+/// Health is that of a target: the second address of the same trunk may be the better one.
+#[test]
+fn another_target_of_the_same_trunk_will_do() {
+    let mut lab = Lab::new(2);
+    let second = lab.profiles.trunks[2].as_ref().unwrap().targets[0];
+    lab.profiles.trunks[1].as_mut().unwrap().targets.push(second);
+    lab.shape.trunks[1].as_mut().unwrap().targets = 2;
+    lab.shape.groups[0].tiers.truncate(1);
+    lab.table = decide::TrunkTable::new(&lab.shape);
+    lab.peers[1].steps = vec![vec![]];
+    let client = lab.call("+4722");
+    lab.run(100);
+    assert_eq!((tried(&lab, 1), tried(&lab, 2)), (1, 0));
+    lab.health(1, Health::Down);
+    lab.run(1_000);
+    assert_eq!(lab.peers[0].codes(client), [180, 200]);
+    assert_eq!(lab.peers[2].open(), 1);
+    hang_up(&mut lab);
+}
+
 #[test]
 fn a_reinvite_goes_to_the_winners_leg() {
     for first in [vec![], vec![sdp(700, 200)]] {
