@@ -163,7 +163,7 @@ mod tests {
             let slow = Behaviour { ring_after: Span::from_millis(800), ..Behaviour::default() };
             town.behave(1, Behaviour { answer_after: Some(Span::from_secs(30)), ..slow });
             town.behave(2, Behaviour { answer_after: Some(Span::from_secs(2)), ..Behaviour::default() });
-            let mut dial = |town: &mut Town, gap: u64| {
+            let dial = |town: &mut Town, gap: u64| {
                 let next = town.now() + Span::from_millis(gap);
                 town.run_until(next);
                 town.dial(0, "+4722334455", Span::from_secs(5), None, false);

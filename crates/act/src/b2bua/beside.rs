@@ -17,8 +17,8 @@ const WATCH: Span = Span::from_millis(500);
 const ASKS: u8 = 3;
 /// How long each question waits; all of them together wait longer than any round trip.
 const ASK_EVERY: Span = Span::from_millis(200);
-/// Calls moved at once when their trunk falls, so that a shard is not held up: about 10 ms of work. The rest are looked at by their own
-/// watch, within half a second.
+/// Attempts looked at once when their target falls, so that no shard is held up by thousands of INVITEs. The rest are looked at by their
+/// own watch, within half a second.
 const MOVES_AT_ONCE: usize = 512;
 /// A call that has made so many attempts tries none of its targets again.
 const ATTEMPTS_MAX: usize = 8;
@@ -62,9 +62,10 @@ impl B2bua {
             world.signal(target, Observed::Waiting { call: id, after, trying });
         }
         self.look_after(world, slot, index);
-        let runs_on = self.calls.get(slot).and_then(|call| call.attempt(index));
-        if runs_on.is_some_and(|attempt| attempt.watch.is_none()) {
-            let pause = decide::late_after(world.paces.of(target)).min(WATCH);
+        let Some(attempt) = self.calls.get(slot).and_then(|call| call.attempt(index)) else { return };
+        if attempt.watch.is_none() {
+            let late = decide::late_after(world.paces.of(target));
+            let pause = if attempt.progress.is_some() { WATCH } else { late.min(WATCH) };
             self.arm_watch(slot, index, world.now + pause);
         }
     }
