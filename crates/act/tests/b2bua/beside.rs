@@ -306,6 +306,8 @@ fn a_silent_one_that_rings_late_is_left() {
 #[test]
 fn a_silent_one_that_rings_first_is_kept_and_the_one_beside_it_left() {
     let (mut lab, client) = in_set_up(vec![say(400, 180), sdp(3_000, 200)], vec![say(900, 180), sdp(1_500, 200)]);
+    lab.run(200);
+    assert_eq!((lab.peers[0].codes(client), lab.peers[2].cancels()), (vec![180], 1), "before it rings as well");
     lab.run(4_000);
     assert_eq!(lab.peers[0].codes(client), [180, 200]);
     assert_eq!((lab.peers[1].cancels(), lab.peers[2].cancels()), (0, 1));
