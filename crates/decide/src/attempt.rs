@@ -3,9 +3,12 @@
 //! "Hunt on?" is another question than "whose fault?": a 403 may be nobody's fault at the trunk and still worth another
 //! one. Refuses to know: how an attempt is left, who is next.
 
+use crate::load::Load;
 use crate::plan::{Next, SoFar};
-use crate::policy::AttemptPolicy;
-use model::AttemptOutcome;
+use crate::policy::{AttemptPolicy, LATE_FACTOR};
+use crate::shape::Shape;
+use crate::table::TrunkTable;
+use model::{Admin, AttemptOutcome, Instant, Pace, Span, TrunkId};
 
 /// What the caller hears when nobody could be reached (RFC 3261 §21.5.4). Without Retry-After it does not ask the caller
 /// to stay away, and it lets the caller's own failover work.
@@ -13,6 +16,31 @@ const NOBODY_REACHED: u16 = 503;
 
 /// Q.850 causes that speak of the network and its resources, not of a person (ITU-T Q.850 §2.2.7.2).
 const NETWORK_CAUSES: [u8; 6] = [34, 38, 41, 42, 44, 47];
+
+/// An attempt is not late before this, however quick its target usually is.
+const LATE_FLOOR: Span = Span::from_millis(250);
+/// Late while the target's own pace is not known.
+const LATE_COLD: Span = Span::from_millis(500);
+
+/// From when on an attempt without any reply is late: four times the 95th percentile of its target, 250 ms at least; 500 ms while
+/// that is not known.
+pub fn late_after(pace: Pace) -> Span {
+    pace.first_reply.map_or(LATE_COLD, |usual| usual.times(LATE_FACTOR).max(LATE_FLOOR))
+}
+
+/// Whether a trunk that was free when the plan was made may still be offered the call. Between the plan and an attempt others were
+/// offered calls, the operator may have acted, the trunk may have asked for rest. An emergency call passes what the trunk and its limits
+/// say (RFC 5031), as in the plan.
+pub fn may_take(shape: &Shape, table: &TrunkTable, load: &Load, emergency: bool, now: Instant, trunk: TrunkId) -> bool {
+    match table.admin(trunk) {
+        Admin::InService => {}
+        Admin::Draining => return emergency,
+        Admin::OutOfService => return false,
+    }
+    let limits = shape.trunk(trunk).map(|trunk| trunk.limits).unwrap_or_default();
+    let rests = table.throttle(trunk).is_some_and(|throttle| throttle.until > now && throttle.wish.bars());
+    emergency || (!rests && load.has_room(now, trunk, &limits))
+}
 
 /// The verdict after one attempt. `Stop` carries the code by this attempt alone; when candidates have run out, the
 /// better answer may be among the earlier ones: see [`final_code`].
@@ -31,7 +59,7 @@ pub fn after(policy: &AttemptPolicy, outcome: &AttemptOutcome, so_far: &SoFar) -
 /// trouble, for it is true whichever trunk carries the call (RFC 3261 §16.7 step 6 prefers likewise). Among trunks'
 /// troubles the last one that was answered; 503 when nobody was reached.
 pub fn final_code(outcomes: &[AttemptOutcome]) -> u16 {
-    let spoken = |outcome: &&AttemptOutcome| !is_trunk_trouble(outcome);
+    let spoken = |outcome: &&AttemptOutcome| !is_trunk_trouble(outcome) && !is_left_behind(outcome);
     match outcomes.iter().rev().find(spoken) {
         Some(outcome) => caller_code(outcome),
         None => outcomes
@@ -44,7 +72,7 @@ pub fn final_code(outcomes: &[AttemptOutcome]) -> u16 {
 
 fn moves_on(policy: &AttemptPolicy, outcome: &AttemptOutcome) -> bool {
     match outcome {
-        AttemptOutcome::Answered | AttemptOutcome::Abandoned { .. } => false,
+        AttemptOutcome::Answered | AttemptOutcome::Abandoned { .. } | AttemptOutcome::Outrun { .. } => false,
         AttemptOutcome::RingTimeout { .. } => policy.hunt_after_progress,
         AttemptOutcome::NoReply { .. }
         | AttemptOutcome::Stalled { .. }
@@ -78,8 +106,16 @@ const fn is_trunk_trouble(outcome: &AttemptOutcome) -> bool {
         | AttemptOutcome::Unreachable { .. }
         | AttemptOutcome::Redirected { .. } => true,
         AttemptOutcome::Refused { code, .. } => is_server_trouble(*code),
-        AttemptOutcome::Answered | AttemptOutcome::RingTimeout { .. } | AttemptOutcome::Abandoned { .. } => false,
+        AttemptOutcome::Answered
+        | AttemptOutcome::RingTimeout { .. }
+        | AttemptOutcome::Abandoned { .. }
+        | AttemptOutcome::Outrun { .. } => false,
     }
+}
+
+/// It said nothing, since we did not wait for it.
+const fn is_left_behind(outcome: &AttemptOutcome) -> bool {
+    matches!(outcome, AttemptOutcome::Outrun { .. })
 }
 
 /// One outcome as the caller should hear it.
@@ -94,7 +130,9 @@ const fn caller_code(outcome: &AttemptOutcome) -> u16 {
         | AttemptOutcome::Stalled { .. }
         | AttemptOutcome::WentSilent { .. } => 504,
         AttemptOutcome::Refused { code, .. } => *code,
-        AttemptOutcome::NoReply { .. } | AttemptOutcome::Unreachable { .. } => NOBODY_REACHED,
+        AttemptOutcome::NoReply { .. } | AttemptOutcome::Unreachable { .. } | AttemptOutcome::Outrun { .. } => {
+            NOBODY_REACHED
+        }
         AttemptOutcome::RingTimeout { .. } => 480,
         AttemptOutcome::Abandoned { .. } => 487,
     }

@@ -135,7 +135,7 @@ pub struct SoFar {
     pub elapsed: Span,
     /// Candidates not yet tried.
     pub left: usize,
-    /// A provisional response other than 100 was relayed to the caller.
+    /// A provisional response of this attempt, other than 100, was relayed to the caller.
     pub progress_relayed: bool,
 }
 

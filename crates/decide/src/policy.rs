@@ -130,6 +130,9 @@ pub struct AttemptPolicy {
     pub stop: Vec<u16>,
     /// Move on even after ringing was relayed. Default no: the caller has heard someone's phone.
     pub hunt_after_progress: bool,
+    /// Try the next trunk beside this one when it is slower than usual. Default no: it costs attempts that were not needed.
+    #[serde(default)]
+    pub hedge: Option<Hedge>,
 }
 
 impl Default for AttemptPolicy {
@@ -143,6 +146,7 @@ impl Default for AttemptPolicy {
             move_on: Vec::new(),
             stop: Vec::new(),
             hunt_after_progress: false,
+            hedge: None,
         }
     }
 }
@@ -160,6 +164,15 @@ impl Default for Learned {
     fn default() -> Self {
         Self { floor: Span::from_millis(250), cap: Span::from_millis(2_000) }
     }
+}
+
+/// When no response of any kind has come by the target's own 95th percentile, the next candidate is tried beside it; who answers
+/// first carries the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hedge {
+    /// At most this share of the shard's calls of the last 60 s, in percent: one in twenty is slower than the 95th percentile by its
+    /// very meaning, and an outage, which makes all of them slow, is the hunt's business.
+    pub share: u8,
 }
 
 /// Late is what is rare by far, not the slowest twentieth: so many times the 95th percentile.

@@ -31,6 +31,7 @@ pub(crate) fn ended(settings: &Settings, call: EndedCall) -> CallRecord {
         attempts,
         ending: match call.ending {
             act::Ending::Refused(code) => Ending::Refused { code },
+            act::Ending::OutOfRetries(code) => Ending::OutOfRetries { code },
             act::Ending::Cancelled => Ending::Cancelled,
             act::Ending::Bye(Side::Caller) => Ending::Bye { by: Direction::Caller },
             act::Ending::Bye(Side::Callee) => Ending::Bye { by: Direction::Callee },
@@ -89,6 +90,7 @@ fn over(settings: &Settings, attempt: EndedAttempt) -> AttemptRecord {
         target: attempt.target,
         trunk: trunk_name(settings, attempt.target.trunk),
         call_id: text(&attempt.call_id),
+        begun: attempt.begun,
         sent: attempt.sent,
         first_reply: attempt.first_reply,
         progress: attempt.progress,

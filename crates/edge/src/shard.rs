@@ -127,10 +127,7 @@ impl Shard {
             Input::Undeliverable { socket, peer, sent, fault } => {
                 self.endpoint.undeliverable(now, socket, peer, sent, fault);
             }
-            Input::Update(snapshot) => {
-                self.snapshot = snapshot;
-                self.bind();
-            }
+            Input::Update(snapshot) => self.update(now, snapshot),
             Input::Probe(order) => self.probe(now, order),
             Input::TestCall(order) => self.test_call(now, order),
             Input::Ports { listen, pairs } => self.ports.stock(listen, &pairs),
@@ -201,6 +198,16 @@ impl Shard {
             epoch: self.snapshot.table.epoch(),
             trunk_calls: self.load.calls.clone(),
             counters,
+        }
+    }
+
+    fn update(&mut self, now: Instant, snapshot: Arc<Snapshot>) {
+        let epoch = self.snapshot.table.epoch();
+        self.snapshot = snapshot;
+        self.bind();
+        if self.snapshot.table.epoch() != epoch {
+            let (b2bua, mut world) = self.split(now);
+            b2bua.table_changed(&mut world);
         }
     }
 

@@ -34,7 +34,7 @@ pub struct Cdr<'a> {
     pub duration: Span,
     /// Status code the caller got. None when the edge ended the call before any answer.
     pub code: Option<u16>,
-    /// `refused`, `cancelled`, `bye_caller`, `bye_callee`, `ended`.
+    /// `refused`, `out_of_retries`, `cancelled`, `bye_caller`, `bye_callee`, `ended`.
     pub ending: Cow<'a, str>,
     /// Attempts on the wire.
     pub attempts: u32,
@@ -49,7 +49,7 @@ pub fn cdr(call: &CallRecord, ended: Wall) -> Cdr<'_> {
         Wall::from_micros(ended.as_micros().saturating_sub(before))
     };
     let code = match &call.ending {
-        Ending::Refused { code } => Some(*code),
+        Ending::Refused { code } | Ending::OutOfRetries { code } => Some(*code),
         _ if call.answered.is_some() => Some(200),
         // RFC 3261 §9.2: an INVITE that is cancelled is answered with 487.
         Ending::Cancelled => Some(487),
@@ -102,6 +102,7 @@ mod tests {
         call.attempts.truncate(1);
         for (ending, code, word) in [
             (Ending::Refused { code: 503 }, Some(503), "refused"),
+            (Ending::OutOfRetries { code: 503 }, Some(503), "out_of_retries"),
             (Ending::Cancelled, Some(487), "cancelled"),
             (Ending::Ended { why: "stopped".into() }, None, "ended"),
             (Ending::Bye { by: Direction::Callee }, None, "bye_callee"),

@@ -55,6 +55,9 @@ impl Story<'_> {
             AttemptOutcome::Answered => {
                 format!("would have been tried at {at} had {trunk} failed instead of answering")
             }
+            AttemptOutcome::Outrun { .. } => {
+                format!("would have been tried at {at} had no other attempt been ahead of {trunk}")
+            }
             AttemptOutcome::Abandoned { .. } => format!("was next when the caller gave up at {at}"),
             AttemptOutcome::RingTimeout { .. } => {
                 format!("would have been tried at {at} had `hunt_after_progress` allowed it: someone's phone had rung")
@@ -77,6 +80,7 @@ impl Story<'_> {
 
     fn hindrance(&self, last: &AttemptRecord) -> &'static str {
         match self.call.ending {
+            Ending::OutOfRetries { .. } => "fewer calls been tried again just then (retry budget)",
             Ending::Cancelled => "the caller not given up",
             Ending::Ended { .. } => "the edge not ended the call",
             Ending::Refused { .. } | Ending::Bye { .. } if self.rang_before(last) => {

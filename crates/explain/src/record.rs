@@ -6,7 +6,7 @@ use crate::alarm::AlarmRecord;
 use alloc::string::String;
 use alloc::vec::Vec;
 use decide::{Decision, NoPlan, Plan};
-use model::{AttemptOutcome, CallRef, Instant, Name, Seq, Span, TargetId, Wall};
+use model::{AttemptOutcome, Begun, CallRef, Instant, Name, Seq, Span, TargetId, Wall};
 use serde::{Deserialize, Serialize};
 
 /// A record with its number and wall-clock time: one line of the journal.
@@ -165,6 +165,9 @@ pub struct AttemptRecord {
     pub trunk: Name,
     /// Our Call-ID of that leg.
     pub call_id: String,
+    /// Why it was begun.
+    #[serde(default)]
+    pub begun: Begun,
     /// INVITE sent.
     pub sent: Instant,
     /// INVITE to the first response.
@@ -183,6 +186,11 @@ pub struct AttemptRecord {
 pub enum Ending {
     /// Never answered: the caller got this code.
     Refused {
+        /// SIP status code.
+        code: u16,
+    },
+    /// Never answered: the caller got this code, since too many calls were being tried again for this one to be.
+    OutOfRetries {
         /// SIP status code.
         code: u16,
     },
@@ -226,10 +234,11 @@ pub struct MediaRecord {
 }
 
 impl Ending {
-    /// One word for tables and statistics: `refused`, `cancelled`, `bye_caller`, `bye_callee`, `ended`.
+    /// One word for tables and statistics: `refused`, `out_of_retries`, `cancelled`, `bye_caller`, `bye_callee`, `ended`.
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Refused { .. } => "refused",
+            Self::OutOfRetries { .. } => "out_of_retries",
             Self::Cancelled => "cancelled",
             Self::Bye { by: Direction::Caller } => "bye_caller",
             Self::Bye { by: Direction::Callee } => "bye_callee",

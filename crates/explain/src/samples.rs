@@ -104,6 +104,7 @@ fn tried(trunk: u16, name: &str, replies: Option<(u64, u64)>, outcome: AttemptOu
         target: target(trunk),
         trunk: name.into(),
         call_id: "leg".into(),
+        begun: model::Begun::InTurn,
         sent: at_ms(100_000),
         first_reply: replies.map(|(first, _)| Span::from_millis(first)),
         progress: replies.map(|(_, progress)| Span::from_millis(progress)),

@@ -11,7 +11,7 @@ use explain::{
     Who, sentence, why_call,
 };
 use model::{
-    Admin, AttemptOutcome, CallEvidence, CallRef, Epoch, Evidence, GroupId, Health, Instant, MediaEvidence,
+    Admin, AttemptOutcome, Begun, CallEvidence, CallRef, Epoch, Evidence, GroupId, Health, Instant, MediaEvidence,
     MediaOutcome, Name, ProbeEvidence, ProbeResult, RegistrationEvidence, RegistrationState, RouteId, Seq, Span,
     TargetId, TestCallEvidence, TestCallResult, TransportEvidence, TransportFault, TrunkId, Wall, Wish,
 };
@@ -134,12 +134,14 @@ fn outcomes() -> Vec<AttemptOutcome> {
         AttemptOutcome::WentSilent { .. } => AttemptOutcome::WentSilent { after: s(7) },
         AttemptOutcome::Unreachable { .. } => AttemptOutcome::Unreachable { fault: TransportFault::PortUnreachable },
         AttemptOutcome::Abandoned { .. } => AttemptOutcome::Abandoned { after: s(8), progressed: true },
+        AttemptOutcome::Outrun { .. } => AttemptOutcome::Outrun { after: s(2), progressed: false },
     )
 }
 
 fn endings() -> Vec<Ending> {
     each!(Ending:
         Ending::Refused { .. } => Ending::Refused { code: 503 },
+        Ending::OutOfRetries { .. } => Ending::OutOfRetries { code: 503 },
         Ending::Cancelled => Ending::Cancelled,
         Ending::Bye { .. } => Ending::Bye { by: Direction::Callee },
         Ending::Ended { .. } => Ending::Ended { why: "no audio from either side for 60 s".into() },
@@ -286,6 +288,7 @@ fn call() -> CallRecord {
         target: target(trunk),
         trunk: name.into(),
         call_id: "leg".into(),
+        begun: Begun::InTurn,
         sent: at(ms),
         first_reply: (outcome != AttemptOutcome::NoReply { after: s(1) }).then_some(Span::from_millis(20)),
         progress: None,

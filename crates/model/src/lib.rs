@@ -27,7 +27,7 @@ pub use health::{Admin, Health, Throttle, Wish};
 pub use id::{CallRef, Epoch, GroupId, ListenId, RouteId, Seq, ShardId, SocketId, TargetId, TrunkId};
 pub use name::Name;
 pub use outcome::{
-    AttemptOutcome, Blame, MediaOutcome, ProbeResult, RegistrationState, TestCallResult, TransportFault,
+    AttemptOutcome, Begun, Blame, MediaOutcome, ProbeResult, RegistrationState, TestCallResult, TransportFault,
 };
 pub use pace::{Pace, Paces};
 pub use quality::Qualities;

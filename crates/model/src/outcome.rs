@@ -44,6 +44,19 @@ pub enum ProbeResult {
     },
 }
 
+/// Why an attempt was begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Begun {
+    /// Its turn had come: it is the first, or those before it had failed.
+    #[default]
+    InTurn,
+    /// Beside one whose trunk was in doubt or down.
+    Beside,
+    /// Beside one that was slower than usual.
+    Hedge,
+}
+
 /// How one attempt of a call towards one target ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -91,6 +104,13 @@ pub enum AttemptOutcome {
     },
     /// The caller gave up first, so nothing can be said against the trunk.
     Abandoned {
+        /// How long the attempt had been waiting.
+        after: Span,
+        /// A provisional response other than 100 had come.
+        progressed: bool,
+    },
+    /// Another attempt of the same call answered, or rang, first: it was left, and nothing can be said against the trunk.
+    Outrun {
         /// How long the attempt had been waiting.
         after: Span,
         /// A provisional response other than 100 had come.

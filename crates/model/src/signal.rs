@@ -38,7 +38,8 @@ pub enum Observed {
         /// INVITE to first response.
         after: Span,
     },
-    /// An attempt is still waited for; told every half second. What is late at this target, its own past says.
+    /// An attempt is still waited for; told once it has waited long for its target, and every half second or sooner from then on. What is
+    /// late at this target, its own past says.
     Waiting {
         /// The call.
         call: CallRef,

@@ -11,6 +11,7 @@
 //! | 401 407 400 481 482 483 493 494 501 505 513 | us | our credentials or our message (RFC 3261 §21.4, §21.5.6, §21.5.7) |
 //! | ring timeout | called | it rang; nobody came |
 //! | local send fault, too large | us | our socket, our message |
+//! | outrun | us | another attempt of the call was ahead, and we left this one: no evidence at all |
 //!
 //! A Q.850 cause in a Reason header (RFC 3326) speaks more exactly than the code a gateway mapped it to (RFC 3398 §8.2.6.1),
 //! so it may shift the blame between the trunk and the called party. Refuses to know: whether the hunt goes on.
@@ -40,6 +41,7 @@ pub fn blame(outcome: &AttemptOutcome) -> Blame {
         AttemptOutcome::Unreachable { .. } => Blame::Trunk,
         AttemptOutcome::RingTimeout { .. } => Blame::Called,
         AttemptOutcome::Abandoned { .. } => Blame::Caller,
+        AttemptOutcome::Outrun { .. } => Blame::Us,
     }
 }
 
@@ -64,7 +66,7 @@ pub(crate) const fn was_heard(outcome: &AttemptOutcome) -> bool {
         AttemptOutcome::NoReply { .. } | AttemptOutcome::WentSilent { .. } | AttemptOutcome::Unreachable { .. } => {
             false
         }
-        AttemptOutcome::Abandoned { progressed, .. } => *progressed,
+        AttemptOutcome::Abandoned { progressed, .. } | AttemptOutcome::Outrun { progressed, .. } => *progressed,
     }
 }
 
@@ -115,6 +117,9 @@ mod tests {
             assert_eq!(blame(&AttemptOutcome::Unreachable { fault }), Blame::Us);
         }
         assert_eq!(blame(&refused(487, None)), Blame::Caller, "RFC 3261 §21.4.25");
+        let outrun = |progressed| AttemptOutcome::Outrun { after: Span::from_secs(1), progressed };
+        assert_eq!(blame(&outrun(false)), Blame::Us);
+        assert_eq!((was_heard(&outrun(true)), was_heard(&outrun(false))), (true, false));
     }
 
     #[test]

@@ -155,3 +155,32 @@ fn agenda(rng: &mut Rng, calls: u32) -> Vec<Event> {
     events.sort_by_key(|event| event.at);
     events
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use agent::Failing;
+
+    /// Two dozen calls ring at a carrier, or are about to, when it dies without a word; a few callers a second go on calling. All are
+    /// answered by the other one, and the oracle has nothing to say.
+    #[test]
+    fn calls_under_way_when_their_trunk_dies_are_answered_by_another() {
+        for seed in 1..=5 {
+            let mut town = Town::new(settings(true, None).unwrap(), 2, Weather::CALM, seed);
+            let slow = Behaviour { ring_after: Span::from_millis(800), ..Behaviour::default() };
+            town.behave(1, Behaviour { answer_after: Some(Span::from_secs(30)), ..slow });
+            town.behave(2, Behaviour { answer_after: Some(Span::from_secs(2)), ..Behaviour::default() });
+            let dial = |town: &mut Town, gap: u64| {
+                let next = town.now() + Span::from_millis(gap);
+                town.run_until(next);
+                town.dial(0, "+4722334455", Span::from_secs(5), None, false);
+            };
+            (0..24).for_each(|_| dial(&mut town, 100));
+            town.fail(1, Some(Failing::Silent));
+            (0..12).for_each(|_| dial(&mut town, 300));
+            let end = town.now() + Span::from_secs(20);
+            town.run_until(end);
+            assert_eq!((town.oracle.dials(), town.oracle.answered()), (36, 36), "seed {seed}");
+        }
+    }
+}

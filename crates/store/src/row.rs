@@ -62,7 +62,8 @@ fn insert_call(connection: &Connection, entry: &Entry, call: &CallRecord, json: 
     ])?;
     let mut statement = connection.prepare_cached(INSERT_ATTEMPT)?;
     for (number, attempt) in (1i64..).zip(&call.attempts) {
-        let AttemptRecord { target, trunk, call_id, sent, first_reply, progress, took, outcome } = attempt;
+        // Why it was begun, the call's own record tells.
+        let AttemptRecord { target, trunk, call_id, begun: _, sent, first_reply, progress, took, outcome } = attempt;
         let (word, code) = outcome_words(*outcome);
         statement.execute(params![
             seq,
@@ -110,6 +111,7 @@ const fn outcome_words(outcome: AttemptOutcome) -> (&'static str, Option<u16>) {
         AttemptOutcome::WentSilent { .. } => ("went_silent", None),
         AttemptOutcome::Unreachable { .. } => ("unreachable", None),
         AttemptOutcome::Abandoned { .. } => ("abandoned", None),
+        AttemptOutcome::Outrun { .. } => ("outrun", None),
     }
 }
 

@@ -64,6 +64,7 @@ fn call(id: u64) -> Record {
         target: target(trunk),
         trunk: name.into(),
         call_id: format!("0123456789abcdef-{id:x}-{trunk}"),
+        begun: model::Begun::InTurn,
         sent: ms(1_000),
         first_reply: Some(Span::from_millis(20)),
         progress: None,

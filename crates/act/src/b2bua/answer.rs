@@ -7,36 +7,59 @@ use super::call::{Leg, Phase, Side};
 use super::{B2bua, Due, World, body, headers, reach};
 use model::AttemptOutcome;
 use sip::{Answer, ClientKey, Dialog, Message, ServerKey};
+use smallvec::SmallVec;
+
+/// Why the others are left: their phones show no missed call then (RFC 3326 §2).
+const ELSEWHERE: &[u8] = b"SIP;cause=200;text=\"Call completed elsewhere\"";
 
 impl B2bua {
-    /// A 2xx of the running attempt.
-    pub(super) fn answered(&mut self, world: &mut World<'_>, slot: usize, client: ClientKey, message: &Message) {
+    /// A 2xx of an attempt: the first one wins, and whatever runs beside it is left.
+    pub(super) fn answered(
+        &mut self,
+        world: &mut World<'_>,
+        slot: usize,
+        index: usize,
+        client: ClientKey,
+        message: &Message,
+    ) {
+        let unusable = AttemptOutcome::Refused { code: 502, q850: None, retry_after: None };
         let Ok(dialog) = Dialog::uac(message) else {
             // Without a Contact it can be neither acknowledged nor ended; it is as if it had not answered (RFC 3261 §12.1.1).
-            let outcome = AttemptOutcome::Refused { code: 502, q850: None, retry_after: None };
-            return self.attempt_over(world, slot, outcome, None);
+            return self.attempt_over(world, slot, index, unusable, None);
         };
-        let body = match self.bridge(world, slot, Side::Callee, message) {
-            Ok(body) => body,
-            Err(_) => {
-                let flow = self.calls.get(slot).and_then(|call| call.running()).map(|attempt| attempt.flow);
-                if let Some(flow) = flow {
-                    self.end_stray(world, client, flow, message);
-                }
-                let outcome = AttemptOutcome::Refused { code: 502, q850: None, retry_after: None };
-                return self.attempt_over(world, slot, outcome, None);
+        let bridged =
+            if self.promote(world, slot, index) { self.bridge(world, slot, Side::Callee, message).ok() } else { None };
+        let Some(body) = bridged else {
+            let flow = self.calls.get(slot).and_then(|call| call.attempt(index)).map(|attempt| attempt.flow);
+            if let Some(flow) = flow {
+                self.end_stray(world, client, flow, message);
             }
+            return self.attempt_over(world, slot, index, unusable, None);
         };
-        self.join(world, slot, client, dialog, message);
+        for other in self.running(slot) {
+            if other != index {
+                self.outrun(world, slot, other, ELSEWHERE);
+            }
+        }
+        self.join(world, slot, index, client, dialog, message);
         self.answer_caller(world, slot, message, body);
         self.counters.answered += 1;
     }
 
     /// The attempt becomes the callee's leg.
-    fn join(&mut self, world: &mut World<'_>, slot: usize, client: ClientKey, dialog: Dialog, message: &Message) {
-        self.close_attempt(world, slot, AttemptOutcome::Answered);
+    fn join(
+        &mut self,
+        world: &mut World<'_>,
+        slot: usize,
+        index: usize,
+        client: ClientKey,
+        dialog: Dialog,
+        message: &Message,
+    ) {
+        self.close_attempt(world, slot, index, AttemptOutcome::Answered);
+        self.setting_up.remove(&slot);
         let Some(call) = self.calls.get_mut(slot) else { return };
-        let Some(attempt) = call.attempts.last_mut() else { return };
+        let Some(attempt) = call.attempts.get_mut(index) else { return };
         let flow = reach(&dialog, attempt.flow);
         let leg = Leg {
             dialog,
@@ -59,10 +82,11 @@ impl B2bua {
         call.phase = Phase::Up;
         call.answered = Some(world.now);
         call.invite = None;
+        call.coming = SmallVec::new();
         let longest = world.profiles.trunk(call.caller.trunk).map(|trunk| trunk.session_max);
         self.by_tag.insert(tag, (slot, Side::Callee));
         if let Some(longest) = longest {
-            let timer = self.set_timer(slot, world.now + longest, Due::Session);
+            let timer = self.set_timer(slot, 0, world.now + longest, Due::Session);
             if let Some(call) = self.calls.get_mut(slot) {
                 call.session_timer = timer;
             }

@@ -1,14 +1,17 @@
 //! SDP from one leg to the other: addresses and ports become ours, and the relay learns where each side listens.
 //!
 //! Ports are taken with the first description and kept for the whole call; when the next attempt leaves by another listen, only the
-//! callee's side is exchanged, so that the caller's audio goes on. Refuses to know: codecs, who offers and who answers.
+//! callee's side is exchanged, so that the caller's audio goes on. An attempt beside another one is offered ports of its own, joined to
+//! nothing: what it sends is not heard until it takes the other's place. Refuses to know: codecs, who offers and who answers.
 
-use super::call::{Call, Stream, Told};
+use super::call::{Call, CalleeSide, Stream, Told};
 use super::{B2bua, Side, World, body};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use media::sdp::{Facing, Sdp};
 use media::{PairId, Peer, Shape};
+use model::TrunkId;
 use sip::Message;
 use smallvec::SmallVec;
 
@@ -20,20 +23,22 @@ const NOT_ACCEPTABLE: u16 = 488;
 const NO_PORTS: u16 = 503;
 
 impl B2bua {
-    /// The offer for the running attempt: the caller's, with our addresses on the callee's side.
-    pub(super) fn offer(&mut self, world: &mut World<'_>, slot: usize) -> Result<Vec<u8>, u16> {
+    /// The offer for an attempt: the caller's, with our addresses on the callee's side.
+    pub(super) fn offer(&mut self, world: &mut World<'_>, slot: usize, index: usize) -> Result<Vec<u8>, u16> {
         let Some(call) = self.calls.get_mut(slot) else { return Err(500) };
-        let Some(trunk) = call.attempts.last().map(|attempt| attempt.target.trunk) else { return Err(500) };
+        let Some(trunk) = call.attempt(index).map(|attempt| attempt.target.trunk) else { return Err(500) };
         // Audio is anchored when both sides have an address for it; once it is, that does not change any more.
         let callee = world.profiles.media_of(trunk);
         if call.audio.streams.is_empty() {
             call.audio.anchored = callee.is_some() && world.profiles.media_of(call.caller.trunk).is_some();
         }
-        if call.audio.anchored && call.audio.callee_listen != callee.map(|(listen, _)| listen) {
+        let is_front = index == call.front;
+        if is_front && call.audio.anchored && call.audio.callee_listen != callee.map(|(listen, _)| listen) {
             exchange_callee_side(world, call).ok_or(NO_PORTS).inspect_err(|_| self.counters.no_ports += 1)?;
         }
         let Some(invite) = call.invite.take() else { return Err(500) };
-        let offer = self.bridge(world, slot, Side::Caller, &invite);
+        let offer = self.rewritten(world, slot, Side::Caller, index, &invite);
+        self.accept_offer(world, slot);
         if let Some(call) = self.calls.get_mut(slot) {
             call.invite = Some(invite);
         }
@@ -62,6 +67,19 @@ impl B2bua {
         from: Side,
         message: &Message,
     ) -> Result<Vec<u8>, u16> {
+        let front = self.calls.get(slot).map_or(0, |call| call.front);
+        self.rewritten(world, slot, from, front, message)
+    }
+
+    /// The body for the other side; `attempt` is the one it goes to while the callee has no leg.
+    fn rewritten(
+        &mut self,
+        world: &mut World<'_>,
+        slot: usize,
+        from: Side,
+        attempt: usize,
+        message: &Message,
+    ) -> Result<Vec<u8>, u16> {
         let Some(call) = self.calls.get_mut(slot) else { return Err(500) };
         call.audio.offered = None;
         let body = message.body();
@@ -80,7 +98,7 @@ impl B2bua {
             }
         }
         note(call, from, &sdp);
-        let ours = rewrite(call, from, &sdp);
+        let ours = rewrite(call, from, attempt, &sdp);
         Ok([&body[..place.start], &ours, &body[place.end..]].concat())
     }
 
@@ -96,6 +114,89 @@ impl B2bua {
             world.relay.hold(told.writer, !told.sends);
             world.relay.hold(told.other, !told.receives);
         }
+    }
+
+    /// Ports of its own for an attempt that is to begin beside another one: none are needed while nothing is anchored, nor for a late
+    /// offer, whose answer tells the callee of ports only once it has won.
+    pub(super) fn take_aside(
+        &mut self,
+        world: &mut World<'_>,
+        slot: usize,
+        trunk: TrunkId,
+    ) -> Result<Option<Box<CalleeSide>>, NotAside> {
+        let call = self.calls.get(slot).ok_or(NotAside)?;
+        let (caller, callee) = (world.profiles.media_of(call.caller.trunk), world.profiles.media_of(trunk));
+        if call.audio.anchored != (caller.is_some() && callee.is_some()) {
+            return Err(NotAside);
+        }
+        let Some((listen, addr)) = callee.filter(|_| !call.late_offer && !call.audio.streams.is_empty()) else {
+            return Ok(None);
+        };
+        let mut side = CalleeSide { listen: Some(listen), pairs: SmallVec::new() };
+        for stream in &call.audio.streams {
+            match stream.map(|_| world.ports.take(listen)) {
+                None => side.pairs.push(None),
+                Some(Some(pair)) => side.pairs.push(Some(shown(pair, addr))),
+                Some(None) => {
+                    self.counters.no_ports += 1;
+                    release_side(world, &side);
+                    return Err(NotAside);
+                }
+            }
+        }
+        Ok(Some(Box::new(side)))
+    }
+
+    /// The attempt is the one the caller hears from now on: its ports take the place of those of the one before, which keeps
+    /// its own as long as it runs, since it may still answer. False when there are no ports for it.
+    pub(super) fn promote(&mut self, world: &mut World<'_>, slot: usize, index: usize) -> bool {
+        let Some(call) = self.calls.get_mut(slot) else { return false };
+        if call.front == index {
+            return true;
+        }
+        let Some(attempt) = call.attempt_mut(index) else { return false };
+        let (trunk, fresh) = (attempt.target.trunk, attempt.aside.take());
+        let before = core::mem::replace(&mut call.front, index);
+        let Some(fresh) = fresh else {
+            let listen = world.profiles.media_of(trunk).map(|(listen, _)| listen);
+            let in_place = call.audio.streams.is_empty() || call.audio.callee_listen == listen;
+            let fits = in_place || exchange_callee_side(world, call).is_some();
+            call.front = if fits { index } else { before };
+            return fits;
+        };
+        let old = exchange(world, call, &fresh);
+        match call.attempt_mut(before) {
+            Some(attempt) => attempt.aside = Some(Box::new(old)),
+            None => release_side(world, &old),
+        }
+        true
+    }
+}
+
+/// An attempt cannot run beside another one: no port is free, or audio would pass for one of them and not for the other.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NotAside;
+
+/// Puts a callee's side in the place of the present one, which is given back.
+fn exchange(world: &mut World<'_>, call: &mut Call, fresh: &CalleeSide) -> CalleeSide {
+    let mut old = CalleeSide { listen: call.audio.callee_listen, pairs: SmallVec::new() };
+    for (stream, pair) in call.audio.streams.iter_mut().zip(&fresh.pairs) {
+        let (Some(stream), Some(pair)) = (stream.as_mut(), pair) else {
+            old.pairs.push(None);
+            continue;
+        };
+        // It cannot fail: the one is joined, the other is ours and joined to nothing. If it did, the new pair would be given back.
+        let moved = world.relay.repoint(stream.caller.0, pair.0).is_ok();
+        old.pairs.push(Some(if moved { core::mem::replace(&mut stream.callee, *pair) } else { *pair }));
+    }
+    call.audio.callee_listen = fresh.listen;
+    old
+}
+
+/// Gives back the ports of an attempt that nobody hears any more.
+pub(super) fn release_side(world: &mut World<'_>, side: &CalleeSide) {
+    for (pair, _) in side.pairs.iter().flatten() {
+        world.ports.release(world.now, *pair);
     }
 }
 
@@ -167,26 +268,25 @@ fn note(call: &mut Call, from: Side, sdp: &Sdp<'_>) {
 }
 
 /// The description with our ports towards the other side, and its version.
-fn rewrite(call: &mut Call, from: Side, sdp: &Sdp<'_>) -> Vec<u8> {
+fn rewrite(call: &mut Call, from: Side, attempt: usize, sdp: &Sdp<'_>) -> Vec<u8> {
     let towards = from.other();
-    let ports: SmallVec<[Option<u16>; 4]> = (0..sdp.streams().len())
-        .map(|index| {
-            let stream = call.audio.streams.get(index).copied().flatten()?;
-            Some(match towards {
-                Side::Caller => stream.caller.1.port(),
-                Side::Callee => stream.callee.1.port(),
-            })
+    let aside = call.attempts.get(attempt).and_then(|attempt| attempt.aside.as_ref());
+    let place = |index: usize| {
+        let stream = call.audio.streams.get(index).copied().flatten()?;
+        let own = aside.and_then(|aside| aside.pairs.get(index).copied().flatten());
+        Some(match towards {
+            Side::Caller => stream.caller.1,
+            Side::Callee => own.unwrap_or(stream.callee).1,
         })
-        .collect();
-    let known = call.audio.streams.iter().flatten().next().map(|stream| match towards {
-        Side::Caller => stream.caller.1.ip(),
-        Side::Callee => stream.callee.1.ip(),
-    });
+    };
+    let ports: SmallVec<[Option<u16>; 4]> =
+        (0..sdp.streams().len()).map(|index| place(index).map(|addr| addr.port())).collect();
+    let known = (0..call.audio.streams.len()).find_map(place).map(|addr| addr.ip());
     // Without any stream nothing is received, and the address says as much.
     let addr = known.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let (session, version, shown) = match (towards, call.leg_mut(towards)) {
         (_, Some(leg)) => (leg.session, leg.version, core::mem::take(&mut leg.shown)),
-        _ => (call.running().map_or(0, |attempt| attempt.session), 0, Vec::new()),
+        _ => (call.attempt(attempt).map_or(0, |attempt| attempt.session), 0, Vec::new()),
     };
     let same = sdp.rewrite(&Facing { session, version, addr, ports: &ports });
     // The version rises only when something else has changed (RFC 3264 §8).
@@ -195,7 +295,7 @@ fn rewrite(call: &mut Call, from: Side, sdp: &Sdp<'_>) -> Vec<u8> {
     if let Some(leg) = call.leg_mut(towards) {
         leg.version = if out == shown { version } else { version + 1 };
         leg.shown.clone_from(&out);
-    } else if let Some(attempt) = call.running_mut() {
+    } else if let Some(attempt) = call.attempt_mut(attempt) {
         // For the leg it may become.
         attempt.shown.clone_from(&out);
     }

@@ -38,16 +38,14 @@ impl B2bua {
 
     /// The caller has given up before an answer.
     fn abandon(&mut self, world: &mut World<'_>, slot: usize) {
-        let Some(call) = self.calls.get(slot) else { return };
-        if let Some(attempt) = call.running() {
+        for index in self.running(slot) {
+            let Some(attempt) = self.calls.get(slot).and_then(|call| call.attempt(index)) else { continue };
             let outcome = AttemptOutcome::Abandoned {
                 after: world.now.since(attempt.sent),
                 progressed: attempt.progress.is_some(),
             };
-            if let Some(client) = attempt.client {
-                world.endpoint.cancel(world.now, client, Some(&reason(487, "the caller gave up")));
-            }
-            self.close_attempt(world, slot, outcome);
+            self.cancel_attempt(world, slot, index, &reason(487, "the caller gave up"));
+            self.close_attempt(world, slot, index, outcome);
         }
         let Some(call) = self.calls.get_mut(slot) else { return };
         if let Some(server) = call.server.take() {
@@ -125,6 +123,7 @@ impl B2bua {
     /// Gives everything back and tells of the call.
     pub(super) fn finish(&mut self, world: &mut World<'_>, slot: usize, ending: Ending) {
         let Some(call) = self.calls.try_remove(slot) else { return };
+        self.setting_up.remove(&slot);
         self.give_back();
         self.cancel_timer(call.session_timer);
         self.by_tag.remove(&call.caller.dialog.local_tag);

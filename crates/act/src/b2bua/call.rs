@@ -2,11 +2,12 @@
 //!
 //! It can be printed, copied and stored; nothing in it runs. Refuses to know: how any of it changes.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
-use decide::{NoPlan, Plan};
+use decide::{Candidate, NoPlan, Plan};
 use media::{AnchorCounters, PairId, Peer, Shape};
-use model::{AttemptOutcome, CallRef, Instant, ListenId, Span, TargetId, TrunkId};
+use model::{AttemptOutcome, Begun, CallRef, Instant, ListenId, Span, TargetId, TrunkId};
 use sip::{ClientKey, Dialog, Flow, Message, ServerKey, TimerId};
 use smallvec::SmallVec;
 
@@ -66,6 +67,7 @@ pub(super) struct Attempt {
     pub(super) call_id: Vec<u8>,
     pub(super) tag: Vec<u8>,
     pub(super) cseq: u32,
+    pub(super) begun: Begun,
     pub(super) sent: Instant,
     pub(super) first_reply: Option<Span>,
     pub(super) progress: Option<Span>,
@@ -77,11 +79,30 @@ pub(super) struct Attempt {
     pub(super) rings_with: Option<u16>,
     /// How often it was asked whether it still rings, since it last said so.
     pub(super) asked: u8,
+    /// When it was asked last.
+    pub(super) asked_at: Instant,
+    /// It has said so when it was asked: whatever is held of its trunk, this call is not lost.
+    pub(super) vouched: bool,
+    /// The caller was told of its progress.
+    pub(super) heard: bool,
+    /// Its last progress, while another attempt is the one the caller hears.
+    pub(super) unheard: Option<Box<Message>>,
+    /// Its own media ports while it is not the one the caller hears.
+    pub(super) aside: Option<Box<CalleeSide>>,
     pub(super) session: u64,
     /// What the callee was offered, for the leg it may become.
     pub(super) shown: Vec<u8>,
     pub(super) deadline: Option<TimerId>,
     pub(super) watch: Option<TimerId>,
+    pub(super) hedge: Option<TimerId>,
+}
+
+/// The callee's side of the anchor as one attempt was offered it.
+#[derive(Clone, Debug)]
+pub(super) struct CalleeSide {
+    pub(super) listen: Option<ListenId>,
+    /// By position of the media line, as in [`Audio::streams`].
+    pub(super) pairs: SmallVec<[Option<(PairId, SocketAddr)>; 2]>,
 }
 
 /// A stream's two port pairs, each with the RTP address that its side is shown: a reload may take the trunk away, and the call goes on.
@@ -164,8 +185,22 @@ pub(super) struct Call {
     pub(super) caller_number: Vec<u8>,
     pub(super) called: Vec<u8>,
     pub(super) plan: Result<Plan, NoPlan>,
-    pub(super) next: usize,
+    /// Candidates not yet tried, in the plan's order.
+    pub(super) coming: SmallVec<[Candidate; 4]>,
+    /// In the order they were sent. Several may run at once.
     pub(super) attempts: Vec<Attempt>,
+    /// The attempt whose progress the caller hears; its ports are the callee's side of the anchor.
+    pub(super) front: usize,
+    /// No further attempt follows those that run.
+    pub(super) settled: bool,
+    /// A candidate was passed over because its trunk has no room.
+    pub(super) full: bool,
+    /// A further attempt was refused because too many calls are being tried again.
+    pub(super) held_back: bool,
+    /// The hunt ended by that.
+    pub(super) spared: bool,
+    /// It passes throttles, limits and the retry budget (RFC 5031).
+    pub(super) emergency: bool,
     pub(super) exchange: Option<Exchange>,
     pub(super) relayed: SmallVec<[Relayed; 1]>,
     pub(super) audio: Audio,
@@ -178,14 +213,24 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// The attempt that runs.
-    pub(super) fn running(&self) -> Option<&Attempt> {
-        self.attempts.last().filter(|attempt| attempt.outcome.is_none())
+    /// An attempt that runs.
+    pub(super) fn attempt(&self, index: usize) -> Option<&Attempt> {
+        self.attempts.get(index).filter(|attempt| attempt.outcome.is_none())
     }
 
-    /// The attempt that runs.
-    pub(super) fn running_mut(&mut self) -> Option<&mut Attempt> {
-        self.attempts.last_mut().filter(|attempt| attempt.outcome.is_none())
+    /// An attempt that runs.
+    pub(super) fn attempt_mut(&mut self, index: usize) -> Option<&mut Attempt> {
+        self.attempts.get_mut(index).filter(|attempt| attempt.outcome.is_none())
+    }
+
+    /// The attempts that run, the oldest first.
+    pub(super) fn running(&self) -> impl DoubleEndedIterator<Item = (usize, &Attempt)> {
+        self.attempts.iter().enumerate().filter(|(_, attempt)| attempt.outcome.is_none())
+    }
+
+    /// The running attempt whose INVITE this is.
+    pub(super) fn attempt_by(&self, client: ClientKey) -> Option<usize> {
+        self.running().find(|(_, attempt)| attempt.client == Some(client)).map(|(index, _)| index)
     }
 
     pub(super) fn leg(&self, side: Side) -> Option<&Leg> {
@@ -209,7 +254,10 @@ impl Call {
 
     /// Trunk that carries it, or is being tried.
     pub(super) fn carrier(&self) -> Option<TrunkId> {
-        self.callee.as_ref().map(|leg| leg.trunk).or_else(|| self.running().map(|attempt| attempt.target.trunk))
+        self.callee
+            .as_ref()
+            .map(|leg| leg.trunk)
+            .or_else(|| self.attempt(self.front).map(|attempt| attempt.target.trunk))
     }
 }
 
@@ -218,6 +266,8 @@ impl Call {
 pub enum Ending {
     /// Never answered: the caller got this code.
     Refused(u16),
+    /// Never answered: the caller got this code, since too many calls were being tried again for this one to be.
+    OutOfRetries(u16),
     /// The caller gave up.
     Cancelled,
     /// BYE by one side.
@@ -264,6 +314,8 @@ pub struct EndedAttempt {
     pub target: TargetId,
     /// Our Call-ID.
     pub call_id: Vec<u8>,
+    /// Why it was begun.
+    pub begun: Begun,
     /// Sent.
     pub sent: Instant,
     /// INVITE to first response.
@@ -315,6 +367,7 @@ impl Attempt {
         EndedAttempt {
             target: self.target,
             call_id: self.call_id.clone(),
+            begun: self.begun,
             sent: self.sent,
             first_reply: self.first_reply,
             progress: self.progress,

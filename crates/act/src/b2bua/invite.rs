@@ -30,6 +30,8 @@ impl B2bua {
         let Ok(dialog) = Dialog::uas(message, tag.as_bytes()) else { return world.refuse(server, 400) };
         let plan = decide::plan(world.shape, world.table, world.load, &facts, world.now, world.rng);
         let call = self.next_call(world.rng);
+        let coming = plan.as_ref().map(|plan| plan.attempts.iter().copied().collect()).unwrap_or_default();
+        self.retries.call(world.now);
         let leg = Leg {
             dialog,
             flow,
@@ -52,8 +54,14 @@ impl B2bua {
             caller_number: calling_number(message),
             called: uri.user().to_vec(),
             plan,
-            next: 0,
+            coming,
             attempts: Vec::new(),
+            front: 0,
+            settled: false,
+            full: false,
+            held_back: false,
+            spared: false,
+            emergency: facts.emergency,
             exchange: None,
             relayed: SmallVec::new(),
             audio: Audio { anchored: world.profiles.media_of(from).is_some(), ..Audio::default() },
@@ -65,6 +73,7 @@ impl B2bua {
         });
         self.by_tag.insert(tag.as_bytes().to_vec(), (slot, Side::Caller));
         self.by_server.insert(server, slot);
+        self.setting_up.insert(slot);
         count_in(world, from);
         self.begin(world, slot);
     }
@@ -89,11 +98,12 @@ impl B2bua {
         if let Some(said) = said.filter(|said| said.status() == Some(code)) {
             answer.phrase = Some(said.reason_phrase().to_vec());
             super::headers::pass(said, &mut answer.headers);
-        } else if code == 503 && call.plan.is_err() {
+        } else if code == 503 && (call.plan.is_err() || call.full || call.spared) {
             answer.headers.push("Retry-After", world.retry_after().as_bytes());
         }
+        let ending = if call.spared { Ending::OutOfRetries(code) } else { Ending::Refused(code) };
         world.endpoint.respond(world.now, server, answer);
-        self.finish(world, slot, Ending::Refused(code));
+        self.finish(world, slot, ending);
     }
 }
 

@@ -4,6 +4,8 @@
 //! sockets, threads, how trunks are judged.
 
 mod answer;
+mod attempt;
+mod beside;
 mod body;
 mod bridge;
 mod bye;
@@ -20,21 +22,22 @@ pub use headers::ALLOW;
 use crate::ports::Ports;
 use crate::profile::Profiles;
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use call::Call;
-use decide::{Load, Shape, TrunkTable};
+use decide::{Load, RetryBudget, Shape, TrunkTable};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use media::Relay;
-use model::{AttemptOutcome, CallRef, Instant, Observed, Paces, Rng, ShardId, Signal, Span, TargetId};
+use model::{AttemptOutcome, CallRef, Health, Instant, Observed, Paces, Rng, ShardId, Signal, TargetId};
 use sip::{
     Answer, ClientKey, Dialog, Endpoint, Event, Failure, Flow, Message, Method, ServerKey, TimerId, TimerSet, Timers,
 };
 use slab::Slab;
 
-/// Timers per call at most: an attempt's deadline and its watch, and the session's.
-const TIMERS_PER_CALL: usize = 4;
+/// Timers per call at most: deadline, watch and hedge of three attempts; the session's comes when those are over.
+const TIMERS_PER_CALL: usize = 9;
 /// Tables for fewer calls are not worth shrinking.
 const SMALL: usize = 256;
 
@@ -126,10 +129,20 @@ pub struct Counters {
     pub hunted: u64,
     /// Candidates passed over since their trunk had become full when their turn came.
     pub passed_over: u64,
+    /// Attempts begun beside another one that was in doubt, or late.
+    pub beside: u64,
+    /// Of them, those begun because the first one was late.
+    pub hedged: u64,
+    /// Attempts left because another one of their call answered or rang first.
+    pub outrun: u64,
+    /// Calls not tried again because too many were.
+    pub retries_refused: u64,
     /// Calls answered.
     pub answered: u64,
     /// Times a ringing attempt was asked whether it still rings.
     pub asked_after: u64,
+    /// Attempts that replied after they had been left without any reply.
+    pub late_replies: u64,
     /// Answers of attempts that had been left, acknowledged and ended.
     pub late_answers: u64,
     /// Requests inside a dialog that we do not know.
@@ -154,8 +167,13 @@ impl Counters {
             ("attempts", self.attempts),
             ("hunted", self.hunted),
             ("passed_over", self.passed_over),
+            ("beside", self.beside),
+            ("hedged", self.hedged),
+            ("outrun", self.outrun),
+            ("retries_refused", self.retries_refused),
             ("answered", self.answered),
             ("asked_after", self.asked_after),
+            ("late_replies", self.late_replies),
             ("late_answers", self.late_answers),
             ("unknown_dialogs", self.unknown_dialogs),
             ("glare", self.glare),
@@ -173,6 +191,8 @@ enum Due {
     Deadline,
     /// Look how the attempt is doing, and whether another trunk is better by now.
     Watch,
+    /// The attempt has said nothing by the time its target usually has.
+    Hedge,
     /// The call is too old.
     Session,
 }
@@ -183,6 +203,14 @@ struct Timer {
     call: CallRef,
     attempt: usize,
     due: Due,
+}
+
+/// An attempt that was left before it had said anything.
+#[derive(Clone, Copy, Debug)]
+struct Left {
+    target: TargetId,
+    call: CallRef,
+    sent: Instant,
 }
 
 /// All calls of a shard.
@@ -196,6 +224,13 @@ pub struct B2bua {
     by_server: HashMap<ServerKey, usize, FixedState>,
     /// BYEs under way, of calls that are over: each ends by a response or a failure, so they are no more than transactions.
     byes: HashMap<ClientKey, TargetId, FixedState>,
+    /// Attempts that were left in silence: each ends by a response or a failure, as BYEs do.
+    left: HashMap<ClientKey, Left, FixedState>,
+    /// Calls that are not answered yet, by their place.
+    setting_up: BTreeSet<usize>,
+    /// Targets that were in doubt or down when the table was last looked at, in order.
+    doubted: Vec<(TargetId, Health)>,
+    retries: RetryBudget,
     timers: Timers<Timer>,
     serial: u32,
     draining: bool,
@@ -213,7 +248,11 @@ impl B2bua {
             by_tag: HashMap::with_hasher(hasher.clone()),
             by_client: HashMap::with_hasher(hasher.clone()),
             by_server: HashMap::with_hasher(hasher.clone()),
-            byes: HashMap::with_hasher(hasher),
+            byes: HashMap::with_hasher(hasher.clone()),
+            left: HashMap::with_hasher(hasher),
+            setting_up: BTreeSet::new(),
+            doubted: Vec::new(),
+            retries: RetryBudget::default(),
             timers: Timers::new(limit.saturating_mul(TIMERS_PER_CALL)),
             serial: 0,
             draining: false,
@@ -262,6 +301,7 @@ impl B2bua {
             match timer.due {
                 Due::Deadline => self.attempt_overdue(world, timer.slot, timer.attempt),
                 Due::Watch => self.watch_attempt(world, timer.slot, timer.attempt),
+                Due::Hedge => self.hedge(world, timer.slot, timer.attempt),
                 Due::Session => {
                     self.counters.expired += 1;
                     self.end_both(world, timer.slot, "longer than a call may be");
@@ -299,6 +339,7 @@ impl B2bua {
     fn response(&mut self, world: &mut World<'_>, client: ClientKey, flow: Flow, message: &Message) {
         let code = message.status().unwrap_or(0);
         let Some(slot) = self.by_client.get(&client).copied() else {
+            self.late_reply(world, client);
             if code >= 200 {
                 self.byes.remove(&client);
             }
@@ -308,8 +349,8 @@ impl B2bua {
             return;
         };
         let Some(call) = self.calls.get(slot) else { return };
-        if call.running().is_some_and(|attempt| attempt.client == Some(client)) {
-            return self.attempt_response(world, slot, client, code, message);
+        if let Some(index) = call.attempt_by(client) {
+            return self.attempt_response(world, slot, index, client, message);
         }
         if call.exchange.as_ref().is_some_and(|exchange| exchange.client == client) {
             return self.exchange_response(world, slot, code, message);
@@ -317,18 +358,27 @@ impl B2bua {
         self.relayed_response(world, slot, client, code, message);
     }
 
+    /// An attempt that was left in silence speaks after all: its trunk is slow, and not dead.
+    fn late_reply(&mut self, world: &mut World<'_>, client: ClientKey) {
+        let Some(Left { target, call, sent }) = self.left.remove(&client) else { return };
+        self.counters.late_replies += 1;
+        world.signal(target, Observed::FirstReply { call, after: world.now.since(sent) });
+    }
+
     fn failed(&mut self, world: &mut World<'_>, client: ClientKey, why: Failure) {
+        self.left.remove(&client);
         if let (Some(target), Failure::Unreachable(fault)) = (self.byes.remove(&client), why) {
             return world.signal(target, Observed::Transport { fault });
         }
         let Some(slot) = self.by_client.get(&client).copied() else { return };
         let Some(call) = self.calls.get(slot) else { return };
-        if let Some(attempt) = call.running().filter(|attempt| attempt.client == Some(client)) {
+        if let Some(index) = call.attempt_by(client) {
+            let sent = call.attempts[index].sent;
             let outcome = match why {
                 Failure::Unreachable(fault) => AttemptOutcome::Unreachable { fault },
-                Failure::NoReply => AttemptOutcome::NoReply { after: world.now.since(attempt.sent) },
+                Failure::NoReply => AttemptOutcome::NoReply { after: world.now.since(sent) },
             };
-            return self.attempt_over(world, slot, outcome, None);
+            return self.attempt_over(world, slot, index, outcome, None);
         }
         // Whoever could not be reached is the side the request was passed to.
         let exchanged =
@@ -364,12 +414,12 @@ impl B2bua {
             self.by_client.shrink_to_fit();
             self.by_server.shrink_to_fit();
             self.byes.shrink_to_fit();
+            self.left.shrink_to_fit();
         }
     }
 
-    fn set_timer(&mut self, slot: usize, at: Instant, due: Due) -> Option<TimerId> {
+    fn set_timer(&mut self, slot: usize, attempt: usize, at: Instant, due: Due) -> Option<TimerId> {
         let call = self.calls.get(slot)?;
-        let attempt = call.attempts.len().saturating_sub(1);
         Some(self.timers.set(at, Timer { slot, call: call.call, attempt, due }))
     }
 
@@ -432,10 +482,3 @@ fn live(call: &Call) -> LiveCall {
 fn reason(code: u16, text: &str) -> Vec<u8> {
     alloc::format!("SIP;cause={code};text=\"{text}\"").into_bytes()
 }
-
-/// How often a running attempt is looked at.
-const WATCH: Span = Span::from_millis(500);
-/// A ringing attempt that was asked so often in vain whether it still rings is lost.
-const ASKS: u8 = 3;
-/// How long each question waits; all of them together wait longer than any round trip.
-const ASK_EVERY: Span = Span::from_millis(200);

@@ -1,7 +1,9 @@
 //! The B2BUA among user agents of its own making, on a virtual wire by a virtual clock.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, missing_docs)]
 
+mod beside;
 mod calls;
+mod deadlines;
 mod ends;
 mod hunts;
 mod inside;

@@ -2,7 +2,8 @@
 
 use crate::peer::{Peer, Step, say, sdp};
 use crate::world::{Lab, Weather};
-use model::{Instant, Rng, Span};
+use decide::{Cause, Hedge};
+use model::{Health, Instant, Rng, Span};
 use sip::{ClientKey, Method};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,6 +37,15 @@ fn trouble(peer: &mut Peer, rng: &mut Rng) {
     peer.closed = rng.below(8) == 0;
 }
 
+/// What control comes to think of a carrier, rightly or not.
+fn judge(lab: &mut Lab, rng: &mut Rng) {
+    let carrier = 1 + rng.below(CARRIERS as u64) as u16;
+    let to = [Health::Suspect, Health::Down, Health::Down, Health::Up][rng.below(4) as usize];
+    let silent = Cause::CallsSilent { count: 3, limit: 3 };
+    let cause = if rng.below(3) == 0 { Cause::CallsFailed { count: 3, limit: 3 } } else { silent };
+    lab.health_because(carrier, to, cause);
+}
+
 /// What the caller does once its time has come: gives up, or hangs up, or holds first.
 fn act(lab: &mut Lab, client: ClientKey, session: usize, holds: bool) {
     let now = lab.now;
@@ -59,6 +69,10 @@ fn live_through(seed: u64, weather: Weather) {
     lab.weather = weather;
     for carrier in 1..=CARRIERS {
         trouble(&mut lab.peers[carrier], &mut rng);
+        if rng.below(2) == 0 {
+            lab.pace(carrier as u16, 15 + rng.below(200));
+            lab.attempt_policy(carrier).hedge = Some(Hedge { share: 100 });
+        }
     }
     let fates: Vec<Fate> = (0..CALLS)
         .map(|_| Fate {
@@ -77,6 +91,10 @@ fn live_through(seed: u64, weather: Weather) {
     }
     let mut clients: BTreeMap<usize, (ClientKey, usize)> = BTreeMap::new();
     for ((when, index), begins) in agenda {
+        for _ in 0..rng.below(3) {
+            lab.run(when.since(lab.now).as_micros() / 2_000);
+            judge(&mut lab, &mut rng);
+        }
         lab.run(when.since(lab.now).as_micros().div_ceil(1_000));
         if begins {
             let offer = if fates[index].late_offer { vec![] } else { lab.peers[0].sdp() };

@@ -173,6 +173,12 @@ impl Lab {
         self.health_because(trunk, to, Cause::CallsSilent { count: 3, limit: 3 });
     }
 
+    /// So soon the first reply of carrier `trunk` usually comes.
+    pub fn pace(&mut self, trunk: u16, first_reply: u64) {
+        let pace = model::Pace { first_reply: Some(Span::from_millis(first_reply)), progress: None };
+        self.paces.set(TargetId { trunk: TrunkId(trunk), index: 0 }, pace);
+    }
+
     pub fn health_because(&mut self, trunk: u16, to: Health, cause: Cause) {
         let subject = TargetId { trunk: TrunkId(trunk), index: 0 };
         let from = self.table.health(subject);
@@ -187,6 +193,9 @@ impl Lab {
             next_look: None,
             policy: 0,
         });
+        let (b2bua, mut world) = self.world();
+        b2bua.table_changed(&mut world);
+        self.flush();
     }
 
     fn world(&mut self) -> (&mut B2bua, World<'_>) {
@@ -394,7 +403,7 @@ impl Lab {
         assert_eq!(self.b2bua.deadline(), None, "timers of calls");
         // A map that forgets nothing shows only in memory, years later.
         let inside = format!("{:?}", self.b2bua);
-        for map in ["by_tag", "by_client", "by_server", "byes"] {
+        for map in ["by_tag", "by_client", "by_server", "byes", "left", "setting_up"] {
             let entries = inside.split(&format!(" {map}: {{")).nth(1);
             assert!(entries.is_none_or(|rest| rest.starts_with('}')), "{map} is not empty: {inside}");
         }

@@ -2,9 +2,9 @@
 
 use super::fault::Faults;
 use super::reader::{At, Node, Reader, many};
-use super::schema::{Section, is};
+use super::schema::{Section, is, other};
 use super::value;
-use decide::AttemptPolicy;
+use decide::{AttemptPolicy, Hedge, Learned};
 use model::Span;
 
 pub(super) static CALLS: Section = Section {
@@ -15,8 +15,8 @@ pub(super) static CALLS: Section = Section {
         is(
             "first_reply",
             "duration, or \"learned\"",
-            "\"1s\"",
-            "INVITE to the first response of any kind: what a silent trunk costs its caller. A lost packet is repaired within it.",
+            "\"learned\"",
+            "INVITE to the first response of any kind: what a silent trunk costs its caller. Learned: four times the trunk's own 95th percentile, 250 ms to 2 s; 1 s until a hundred calls are known; 2 s for the last candidate, which nobody gains by leaving early. A duration holds for all of them.",
         ),
         is("progress", "duration", "\"6s\"", "100 to ringing or answer: after that the trunk has stalled."),
         is(
@@ -34,6 +34,13 @@ pub(super) static CALLS: Section = Section {
             "false",
             "Move on even after ringing was heard: the caller then hears it twice.",
         ),
+        other(
+            "hedge",
+            "share",
+            "off",
+            "\"5%\"",
+            "When no response of any kind has come by the trunk's own 95th percentile, the next one is tried beside it and who answers first wins; for at most this share of the calls of the last minute, per shard. It takes the edge off slow replies and costs attempts that were not needed.",
+        ),
         is("session_max", "duration", "\"12h\"", "What never ends is ended."),
     ],
 };
@@ -42,6 +49,9 @@ pub(super) static CALLS: Section = Section {
 pub(super) const SESSION_MAX: Span = Span::from_secs(12 * 3_600);
 /// What a silent trunk may cost a caller before we say something.
 pub(super) const PATIENCE: Span = Span::from_secs(5);
+
+/// A hedge is a further attempt, and those are a fifth of the calls at most.
+const HEDGE_MAX: u8 = 20;
 
 pub(super) fn read(
     trunk: &Reader<'_, '_>,
@@ -52,11 +62,14 @@ pub(super) fn read(
     let Some(node) = trunk.get("calls") else { return };
     let Some(reader) = Reader::open(node, &node.span(), &CALLS, faults) else { return };
     let wait = value::span(Span::from_millis(50), Span::from_secs(600));
-    reader.set("first_reply", &mut attempt.first_reply, faults, first_reply);
+    if let Some((fixed, learned)) = reader.read("first_reply", faults, first_reply) {
+        (attempt.first_reply, attempt.learned) = (fixed, learned);
+    }
     reader.set("progress", &mut attempt.progress, faults, &wait);
     reader.set("ring", &mut attempt.ring, faults, &wait);
     reader.set("hunt", &mut attempt.hunt, faults, &wait);
     reader.set("hunt_after_progress", &mut attempt.hunt_after_progress, faults, value::flag);
+    attempt.hedge = reader.read("hedge", faults, value::percent(1)).map(|share| Hedge { share });
     reader.set("session_max", session_max, faults, value::span(Span::from_secs(1), Span::from_secs(7 * 86_400)));
     for (key, list) in [("move_on", &mut attempt.move_on), ("stop", &mut attempt.stop)] {
         if let Some(node) = reader.get(key) {
@@ -66,21 +79,19 @@ pub(super) fn read(
     dangers(&reader, attempt, faults);
 }
 
-/// A duration; `"learned"` is understood, and said not to be acted on.
-fn first_reply(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<Span> {
-    let default = AttemptPolicy::default().first_reply;
+/// A duration turns learning off; `"learned"` says what holds anyway.
+fn first_reply(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<(Span, Option<Learned>)> {
+    let default = AttemptPolicy::default();
     if node.get_ref().as_str() == Some("learned") {
-        let what = format!("accepted but not acted on yet: the deadline is {default} until deadlines are learned");
-        faults.warn(&node.span(), what, "a duration", Some(String::from("write \"1s\"")));
-        return Some(default);
+        return Some((default.first_reply, default.learned));
     }
-    value::span(Span::from_millis(50), Span::from_secs(600))(node, faults)
+    Some((value::span(Span::from_millis(50), Span::from_secs(600))(node, faults)?, None))
 }
 
 fn dangers(reader: &Reader<'_, '_>, attempt: &AttemptPolicy, faults: &mut Faults<'_>) {
     if attempt.first_reply > PATIENCE {
         let what = format!("a caller waits {} in silence before a silent trunk is left", attempt.first_reply);
-        let fix = Some(String::from("write \"1s\""));
+        let fix = Some(String::from("write \"learned\" or \"1s\""));
         faults.warn(&reader.place("first_reply"), what, format!("at most {PATIENCE}"), fix);
     }
     if attempt.hunt < attempt.first_reply {
@@ -89,6 +100,11 @@ fn dangers(reader: &Reader<'_, '_>, attempt: &AttemptPolicy, faults: &mut Faults
             attempt.hunt, attempt.first_reply
         );
         faults.warn(&reader.place("hunt"), what, "several times `first_reply`", Some(String::from("write \"12s\"")));
+    }
+    if let Some(Hedge { share }) = attempt.hedge.filter(|hedge| hedge.share > HEDGE_MAX) {
+        let what =
+            format!("{share}% of the calls will hardly be hedged: the retry budget allows a fifth of them in all");
+        faults.warn(&reader.place("hedge"), what, format!("at most \"{HEDGE_MAX}%\""), None);
     }
     for code in attempt.move_on.iter().filter(|code| attempt.stop.contains(code)) {
         faults.warn(

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use super::*;
-use decide::{AttemptPolicy, Failback, GroupPolicy, HealthPolicy};
+use decide::{AttemptPolicy, Failback, GroupPolicy, HealthPolicy, Hedge, Learned};
 use model::{GroupId, Span, TrunkId};
 use proptest::prelude::*;
 use sense::{CodeClass, ProbePolicy};
@@ -90,7 +90,7 @@ codecs = ["PCMA", "PCMU"]
 dtmf   = "rfc4733"
 limits = { calls = 200, cps = 20, headroom = "10%" }
 probe  = { every = "4s", deadline = "1.2s", fall = 4, rise = 2, alive = ["2xx", 404] }
-calls  = { first_reply = "learned", progress = "5s", ring = "90s", move_on = [480] }
+calls  = { first_reply = "learned", progress = "5s", ring = "90s", move_on = [480], hedge = "5%" }
 overload = true
 
 [trunk.globex]
@@ -125,6 +125,7 @@ fn every_key_reaches_the_settings() {
     assert_eq!(acme.attempt.first_reply, Span::from_secs(1));
     assert_eq!((acme.attempt.progress, acme.attempt.ring), (Span::from_secs(5), Span::from_secs(90)));
     assert_eq!(acme.attempt.move_on, [480]);
+    assert_eq!((acme.attempt.learned, acme.attempt.hedge), (Some(Learned::default()), Some(Hedge { share: 5 })));
     let (target, probe) = &settings.probes[1];
     assert_eq!((target.trunk, target.index), (TrunkId(1), 0));
     assert_eq!((probe.every, probe.deadline), (Span::from_secs(4), Span::from_millis(1_200)));
@@ -154,11 +155,10 @@ fn every_key_reaches_the_settings() {
 #[test]
 fn what_is_not_acted_on_is_said() {
     let list = said(EVERYTHING);
-    assert_eq!(list.len(), 4, "{list:#?}");
+    assert_eq!(list.len(), 3, "{list:#?}");
     assert!(list[0].starts_with("25:10 warning `codecs` is accepted but not acted on yet"), "{}", list[0]);
     assert!(list[1].starts_with("26:10 warning `dtmf` is accepted but not acted on yet"), "{}", list[1]);
-    assert!(list[2].starts_with("29:26 warning accepted but not acted on yet: the deadline is 1 s"), "{}", list[2]);
-    assert!(list[3].starts_with("40:8 warning group `pbx` has one trunk with one target"), "{}", list[3]);
+    assert!(list[2].starts_with("41:8 warning group `pbx` has one trunk with one target"), "{}", list[2]);
 }
 
 #[test]
@@ -318,6 +318,11 @@ fn each_danger_is_a_warning_and_no_more() {
             with("calls = { hunt = \"500ms\" }"),
             "18:18 warning the hunt ends (500 ms) before the first trunk's deadline (1 s)",
         ),
+        (
+            acme,
+            with("calls = { hedge = \"30%\" }"),
+            "18:19 warning 30% of the calls will hardly be hedged: the retry budget allows a fifth of them in all",
+        ),
         (acme, with("calls = { move_on = [486] }"), "18:21 warning 486 is the called party's word"),
         (acme, with("probe = { fall = 1 }"), "18:18 warning one lost probe takes the trunk down"),
         (acme, with("probe = { rise = 1 }"), "18:18 warning one good probe brings the trunk back"),
@@ -364,6 +369,26 @@ fn each_danger_is_a_warning_and_no_more() {
         assert!(list.iter().any(|line| line.starts_with(wanted)), "{to}\nwanted {wanted}\n{list:#?}");
         assert!(compiled(&text).settings.is_some(), "{to} only deserves a warning: {list:#?}");
     }
+}
+
+#[test]
+fn the_first_reply_is_learned_unless_a_duration_is_written() {
+    let with = |keys: &str| {
+        let text = EXAMPLE.replacen(
+            "listen = \"wan\"\n[trunk.globex]",
+            &format!("listen = \"wan\"\n{keys}\n[trunk.globex]"),
+            1,
+        );
+        settings(&text).shape.trunk(TrunkId(1)).unwrap().attempt.clone()
+    };
+    let default = AttemptPolicy::default();
+    for keys in ["", "calls = { first_reply = \"learned\" }"] {
+        let attempt = with(keys);
+        assert_eq!((attempt.learned, attempt.first_reply), (default.learned, Span::from_secs(1)), "{keys}");
+        assert!(attempt.learned.is_some());
+    }
+    let fixed = with("calls = { first_reply = \"800ms\" }");
+    assert_eq!((fixed.learned, fixed.first_reply, fixed.hedge), (None, Span::from_millis(800), None));
 }
 
 #[test]

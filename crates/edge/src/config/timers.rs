@@ -16,7 +16,7 @@ pub(super) static TIMERS: Section = Section {
             "t1",
             "duration",
             "\"500ms\"",
-            "Round-trip estimate: first repetition of a request. A lower one repairs a loss sooner.",
+            "Round-trip estimate: first repetition of a request. A lower one repairs a loss sooner. The INVITE of a call goes by the trunk's own pace once that is known: twice its 95th percentile, 80 ms at least and never longer than this.",
         ),
         is("t2", "duration", "\"4s\"", "Longest pause between repetitions."),
         is("t4", "duration", "\"5s\"", "Longest life of a packet in the network."),

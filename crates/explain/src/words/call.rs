@@ -15,14 +15,17 @@ pub(super) fn summary(wall: Wall, call: &CallRecord) -> String {
     let mut words = format!("call {id} from {from} to {} over at {wall}: ", Redacted(&call.called));
     let carried = call.attempts.iter().position(|attempt| attempt.outcome == AttemptOutcome::Answered);
     words += &ending(call, carried.and_then(|at| call.attempts.get(at)).map(|attempt| attempt.trunk.as_str()));
-    let failed: Vec<String> = call
-        .attempts
-        .iter()
-        .filter(|attempt| attempt.outcome != AttemptOutcome::Answered)
-        .map(|attempt| format!("{}: {}", attempt.trunk, outcome::attempt(attempt.outcome)))
-        .collect();
+    let told = |wanted: fn(&AttemptOutcome) -> bool| -> Vec<String> {
+        let attempts = call.attempts.iter().filter(|attempt| wanted(&attempt.outcome));
+        attempts.map(|attempt| format!("{}: {}", attempt.trunk, outcome::attempt(attempt.outcome))).collect()
+    };
+    let failed = told(|outcome| !matches!(outcome, AttemptOutcome::Answered | AttemptOutcome::Outrun { .. }));
+    let outrun = told(|outcome| matches!(outcome, AttemptOutcome::Outrun { .. }));
     if !failed.is_empty() {
         words += &format!(" (before that {})", failed.join(", "));
+    }
+    if !outrun.is_empty() {
+        words += &format!(" (beside that {})", outrun.join(", "));
     }
     words
 }
@@ -80,7 +83,7 @@ pub fn no_plan(none: &NoPlan, group: Option<&Name>, names: &[(TrunkId, Name)], n
 
 /// One attempt that is over; `number` counts from one.
 pub fn attempt(number: usize, attempt: &AttemptRecord) -> String {
-    let mut words = format!("attempt {number} to {}: ", attempt.trunk);
+    let mut words = format!("attempt {number} to {}{}: ", attempt.trunk, outcome::begun(attempt.begun));
     if let Some(span) = attempt.first_reply {
         words += &format!("first reply after {span}, ");
     }
@@ -128,7 +131,7 @@ fn ending(call: &CallRecord, carried: Option<&str>) -> String {
             Ending::Bye { by: Direction::Caller } => String::from("ended by the caller"),
             Ending::Bye { by: Direction::Callee } => String::from("ended by the callee"),
             Ending::Ended { why } => format!("ended by the edge: {why}"),
-            Ending::Refused { code } => format!("ended with {code}"),
+            Ending::Refused { code } | Ending::OutOfRetries { code } => format!("ended with {code}"),
             Ending::Cancelled => String::from("cancelled by the caller as the answer came"),
         }
 }
@@ -136,6 +139,9 @@ fn ending(call: &CallRecord, carried: Option<&str>) -> String {
 fn unanswered(ending: &Ending, waited: &str) -> String {
     match ending {
         Ending::Refused { code } => format!("the caller got {code} after {waited}"),
+        Ending::OutOfRetries { code } => format!(
+            "the caller got {code} after {waited} and no other trunk was tried: too many calls were being tried again"
+        ),
         Ending::Cancelled => format!("the caller gave up after {waited}"),
         Ending::Bye { by: Direction::Caller } => format!("ended by the caller before any answer after {waited}"),
         Ending::Bye { by: Direction::Callee } => format!("ended by the callee before any answer after {waited}"),

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use decide::Exclusion;
 use model::{
-    AttemptOutcome, Instant, MediaOutcome, ProbeResult, RegistrationState, TestCallResult, TransportFault, Wish,
+    AttemptOutcome, Begun, Instant, MediaOutcome, ProbeResult, RegistrationState, TestCallResult, TransportFault, Wish,
 };
 
 /// `1 probe`, `3 probes`.
@@ -41,6 +41,15 @@ pub fn probe(result: ProbeResult) -> String {
     }
 }
 
+/// Why an attempt was begun; reads after its trunk's name.
+pub const fn begun(begun: Begun) -> &'static str {
+    match begun {
+        Begun::InTurn => "",
+        Begun::Beside => ", beside one whose trunk was in doubt",
+        Begun::Hedge => ", beside one that was slower than usual",
+    }
+}
+
 /// How an attempt ended.
 pub fn attempt(outcome: AttemptOutcome) -> String {
     match outcome {
@@ -64,6 +73,10 @@ pub fn attempt(outcome: AttemptOutcome) -> String {
         AttemptOutcome::Abandoned { after, progressed } => {
             let heard = if progressed { "ringing" } else { "waiting" };
             format!("the caller gave up after {after} of {heard}")
+        }
+        AttemptOutcome::Outrun { after, progressed } => {
+            let heard = if progressed { "ringing" } else { "waiting" };
+            format!("left after {after} of {heard}, since another attempt was ahead of it")
         }
     }
 }

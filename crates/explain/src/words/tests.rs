@@ -241,6 +241,39 @@ fn a_call_in_the_log_shows_no_number_in_full() {
 }
 
 #[test]
+fn attempts_beside_each_other_are_told() {
+    let mut raced = call();
+    raced.attempts[0].outcome = model::AttemptOutcome::Outrun { after: Span::from_millis(900), progressed: true };
+    raced.attempts[1].begun = model::Begun::Beside;
+    let said = crate::why_call(&raced, crate::samples::WALL);
+    assert!(said[1].ends_with("left after 900 ms of ringing, since another attempt was ahead of it"), "{said:?}");
+    assert!(said[2].starts_with("attempt 2 to globex, beside one whose trunk was in doubt: "), "{said:?}");
+    raced.attempts[1].begun = model::Begun::Hedge;
+    assert!(
+        crate::why_call(&raced, crate::samples::WALL)[2]
+            .starts_with("attempt 2 to globex, beside one that was slower than usual: ")
+    );
+    let log = sentence(&entry(Record::Call(raced.into())));
+    assert!(
+        log.ends_with(
+            "ended by the caller (beside that acme: left after 900 ms of ringing, since another attempt was ahead of it)"
+        ),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_call_that_the_retry_budget_ended_says_so() {
+    let mut lost = call();
+    (lost.progressed, lost.answered, lost.media) = (None, None, None);
+    lost.attempts.truncate(1);
+    lost.ending = crate::Ending::OutOfRetries { code: 503 };
+    let said = crate::why_call(&lost, crate::samples::WALL);
+    let wanted = "the caller got 503 after 123.1 s and no other trunk was tried: too many calls were being tried again";
+    assert!(said.iter().any(|sentence| sentence == wanted), "{said:?}");
+}
+
+#[test]
 fn calls_without_a_plan_and_without_an_answer() {
     let mut lost = call();
     (lost.plan, lost.progressed, lost.answered, lost.media) = (Err(NoPlan::NoRoute), None, None, None);

@@ -185,6 +185,7 @@ const fn class(outcome: &AttemptOutcome) -> &'static str {
         AttemptOutcome::WentSilent { .. } => "went_silent",
         AttemptOutcome::Unreachable { .. } => "unreachable",
         AttemptOutcome::Abandoned { .. } => "abandoned",
+        AttemptOutcome::Outrun { .. } => "outrun",
     }
 }
 

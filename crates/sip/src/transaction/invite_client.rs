@@ -69,12 +69,12 @@ impl InviteClient {
             (State::Proceeding, ..200) => Heard::Tell,
             (State::Calling | State::Proceeding, 200..300) => {
                 self.state = State::Accepted;
-                self.clocks = Clocks::end(now, self.timers.life());
+                self.clocks = Clocks::end(now, self.timers.peers_life());
                 Heard::Success
             }
             (State::Calling | State::Proceeding, _) => {
                 self.state = State::Completed;
-                let timer_d = if self.reliable { Span::ZERO } else { self.timers.timer_d() };
+                let timer_d = if self.reliable { Span::ZERO } else { self.timers.peers_life() };
                 self.clocks = Clocks::end(now, timer_d);
                 Heard::AckAndTell
             }
@@ -91,12 +91,13 @@ impl InviteClient {
         }
     }
 
-    /// Whether the CANCEL is to be sent now; true once. From then on the INVITE has 64*T1 to end (9.1).
+    /// Whether the CANCEL is to be sent now; true once. From then on the INVITE has 64*T1 to end (9.1), and 32 s at least: a T1 that
+    /// follows a quick round trip says nothing of how long the peer may take.
     pub(crate) fn cancel_due(&mut self, now: Instant) -> bool {
         let due = self.cancel == Cancel::Wanted && self.state == State::Proceeding;
         if due {
             self.cancel = Cancel::Sent;
-            self.clocks = Clocks::end(now, self.timers.life());
+            self.clocks = Clocks::end(now, self.timers.peers_life());
         }
         due
     }
@@ -194,8 +195,10 @@ mod tests {
 
     #[test]
     fn timer_m_takes_every_2xx_rfc_6026_7_2() {
-        for reliable in [false, true] {
-            let mut machine = InviteClient::new(Instant::ZERO, &TimerSet::default(), reliable);
+        // A small T1 of ours says nothing about how long the peer repeats its 2xx (13.3.1.4).
+        for (reliable, t1) in [(false, 500), (true, 500), (false, 80)] {
+            let timers = TimerSet { t1: Span::from_millis(t1), ..TimerSet::default() };
+            let mut machine = InviteClient::new(Instant::ZERO, &timers, reliable);
             assert_eq!(machine.response(at(100), 200), Heard::Success);
             assert_eq!(machine.response(at(600), 200), Heard::Success);
             assert_eq!(machine.response(at(700), 180), Heard::Absorb);
@@ -216,6 +219,12 @@ mod tests {
         assert!(!machine.cancel_due(at(200)));
         assert_eq!(machine.expire(at(32_099)), Fired::Nothing);
         assert_eq!(machine.expire(at(32_100)), Fired::End);
+        let quick = TimerSet { t1: Span::from_millis(80), ..TimerSet::default() };
+        let mut machine = InviteClient::new(Instant::ZERO, &quick, false);
+        machine.response(at(0), 180);
+        machine.cancel();
+        assert!(machine.cancel_due(at(10)));
+        assert_eq!(machine.deadline(), Some(at(32_010)));
     }
 
     #[test]

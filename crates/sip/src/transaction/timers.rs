@@ -13,10 +13,10 @@
 //! | J | other server, Completed | 64*T1; 0 if reliable | absorbs repeated requests (17.2.2) |
 //! | K | other client, Completed | T4; 0 if reliable | absorbs repeated finals (17.1.2.2) |
 //! | L | INVITE server, Accepted | 64*T1 | absorbs repeated INVITEs after a 2xx (RFC 6026 7.1) |
-//! | M | INVITE client, Accepted | 64*T1 | takes repeated and forked 2xx (RFC 6026 7.2) |
+//! | M | INVITE client, Accepted | 32 s and never less than 64*T1 | takes repeated and forked 2xx (RFC 6026 7.2) |
 //!
 //! Three more clocks have no letter: the 2xx is repeated T1 doubling up to T2, on every transport, for 64*T1 (13.3.1.4);
-//! after a CANCEL the INVITE gets 64*T1 to end (9.1); a request other than INVITE that the user never answers is dropped
+//! after a CANCEL the INVITE gets as long as Timer D to end (9.1); a request other than INVITE that the user never answers is dropped
 //! after 64*T1, for no answer can help any more (RFC 4320 4.1). Timer C belongs to the user of the transactions.
 //! Refuses to know: messages.
 
@@ -52,8 +52,9 @@ impl TimerSet {
         self.t1.times(64)
     }
 
-    /// Timer D: 32 s at least whatever T1 is, because it mirrors Timer H of a peer that has its own T1.
-    pub(crate) fn timer_d(&self) -> Span {
+    /// How long a peer may go on repeating what it said, for Timers D and M: 32 s at least whatever T1 is, because they mirror timers of a
+    /// peer that has its own T1.
+    pub(crate) fn peers_life(&self) -> Span {
         self.life().max(Span::from_secs(32))
     }
 }

@@ -1,0 +1,412 @@
+//! One attempt: its INVITE, its responses, its deadlines, and how it is left.
+//!
+//! An attempt is left by CANCEL once it has shown a provisional response (RFC 3261 §9.1); a 2xx that still comes is acknowledged and
+//! ended (§13.2.2.4). Refuses to know: which attempt comes next, and why.
+
+use super::bridge::release_side;
+use super::call::{Attempt, CalleeSide, Phase};
+use super::hunt::is_doubtful;
+use super::{B2bua, Due, Left, Side, World, headers};
+use crate::profile::{Target, TrunkProfile, is_service};
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::vec::Vec;
+use decide::AttemptPolicy;
+use model::{AttemptOutcome, Begun, Instant, Observed, Pace, Span, TargetId, TransportFault};
+use sip::auth::{self, Asked};
+use sip::{Answer, ClientKey, Draft, Flow, Message, Method, TimerSet};
+
+/// T1 of an attempt is never shorter: the 95th percentile of a quick trunk is far below what a busy one may need once.
+const T1_FLOOR: Span = Span::from_millis(80);
+/// Attempts that were left before any response and are still listened to. Each is a transaction too, which Timer B ends.
+const LEFT_MAX: usize = 8_192;
+
+impl B2bua {
+    /// Begins an attempt. With `aside` it has ports of its own; when no other runs it is the front one.
+    pub(super) fn begin_attempt(
+        &mut self,
+        world: &mut World<'_>,
+        slot: usize,
+        target: TargetId,
+        begun: Begun,
+        aside: Option<Box<CalleeSide>>,
+    ) {
+        let flow = profile_of(world, target).map(|(_, target)| flow_of(target));
+        let (Some(flow), Some(call)) = (flow, self.calls.get_mut(slot)) else { return };
+        let attempt = Attempt {
+            target,
+            client: None,
+            flow,
+            call_id: world.endpoint.minter().call_id().as_bytes().to_vec(),
+            tag: world.endpoint.minter().tag().as_bytes().to_vec(),
+            cseq: 1,
+            begun,
+            sent: world.now,
+            first_reply: None,
+            progress: None,
+            took: Span::ZERO,
+            outcome: None,
+            authorised: 0,
+            rings_with: None,
+            asked: 0,
+            asked_at: world.now,
+            vouched: false,
+            heard: false,
+            unheard: None,
+            aside,
+            session: world.rng.next_u64() >> 20,
+            shown: Vec::new(),
+            deadline: None,
+            watch: None,
+            hedge: None,
+        };
+        self.counters.attempts += 1;
+        self.counters.hunted += u64::from(!call.attempts.is_empty());
+        let index = call.attempts.len();
+        if call.running().next().is_none() {
+            call.front = index;
+        }
+        call.attempts.push(attempt);
+        self.send_attempt(world, slot, index, None);
+    }
+
+    /// Sends an attempt's INVITE; `authorization` answers its challenge.
+    fn send_attempt(&mut self, world: &mut World<'_>, slot: usize, index: usize, authorization: Option<&[u8]>) {
+        let body = match self.offer(world, slot, index) {
+            Ok(body) => body,
+            Err(code) => return self.refuse_unsent(world, slot, index, code),
+        };
+        let Some(call) = self.calls.get(slot) else { return };
+        let (Some(invite), Some(attempt)) = (call.invite.as_ref(), call.attempt(index)) else { return };
+        let unsendable = AttemptOutcome::Unreachable { fault: TransportFault::Local };
+        let profile = profile_of(world, attempt.target);
+        let sent_by = world.endpoint.sent_by(attempt.flow.socket);
+        let (Some((profile, _)), Some(sent_by)) = (profile, sent_by) else {
+            return self.attempt_over(world, slot, index, unsendable, None);
+        };
+        let mut draft = attempt_draft(invite, attempt, &call.called, sent_by, authorization, body);
+        draft.overload = profile.overload;
+        let (id, target, flow, left) = (call.call, attempt.target, attempt.flow, call.coming.len());
+        let pace = world.paces.of(target);
+        let sent = world.endpoint.request(world.now, flow, draft, &paced(&profile.timers, pace)).ok();
+        if let Some(attempt) = self.calls.get_mut(slot).and_then(|call| call.attempt_mut(index)) {
+            attempt.client = sent;
+        }
+        let first = authorization.is_none();
+        if first {
+            world.load.begin(world.now, target.trunk);
+            world.signal(target, Observed::AttemptStarted { call: id });
+        }
+        let Some(client) = sent else { return self.attempt_over(world, slot, index, unsendable, None) };
+        self.by_client.insert(client, slot);
+        if first {
+            let policy = policy_of(world, target);
+            let limit = self.within_hunt(world, slot, &policy, policy.first_reply_within(pace, left));
+            self.arm_deadline(slot, index, world.now + limit);
+            self.arm_watch(slot, index, world.now + decide::late_after(pace));
+            if let (Some(_), Some(usual)) = (policy.hedge, pace.first_reply) {
+                self.arm_hedge(slot, index, world.now + usual);
+            }
+        }
+    }
+
+    /// It cannot be offered: its SDP is nonsense, or no port is free. What was never sent is no attempt.
+    fn refuse_unsent(&mut self, world: &mut World<'_>, slot: usize, index: usize, code: u16) {
+        let Some(call) = self.calls.get_mut(slot) else { return };
+        if call.attempt(index).is_some_and(|attempt| attempt.client.is_some() || attempt.cseq > 1) {
+            let outcome = AttemptOutcome::Unreachable { fault: TransportFault::Local };
+            return self.attempt_over(world, slot, index, outcome, None);
+        }
+        if let Some(side) = call.attempts.pop().and_then(|attempt| attempt.aside) {
+            release_side(world, &side);
+        }
+        if call.running().next().is_none() {
+            self.refuse_call(world, slot, code, None);
+        }
+    }
+
+    /// A response to an attempt.
+    pub(super) fn attempt_response(
+        &mut self,
+        world: &mut World<'_>,
+        slot: usize,
+        index: usize,
+        client: ClientKey,
+        message: &Message,
+    ) {
+        let code = message.status().unwrap_or(0);
+        self.note_first_reply(world, slot, index);
+        self.note_overload(world, slot, index, message);
+        if self.still_rings(world, slot, index, code) {
+            return;
+        }
+        match code {
+            0..=100 => {}
+            101..=199 => self.progress(world, slot, index, message),
+            200..=299 => {
+                self.note_progress(world, slot, index);
+                self.answered(world, slot, index, client, message);
+            }
+            300..=399 => {
+                self.attempt_over(world, slot, index, AttemptOutcome::Redirected { code }, Some(message));
+            }
+            401 | 407 if self.authorise(world, slot, index, message) => {}
+            _ => {
+                let outcome =
+                    AttemptOutcome::Refused { code, q850: message.q850(), retry_after: message.retry_after() };
+                self.attempt_over(world, slot, index, outcome, Some(message));
+            }
+        }
+    }
+
+    /// Any response may say how many calls its trunk wants, 100 too (RFC 7339 §5.11).
+    fn note_overload(&self, world: &mut World<'_>, slot: usize, index: usize, message: &Message) {
+        let Some(attempt) = self.calls.get(slot).and_then(|call| call.attempt(index)) else { return };
+        let target = attempt.target;
+        let heeded = world.profiles.trunk(target.trunk).is_some_and(|profile| profile.overload);
+        if let Some(told) = message.overload().filter(|_| heeded) {
+            world.signal(target, Observed::Overload { wish: told.wish, validity: told.validity, seq: told.seq });
+        }
+    }
+
+    fn note_first_reply(&mut self, world: &mut World<'_>, slot: usize, index: usize) {
+        let Some(call) = self.calls.get_mut(slot) else { return };
+        let id = call.call;
+        let Some(attempt) = call.attempt_mut(index).filter(|attempt| attempt.first_reply.is_none()) else { return };
+        let after = world.now.since(attempt.sent);
+        attempt.first_reply = Some(after);
+        let target = attempt.target;
+        let hedge = attempt.hedge.take();
+        self.cancel_timer(hedge);
+        world.signal(target, Observed::FirstReply { call: id, after });
+        let policy = policy_of(world, target);
+        let limit = self.within_hunt(world, slot, &policy, policy.progress);
+        self.arm_deadline(slot, index, world.now + limit);
+    }
+
+    /// A provisional response other than 100. From the first one on the ring deadline counts; whether the caller hears of it depends on
+    /// what runs beside it.
+    fn progress(&mut self, world: &mut World<'_>, slot: usize, index: usize, message: &Message) {
+        if let Some(target) = self.note_progress(world, slot, index) {
+            let ring = policy_of(world, target).ring;
+            self.arm_deadline(slot, index, world.now + ring);
+        }
+        if self.comes_forward(world, slot, index) {
+            self.relay_progress(world, slot, message);
+            self.leave_younger(world, slot, index);
+        } else if let Some(attempt) = self.calls.get_mut(slot).and_then(|call| call.attempt_mut(index)) {
+            attempt.unheard = Some(Box::new(message.clone()));
+        }
+    }
+
+    /// An attempt's first response other than 100; its target, when this was it.
+    fn note_progress(&mut self, world: &mut World<'_>, slot: usize, index: usize) -> Option<TargetId> {
+        let call = self.calls.get_mut(slot)?;
+        let id = call.call;
+        let attempt = call.attempt_mut(index).filter(|attempt| attempt.progress.is_none())?;
+        let (target, after) = (attempt.target, world.now.since(attempt.sent));
+        attempt.progress = Some(after);
+        // It came although something was held against its trunk: that is as good as an answer to a question.
+        attempt.vouched = is_doubtful(world.table.health(target));
+        world.signal(target, Observed::Progress { call: id, after });
+        Some(target)
+    }
+
+    /// The caller hears the front attempt's progress.
+    pub(super) fn relay_progress(&mut self, world: &mut World<'_>, slot: usize, message: &Message) {
+        // An SDP that cannot be read is left out: the answer of the 200 is the one that counts (RFC 3261 §13.2.1).
+        let body = self.bridge(world, slot, Side::Callee, message).unwrap_or_default();
+        let Some(call) = self.calls.get_mut(slot) else { return };
+        let Some(server) = call.server else { return };
+        call.phase = Phase::Ringing;
+        call.progressed.get_or_insert(world.now);
+        let front = call.front;
+        if let Some(attempt) = call.attempt_mut(front) {
+            attempt.heard = true;
+            attempt.unheard = None;
+        }
+        let mut answer = Answer::new(message.status().unwrap_or(180));
+        answer.phrase = Some(message.reason_phrase().to_vec());
+        answer.to_tag = Some(call.caller.dialog.local_tag.clone());
+        headers::pass(message, &mut answer.headers);
+        if let Some(sent_by) = world.endpoint.sent_by(call.caller.flow.socket) {
+            headers::push_contact(&mut answer.headers, sent_by);
+        }
+        if !body.is_empty() {
+            headers::push_body_type(message, &mut answer.headers);
+            answer.body = body;
+        }
+        world.endpoint.respond(world.now, server, answer);
+    }
+
+    /// Answers a challenge with the trunk's credentials: once, and once more when only the nonce was too old.
+    fn authorise(&mut self, world: &mut World<'_>, slot: usize, index: usize, challenge: &Message) -> bool {
+        let Some(call) = self.calls.get_mut(slot) else { return false };
+        let called = call.called.clone();
+        let tries = if auth::is_stale(challenge) { 2 } else { 1 };
+        let Some(attempt) = call.attempt_mut(index).filter(|attempt| attempt.authorised < tries) else { return false };
+        let Some(profile) = world.profiles.trunk(attempt.target.trunk) else { return false };
+        let Some(credentials) = profile.auth.as_ref() else { return false };
+        let uri = request_uri(&called, attempt);
+        let cnonce = format!("{:016x}", world.rng.next_u64());
+        let asked = Asked { method: "INVITE", uri: &uri, cnonce: &cnonce, count: 1 };
+        let Ok(line) = auth::answer(challenge, credentials, asked) else { return false };
+        attempt.authorised += 1;
+        attempt.cseq += 1;
+        if let Some(old) = attempt.client.take() {
+            self.by_client.remove(&old);
+        }
+        self.send_attempt(world, slot, index, Some(&line));
+        true
+    }
+
+    /// Its deadline has passed.
+    pub(super) fn attempt_overdue(&mut self, world: &mut World<'_>, slot: usize, index: usize) {
+        let Some(attempt) = self.calls.get_mut(slot).and_then(|call| call.attempt_mut(index)) else { return };
+        attempt.deadline = None;
+        let after = world.now.since(attempt.sent);
+        let outcome = match (attempt.first_reply, attempt.progress) {
+            (_, Some(_)) => AttemptOutcome::RingTimeout { after },
+            (Some(_), None) => AttemptOutcome::Stalled { after },
+            (None, None) => AttemptOutcome::NoReply { after },
+        };
+        self.leave(world, slot, index, outcome);
+    }
+
+    /// It is left, and the hunt goes on.
+    pub(super) fn leave(&mut self, world: &mut World<'_>, slot: usize, index: usize, outcome: AttemptOutcome) {
+        self.cancel_attempt(world, slot, index, &super::reason(408, "left for another trunk"));
+        self.attempt_over(world, slot, index, outcome, None);
+    }
+
+    /// It is left since another attempt of the call is ahead of it.
+    pub(super) fn outrun(&mut self, world: &mut World<'_>, slot: usize, index: usize, reason: &[u8]) {
+        let Some(attempt) = self.calls.get(slot).and_then(|call| call.attempt(index)) else { return };
+        let (after, progressed) = (world.now.since(attempt.sent), attempt.progress.is_some());
+        self.cancel_attempt(world, slot, index, reason);
+        self.close_attempt(world, slot, index, AttemptOutcome::Outrun { after, progressed });
+        self.counters.outrun += 1;
+    }
+
+    /// CANCEL, at once or after its first provisional response. One that has said nothing so far is listened to: what it says after all
+    /// shows that its trunk is slow and not dead.
+    pub(super) fn cancel_attempt(&mut self, world: &mut World<'_>, slot: usize, index: usize, reason: &[u8]) {
+        let Some(call) = self.calls.get(slot) else { return };
+        let Some(attempt) = call.attempt(index) else { return };
+        let Some(client) = attempt.client else { return };
+        if attempt.first_reply.is_none() && self.left.len() < LEFT_MAX {
+            self.left.insert(client, Left { target: attempt.target, call: call.call, sent: attempt.sent });
+        }
+        world.endpoint.cancel(world.now, client, Some(reason));
+    }
+
+    /// Marks an attempt as over, tells control, and gives back what it held.
+    pub(super) fn close_attempt(&mut self, world: &mut World<'_>, slot: usize, index: usize, outcome: AttemptOutcome) {
+        let Some(call) = self.calls.get_mut(slot) else { return };
+        let id = call.call;
+        let Some(attempt) = call.attempt_mut(index) else { return };
+        attempt.outcome = Some(outcome);
+        attempt.took = world.now.since(attempt.sent);
+        attempt.unheard = None;
+        let (target, client, aside) = (attempt.target, attempt.client, attempt.aside.take());
+        let timers = [attempt.deadline.take(), attempt.watch.take(), attempt.hedge.take()];
+        world.signal(target, Observed::Attempt { call: id, outcome });
+        if outcome != AttemptOutcome::Answered {
+            world.load.end(target.trunk);
+        }
+        if let Some(client) = client {
+            self.by_client.remove(&client);
+        }
+        if let Some(side) = aside {
+            release_side(world, &side);
+        }
+        timers.into_iter().for_each(|timer| self.cancel_timer(timer));
+    }
+
+    /// The rest of the hunt's time, when that is less.
+    fn within_hunt(&self, world: &World<'_>, slot: usize, policy: &AttemptPolicy, limit: Span) -> Span {
+        let elapsed = self.calls.get(slot).map_or(Span::ZERO, |call| world.now.since(call.hunt_from));
+        limit.min(policy.hunt - elapsed)
+    }
+
+    fn arm_deadline(&mut self, slot: usize, index: usize, at: Instant) {
+        self.arm(slot, index, at, Due::Deadline, |attempt| &mut attempt.deadline);
+    }
+
+    pub(super) fn arm_watch(&mut self, slot: usize, index: usize, at: Instant) {
+        self.arm(slot, index, at, Due::Watch, |attempt| &mut attempt.watch);
+    }
+
+    fn arm_hedge(&mut self, slot: usize, index: usize, at: Instant) {
+        self.arm(slot, index, at, Due::Hedge, |attempt| &mut attempt.hedge);
+    }
+
+    /// Sets one of an attempt's timers in the place of the one before.
+    fn arm(
+        &mut self,
+        slot: usize,
+        index: usize,
+        at: Instant,
+        due: Due,
+        place: fn(&mut Attempt) -> &mut Option<sip::TimerId>,
+    ) {
+        let timer = self.set_timer(slot, index, at, due);
+        let attempt = self.calls.get_mut(slot).and_then(|call| call.attempt_mut(index));
+        let old = attempt.map_or(timer, |attempt| core::mem::replace(place(attempt), timer));
+        self.cancel_timer(old);
+    }
+}
+
+/// T1 is an estimate of the round trip (RFC 3261 §17.1.1.1), and of this one something is known: twice the 95th percentile of the first
+/// reply, so that a lost INVITE is repeated before a learned deadline. It is never longer than configured; Timer B stays as it is.
+fn paced(timers: &TimerSet, pace: Pace) -> TimerSet {
+    let t1 = pace.first_reply.map_or(timers.t1, |usual| usual.times(2).max(T1_FLOOR).min(timers.t1));
+    TimerSet { t1, ..*timers }
+}
+
+pub(super) fn profile_of<'a>(world: &World<'a>, target: TargetId) -> Option<(&'a TrunkProfile, Target)> {
+    let profile = world.profiles.trunk(target.trunk)?;
+    Some((profile, *profile.targets.get(usize::from(target.index))?))
+}
+
+fn flow_of(target: Target) -> Flow {
+    Flow { socket: target.socket, peer: target.addr, transport: target.transport }
+}
+
+pub(super) fn policy_of(world: &World<'_>, target: TargetId) -> AttemptPolicy {
+    world.shape.trunk(target.trunk).map(|trunk| trunk.attempt.clone()).unwrap_or_default()
+}
+
+fn request_uri(called: &[u8], attempt: &Attempt) -> Vec<u8> {
+    let mut uri = b"sip:".to_vec();
+    if !called.is_empty() {
+        uri.extend_from_slice(called);
+        uri.push(b'@');
+    }
+    uri.extend_from_slice(format!("{}", attempt.flow.peer).as_bytes());
+    uri
+}
+
+fn attempt_draft(
+    invite: &Message,
+    attempt: &Attempt,
+    called: &[u8],
+    sent_by: core::net::SocketAddr,
+    authorization: Option<&[u8]>,
+    body: Vec<u8>,
+) -> Draft {
+    let uri = if is_service(invite.uri()) { invite.uri().to_vec() } else { request_uri(called, attempt) };
+    let mut draft = Draft::new(Method::Invite, uri);
+    // RFC 3261 §16.6 step 3: a B2BUA counts hops too, or two of them could call each other for ever.
+    draft.max_forwards = invite.max_forwards().map_or(70, |hops| hops.saturating_sub(1));
+    headers::push_addresses(&mut draft.headers, invite, attempt, called, sent_by);
+    headers::pass(invite, &mut draft.headers);
+    if let Some(line) = authorization {
+        draft.headers.push_raw(line);
+    }
+    if !body.is_empty() {
+        headers::push_body_type(invite, &mut draft.headers);
+        draft.body = body;
+    }
+    draft
+}
