@@ -16,8 +16,8 @@ pub(super) fn sentence(wall: Wall, alarm: &AlarmRecord) -> String {
 pub fn raised(alarm: &Alarm) -> String {
     match alarm {
         Alarm::SuspectOurselves { trunks, names } => format!(
-            "{} ({}) failed within the same second, so the fault is likely ours; none of them is taken out for it, look at \
-             this machine's network",
+            "{} ({}) failed within the same second, so the fault is likely ours; no more of them is taken out for it, look \
+             at this machine's network",
             count(*trunks, "trunk", "trunks"),
             list(names)
         ),
