@@ -42,6 +42,8 @@ fn commands_show_and_explain() {
         (vec!["calls", "--json"], "["),
         (vec!["why", "call", id.as_str()], "acme"),
         (vec!["why", "trunk", "acme"], "acme"),
+        (vec!["why", "trunk", "acme", "--shadow"], "acme"),
+        (vec!["why", "group", "carriers"], "tier 1 (acme) carries calls"),
         (vec!["route", "+4722334455", "--from", "office"], "acme"),
         (vec!["route", "+4722334455", "--from", "office", "--json"], "\"globex\""),
     ] {

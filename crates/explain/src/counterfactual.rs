@@ -32,9 +32,11 @@ impl Story<'_> {
         let tried = |candidate: &&Candidate| self.call.attempts.iter().any(|one| one.target == candidate.target);
         // On Probation outside its share it is told of as one that was left out.
         let told = |candidate: &&Candidate| self.plan.excluded.iter().any(|out| out.trunk == candidate.target.trunk);
-        let mut left = self.plan.attempts.iter().filter(|one| !tried(one) && !told(one));
-        let Some(next) = left.next() else { return Vec::new() };
-        let mut clauses = Vec::new();
+        let left = || self.plan.attempts.iter().filter(|one| !tried(one) && !told(one));
+        let mut clauses: Vec<String> =
+            left().filter(|one| self.was_demoted(one)).map(|one| self.in_good_standing(one)).collect();
+        let mut left = left().filter(|one| !self.was_demoted(one));
+        let Some(next) = left.next() else { return clauses };
         clauses.push(match self.call.attempts.last() {
             Some(last) => format!("{} {}", self.candidate(next), self.had_it_gone_on(last)),
             None => format!("{} would have been tried first had the call lasted until then", self.candidate(next)),
@@ -45,6 +47,19 @@ impl Story<'_> {
             before = after;
         }
         clauses
+    }
+
+    /// In doubt or Down, and so behind one of a worse tier that was tried.
+    fn was_demoted(&self, candidate: &Candidate) -> bool {
+        let tier = |attempt: &AttemptRecord| {
+            self.plan.attempts.iter().find(|one| one.target == attempt.target).map(|one| one.tier)
+        };
+        !is_good(candidate) && self.call.attempts.iter().filter_map(tier).any(|tier| tier > candidate.tier)
+    }
+
+    fn in_good_standing(&self, candidate: &Candidate) -> String {
+        let health = candidate.health.word();
+        format!("{} {}", self.candidate(candidate), self.turn(candidate.tier, &format!("had it not been {health}")))
     }
 
     /// When the next one's turn would have been, and what stood in its way.
@@ -104,18 +119,23 @@ impl Story<'_> {
         let Some(tier) = self.call.tiers.iter().find(|(id, _)| *id == out.trunk).map(|(_, tier)| *tier) else {
             return format!("{name} would have been a candidate {condition}");
         };
+        format!("{name} {}", self.turn(tier, &condition))
+    }
+
+    /// When it would have been the turn of one of this tier in good standing.
+    fn turn(&self, tier: u8, condition: &str) -> String {
         let of = |attempt: &AttemptRecord| self.plan.attempts.iter().find(|one| one.target == attempt.target);
         let better = |attempt: &&AttemptRecord| of(attempt).is_some_and(|one| is_good(one) && one.tier < tier);
         let equal = |attempt: &AttemptRecord| of(attempt).is_some_and(|one| is_good(one) && one.tier == tier);
         let before: Vec<&AttemptRecord> = self.call.attempts.iter().filter(better).collect();
         let word = if self.call.attempts.iter().any(equal) { "could" } else { "would" };
         match before.last() {
-            None => format!("{name} {word} have been tried first, at {}, {condition}", self.clock(self.first_turn())),
+            None => format!("{word} have been tried first, at {}, {condition}", self.clock(self.first_turn())),
             Some(last) if ends_hunt(last) => {
-                format!("{name} would not have been tried even {condition}: {} comes before it", last.trunk)
+                format!("would not have been tried even {condition}: {} comes before it", last.trunk)
             }
             Some(last) => format!(
-                "{name} {word} have been tried at {}, after {}, {condition}",
+                "{word} have been tried at {}, after {}, {condition}",
                 self.clock(last.sent + last.took),
                 last.trunk
             ),
@@ -250,6 +270,20 @@ mod tests {
         assert!(told(&call).ends_with("had `hunt_after_progress` allowed it: someone's phone had rung"));
         call.attempts[0].outcome = AttemptOutcome::Abandoned { after: Span::from_secs(2), progressed: false };
         assert_eq!(told(&call), "otherwise: globex was next when the caller gave up at 12:02:06.012");
+    }
+
+    #[test]
+    fn one_in_doubt_that_was_passed_over_is_told_when_its_turn_would_have_been() {
+        let mut call = samples::call();
+        call.attempts.remove(0);
+        if let Ok(plan) = &mut call.plan {
+            plan.attempts.swap(0, 1);
+            plan.excluded.clear();
+        }
+        assert_eq!(
+            told(&call),
+            "otherwise: acme would have been tried first, at 12:02:04.012, had it not been Suspect"
+        );
     }
 
     #[test]

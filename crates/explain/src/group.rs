@@ -94,9 +94,9 @@ fn who_carries(view: &GroupView) -> String {
         return format!("group {name}: no tier carries calls: {}{then}", reasons(tiers).join(", "));
     };
     let of = |tier: &TierView| {
-        let carriers =
-            tier.members.iter().filter(|member| member.takes || (member.is_free() && member.health != Health::Down));
-        carriers.map(|member| member.trunk.as_str()).collect::<Vec<_>>().join(", ")
+        let carriers = tier.members.iter().filter(|one| one.takes || (one.is_free() && one.health != Health::Down));
+        let named = carriers.map(|one| format!("{}{}", one.trunk, if one.takes { "" } else { ", in doubt" }));
+        named.collect::<Vec<_>>().join(", ")
     };
     let carrier = tiers.get(active).map(of).unwrap_or_default();
     let words = format!("group {name}: tier {} ({carrier}) carries calls", active + 1);
@@ -310,6 +310,15 @@ mod tests {
              its calls"
         );
         assert!(said[2].ends_with("; first calls in 55 s if nothing bad happens"), "{said:?}");
+    }
+
+    #[test]
+    fn one_in_doubt_carries_calls_when_nobody_better_is_left() {
+        let (shape, mut engine) = engine(Failback::Manual);
+        probes(&mut engine, 1, 1, 1, 0);
+        probes(&mut engine, 2, 2, 0, 3);
+        probes(&mut engine, 3, 1, 0, 2);
+        assert_eq!(told(&shape, &engine, 4)[0], "group carriers: tier 1 (acme, in doubt) carries calls");
     }
 
     #[test]

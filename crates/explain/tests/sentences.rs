@@ -441,6 +441,14 @@ fn every_kind_of_sentence_reads_as_committed() {
 }
 
 #[test]
+fn every_kind_is_listed_for_filters_and_metrics() {
+    let records: Vec<&str> = records().iter().map(Record::kind).collect();
+    assert_eq!(records, Record::KINDS);
+    let alarms: Vec<&str> = alarms().iter().map(Alarm::kind).filter(|kind| *kind != "text").collect();
+    assert_eq!(alarms, Alarm::KINDS);
+}
+
+#[test]
 fn no_decision_lacks_a_cause_and_no_sentence_shows_a_number_in_full() {
     for record in records() {
         let said = sentence(&Entry { seq: Seq(1), wall: WALL, record });

@@ -272,7 +272,10 @@ impl ControlThread {
         }
         if !matches!(entry.record, explain::Record::Call(_) | explain::Record::Shadow { .. }) {
             let sentence = explain::sentence(&entry);
-            tracing::info!("{sentence}");
+            match &entry.record {
+                explain::Record::Alarm(alarm) if !alarm.over => tracing::warn!("{sentence}"),
+                _ => tracing::info!("{sentence}"),
+            }
             if let Some(said) = &mut self.said {
                 said.push(sentence);
             }

@@ -92,3 +92,78 @@ pub(crate) fn text(name: &str, text: &str, before: Option<&Settings>) -> Result<
 fn secret(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::expect_used, clippy::panic)]
+
+    use super::*;
+    use std::fs;
+    use std::path::PathBuf;
+
+    const LIVE: &str = "[edge]\nshadow = \"other.toml\"\n[listen.wan]\nsip = [\"udp:192.0.2.1:5060\"]\n\
+        [trunk.acme]\nat = \"sip:192.0.2.31:5060\"\nlisten = \"wan\"\n\
+        [group.carriers]\ntiers = [[\"acme\"]]\nalone = true\n[[route]]\nto = \"carriers\"\n";
+
+    /// A folder with a live configuration, and another one when there is a text for it.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(test: &str, other: Option<&str>) -> Self {
+            let path = std::env::temp_dir().join(format!("load-test-{}-{test}", std::process::id()));
+            fs::create_dir_all(&path).expect("a folder");
+            fs::write(path.join("edge.toml"), LIVE).expect("a file");
+            if let Some(text) = other {
+                fs::write(path.join("other.toml"), text).expect("a file");
+            }
+            Self(path)
+        }
+
+        fn load(&self, before: Option<&Settings>) -> Result<Loaded, Refused> {
+            file(&self.0.join("edge.toml"), before)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _gone = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_shadow_is_read_from_beside_the_live_file() {
+        let other = LIVE
+            .replace("shadow = \"other.toml\"", "")
+            .replace("5060\"\nlisten", "5060\"\nprobe = { fall = 2 }\nlisten");
+        let loaded = Folder::new("good", Some(&other)).load(None).unwrap_or_else(|refused| panic!("{}", refused.text));
+        let shadow = loaded.settings.shadow.expect("a second policy");
+        let fall = |shape: &decide::Shape| shape.trunk(model::TrunkId(0)).map(|acme| acme.health.fall);
+        assert_eq!((fall(&shadow.shape), fall(&loaded.settings.shape)), (Some(2), Some(3)));
+    }
+
+    #[test]
+    fn a_faulty_shadow_is_told_by_its_own_name_and_touches_nothing() {
+        let folder = Folder::new("faulty", Some("[edge]\nnmae = \"x\"\n"));
+        let loaded = folder.load(None).unwrap_or_else(|refused| panic!("{}", refused.text));
+        assert_eq!(loaded.settings.shadow, None);
+        let told = loaded.warnings.join("\n");
+        assert!(told.contains("other.toml") && told.contains("nmae") && told.contains("without a shadow"), "{told}");
+    }
+
+    #[test]
+    fn a_missing_shadow_refuses_the_start_and_no_reload() {
+        let folder = Folder::new("missing", None);
+        let refused = folder.load(None).expect_err("a name mistyped");
+        assert!(
+            refused.first.contains("other.toml") && refused.first.contains("`shadow` in [edge]"),
+            "{}",
+            refused.first
+        );
+        fs::write(folder.0.join("other.toml"), LIVE).expect("a file");
+        let before = folder.load(None).unwrap_or_else(|refused| panic!("{}", refused.text)).settings;
+        fs::remove_file(folder.0.join("other.toml")).expect("gone");
+        let after = folder.load(Some(&before)).unwrap_or_else(|refused| panic!("{}", refused.text));
+        assert_eq!(after.settings.shadow, None);
+        assert!(after.warnings.iter().any(|line| line.contains("without a shadow")), "{:?}", after.warnings);
+    }
+}

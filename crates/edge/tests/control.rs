@@ -1,11 +1,14 @@
-//! A second policy beside the live one: it tells what it would have decided, and changes nothing.
+//! Control in virtual time: a second policy beside the live one tells what it would have decided and changes nothing, and
+//! alarms are raised and over.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use decide::{Change, Decision};
 use edge::config::{Settings, compile, render};
 use edge::{Control, ControlInput, ControlOutput, ShadowPolicy, TrunkAct};
-use explain::{Alarm, Entry, Record};
-use model::{Health, Instant, Observed, ProbeResult, RegistrationState, Seq, Signal, Span, TargetId, TrunkId, Wall};
+use explain::{Alarm, CallRecord, Ending, Entry, Record};
+use model::{
+    CallRef, Health, Instant, Observed, ProbeResult, RegistrationState, Seq, Signal, Span, TargetId, TrunkId, Wall,
+};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -240,4 +243,38 @@ fn alarms_are_raised_and_over_as_control_sees_them() {
     world.run(120, &|_| true);
     assert_eq!(world.alarms().len(), 6);
     assert_eq!(world.control.alarms().count(), 0);
+}
+
+/// A call from acme to this number, over without a plan.
+fn call(called: &str) -> Box<CallRecord> {
+    Box::new(CallRecord {
+        call: CallRef(7),
+        call_id: "a".into(),
+        from: "acme".into(),
+        caller: "+4790123456".into(),
+        called: called.into(),
+        invited: Instant::ZERO,
+        progressed: None,
+        answered: None,
+        ended: Instant::ZERO,
+        plan: Err(decide::NoPlan::NoRoute),
+        trunks: Vec::new(),
+        tiers: Vec::new(),
+        group: None,
+        attempts: Vec::new(),
+        ending: Ending::Refused { code: 404 },
+        media: None,
+    })
+}
+
+#[test]
+fn an_emergency_call_is_an_alarm_that_hides_who_called() {
+    let mut world = World::new(Arc::new(settings(LIVE)));
+    for called in ["+4722334455", "112", "112"] {
+        world.input(ControlInput::Ended(call(called)));
+    }
+    world.run(1, &|_| true);
+    assert_eq!(world.alarms(), [("emergency_used", false)], "one situation");
+    let active: Vec<_> = world.control.alarms().map(|active| active.alarm.clone()).collect();
+    assert_eq!(active, [Alarm::EmergencyUsed { call: CallRef(7), from: "acme".into(), number: "…456".into() }]);
 }
