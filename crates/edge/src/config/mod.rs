@@ -40,6 +40,7 @@ pub mod text {
     pub use super::fault::{Faults, Fix};
     pub use super::reader::{At, Node, Reader, many};
     pub use super::schema::{Key, Preset, Section, is, needed, other, table};
+    pub use super::suggest::did_you_mean;
     pub use super::value::{code, count, flag, percent, span, text, word};
 }
 
