@@ -15,6 +15,7 @@ mod simulate;
 mod table;
 mod trunk;
 mod trunks;
+mod tune;
 mod why;
 
 use clap::{Parser, Subcommand};
@@ -64,6 +65,7 @@ enum Command {
     #[command(subcommand)]
     Lab(lab::What),
     Simulate(simulate::Args),
+    Tune(tune::Args),
 }
 
 fn main() -> ExitCode {
@@ -80,6 +82,7 @@ fn main() -> ExitCode {
         Command::Reload(args) => reload::run(&args, &api),
         Command::Lab(what) => lab::run(&what, &api),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Tune(args) => tune::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -109,7 +112,7 @@ mod tests {
             let help = command.render_long_help().to_string();
             assert!(!leaf || help.contains("throughline "), "{} has no example:\n{help}", command.get_name());
         }
-        assert_eq!(leaves, 12);
+        assert_eq!(leaves, 13);
     }
 
     #[test]

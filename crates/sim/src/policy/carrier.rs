@@ -80,6 +80,8 @@ struct Weather {
     capacity: u32,
     options: u16,
     any: bool,
+    /// An outage that touches every call.
+    everybody: bool,
 }
 
 /// One carrier.
@@ -115,7 +117,6 @@ impl Carrier {
         self.weather(at).way == Way::Open && self.recording.as_ref().is_none_or(|recording| recording.answers(at))
     }
 
-
     /// What becomes of an INVITE.
     pub(super) fn invite(&mut self, dice: &mut Dice, call: &Call<'_>) -> Timetable {
         if let Some(recording) = &self.recording {
@@ -137,7 +138,7 @@ impl Carrier {
             nominal: reply + ring,
             talk: if self.law.talk_fixed { self.law.talk } else { dice.exponential(self.law.talk) },
             mute: sky.mute,
-            hit: hit || sky.mute || sky.way != Way::Open || (sky.any && sky.permille >= 500),
+            hit: hit || sky.everybody,
         };
         let accepted = self.knock(dice, call, reply, &mut table);
         let Some(accepted) = accepted else { return table };
@@ -171,7 +172,9 @@ impl Carrier {
             let sent = call.sent + after;
             let sky = self.weather(sent);
             match sky.way {
-                Way::Refused(fault) if accepted.is_none() && (call.hears_icmp || fault != TransportFault::PortUnreachable) => {
+                Way::Refused(fault)
+                    if accepted.is_none() && (call.hears_icmp || fault != TransportFault::PortUnreachable) =>
+                {
                     table.end = Some((sent + ICMP, AttemptOutcome::Unreachable { fault }));
                     table.hit = true;
                     return None;
@@ -239,7 +242,13 @@ impl Carrier {
     }
 
     /// What becomes of an OPTIONS that is waited for so long.
-    pub(super) fn options(&self, dice: &mut Dice, sent: Instant, waits: Span, icmp: bool) -> Option<(Instant, ProbeResult)> {
+    pub(super) fn options(
+        &self,
+        dice: &mut Dice,
+        sent: Instant,
+        waits: Span,
+        icmp: bool,
+    ) -> Option<(Instant, ProbeResult)> {
         if let Some(recording) = &self.recording {
             return recording.options(sent);
         }
@@ -290,15 +299,23 @@ impl Carrier {
     }
 
     fn weather(&self, at: Instant) -> Weather {
-        let (mute, any) = (false, false);
-        let mut sky =
-            Weather { way: Way::Open, permille: 0, added: Span::ZERO, mute, capacity: 100, options: 200, any };
+        let mut sky = Weather {
+            way: Way::Open,
+            permille: 0,
+            added: Span::ZERO,
+            mute: false,
+            capacity: 100,
+            options: 200,
+            any: false,
+            everybody: false,
+        };
         if at < self.zero {
             return sky;
         }
         let at = at.since(self.zero);
         for outage in self.outages.iter().filter(|outage| outage.holds(at)) {
             sky.any = true;
+            sky.everybody |= !matches!(outage.kind, Kind::Grey { .. } | Kind::Capacity { .. });
             match &outage.kind {
                 Kind::Silent => sky.way = Way::Silent,
                 Kind::Refuse => sky.way = Way::Refused(TransportFault::PortUnreachable),

@@ -7,9 +7,7 @@ use decide::{AttemptPolicy, Candidate, Facts, GroupPolicy, Load, Next, SoFar, Su
 use edge::config::Settings;
 use edge::{Control, ControlInput, ControlOutput};
 use explain::{Entry, Record};
-use model::{
-    Admin, AttemptOutcome, GroupId, Health, Instant, Name, Rng, Seq, Signal, Span, TargetId, TrunkId, Wall,
-};
+use model::{Admin, AttemptOutcome, GroupId, Health, Instant, Name, Rng, Seq, Signal, Span, TargetId, TrunkId, Wall};
 use std::sync::Arc;
 
 /// Midnight of the day in which every simulation begins, 2026-06-01 UTC: so that sentences show times since its start.
@@ -94,8 +92,7 @@ impl EdgeMind {
         let group = self.group.as_ref()?;
         let table = &self.control.snapshot().table;
         let free = |trunk: TrunkId| {
-            table.admin(trunk) == Admin::InService
-                && table.throttle(trunk).is_none_or(|throttle| throttle.until <= now)
+            table.admin(trunk) == Admin::InService && table.throttle(trunk).is_none_or(|throttle| throttle.until <= now)
         };
         let well = |state: &TargetState| match state.health() {
             Health::Up | Health::Unknown => true,

@@ -143,7 +143,9 @@ impl PeerMind {
                 }
             }
             Observed::Attempt { outcome, .. } if self.peer.mark == Mark::SilenceAtOnce => match outcome {
-                AttemptOutcome::NoReply { .. } | AttemptOutcome::Unreachable { .. } => self.fall(signal.target, "a silent call"),
+                AttemptOutcome::NoReply { .. } | AttemptOutcome::Unreachable { .. } => {
+                    self.fall(signal.target, "a silent call")
+                }
                 AttemptOutcome::Stalled { .. } | AttemptOutcome::Refused { code: 408 | 500..=599, .. } => {
                     self.bad(signal.target, "calls");
                 }

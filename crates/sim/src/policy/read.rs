@@ -44,7 +44,13 @@ static CALLS: Section = Section {
         is("law", "\"poisson\" or \"constant\"", "\"poisson\"", "At random, as people call, or evenly."),
         other("profile", "list of percents of the rate", "100 throughout", "[20, 100, 60]", "The rate in equal parts."),
         other("surge", "table", "no rush", "{ percent = 300, start = \"2min\", end = \"4min\" }", "A rush."),
-        other("redial", "table", "nobody", "{ share = \"50%\", after = \"5s\", tries = 2 }", "Who was not put through."),
+        other(
+            "redial",
+            "table",
+            "nobody",
+            "{ share = \"50%\", after = \"5s\", tries = 2 }",
+            "Who was not put through.",
+        ),
         is("patience", "duration", "\"15s\"", "How long a caller waits for ringing."),
         is("numbers", "list", "[\"+47\"]", "Beginnings of dialled numbers; \"+47*9\" is nine times as frequent."),
     ],
@@ -92,9 +98,8 @@ static TRUNK: Section = Section {
     ],
 };
 
-const KINDS: &[&str] = &[
-    "silent", "refuse", "503", "slow", "lossy", "stall", "grey", "flapping", "dns", "no-audio", "half-capacity",
-];
+const KINDS: &[&str] =
+    &["silent", "refuse", "503", "slow", "lossy", "stall", "grey", "flapping", "dns", "no-audio", "half-capacity"];
 
 static OUTAGE: Section = Section {
     title: "[[outage]]",
@@ -114,7 +119,13 @@ static OUTAGE: Section = Section {
         is("how", "one of the kinds", "\"silent\"", "Of flapping: how, while it is bad."),
         is("period", "duration", "\"20s\"", "Of flapping: one bad and one good time together, bad first."),
         is("bad", "share", "\"50%\"", "Of flapping: share of the period that is bad."),
-        other("harmless", "true or false", "slow by 1 s or less, loss under 20 %", "true", "Down would be a false alarm."),
+        other(
+            "harmless",
+            "true or false",
+            "slow by 1 s or less, loss under 20 %",
+            "true",
+            "Down would be a false alarm.",
+        ),
     ],
 };
 
@@ -273,7 +284,8 @@ fn outage(node: &Node<'_>, scenario: &Scenario, faults: &mut Faults<'_>) -> Vec<
     let Some(reader) = Reader::open(node, &node.span(), &OUTAGE, faults) else { return Vec::new() };
     let trunks = reader.need("trunk", faults, |node, faults| Some(many(node, faults, text))).unwrap_or_default();
     for name in trunks.iter().filter(|name| !scenario.trunks.iter().any(|trunk| trunk.name == name.value)) {
-        let fix = edge::config::text::did_you_mean(&name.value, scenario.trunks.iter().map(|trunk| trunk.name.as_str()));
+        let fix =
+            edge::config::text::did_you_mean(&name.value, scenario.trunks.iter().map(|trunk| trunk.name.as_str()));
         faults.error(&name.at, format!("no trunk `{}` in this scenario", name.value), "the name of a trunk", fix);
     }
     let Some(word_of_kind) = reader.need("kind", faults, word(KINDS)) else { return Vec::new() };

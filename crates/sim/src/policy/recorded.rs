@@ -8,7 +8,7 @@
 use super::carrier::Timetable;
 use decide::{Cause, Change, Decision};
 use explain::{CallRecord, Ending, Entry, Record};
-use model::{AttemptOutcome, Health, Instant, ProbeResult, Span};
+use model::{AttemptOutcome, Health, Instant, ProbeResult, Span, Wall};
 use std::collections::BTreeMap;
 
 /// Calls taken from one journal at most: about 100 bytes each.
@@ -57,16 +57,39 @@ pub struct Happened {
     pub more: u64,
     /// First call and last end.
     pub span: Option<(Instant, Instant)>,
+    /// Wall-clock time of the present start's own zero, in microseconds: an edge counts its time anew each time it is started.
+    base: Option<u64>,
 }
+
+/// Before the first call, probes find out who is there.
+const PRELUDE: Span = Span::from_secs(2);
 
 impl Happened {
     /// Takes one entry of the journal.
     pub fn entry(&mut self, entry: &Entry) {
         match &entry.record {
-            Record::Call(call) => self.call(call),
-            Record::Decision { who, decision } => self.probed(&who.trunk, decision),
+            Record::Call(call) => {
+                self.rebase(entry.wall, call.ended);
+                self.call(call);
+            }
+            Record::Decision { who, decision } => {
+                self.rebase(entry.wall, decision.at);
+                self.probed(&who.trunk, decision);
+            }
+            Record::Configured { start: true, .. } => self.base = None,
             Record::Configured { .. } | Record::Operator(_) | Record::Alarm { .. } => {}
         }
+    }
+
+    /// The first record of a start tells where that start's zero lies.
+    fn rebase(&mut self, wall: Wall, at: Instant) {
+        let zero = wall.as_micros().unsigned_abs().saturating_sub(at.as_micros());
+        self.base.get_or_insert(zero);
+    }
+
+    /// A moment of the present start, on the clock of all starts.
+    fn at(&self, at: Instant) -> Instant {
+        Instant::from_micros(self.base.unwrap_or(0).saturating_add(at.as_micros()))
     }
 
     /// What probes had shown when something was decided by them.
@@ -79,9 +102,10 @@ impl Happened {
             return;
         }
         let after = Span::from_millis(1_500);
-        let seen = Attempt { sent: decision.at, ..WELL };
+        let seen = Attempt { sent: self.at(decision.at), ..WELL };
         let gone = AttemptOutcome::NoReply { after };
-        let seen = if silent { Attempt { reply: None, progress: None, took: after, outcome: gone, ..seen } } else { seen };
+        let seen =
+            if silent { Attempt { reply: None, progress: None, took: after, outcome: gone, ..seen } } else { seen };
         self.trunks.entry(trunk.to_owned()).or_default().attempts.push(seen);
     }
 
@@ -90,14 +114,16 @@ impl Happened {
             self.more += 1;
             return;
         }
-        self.arrivals.push((call.invited, call.from.to_string(), call.called.clone()));
-        let (first, last) = self.span.unwrap_or((call.invited, call.ended));
-        self.span = Some((first.min(call.invited), last.max(call.ended)));
+        let (invited, ended) = (self.at(call.invited), self.at(call.ended));
+        self.arrivals.push((invited, call.from.to_string(), call.called.clone()));
+        let (first, last) = self.span.unwrap_or((invited, ended));
+        self.span = Some((first.min(invited), last.max(ended)));
         let talk = call.answered.map_or(Span::ZERO, |answered| call.ended.since(answered));
         for attempt in &call.attempts {
             self.attempts += 1;
+            let sent = self.at(attempt.sent);
             self.trunks.entry(attempt.trunk.to_string()).or_default().attempts.push(Attempt {
-                sent: attempt.sent,
+                sent,
                 reply: attempt.first_reply,
                 progress: attempt.progress,
                 took: attempt.took,
@@ -109,17 +135,47 @@ impl Happened {
         let in_vain = call.ending == Ending::Cancelled && call.progressed.is_none();
         self.lost += u64::from(fault || in_vain);
         if let (false, false, Some(last)) = (fault, in_vain, call.attempts.last()) {
-            self.delays.push(last.sent.since(call.invited));
+            // Who heard ringing before waits no longer than he likes.
+            let rang = call.progressed.is_some_and(|progressed| progressed < last.sent);
+            self.delays.push(if rang { Span::ZERO } else { last.sent.since(call.invited) });
         }
     }
 
-    /// Everything has been taken: puts it in order.
+    /// Everything has been taken: puts it in order, and begins its clock shortly before the first call.
     pub fn done(&mut self) {
         self.arrivals.sort_by_key(|(at, ..)| *at);
+        let Some((first, last)) = self.span else { return };
+        let since = |at: Instant| Instant::ZERO + PRELUDE + at.since(first);
+        self.arrivals.iter_mut().for_each(|(at, ..)| *at = since(*at));
         for recording in self.trunks.values_mut() {
+            recording.attempts.iter_mut().for_each(|attempt| attempt.sent = since(attempt.sent));
             recording.attempts.sort_by_key(|attempt| attempt.sent);
         }
+        self.span = Some((since(first), since(last)));
         self.delays.sort_unstable();
+    }
+
+    /// What happened, in three lines.
+    pub fn text(&self) -> String {
+        let most = self.delays.last().copied().unwrap_or(Span::ZERO);
+        let p99 = self.delays.get(self.delays.len().saturating_sub(1) * 99 / 100).copied().unwrap_or(Span::ZERO);
+        let more = if self.more > 0 { format!(" ({} more were not taken)", self.more) } else { String::new() };
+        format!(
+            "{} calls{more}, {} lost; {} attempts at {} trunks; failed attempts added p99 {p99}, most {most}\n",
+            self.arrivals.len(),
+            self.lost,
+            self.attempts,
+            self.trunks.len()
+        )
+    }
+
+    /// The same for machines.
+    pub fn json(&self) -> serde_json::Value {
+        let most = self.delays.last().copied().unwrap_or(Span::ZERO);
+        serde_json::json!({
+            "calls": self.arrivals.len(), "lost": self.lost, "attempts": self.attempts, "not_taken": self.more,
+            "added_max_us": most.as_micros(),
+        })
     }
 }
 
@@ -185,10 +241,92 @@ const fn is_bad(outcome: &AttemptOutcome) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::Weather;
+    use crate::policy::{Peer, Policy, run_recorded};
+    use crate::scenario;
+    use crate::town::Town;
+    use agent::Failing;
 
     fn attempt(ms: u64, outcome: AttemptOutcome) -> Attempt {
         let reply = matches!(outcome, AttemptOutcome::Answered).then_some(Span::from_millis(9));
         Attempt { sent: Instant::ZERO + Span::from_millis(ms), reply, outcome, ..WELL }
+    }
+
+    /// Real call records of the whole edge: the town's, in which acme falls silent for ten seconds.
+    fn lived() -> (Happened, Policy) {
+        let settings = scenario::settings(true, None).unwrap();
+        let mut town = Town::new(settings.clone(), 1, Weather::CALM, 5);
+        for tenth in 0..400_u64 {
+            town.run_until(Instant::ZERO + Span::from_millis(2_000 + tenth * 100));
+            match tenth {
+                150 => town.fail(1, Some(Failing::Silent)),
+                250 => town.fail(1, None),
+                _ => {}
+            }
+            town.dial(0, "+4722334455", Span::from_millis(500), None, false);
+        }
+        town.run_until(Instant::ZERO + Span::from_secs(80));
+        let mut happened = Happened::default();
+        town.oracle.entries().iter().for_each(|entry| happened.entry(entry));
+        happened.done();
+        (happened, Policy::Edge(settings))
+    }
+
+    #[test]
+    fn a_recorded_day_under_its_own_policy_is_that_day_again() {
+        let (happened, policy) = lived();
+        assert_eq!((happened.arrivals.len(), happened.lost), (400, 0));
+        let report = run_recorded(&happened, &policy, 1).unwrap();
+        assert_eq!((report.calls, report.lost(), report.changes), (400, 0, 1), "{}", report.text());
+        let was: u64 = happened.attempts;
+        assert!(report.attempts.abs_diff(was) <= 4, "{} attempts, {was} on record\n{}", report.attempts, report.text());
+        let limit = Span::from_millis(1_100);
+        assert!(happened.delays.last().is_some_and(|most| *most > Span::ZERO && *most < limit), "on record");
+        assert!(report.worst > Span::ZERO && report.worst < limit, "{}", report.worst);
+    }
+
+    #[test]
+    fn a_recorded_day_under_another_policy_is_another_day() {
+        let (happened, policy) = lived();
+        let ours = run_recorded(&happened, &policy, 1).unwrap();
+        let theirs = Policy::Peer(policy.settings().clone(), Peer::kamailio());
+        let theirs = run_recorded(&happened, &theirs, 1).unwrap();
+        assert_eq!(theirs.calls, ours.calls, "the same calls");
+        assert!(theirs.attempts > ours.attempts + 50, "every call tries the silent trunk: {}", theirs.text());
+        assert!(theirs.worst >= Span::from_secs(2) && ours.worst < Span::from_secs(2));
+    }
+
+    #[test]
+    fn two_starts_of_an_edge_follow_each_other() {
+        let (happened, _) = lived();
+        let record = |wall: i64, ms: u64| Entry {
+            seq: model::Seq(1),
+            wall: Wall::from_micros(wall),
+            record: Record::Decision {
+                who: explain::Who { trunk: "acme".into(), target: None, only_target: true },
+                decision: Decision {
+                    at: Instant::ZERO + Span::from_millis(ms),
+                    epoch: model::Epoch(1),
+                    subject: decide::Subject::Trunk(model::TrunkId(0)),
+                    change: Change::Health { from: Health::Down, to: Health::Probation },
+                    cause: Cause::DwellOver { dwell: Span::ZERO, probes: 3 },
+                    evidence: Some(model::Evidence {
+                        probe: model::ProbeEvidence { good: 3, ..Default::default() },
+                        ..Default::default()
+                    }),
+                    veto: None,
+                    next_look: None,
+                    policy: 0,
+                },
+            },
+        };
+        let start = Record::Configured { fingerprint: 0, names: explain::Names::default(), start: true };
+        let mut again = Happened { base: None, ..happened };
+        again.entry(&record(1_000_000_000, 500));
+        again.entry(&Entry { seq: model::Seq(2), wall: Wall::from_micros(9_000_000_000), record: start });
+        again.entry(&record(9_000_700_000, 500));
+        let seen: Vec<u64> = again.trunks["acme"].attempts.iter().rev().take(2).map(|a| a.sent.as_micros()).collect();
+        assert_eq!(seen[0] - seen[1], 8_000_700_000, "by the clock on the wall");
     }
 
     #[test]

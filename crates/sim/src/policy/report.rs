@@ -96,6 +96,8 @@ pub struct Report {
     pub downs: u32,
     /// Of them without an outage that deserved it.
     pub false_downs: u32,
+    /// Times a trunk in good standing fell into doubt or Down without an outage that deserved it: calls moved for nothing.
+    pub false_doubts: u32,
     /// Alarms that the fault is likely ours.
     pub alarms: u64,
     /// Decisions carried out.
@@ -144,6 +146,7 @@ impl Report {
             changes: tally.changes,
             downs: tally.downs,
             false_downs: tally.false_downs,
+            false_doubts: tally.false_doubts,
             alarms: journal.alarms,
             decisions: journal.enforced,
             outages: tally.outages.into_iter().map(outage).collect(),
@@ -182,7 +185,14 @@ impl Report {
         let _ok = writeln!(
             out,
             "{}, seed {}, {}: {} calls, {} lost ({} refused, {} given up, {} without audio)",
-            self.title, self.seed, self.length, self.calls, self.lost(), self.refused, self.gave_up, self.mute
+            self.title,
+            self.seed,
+            self.length,
+            self.calls,
+            self.lost(),
+            self.refused,
+            self.gave_up,
+            self.mute
         );
         let [p50, p95, p99] = [500, 950, 990].map(|permille| self.delays.permille(permille));
         let _ok = writeln!(
@@ -239,9 +249,10 @@ impl Report {
         let moments = self.moments.iter().map(|moment| {
             json!({ "at_us": moment.at.as_micros(), "sentence": moment.sentence, "enforced": moment.change, "alarm": moment.alarm })
         });
-        let trunks = self.carried().into_iter().map(|(name, carried, tried)| {
-            json!({ "trunk": name.as_str(), "carried": carried, "attempts": tried })
-        });
+        let trunks = self
+            .carried()
+            .into_iter()
+            .map(|(name, carried, tried)| json!({ "trunk": name.as_str(), "carried": carried, "attempts": tried }));
         let delay = |permille| self.delays.permille(permille).as_micros();
         json!({
             "policy": self.title, "seed": self.seed, "length_us": self.length.as_micros(),
@@ -250,7 +261,8 @@ impl Report {
             "attempts": self.attempts, "touched": self.touched(),
             "added_us": { "p50": delay(500), "p95": delay(950), "p99": delay(990), "max": self.delays.max().as_micros() },
             "worst_us": self.worst.as_micros(), "changes": self.changes, "downs": self.downs,
-            "false_downs": self.false_downs, "alarms": self.alarms, "decisions": self.decisions,
+            "false_downs": self.false_downs,
+            "false_doubts": self.false_doubts, "alarms": self.alarms, "decisions": self.decisions,
             "trunks": trunks.collect::<Vec<_>>(), "outages": outages.collect::<Vec<_>>(),
             "moments": moments.collect::<Vec<_>>(), "moments_not_kept": self.more,
         })

@@ -77,7 +77,7 @@ pub fn run(scenario: &Scenario, policy: &Policy, seed: u64) -> Result<Report, St
 ///
 /// # Errors
 /// When no route of the policy takes the recorded calls.
-pub(super) fn run_recorded(happened: &Happened, policy: &Policy, seed: u64) -> Result<Report, String> {
+pub fn run_recorded(happened: &Happened, policy: &Policy, seed: u64) -> Result<Report, String> {
     let settings = policy.settings();
     let (first, last) = happened.span.ok_or("the journal holds no calls: nothing can be replayed")?;
     let mut numbers: Vec<String> = Vec::new();
@@ -129,7 +129,8 @@ fn play(scenario: &Scenario, policy: &Policy, seed: u64, from: TrunkId, stage: S
     let names: Vec<Name> = settings.names.trunks.clone();
     let there = |index: usize| settings.shape.trunk(TrunkId(index as u16)).is_some();
     let carriers = names.iter().enumerate().map(|(index, name)| there(index).then(|| carrier(name))).collect();
-    let outages = scenario.outages.iter().filter_map(|outage| Some((id(settings, &outage.trunk)?.index(), outage.clone())));
+    let outages =
+        scenario.outages.iter().filter_map(|outage| Some((id(settings, &outage.trunk)?.index(), outage.clone())));
     let tally = Tally::new(zero, scenario.length, names.len(), outages.collect());
     let parts = Parts {
         mind,
@@ -168,4 +169,3 @@ fn id(settings: &Settings, wanted: &str) -> Option<TrunkId> {
     let ids = (0..settings.names.trunks.len()).map(|index| TrunkId(index as u16));
     ids.filter(|id| settings.shape.trunk(*id).is_some()).find(|id| *name(settings, *id) == *wanted)
 }
-

@@ -59,7 +59,8 @@ pub fn svg(report: &Report) -> String {
 
 fn head(out: &mut String, report: &Report) {
     let title = format!("{} · {} calls, {} lost", report.title, report.calls, report.lost());
-    let _ok = writeln!(out, "<text x=\"{LEFT}\" y=\"34\" font-size=\"20\" font-weight=\"600\">{}</text>", escape(&title));
+    let _ok =
+        writeln!(out, "<text x=\"{LEFT}\" y=\"34\" font-size=\"20\" font-weight=\"600\">{}</text>", escape(&title));
     let most = report.delays.max();
     let below = format!(
         "added to set-up: p50 {}, p99 {}, most {most} · {} changes of the active tier · {} Down, {} of them false · seed {}",
@@ -73,7 +74,8 @@ fn head(out: &mut String, report: &Report) {
     text(out, LEFT, 56.0, "start", FAINT, &below);
     let mut x = LEFT;
     for health in [Health::Up, Health::Probation, Health::Suspect, Health::Down] {
-        let _ok = writeln!(out, "<rect x=\"{x}\" y=\"70\" width=\"14\" height=\"14\" rx=\"3\" fill=\"{}\"/>", colour(health));
+        let _ok =
+            writeln!(out, "<rect x=\"{x}\" y=\"70\" width=\"14\" height=\"14\" rx=\"3\" fill=\"{}\"/>", colour(health));
         text(out, x + 20.0, 81.5, "start", INK, health.word());
         x += 42.0 + 7.5 * health.word().len() as f64;
     }
@@ -93,10 +95,7 @@ fn grid(out: &mut String, length: Span, top: f64, bottom: f64) {
     let mut at = 0;
     while f64::from(at) <= seconds {
         let x = LEFT + PLOT * f64::from(at) / seconds;
-        let _ok = writeln!(
-            out,
-            "<line x1=\"{x:.1}\" y1=\"{top}\" x2=\"{x:.1}\" y2=\"{bottom}\" stroke=\"#e4e7eb\"/>"
-        );
+        let _ok = writeln!(out, "<line x1=\"{x:.1}\" y1=\"{top}\" x2=\"{x:.1}\" y2=\"{bottom}\" stroke=\"#e4e7eb\"/>");
         let label = match (at / 3_600, at / 60 % 60, at % 60) {
             (0, 0, s) if step < 60 => format!("{s} s"),
             (0, m, s) => format!("{m}:{s:02}"),
@@ -144,7 +143,8 @@ fn band(out: &mut String, report: &Report, index: usize, y: f64) {
         if width > 7.0 * kind.len() as f64 {
             let _ok = writeln!(
                 out,
-                "<text x=\"{:.1}\" y=\"{:.1}\" font-size=\"10\" fill=\"#ffffff\" font-weight=\"600\">{}</text>",
+                "<text x=\"{:.1}\" y=\"{:.1}\" font-size=\"10\" fill=\"#ffffff\" stroke=\"{INK}\" \
+                 stroke-width=\"2\" paint-order=\"stroke\" font-weight=\"600\">{}</text>",
                 x + 4.0,
                 y + 9.5,
                 escape(&kind)
@@ -212,7 +212,8 @@ fn waiting(out: &mut String, report: &Report, y: f64) {
         );
     }
     if report.lost() > 0 {
-        let words = format!("red: calls lost, {} at once at most", report.columns.iter().map(|c| c.lost).max().unwrap_or(0));
+        let words =
+            format!("red: calls lost, {} at once at most", report.columns.iter().map(|c| c.lost).max().unwrap_or(0));
         text(out, LEFT + PLOT, y - 10.0, "end", LOST, &words);
     }
 }
@@ -322,7 +323,9 @@ mod tests {
     #[test]
     fn every_trunk_and_every_state_is_in_it() {
         let text = drawn();
-        for word in ["acme", "globex", "initech", "acme: Down", "acme: Suspect", "acme: Probation", "grey: 500 to +4790"] {
+        for word in
+            ["acme", "globex", "initech", "acme: Down", "acme: Suspect", "acme: Probation", "grey: 500 to +4790"]
+        {
             assert!(text.contains(word), "{word}");
         }
     }

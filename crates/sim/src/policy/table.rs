@@ -63,7 +63,7 @@ pub fn rows() -> Vec<Row> {
     let mut prefix = row("grey for one prefix, 5 calls/s", 5, grey(Some("+4790"), 100), 3 * MINUTE);
     prefix.scenario.calls.numbers = vec![("+4722".to_owned(), 4), ("+4790".to_owned(), 1)];
     let mut half = row("half the capacity, 5 calls/s", 5, Kind::Capacity { share: 50 }, 3 * MINUTE);
-    half.scenario.trunks[0].cps = Some(8);
+    half.scenario.trunks[0].cps = Some(12);
     let mut weather = row("2 % of packets lost, 2 calls/s", 2, Kind::Lossy { permille: 20 }, 60 * MINUTE);
     weather.scenario.length = Span::from_secs(61 * MINUTE);
     let spike = Kind::Slow { added: Span::from_millis(800) };

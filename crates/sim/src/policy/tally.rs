@@ -133,6 +133,7 @@ pub(super) struct Tally {
     active: Option<u8>,
     pub(super) downs: u32,
     pub(super) false_downs: u32,
+    pub(super) false_doubts: u32,
 }
 
 impl Tally {
@@ -161,6 +162,7 @@ impl Tally {
             active: None,
             downs: 0,
             false_downs: 0,
+            false_doubts: 0,
         }
     }
 
@@ -210,26 +212,26 @@ impl Tally {
         }
     }
 
-    /// A call was lost after so long.
-    pub(super) fn lost(&mut self, began: Instant, waited: Span, gave_up: bool) {
+    /// A call is lost now, after its caller has waited for so long.
+    pub(super) fn lost(&mut self, began: Instant, now: Instant, waited: Span, gave_up: bool) {
         if self.watches(began) {
             self.refused += u64::from(!gave_up);
             self.gave_up += u64::from(gave_up);
             self.worst = self.worst.max(waited);
-            self.lose(began);
+            self.lose(now);
         }
     }
 
-    /// A call was answered and its caller heard nothing.
-    pub(super) fn unheard(&mut self, began: Instant) {
+    /// A call is answered now and its caller hears nothing.
+    pub(super) fn unheard(&mut self, began: Instant, now: Instant) {
         if self.watches(began) {
             self.mute += 1;
-            self.lose(began);
+            self.lose(now);
         }
     }
 
-    fn lose(&mut self, began: Instant) {
-        let column = self.column(began);
+    fn lose(&mut self, now: Instant) {
+        let column = self.column(now);
         self.columns[column].lost += 1;
     }
 
@@ -245,7 +247,7 @@ impl Tally {
     /// A trunk's health has become another.
     pub(super) fn health(&mut self, at: Instant, trunk: usize, to: Health) {
         self.fill(at);
-        self.health[trunk] = to;
+        let from = core::mem::replace(&mut self.health[trunk], to);
         if at < self.zero {
             return;
         }
@@ -264,12 +266,15 @@ impl Tally {
                 }
             }
         }
-        if to == Health::Down && self.watches(at) {
-            self.downs += 1;
-            let meant = |(failing, outage, _): &(usize, Outage, Seen)| {
-                *failing == trunk && !outage.harmless && since >= outage.start && since < outage.end + GRACE
-            };
-            self.false_downs += u32::from(!self.outages.iter().any(meant));
+        let meant = |(failing, outage, _): &(usize, Outage, Seen)| {
+            *failing == trunk && !outage.harmless && since >= outage.start && since < outage.end + GRACE
+        };
+        let deserved = self.outages.iter().any(meant);
+        if self.watches(at) {
+            let falls = matches!(from, Health::Up | Health::Unknown) && matches!(to, Health::Suspect | Health::Down);
+            self.false_doubts += u32::from(falls && !deserved);
+            self.downs += u32::from(to == Health::Down);
+            self.false_downs += u32::from(to == Health::Down && !deserved);
         }
     }
 

@@ -14,7 +14,8 @@ use super::tally::Tally;
 use decide::{Candidate, Change, Facts, Next, SoFar, Veto};
 use explain::sentence;
 use model::{
-    AttemptOutcome, CallRef, Health, Instant, MediaOutcome, Name, Observed, ProbeResult, Signal, Span, TargetId, TrunkId,
+    AttemptOutcome, CallRef, Health, Instant, MediaOutcome, Name, Observed, ProbeResult, Signal, Span, TargetId,
+    TrunkId,
 };
 use std::collections::BinaryHeap;
 
@@ -290,7 +291,7 @@ impl World {
         self.parts.tally.redials += u64::from(tries > 0 && self.parts.tally.watches(now));
         self.calls += 1;
         if plan.is_empty() {
-            self.parts.tally.lost(now, Span::ZERO, false);
+            self.parts.tally.lost(now, now, Span::ZERO, false);
             return self.redial(number, tries);
         }
         let nothing = Timetable {
@@ -302,8 +303,7 @@ impl World {
             mute: false,
             hit: false,
         };
-        let limits =
-            Limits { first_reply: Span::ZERO, progress: Span::ZERO, ring: Span::ZERO, t1: Span::ZERO };
+        let limits = Limits { first_reply: Span::ZERO, progress: Span::ZERO, ring: Span::ZERO, t1: Span::ZERO };
         let hunt = Hunt {
             began: now,
             hunt_from: now,
@@ -511,7 +511,7 @@ impl World {
                     self.parts.tally.reached(hunt.began, trunk.index(), added);
                 }
                 if hunt.table.mute {
-                    self.parts.tally.unheard(hunt.began);
+                    self.parts.tally.unheard(hunt.began, now);
                     self.push(now + UNHEARD, What::Unheard { trunk, call: hunt.call });
                 }
                 if let Some(carrier) = self.carrier(trunk) {
@@ -522,7 +522,7 @@ impl World {
                 self.push(now + talk, What::Release { trunk, call: hunt.call, mute: hunt.table.mute });
             }
             AttemptOutcome::Abandoned { progressed: false, .. } => {
-                self.parts.tally.lost(hunt.began, now.since(hunt.began), true);
+                self.parts.tally.lost(hunt.began, now, now.since(hunt.began), true);
                 self.redial(hunt.number, hunt.tries);
             }
             AttemptOutcome::Abandoned { .. } | AttemptOutcome::RingTimeout { .. } => {
@@ -530,7 +530,7 @@ impl World {
             }
             _ if matches!(code, 408 | 500..=599) => {
                 let waited = if hunt.relayed { Span::ZERO } else { now.since(hunt.began) };
-                self.parts.tally.lost(hunt.began, waited, false);
+                self.parts.tally.lost(hunt.began, now, waited, false);
                 self.redial(hunt.number, hunt.tries);
             }
             _ => {
