@@ -13,6 +13,12 @@ impl Dice {
         Self(Rng::new(seed))
     }
 
+    /// The draws of one thing, named by two numbers: they are the same whatever else is drawn, so that two policies meet the same luck.
+    pub(super) const fn of(seed: u64, what: u64, which: u64) -> Self {
+        let mut mixed = Rng::new(seed ^ what.wrapping_mul(0xd6e8_feb8_6659_fd93));
+        Self::new(mixed.next_u64() ^ which.wrapping_mul(0xa076_1d64_78bd_642f))
+    }
+
     /// True in `permille` of a thousand draws.
     pub(super) const fn permille(&mut self, permille: u32) -> bool {
         permille > 0 && self.0.below(1_000) < permille as u64
@@ -48,6 +54,16 @@ mod tests {
         assert!((9_800..10_200).contains(&average), "{average}");
         let longer = waits.iter().filter(|wait| **wait > 10_000).count();
         assert!((7_100..7_620).contains(&longer), "1/e of them are longer than the mean: {longer}");
+    }
+
+    #[test]
+    fn things_have_luck_of_their_own_and_the_same_each_time() {
+        let draws = |what, which| Dice::of(7, what, which).below(1 << 40);
+        assert_eq!(draws(1, 2), draws(1, 2));
+        let mut all: Vec<u64> = (0..100).flat_map(|what| (0..10).map(move |which| draws(what, which))).collect();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 1_000);
     }
 
     #[test]

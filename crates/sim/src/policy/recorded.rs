@@ -131,7 +131,7 @@ impl Happened {
                 talk,
             });
         }
-        let fault = matches!(call.ending, Ending::Refused { code } if code == 408 || code >= 500 && code < 600);
+        let fault = matches!(call.ending, Ending::Refused { code: 408 | 500..=599 });
         let in_vain = call.ending == Ending::Cancelled && call.progressed.is_none();
         self.lost += u64::from(fault || in_vain);
         if let (false, false, Some(last)) = (fault, in_vain, call.attempts.last()) {

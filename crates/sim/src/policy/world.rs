@@ -67,6 +67,8 @@ struct Hunt {
     number: u16,
     tries: u8,
     call: u64,
+    /// By when it came, so that it is the same under every policy.
+    luck: u64,
     plan: Vec<Candidate>,
     at: usize,
     turn: u32,
@@ -133,13 +135,13 @@ pub(super) struct World {
     hunts: Vec<Option<Hunt>>,
     free: Vec<u32>,
     calls: u64,
-    dice: Dice,
+    luck: u64,
     pub(super) journal: Journal,
 }
 
 impl World {
     pub(super) fn new(parts: Parts) -> Self {
-        let dice = Dice::new(parts.seed ^ 0x7472_756e);
+        let luck = parts.seed ^ 0x7472_756e;
         let mut world = Self {
             parts,
             now: Instant::ZERO,
@@ -148,7 +150,7 @@ impl World {
             hunts: Vec::new(),
             free: Vec::new(),
             calls: 0,
-            dice,
+            luck,
             journal: Journal::default(),
         };
         world.drain();
@@ -276,7 +278,9 @@ impl World {
     fn probe(&mut self, order: u64, target: TargetId, waits: Span) {
         let (now, icmp) = (self.now, self.parts.mind.hears_icmp());
         let Some(Some(carrier)) = self.parts.carriers.get_mut(target.trunk.index()) else { return };
-        if let Some((at, result)) = carrier.options(&mut self.dice, now, waits, icmp) {
+        // By the second in which it is sent, so that a policy with more probes has the same luck with those it shares.
+        let mut dice = Dice::of(!self.luck, u64::from(target.trunk.0), now.as_micros() / 1_000_000);
+        if let Some((at, result)) = carrier.options(&mut dice, now, waits, icmp) {
             self.push(at, What::Probed { order, target, result });
         }
     }
@@ -310,6 +314,7 @@ impl World {
             number,
             tries,
             call: self.calls,
+            luck: now.as_micros(),
             plan,
             at: 0,
             turn: 0,
@@ -344,7 +349,8 @@ impl World {
         let hears_icmp = self.parts.mind.hears_icmp();
         let call = Call { sent: now, number, t1: limits.t1, repeats: limits.first_reply, hears_icmp };
         let Some(Some(carrier)) = self.parts.carriers.get_mut(target.trunk.index()) else { return };
-        hunt.table = carrier.invite(&mut self.dice, &call);
+        let mut dice = Dice::of(self.luck, hunt.luck, u64::from(target.trunk.0));
+        hunt.table = carrier.invite(&mut dice, &call);
         (hunt.sent, hunt.limits, hunt.replied, hunt.progressed) = (now, limits, None, None);
         hunt.watch = if self.parts.mind.watches() { now + WATCH } else { Instant::FAR };
         let (call, hit) = (CallRef(hunt.call), hunt.table.hit);
@@ -544,8 +550,9 @@ impl World {
 
     fn redial(&mut self, number: u16, tries: u8) {
         let Some(redial) = self.parts.redial.filter(|redial| tries < redial.tries) else { return };
-        if self.dice.below(100) < u64::from(redial.share) && self.now < self.parts.end {
-            let after = self.dice.about(redial.after);
+        let mut dice = Dice::of(self.luck, self.now.as_micros(), u64::MAX);
+        if dice.below(100) < u64::from(redial.share) && self.now < self.parts.end {
+            let after = dice.about(redial.after);
             self.push(self.now + after, What::Arrive { number, tries: tries + 1 });
         }
     }
