@@ -245,3 +245,131 @@ fn run_seeds(args: &Args) -> Result<(), Failure> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+    use super::*;
+    use clap::Parser;
+    use model::{Instant, Span};
+    use sim::{Town, Weather};
+    use store::{Limits, Place, Store};
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    /// The addresses at which the town's agents live.
+    const EDGE: &str = r#"
+[edge]
+name = "town"
+[listen.lan]
+sip = "udp:10.0.0.1:5060"
+media = "10.0.0.1:20000-29999"
+[listen.wan]
+sip = "udp:10.0.1.1:5060"
+media = "10.0.1.1:30000-39999"
+[trunk.office]
+at = "sip:10.0.0.20:5060"
+listen = "lan"
+[trunk.acme]
+at = "sip:10.0.1.31:5060"
+listen = "wan"
+[trunk.globex]
+at = "sip:10.0.1.32:5060"
+listen = "wan"
+[group]
+carriers = { tiers = [["acme"], ["globex"]] }
+[[route]]
+from = "office"
+to = "carriers"
+"#;
+
+    fn line(words: &str) -> Args {
+        Line::try_parse_from(words.split(' ')).unwrap_or_else(|error| panic!("{error}")).args
+    }
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let folder = std::env::temp_dir().join(format!("throughline-simulate-{}-{name}", std::process::id()));
+            std::fs::create_dir_all(&folder).unwrap();
+            Self(folder)
+        }
+
+        fn file(&self, name: &str, text: &str) -> String {
+            let path = self.0.join(name);
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _gone = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    /// A whole edge lives for a while, and its journal is on disk. The table it ended with.
+    fn lived(folder: &Folder) -> serde_json::Value {
+        let settings = config::compile(EDGE, "edge.toml", &|_| None, None).settings.unwrap();
+        let mut town = Town::new(Arc::new(settings), 1, Weather::CALM, 3);
+        for second in 2..40 {
+            town.run_until(Instant::ZERO + Span::from_secs(second));
+            if second == 10 {
+                town.fail(1, Some(agent::Failing::Closed));
+            }
+            town.dial(0, "+4722334455", Span::from_secs(1), None, false);
+        }
+        town.run_until(Instant::ZERO + Span::from_secs(60));
+        let (store, _reader) = Store::open(Place::Folder(&folder.0), Limits::DISK).unwrap();
+        for entry in town.oracle.entries() {
+            store.write(Arc::new(entry.clone())).unwrap();
+        }
+        store.flush();
+        serde_json::to_value(&*town.control().snapshot().table).unwrap()
+    }
+
+    #[test]
+    fn a_journal_on_disk_folds_to_the_live_table_and_runs_again_under_another_policy() {
+        let folder = Folder::new("journal");
+        let live = lived(&folder);
+        let policy = folder.file("edge.toml", EDGE);
+        let data = folder.0.display();
+        let settings = read_policy(Path::new(&policy)).unwrap();
+        let mut replay = Replay::new(&settings.shape);
+        for_each_entry(&folder.0, |entry| replay.entry(entry)).unwrap();
+        assert_eq!(serde_json::to_value(replay.table()).unwrap(), live);
+        run(&line(&format!("simulate --replay {data} --check --policy {policy}"))).unwrap();
+        run(&line(&format!("simulate --replay {data} --policy {policy} --json"))).unwrap();
+        let other = folder.file("other.toml", &EDGE.replace("town", "another"));
+        let Failure(text) = run(&line(&format!("simulate --replay {data} --check --policy {other}"))).unwrap_err();
+        assert!(text.contains("another one"), "{text}");
+        let Failure(text) = run(&line(&format!("simulate --replay {data}"))).unwrap_err();
+        assert!(text.contains("office, acme, globex"), "it names the trunks a policy must have: {text}");
+        let Failure(text) = run(&line("simulate --replay no/such/folder --policy x.toml")).unwrap_err();
+        assert!(text.contains("there is no journal"), "{text}");
+    }
+
+    #[test]
+    fn a_scenario_runs_and_is_drawn_and_a_bad_one_is_told() {
+        let folder = Folder::new("scenario");
+        let good = folder.file("good.toml", "[scenario]\nlength = \"1min\"\n[trunk.acme]\n[trunk.globex]\ntier = 2\n");
+        let picture = folder.0.join("good.svg");
+        run(&line(&format!("simulate {good} --seed 4 --svg {}", picture.display()))).unwrap();
+        assert!(std::fs::read_to_string(picture).unwrap().starts_with("<svg "));
+        run(&line(&format!("simulate {good} --peer sbc --json"))).unwrap();
+        let policy = folder.file("edge.toml", EDGE);
+        run(&line(&format!("simulate {good} --policy {policy}"))).unwrap();
+        let bad = folder.file("bad.toml", "[trunk.acme]\nrepyl = \"1s\"\n[calls]\nrate = 5\n");
+        let Failure(text) = run(&line(&format!("simulate {bad}"))).unwrap_err();
+        assert!(text.contains("did you mean `reply`?") && text.ends_with("2 errors\n"), "{text}");
+        let stranger = folder.file("stranger.toml", "[trunk.hooli]\n");
+        let Failure(text) = run(&line(&format!("simulate {stranger} --policy {policy}"))).unwrap_err();
+        assert!(text.contains("no trunk `hooli`"), "{text}");
+    }
+}
