@@ -11,7 +11,7 @@ use model::{Admin, AttemptOutcome, GroupId, Health, Instant, Name, Rng, Seq, Sig
 use std::sync::Arc;
 
 /// Midnight of the day in which every simulation begins, 2026-06-01 UTC: so that sentences show times since its start.
-const DAY: Wall = Wall::from_micros(1_780_272_000_000_000);
+pub(super) const DAY: Wall = Wall::from_micros(1_780_272_000_000_000);
 
 /// Who decides.
 pub(super) enum Mind {
@@ -25,7 +25,7 @@ pub(super) struct EdgeMind {
     load: Load,
     rng: Rng,
     due: Option<Instant>,
-    zero: Instant,
+    clock: Clock,
     /// The group that most calls go to.
     group: Option<GroupPolicy>,
 }
@@ -52,21 +52,21 @@ pub(super) struct Limits {
 }
 
 impl EdgeMind {
-    pub(super) fn new(settings: Arc<Settings>, zero: Instant, seed: u64, facts: &Facts<'_>) -> Self {
+    pub(super) fn new(settings: Arc<Settings>, clock: Clock, seed: u64, facts: &Facts<'_>) -> Self {
         let mut load = Load::default();
         load.resize(settings.shape.trunks.len());
         let mut rng = Rng::new(seed ^ 0x706c_616e);
-        let control = Control::new(Instant::ZERO, wall(Instant::ZERO, zero), settings.clone(), seed, Seq(1));
+        let control = Control::new(Instant::ZERO, clock.wall(Instant::ZERO), settings.clone(), seed, Seq(1));
         let table = control.snapshot().table.clone();
         let group = decide::plan(&settings.shape, &table, &load, facts, Instant::ZERO, &mut rng)
             .ok()
             .and_then(|plan| settings.shape.group(plan.group).cloned());
         let due = control.deadline();
-        Self { control, load, rng, due, zero, group }
+        Self { control, load, rng, due, clock, group }
     }
 
     fn handle(&mut self, now: Instant, input: ControlInput) {
-        self.control.handle(now, wall(now, self.zero), input);
+        self.control.handle(now, self.clock.wall(now), input);
         self.due = self.control.deadline();
     }
 
@@ -261,7 +261,18 @@ pub(super) fn decision(entry: &Entry) -> Option<(TrunkId, &decide::Decision)> {
     Some((trunk, decision))
 }
 
-/// Wall-clock time of a moment.
-pub(super) const fn wall(now: Instant, zero: Instant) -> Wall {
-    Wall::from_micros(DAY.as_micros() + now.as_micros() as i64 - zero.as_micros() as i64)
+/// The clock on the wall of a run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    /// The end of the warm-up.
+    pub(super) zero: Instant,
+    /// What the clock shows then.
+    pub(super) shows: Wall,
+}
+
+impl Clock {
+    /// What the clock shows at a moment.
+    pub(super) const fn wall(self, now: Instant) -> Wall {
+        Wall::from_micros(self.shows.as_micros() + now.as_micros() as i64 - self.zero.as_micros() as i64)
+    }
 }

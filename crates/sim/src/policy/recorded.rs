@@ -6,6 +6,7 @@
 //! recorded is taken to be well. Refuses to know: where records are kept.
 
 use super::carrier::Timetable;
+use super::tally::Spread;
 use decide::{Cause, Change, Decision};
 use explain::{CallRecord, Ending, Entry, Record};
 use model::{AttemptOutcome, Health, Instant, ProbeResult, Span, Wall};
@@ -40,23 +41,38 @@ pub struct Recording {
     attempts: Vec<Attempt>,
 }
 
+/// One call as it was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Arrival {
+    /// When it came.
+    pub at: Instant,
+    /// From which trunk.
+    pub from: String,
+    /// Whom it dialled.
+    pub called: String,
+    /// Refused by a trunk's fault, or given up by the caller before anything rang.
+    pub lost: bool,
+    /// Attempts on the wire.
+    pub attempts: u32,
+    /// What failed attempts cost its caller.
+    pub added: Span,
+}
+
 /// A journal's calls: when they came and from whom, how each trunk behaved, and what became of them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Happened {
-    /// When each call came, from which trunk, and whom it dialled; in order of time.
-    pub arrivals: Vec<(Instant, String, String)>,
+    /// The calls of the trunk that most came from, in order of time.
+    pub calls: Vec<Arrival>,
     /// Every trunk that was tried.
     pub trunks: BTreeMap<String, Recording>,
-    /// Calls that were lost: refused by a trunk's fault, or given up by the caller before anything rang.
-    pub lost: u64,
-    /// Attempts on the wire.
-    pub attempts: u64,
-    /// Of each call that reached somebody, what failed attempts cost its caller.
-    pub delays: Vec<Span>,
+    /// Calls that came from other trunks: only one place of call is simulated.
+    pub elsewhere: u64,
     /// Calls that were not taken, since there were too many.
     pub more: u64,
     /// First call and last end.
     pub span: Option<(Instant, Instant)>,
+    /// What the clock on the wall showed at the first call.
+    pub began: Wall,
     /// Wall-clock time of the present start's own zero, in microseconds: an edge counts its time anew each time it is started.
     base: Option<u64>,
 }
@@ -110,17 +126,15 @@ impl Happened {
     }
 
     fn call(&mut self, call: &CallRecord) {
-        if self.arrivals.len() >= CALLS_MAX {
+        if self.calls.len() >= CALLS_MAX {
             self.more += 1;
             return;
         }
         let (invited, ended) = (self.at(call.invited), self.at(call.ended));
-        self.arrivals.push((invited, call.from.to_string(), call.called.clone()));
         let (first, last) = self.span.unwrap_or((invited, ended));
         self.span = Some((first.min(invited), last.max(ended)));
         let talk = call.answered.map_or(Span::ZERO, |answered| call.ended.since(answered));
         for attempt in &call.attempts {
-            self.attempts += 1;
             let sent = self.at(attempt.sent);
             self.trunks.entry(attempt.trunk.to_string()).or_default().attempts.push(Attempt {
                 sent,
@@ -133,48 +147,80 @@ impl Happened {
         }
         let fault = matches!(call.ending, Ending::Refused { code: 408 | 500..=599 });
         let in_vain = call.ending == Ending::Cancelled && call.progressed.is_none();
-        self.lost += u64::from(fault || in_vain);
-        if let (false, false, Some(last)) = (fault, in_vain, call.attempts.last()) {
-            // Who heard ringing before waits no longer than he likes.
-            let rang = call.progressed.is_some_and(|progressed| progressed < last.sent);
-            self.delays.push(if rang { Span::ZERO } else { last.sent.since(call.invited) });
-        }
+        // Who heard ringing before waits no longer than he likes.
+        let last = call.attempts.last().filter(|last| call.progressed.is_none_or(|progressed| progressed >= last.sent));
+        self.calls.push(Arrival {
+            at: invited,
+            from: call.from.to_string(),
+            called: call.called.clone(),
+            lost: fault || in_vain,
+            attempts: call.attempts.len() as u32,
+            added: last.map_or(Span::ZERO, |last| last.sent.since(call.invited)),
+        });
     }
 
     /// Everything has been taken: puts it in order, and begins its clock shortly before the first call.
     pub fn done(&mut self) {
-        self.arrivals.sort_by_key(|(at, ..)| *at);
+        let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+        for call in &self.calls {
+            *places.entry(&call.from).or_default() += 1;
+        }
+        let busiest = places.iter().max_by_key(|(_, calls)| **calls).map(|(place, _)| (*place).to_owned());
+        let all = self.calls.len();
+        self.calls.retain(|call| Some(&call.from) == busiest.as_ref());
+        self.elsewhere = (all - self.calls.len()) as u64;
+        self.calls.sort_by_key(|call| call.at);
         let Some((first, last)) = self.span else { return };
+        self.began = Wall::from_micros(i64::try_from(first.as_micros()).unwrap_or(i64::MAX));
         let since = |at: Instant| Instant::ZERO + PRELUDE + at.since(first);
-        self.arrivals.iter_mut().for_each(|(at, ..)| *at = since(*at));
+        self.calls.iter_mut().for_each(|call| call.at = since(call.at));
         for recording in self.trunks.values_mut() {
             recording.attempts.iter_mut().for_each(|attempt| attempt.sent = since(attempt.sent));
             recording.attempts.sort_by_key(|attempt| attempt.sent);
         }
         self.span = Some((since(first), since(last)));
-        self.delays.sort_unstable();
     }
 
-    /// What happened, in three lines.
+    /// Calls that were lost.
+    pub fn lost(&self) -> usize {
+        self.calls.iter().filter(|call| call.lost).count()
+    }
+
+    /// Attempts on the wire.
+    pub fn attempts(&self) -> u64 {
+        self.calls.iter().map(|call| u64::from(call.attempts)).sum()
+    }
+
+    /// What failed attempts cost the callers that were put through.
+    pub fn added(&self) -> Spread {
+        let mut spread = Spread::default();
+        self.calls.iter().filter(|call| !call.lost).for_each(|call| spread.add(call.added));
+        spread
+    }
+
+    /// What happened, in a line.
     pub fn text(&self) -> String {
-        let most = self.delays.last().copied().unwrap_or(Span::ZERO);
-        let p99 = self.delays.get(self.delays.len().saturating_sub(1) * 99 / 100).copied().unwrap_or(Span::ZERO);
-        let more = if self.more > 0 { format!(" ({} more were not taken)", self.more) } else { String::new() };
+        let from = self.calls.first().map_or("?", |call| call.from.as_str());
+        let added = self.added();
         format!(
-            "{} calls{more}, {} lost; {} attempts at {} trunks; failed attempts added p99 {p99}, most {most}\n",
-            self.arrivals.len(),
-            self.lost,
-            self.attempts,
-            self.trunks.len()
+            "{} calls from {from}, {} lost; {} attempts; failed ones added p99 {}, most {}; {} calls from elsewhere and {} beyond the limit are left out\n",
+            self.calls.len(),
+            self.lost(),
+            self.attempts(),
+            added.permille(990),
+            added.max(),
+            self.elsewhere,
+            self.more
         )
     }
 
-    /// The same for machines.
+    /// The same for machines: times in microseconds.
     pub fn json(&self) -> serde_json::Value {
-        let most = self.delays.last().copied().unwrap_or(Span::ZERO);
+        let added = self.added();
         serde_json::json!({
-            "calls": self.arrivals.len(), "lost": self.lost, "attempts": self.attempts, "not_taken": self.more,
-            "added_max_us": most.as_micros(),
+            "from": self.calls.first().map(|call| &call.from), "calls": self.calls.len(), "lost": self.lost(),
+            "attempts": self.attempts(), "elsewhere": self.elsewhere, "not_taken": self.more,
+            "added_us": { "p99": added.permille(990).as_micros(), "max": added.max().as_micros() },
         })
     }
 }
@@ -275,13 +321,13 @@ mod tests {
     #[test]
     fn a_recorded_day_under_its_own_policy_is_that_day_again() {
         let (happened, policy) = lived();
-        assert_eq!((happened.arrivals.len(), happened.lost), (400, 0));
+        assert_eq!((happened.calls.len(), happened.lost(), happened.elsewhere), (400, 0, 0));
         let report = run_recorded(&happened, &policy, 1).unwrap();
         assert_eq!((report.calls, report.lost(), report.changes), (400, 0, 1), "{}", report.text());
-        let was: u64 = happened.attempts;
+        let was = happened.attempts();
         assert!(report.attempts.abs_diff(was) <= 4, "{} attempts, {was} on record\n{}", report.attempts, report.text());
         let limit = Span::from_millis(1_100);
-        assert!(happened.delays.last().is_some_and(|most| *most > Span::ZERO && *most < limit), "on record");
+        assert!((1..limit.as_micros()).contains(&happened.added().max().as_micros()), "on record");
         assert!(report.worst > Span::ZERO && report.worst < limit, "{}", report.worst);
     }
 

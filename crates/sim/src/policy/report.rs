@@ -98,6 +98,8 @@ pub struct Report {
     pub false_downs: u32,
     /// Times a trunk in good standing fell into doubt or Down without an outage that deserved it: calls moved for nothing.
     pub false_doubts: u32,
+    /// It is known which outages there were, so that a false Down can be told from a true one.
+    pub judged: bool,
     /// Alarms that the fault is likely ours.
     pub alarms: u64,
     /// Decisions carried out.
@@ -147,6 +149,7 @@ impl Report {
             downs: tally.downs,
             false_downs: tally.false_downs,
             false_doubts: tally.false_doubts,
+            judged: true,
             alarms: journal.alarms,
             decisions: journal.enforced,
             outages: tally.outages.into_iter().map(outage).collect(),
@@ -178,6 +181,14 @@ impl Report {
         self.trunks.iter().cloned().zip(sums).map(|(name, (carried, tried))| (name, carried, tried)).collect()
     }
 
+    /// How often a trunk went Down, and how often for nothing when that is known.
+    pub(super) fn went_down(&self) -> String {
+        if self.judged {
+            return format!("{} Down, {} of them false", self.downs, self.false_downs);
+        }
+        format!("{} Down", self.downs)
+    }
+
     /// For people.
     pub fn text(&self) -> String {
         let mut out = String::new();
@@ -204,12 +215,11 @@ impl Report {
         );
         let _ok = writeln!(
             out,
-            "{} attempts, {} of them touched by an outage; {} changes of the active tier; {} Down, {} of them false; {} decisions, {} alarms",
+            "{} attempts, {} of them touched by an outage; {} changes of the active tier; {}; {} decisions, {} alarms",
             self.attempts,
             self.touched(),
             self.changes,
-            self.downs,
-            self.false_downs,
+            self.went_down(),
             self.decisions,
             self.alarms
         );
@@ -261,8 +271,8 @@ impl Report {
             "attempts": self.attempts, "touched": self.touched(),
             "added_us": { "p50": delay(500), "p95": delay(950), "p99": delay(990), "max": self.delays.max().as_micros() },
             "worst_us": self.worst.as_micros(), "changes": self.changes, "downs": self.downs,
-            "false_downs": self.false_downs,
-            "false_doubts": self.false_doubts, "alarms": self.alarms, "decisions": self.decisions,
+            "false_downs": self.judged.then_some(self.false_downs),
+            "false_doubts": self.judged.then_some(self.false_doubts), "alarms": self.alarms, "decisions": self.decisions,
             "trunks": trunks.collect::<Vec<_>>(), "outages": outages.collect::<Vec<_>>(),
             "moments": moments.collect::<Vec<_>>(), "moments_not_kept": self.more,
         })

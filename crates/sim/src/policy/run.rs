@@ -4,7 +4,7 @@
 
 use super::arrivals::Calls;
 use super::carrier::Carrier;
-use super::mind::{EdgeMind, Mind, name, tiers};
+use super::mind::{Clock, DAY, EdgeMind, Mind, name, tiers};
 use super::peer::{Peer, PeerMind};
 use super::recorded::Happened;
 use super::report::{Journal, Report};
@@ -14,6 +14,7 @@ use super::world::{Parts, Source, World};
 use decide::Facts;
 use edge::config::Settings;
 use model::{Instant, Name, Span, TrunkId};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What is tried on a scenario.
@@ -70,7 +71,8 @@ pub fn run(scenario: &Scenario, policy: &Policy, seed: u64) -> Result<Report, St
     };
     let numbers = scenario.calls.numbers.iter().map(|(number, _)| format!("{number}12345678")).collect();
     let source = Source::Law(Calls::new(scenario, seed));
-    play(scenario, policy, seed, from, Stage { source, numbers, carrier: &carrier })
+    let clock = Clock { zero, shows: DAY };
+    play(scenario, policy, seed, from, Stage { source, numbers, carrier: &carrier, clock })
 }
 
 /// Runs recorded calls, with trunks as they were, under a policy.
@@ -81,22 +83,23 @@ pub fn run_recorded(happened: &Happened, policy: &Policy, seed: u64) -> Result<R
     let settings = policy.settings();
     let (first, last) = happened.span.ok_or("the journal holds no calls: nothing can be replayed")?;
     let mut numbers: Vec<String> = Vec::new();
-    let mut list = Vec::new();
-    let mut from = None;
-    for (at, trunk, number) in happened.arrivals.iter().filter(|(_, trunk, _)| id(settings, trunk).is_some()) {
-        // One place of call is simulated: where most of them came from, which the first tells as well as any.
-        if from.get_or_insert(trunk) != &trunk {
-            continue;
-        }
-        let known = numbers.iter().position(|known| known == number).unwrap_or_else(|| {
-            if numbers.len() < usize::from(u16::MAX) {
-                numbers.push(number.clone());
+    let mut places: BTreeMap<&str, u16> = BTreeMap::new();
+    let mut list = Vec::with_capacity(happened.calls.len());
+    for call in &happened.calls {
+        let next = numbers.len() as u16;
+        let place = match places.get(call.called.as_str()) {
+            Some(place) => *place,
+            // Beyond so many numbers, calls share the last one: only its beginning matters to a route.
+            None if next == u16::MAX => next - 1,
+            None => {
+                numbers.push(call.called.clone());
+                places.insert(&call.called, next);
+                next
             }
-            numbers.len() - 1
-        });
-        list.push((*at, known as u16));
+        };
+        list.push((call.at, place));
     }
-    let from = caller(from.map(String::as_str), settings)?;
+    let from = caller(happened.calls.first().map(|call| call.from.as_str()), settings)?;
     let zero = first;
     let (warm, length) = (first.since(Instant::ZERO), last.since(first) + Span::from_secs(1));
     let scenario = Scenario { warm, length, seed, ..Scenario::new(Vec::new()) };
@@ -105,23 +108,28 @@ pub fn run_recorded(happened: &Happened, policy: &Policy, seed: u64) -> Result<R
         Carrier::new(scenario.law(name), Vec::new(), zero, Some(recording))
     };
     let source = Source::List(list.into_iter());
-    play(&scenario, policy, seed, from, Stage { source, numbers, carrier: &carrier })
+    let clock = Clock { zero, shows: happened.began };
+    let mut report = play(&scenario, policy, seed, from, Stage { source, numbers, carrier: &carrier, clock })?;
+    // Nobody knows which Down was deserved.
+    report.judged = false;
+    Ok(report)
 }
 
 struct Stage<'a> {
     source: Source,
     numbers: Vec<String>,
     carrier: &'a dyn Fn(&Name) -> Carrier,
+    clock: Clock,
 }
 
 fn play(scenario: &Scenario, policy: &Policy, seed: u64, from: TrunkId, stage: Stage<'_>) -> Result<Report, String> {
     let settings = policy.settings();
-    let Stage { source, numbers, carrier } = stage;
-    let zero = Instant::ZERO + scenario.warm;
+    let Stage { source, numbers, carrier, clock } = stage;
+    let zero = clock.zero;
     let first = numbers.first().cloned().unwrap_or_default();
     let facts = Facts { from, number: &first, emergency: false };
     let mind = match policy {
-        Policy::Edge(settings) => Mind::Edge(Box::new(EdgeMind::new(settings.clone(), zero, seed, &facts))),
+        Policy::Edge(settings) => Mind::Edge(Box::new(EdgeMind::new(settings.clone(), clock, seed, &facts))),
         Policy::Peer(settings, peer) => {
             Mind::Peer(Box::new(PeerMind::new(peer.clone(), tiers(settings, &facts), seed)))
         }
@@ -142,7 +150,7 @@ fn play(scenario: &Scenario, policy: &Policy, seed: u64, from: TrunkId, stage: S
         patience: scenario.calls.patience,
         redial: scenario.calls.redial,
         tally,
-        zero,
+        clock,
         end: Instant::ZERO + scenario.whole(),
         seed,
     };

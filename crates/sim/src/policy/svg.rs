@@ -63,12 +63,11 @@ fn head(out: &mut String, report: &Report) {
         writeln!(out, "<text x=\"{LEFT}\" y=\"34\" font-size=\"20\" font-weight=\"600\">{}</text>", escape(&title));
     let most = report.delays.max();
     let below = format!(
-        "added to set-up: p50 {}, p99 {}, most {most} · {} changes of the active tier · {} Down, {} of them false · seed {}",
+        "added to set-up: p50 {}, p99 {}, most {most} · {} changes of the active tier · {} · seed {}",
         report.delays.permille(500),
         report.delays.permille(990),
         report.changes,
-        report.downs,
-        report.false_downs,
+        report.went_down(),
         report.seed
     );
     text(out, LEFT, 56.0, "start", FAINT, &below);

@@ -7,7 +7,7 @@
 use super::arrivals::Calls;
 use super::carrier::{Call, Carrier, Timetable};
 use super::dice::Dice;
-use super::mind::{Limits, Mind, Told, decision, wall};
+use super::mind::{Clock, Limits, Mind, Told, decision};
 use super::report::{Journal, Moment};
 use super::scenario::Redial;
 use super::tally::Tally;
@@ -106,7 +106,7 @@ pub(super) struct Parts {
     pub(super) patience: Span,
     pub(super) redial: Option<Redial>,
     pub(super) tally: Tally,
-    pub(super) zero: Instant,
+    pub(super) clock: Clock,
     pub(super) end: Instant,
     pub(super) seed: u64,
 }
@@ -262,7 +262,7 @@ impl World {
                     let active = self.parts.mind.active(self.now);
                     self.parts.tally.active(self.now, active);
                     let name = &self.parts.names[target.trunk.index()];
-                    let sentence = format!("trunk {name} at {}: {words}", wall(self.now, self.parts.zero));
+                    let sentence = format!("trunk {name} at {}: {words}", self.parts.clock.wall(self.now));
                     self.note(Moment { at: self.now, sentence, change: true, alarm: false });
                 }
             }
@@ -271,7 +271,7 @@ impl World {
 
     fn note(&mut self, moment: Moment) {
         if self.parts.tally.watches(self.now) {
-            self.journal.push(moment, self.parts.zero);
+            self.journal.push(moment, self.parts.clock.zero);
         }
     }
 
