@@ -37,6 +37,8 @@ pub(super) struct Timetable {
     pub(super) talk: Span,
     /// No audio will come.
     pub(super) mute: bool,
+    /// It rings, and the answer that was meant never comes through: its caller hangs up for no fault of the called party.
+    pub(super) vain: bool,
     /// An outage touched it.
     pub(super) hit: bool,
 }
@@ -138,6 +140,7 @@ impl Carrier {
             nominal: reply + ring,
             talk: if self.law.talk_fixed { self.law.talk } else { dice.exponential(self.law.talk) },
             mute: sky.mute,
+            vain: false,
             hit: hit || sky.everybody,
         };
         let accepted = self.knock(dice, call, reply, &mut table);
@@ -203,15 +206,18 @@ impl Carrier {
             let outcome = AttemptOutcome::Refused { code: 486, q850: None, retry_after: None };
             return self.conclude(dice, accepted, ring, outcome, table);
         }
+        let answered = draw < busy + u64::from(self.law.answered);
         let rings = accepted + ring + half(self.law.reply) + half(self.weather(accepted + ring).added);
         if self.survives(dice, rings) {
             table.progress = Some(rings);
         }
-        if draw < busy + u64::from(self.law.answered) {
+        if answered {
             let picks_up = dice.exponential(self.law.pick_up).min(PICK_UP_MAX);
             self.conclude(dice, accepted, ring + picks_up, AttemptOutcome::Answered, table);
-        } else if table.progress.is_some() {
+        }
+        if table.end.is_none() && table.progress.is_some() {
             let after = dice.about(RINGS_FOR);
+            table.vain = answered;
             table.end = Some((rings + after, AttemptOutcome::Abandoned { after, progressed: true }));
         }
     }
@@ -420,11 +426,13 @@ mod tests {
             let mut carrier = carrier(kind, S(1), S(3));
             let tables: Vec<Timetable> =
                 (0..500).map(|_| carrier.invite(dice, &call(Span::from_millis(500)))).collect();
-            tables.into_iter().filter(|table| table.end.is_some_and(|(at, _)| at > Instant::ZERO + S(1))).count()
+            let answered = |table: &&Timetable| matches!(table.end, Some((at, AttemptOutcome::Answered)) if at > Instant::ZERO + S(1));
+            (tables.iter().filter(answered).count(), tables.iter().filter(|table| table.vain).count())
         };
-        assert!(ringing(Kind::Silent, &mut dice) > 300, "the answer is repeated until it is heard");
-        let left = ringing(Kind::Refuse, &mut dice);
-        assert!(left < 130, "only callers' own hanging up is left: {left}");
+        let (answered, vain) = ringing(Kind::Silent, &mut dice);
+        assert!(answered > 300 && vain == 0, "the answer is repeated until it is heard: {answered}, {vain}");
+        let (answered, vain) = ringing(Kind::Refuse, &mut dice);
+        assert!(answered == 0 && vain > 300, "they ring in vain: {answered}, {vain}");
     }
 
     #[test]

@@ -242,6 +242,7 @@ impl Recording {
             nominal: was.progress.unwrap_or(was.took),
             talk: was.talk,
             mute: false,
+            vain: false,
             hit: is_bad(&was.outcome),
         }
     }

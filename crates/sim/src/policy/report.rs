@@ -80,7 +80,7 @@ pub struct Report {
     pub called_party: u64,
     /// Refused because no trunk carried them.
     pub refused: u64,
-    /// Given up by their callers before anything rang.
+    /// Given up by their callers: before anything rang, or when it rang at a trunk that was gone.
     pub gave_up: u64,
     /// Answered without audio.
     pub mute: u64,

@@ -305,6 +305,7 @@ impl World {
             nominal: Span::ZERO,
             talk: Span::ZERO,
             mute: false,
+            vain: false,
             hit: false,
         };
         let limits = Limits { first_reply: Span::ZERO, progress: Span::ZERO, ring: Span::ZERO, t1: Span::ZERO };
@@ -529,6 +530,11 @@ impl World {
             }
             AttemptOutcome::Abandoned { progressed: false, .. } => {
                 self.parts.tally.lost(hunt.began, now, now.since(hunt.began), true);
+                self.redial(hunt.number, hunt.tries);
+            }
+            AttemptOutcome::Abandoned { .. } | AttemptOutcome::RingTimeout { .. } if hunt.table.vain => {
+                // He heard ringing all the while, so nothing was added to his set-up.
+                self.parts.tally.lost(hunt.began, now, Span::ZERO, true);
                 self.redial(hunt.number, hunt.tries);
             }
             AttemptOutcome::Abandoned { .. } | AttemptOutcome::RingTimeout { .. } => {
