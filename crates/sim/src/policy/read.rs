@@ -368,14 +368,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_whole_scenario_is_read() {
-        let text = include_str!("../../../../examples/scenarios/a-bad-day.toml");
-        let (scenario, faults) = read(text, "a-bad-day.toml");
-        assert!(faults.is_empty(), "{}", edge::config::render(&faults, text, "a-bad-day.toml"));
-        let scenario = scenario.unwrap();
-        assert_eq!(scenario.trunks.len(), 3);
-        assert!(scenario.outages.iter().any(|outage| outage.flap.is_some()));
-        assert!(edge::config::compile(&scenario.default_policy(), "default", &|_| None, None).settings.is_some());
+    fn the_examples_are_read_and_bring_a_policy() {
+        for (name, text) in [
+            ("a-bad-day.toml", include_str!("../../../../examples/scenarios/a-bad-day.toml")),
+            ("a-windy-hour.toml", include_str!("../../../../examples/scenarios/a-windy-hour.toml")),
+            ("a-working-day.toml", include_str!("../../../../examples/scenarios/a-working-day.toml")),
+        ] {
+            let (scenario, faults) = read(text, name);
+            assert!(faults.is_empty(), "{}", edge::config::render(&faults, text, name));
+            let scenario = scenario.unwrap();
+            assert!(scenario.trunks.len() >= 2 && scenario.outages.len() >= 2, "{name}");
+            assert!(crate::policy::settings(&scenario).is_ok(), "{name}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use model::{Health, Span};
 
 const WIDTH: f64 = 1_200.0;
 const LEFT: f64 = 150.0;
-const RIGHT: f64 = 24.0;
+const RIGHT: f64 = 36.0;
 const PLOT: f64 = WIDTH - LEFT - RIGHT;
 const BAND: f64 = 30.0;
 const CHART: f64 = 130.0;
