@@ -3,7 +3,7 @@
 # A toolchain that scripts/install-build has just installed is not on this shell's PATH yet.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: run test check fmt sim clean
+.PHONY: run test check fmt sim policy-table clean
 
 run: ## build, start the lab, print what to do next
 	@scripts/install-build
@@ -25,6 +25,10 @@ fmt:
 
 sim: ## replay one seed: make sim SEED=42
 	@cargo run --release --quiet --bin throughline -- simulate --seeds 1 --from $(or $(SEED),0)
+
+policy-table: ## keep the policy table as it has become
+	@cargo run --release --quiet --bin throughline -- simulate --table > target/policy_table.txt
+	@mv target/policy_table.txt crates/sim/tests/policy_table.txt
 
 clean:
 	@cargo clean

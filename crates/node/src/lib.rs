@@ -25,3 +25,4 @@ pub use listen::ListenFault;
 pub use load::Refused;
 pub use options::{Fatal, Options};
 pub use run::run;
+pub use store::{Reader as JournalReader, StoreError};

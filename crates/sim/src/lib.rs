@@ -7,6 +7,7 @@ mod fault;
 pub mod fuzz;
 mod network;
 mod oracle;
+pub mod policy;
 mod scenario;
 pub mod small_worlds;
 #[cfg(test)]

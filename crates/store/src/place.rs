@@ -124,6 +124,19 @@ fn connect(path: &Path) -> Result<(Connection, Connection), StoreError> {
     Ok((writer, reader))
 }
 
+/// A connection that only reads, and takes no lock: the edge that writes is not disturbed.
+pub(crate) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
+    let file = if path.is_dir() { path.join(FILE) } else { path.to_owned() };
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || {
+        let link = Connection::open_with_flags(&file, flags)?;
+        link.busy_timeout(BUSY)?;
+        schema::readable(&link, &file)?;
+        Ok(link)
+    };
+    open().map_err(|error| name_damage(error, &file))
+}
+
 pub(crate) fn name_damage(error: StoreError, path: &Path) -> StoreError {
     match error {
         StoreError::Sqlite(source) if damaged(&source) => {

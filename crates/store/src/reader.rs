@@ -2,12 +2,13 @@
 //!
 //! Every answer has a limit. Calls block; ask from a thread that may wait. Refuses to know: who asks.
 
-use crate::place::StoreError;
+use crate::place::{self, StoreError};
 use crate::row;
 use explain::{Cdr, Entry};
 use model::{CallRef, Seq, Span, Wall};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::borrow::Cow;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Rows in one answer at most.
@@ -44,6 +45,14 @@ pub struct CallRow {
 impl Reader {
     pub(crate) const fn new(link: Arc<Mutex<Connection>>) -> Self {
         Self { link }
+    }
+
+    /// Opens a journal for reading alone: that of an edge that runs, or of one that has ended. `path` is its file or its folder.
+    ///
+    /// # Errors
+    /// When there is no journal, or it is damaged or a newer one.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self::new(Arc::new(Mutex::new(place::open_to_read(path)?))))
     }
 
     /// Number of the last record; 0 when there is none. The next one to be written is one higher.

@@ -72,3 +72,14 @@ pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
     }
     Ok(())
 }
+
+/// Whether the file holds a journal that this program knows how to read.
+pub(crate) fn readable(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let known = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
+    match found {
+        0 => Err(StoreError::Damaged { path: path.to_owned(), detail: String::from("it holds no journal") }),
+        found if found > known => Err(StoreError::Newer { path: path.to_owned(), found, known }),
+        _ => Ok(()),
+    }
+}

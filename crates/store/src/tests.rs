@@ -176,6 +176,23 @@ fn everything_comes_back_in_order_on_disk_and_in_memory() {
 }
 
 #[test]
+fn a_journal_is_read_beside_the_edge_that_writes_it_and_after_it() {
+    let folder = Folder::new();
+    let (store, _reader) = folder.open();
+    let entries = one_of_each(1);
+    write(&store, &entries);
+    store.flush();
+    let beside = Reader::open(&folder.0).unwrap();
+    assert_eq!(beside.entries(Seq(1), 100).unwrap(), plain(&entries));
+    drop(store);
+    let after = Reader::open(&folder.file()).unwrap();
+    assert_eq!(after.entries(Seq(1), 100).unwrap(), plain(&entries));
+    let empty = folder.0.join("empty.sqlite");
+    fs::write(&empty, "").unwrap();
+    assert!(matches!(Reader::open(&empty), Err(StoreError::Damaged { .. })));
+}
+
+#[test]
 fn a_trunk_is_explained_by_its_last_entries() {
     let (store, reader) = Store::open(Place::Memory, SMALL).unwrap();
     write(&store, &one_of_each(1));

@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     clippy::disallowed_methods,
     reason = "secrets named env:NAME come from the environment, here as in a running edge"
 )]
-fn secret(name: &str) -> Option<String> {
+pub(crate) fn secret(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 

@@ -17,6 +17,7 @@ mod table;
 mod test_call;
 mod trunk;
 mod trunks;
+mod tune;
 mod why;
 
 use clap::{Parser, Subcommand};
@@ -70,6 +71,7 @@ enum Command {
     #[command(subcommand)]
     Lab(lab::What),
     Simulate(simulate::Args),
+    Tune(tune::Args),
 }
 
 fn main() -> ExitCode {
@@ -88,6 +90,7 @@ fn main() -> ExitCode {
         Command::Reload(args) => reload::run(&args, &api),
         Command::Lab(what) => lab::run(&what, &api),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Tune(args) => tune::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -117,7 +120,7 @@ mod tests {
             let help = command.render_long_help().to_string();
             assert!(!leaf || help.contains("throughline "), "{} has no example:\n{help}", command.get_name());
         }
-        assert_eq!(leaves, 15);
+        assert_eq!(leaves, 16);
     }
 
     #[test]

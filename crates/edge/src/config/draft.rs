@@ -21,7 +21,7 @@ pub(super) struct Draft {
 
 /// Reads all tables; whatever is wrong with them is in `faults`.
 pub(super) fn read(table: &DeTable<'_>, env: Env<'_>, faults: &mut Faults<'_>) -> Draft {
-    let root = Reader::root(table, faults);
+    let root = Reader::root(table, &super::schema::ROOT, faults);
     Draft {
         edge: edge::read(&root, faults),
         listens: listen::read(&root, faults),

@@ -62,7 +62,8 @@ impl fmt::Display for Fault {
 const MOST: usize = 500;
 
 /// Faults as they are found.
-pub(super) struct Faults<'t> {
+#[derive(Debug)]
+pub struct Faults<'t> {
     text: &'t str,
     file: Name,
     list: Vec<Fault>,
@@ -71,26 +72,28 @@ pub(super) struct Faults<'t> {
 }
 
 impl<'t> Faults<'t> {
-    pub(super) fn new(text: &'t str, file: &str) -> Self {
+    /// None yet.
+    pub fn new(text: &'t str, file: &str) -> Self {
         Self { text, file: Name::from(file), list: Vec::new(), more: 0 }
     }
 
     /// The configuration cannot be used.
-    pub(super) fn error(&mut self, at: &Range<usize>, what: impl Into<String>, expected: impl Into<String>, fix: Fix) {
+    pub fn error(&mut self, at: &Range<usize>, what: impl Into<String>, expected: impl Into<String>, fix: Fix) {
         self.push(Severity::Error, at, what.into(), expected.into(), fix);
     }
 
     /// It can be used; someone should think again.
-    pub(super) fn warn(&mut self, at: &Range<usize>, what: impl Into<String>, expected: impl Into<String>, fix: Fix) {
+    pub fn warn(&mut self, at: &Range<usize>, what: impl Into<String>, expected: impl Into<String>, fix: Fix) {
         self.push(Severity::Warning, at, what.into(), expected.into(), fix);
     }
 
-    pub(super) fn any_error(&self) -> bool {
+    /// Whether the text cannot be used.
+    pub fn any_error(&self) -> bool {
         self.more > 0 || self.list.iter().any(|fault| fault.severity == Severity::Error)
     }
 
     /// All of them in the order of the text; the same fault at the same place once.
-    pub(super) fn done(mut self) -> Vec<Fault> {
+    pub fn done(mut self) -> Vec<Fault> {
         self.list.sort_by(|a, b| (a.span.start, a.severity, &a.what).cmp(&(b.span.start, b.severity, &b.what)));
         self.list.dedup_by(|a, b| a.span == b.span && a.what == b.what);
         if self.more > 0 {
@@ -128,7 +131,7 @@ impl<'t> Faults<'t> {
 }
 
 /// What was probably meant, if that can be said.
-pub(super) type Fix = Option<String>;
+pub type Fix = Option<String>;
 
 /// Line and column, both from 1, the column in characters.
 fn position(text: &str, index: usize) -> (u32, u32) {

@@ -38,6 +38,15 @@ pub use test_call::TestCallPlan;
 use fault::Faults;
 use toml::de::DeTable;
 
+/// The means by which a text is read, for other texts that are written like a configuration: scenarios of the simulator.
+pub mod text {
+    pub use super::fault::{Faults, Fix};
+    pub use super::reader::{At, Node, Reader, many};
+    pub use super::schema::{Key, Preset, Section, is, needed, other, table};
+    pub use super::suggest::did_you_mean;
+    pub use super::value::{code, count, flag, percent, span, text, word};
+}
+
 /// What became of a text.
 #[derive(Clone, Debug)]
 pub struct Compiled {
@@ -50,16 +59,28 @@ pub struct Compiled {
 /// Compiles a text. `file` is its name in faults, `env` looks up `env:NAME` secrets, `previous` is what the running edge
 /// works by: trunks keep their ids by name over reloads, and listens cannot change.
 pub fn compile(text: &str, file: &str, env: &dyn Fn(&str) -> Option<String>, previous: Option<&Settings>) -> Compiled {
+    let (settings, faults) = read(text, file, |root, faults| {
+        let draft = draft::read(root, env, faults);
+        check::check(&draft, faults);
+        if faults.any_error() { None } else { build::settings(draft, text, previous, faults) }
+    });
+    Compiled { settings, faults }
+}
+
+/// Reads a text by `tables`, which see it only when it is TOML. There is a value when no fault is an error.
+pub fn read<T>(
+    text: &str,
+    file: &str,
+    tables: impl FnOnce(&DeTable<'_>, &mut Faults<'_>) -> Option<T>,
+) -> (Option<T>, Vec<Fault>) {
     let mut faults = Faults::new(text, file);
     let (root, broken) = DeTable::parse_recoverable(text);
     if !broken.is_empty() {
         grammar(text, &broken, &mut faults);
-        return Compiled { settings: None, faults: faults.done() };
+        return (None, faults.done());
     }
-    let draft = draft::read(root.get_ref(), env, &mut faults);
-    check::check(&draft, &mut faults);
-    let settings = if faults.any_error() { None } else { build::settings(draft, text, previous, &mut faults) };
-    Compiled { settings: settings.filter(|_| !faults.any_error()), faults: faults.done() }
+    let value = tables(root.get_ref(), &mut faults);
+    (value.filter(|_| !faults.any_error()), faults.done())
 }
 
 /// Faults of the grammar, the first of each line: what follows on the same line is mostly its echo. The tables of a text

@@ -11,26 +11,29 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// A value and its place.
-pub(super) type Node<'i> = Spanned<DeValue<'i>>;
+pub type Node<'i> = Spanned<DeValue<'i>>;
 
 /// Something read, with its place in the text.
 #[derive(Clone, Debug)]
-pub(super) struct At<T> {
-    pub(super) value: T,
-    pub(super) at: Range<usize>,
+pub struct At<T> {
+    /// What.
+    pub value: T,
+    /// Where, in bytes of the text.
+    pub at: Range<usize>,
 }
 
 /// One table being read.
-pub(super) struct Reader<'a, 'i> {
+#[derive(Debug)]
+pub struct Reader<'a, 'i> {
     section: &'static Section,
     table: &'a DeTable<'i>,
     /// The words that open the table: where a missing key is reported.
-    pub(super) at: Range<usize>,
+    pub at: Range<usize>,
 }
 
 impl<'a, 'i> Reader<'a, 'i> {
     /// Opens a table, and reports the keys it should not have.
-    pub(super) fn open(
+    pub fn open(
         node: &'a Node<'i>,
         at: &Range<usize>,
         section: &'static Section,
@@ -47,25 +50,25 @@ impl<'a, 'i> Reader<'a, 'i> {
     }
 
     /// The top of the file.
-    pub(super) fn root(table: &'a DeTable<'i>, faults: &mut Faults<'_>) -> Self {
-        let reader = Self { section: &schema::ROOT, table, at: 0..0 };
+    pub fn root(table: &'a DeTable<'i>, section: &'static Section, faults: &mut Faults<'_>) -> Self {
+        let reader = Self { section, table, at: 0..0 };
         reader.report_unknown(faults);
         reader
     }
 
     /// The value of a key, if it is written.
-    pub(super) fn get(&self, key: &'static str) -> Option<&'a Node<'i>> {
+    pub fn get(&self, key: &'static str) -> Option<&'a Node<'i>> {
         debug_assert!(self.section.key(key).is_some(), "{key} is missing in the table of {}", self.section.title);
         self.table.get(key)
     }
 
     /// Where the value of a key is written, or else where the table is opened.
-    pub(super) fn place(&self, key: &'static str) -> Range<usize> {
+    pub fn place(&self, key: &'static str) -> Range<usize> {
         self.get(key).map_or_else(|| self.at.clone(), Spanned::span)
     }
 
     /// The value of a key, parsed; faults are reported by `parse`.
-    pub(super) fn read<T>(
+    pub fn read<T>(
         &self,
         key: &'static str,
         faults: &mut Faults<'_>,
@@ -75,7 +78,7 @@ impl<'a, 'i> Reader<'a, 'i> {
     }
 
     /// Overwrites `slot` when the key is written and good.
-    pub(super) fn set<T>(
+    pub fn set<T>(
         &self,
         key: &'static str,
         slot: &mut T,
@@ -88,7 +91,7 @@ impl<'a, 'i> Reader<'a, 'i> {
     }
 
     /// The value of a key that must be written.
-    pub(super) fn need<T>(
+    pub fn need<T>(
         &self,
         key: &'static str,
         faults: &mut Faults<'_>,
@@ -118,7 +121,7 @@ impl<'a, 'i> Reader<'a, 'i> {
     }
 
     /// A table of named tables, `[trunk.NAME]`, in the order of the text.
-    pub(super) fn named(&self, key: &'static str, faults: &mut Faults<'_>) -> Vec<(At<String>, &'a Node<'i>)> {
+    pub fn named(&self, key: &'static str, faults: &mut Faults<'_>) -> Vec<(At<String>, &'a Node<'i>)> {
         let Some(node) = self.get(key) else { return Vec::new() };
         let Some(table) = node.get_ref().as_table() else {
             let what = format!("`{key}` is {}", found(node));
@@ -163,7 +166,7 @@ fn is_name(name: &At<String>, faults: &mut Faults<'_>) -> bool {
 }
 
 /// One value or a list of them.
-pub(super) fn many<'i, T>(
+pub fn many<'i, T>(
     node: &Node<'i>,
     faults: &mut Faults<'_>,
     mut parse: impl FnMut(&Node<'i>, &mut Faults<'_>) -> Option<T>,

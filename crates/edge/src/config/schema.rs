@@ -5,31 +5,33 @@
 
 /// A table of the configuration.
 #[derive(Debug)]
-pub(super) struct Section {
+pub struct Section {
     /// As people write it: `[trunk.NAME]`.
-    pub(super) title: &'static str,
+    pub title: &'static str,
     /// The same with an example for `NAME`.
-    pub(super) example: &'static str,
+    pub example: &'static str,
     /// What it is, in one sentence.
-    pub(super) about: &'static str,
+    pub about: &'static str,
     /// Its keys, in the order in which they are best read.
-    pub(super) keys: &'static [Key],
+    pub keys: &'static [Key],
 }
 
 /// One key.
 #[derive(Debug)]
-pub(super) struct Key {
-    pub(super) name: &'static str,
+pub struct Key {
+    /// As it is written.
+    pub name: &'static str,
     /// Form of the value in words.
-    pub(super) form: &'static str,
-    pub(super) preset: Preset,
+    pub form: &'static str,
+    /// What holds when it is not written.
+    pub preset: Preset,
     /// What it does and why the default is what it is.
-    pub(super) why: &'static str,
+    pub why: &'static str,
 }
 
 /// What holds when a key is not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Preset {
+pub enum Preset {
     /// It must be written; an example.
     Needed(&'static str),
     /// This value, as TOML.
@@ -50,15 +52,18 @@ impl Section {
     }
 }
 
-pub(super) const fn needed(name: &'static str, form: &'static str, example: &'static str, why: &'static str) -> Key {
+/// A key that must be written.
+pub const fn needed(name: &'static str, form: &'static str, example: &'static str, why: &'static str) -> Key {
     Key { name, form, preset: Preset::Needed(example), why }
 }
 
-pub(super) const fn is(name: &'static str, form: &'static str, value: &'static str, why: &'static str) -> Key {
+/// A key with a default.
+pub const fn is(name: &'static str, form: &'static str, value: &'static str, why: &'static str) -> Key {
     Key { name, form, preset: Preset::Is(value), why }
 }
 
-pub(super) const fn other(
+/// A key whose absence means something that is no value.
+pub const fn other(
     name: &'static str,
     form: &'static str,
     words: &'static str,
@@ -68,7 +73,8 @@ pub(super) const fn other(
     Key { name, form, preset: Preset::Else(words, example), why }
 }
 
-pub(super) const fn table(name: &'static str, why: &'static str) -> Key {
+/// A key that holds a table.
+pub const fn table(name: &'static str, why: &'static str) -> Key {
     Key { name, form: "table", preset: Preset::Table, why }
 }
 

@@ -36,7 +36,7 @@ pub(super) fn short(text: &str) -> String {
 }
 
 /// Any text.
-pub(super) fn text(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<String> {
+pub fn text(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<String> {
     let text = node.get_ref().as_str();
     if text.is_none() {
         faults.error(&node.span(), format!("this is {}", found(node)), "text in quotes", None);
@@ -45,7 +45,7 @@ pub(super) fn text(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<String> {
 }
 
 /// `true` or `false`.
-pub(super) fn flag(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<bool> {
+pub fn flag(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<bool> {
     let flag = node.get_ref().as_bool();
     if flag.is_none() {
         let fix = node.get_ref().as_str().and_then(|text| match text {
@@ -64,7 +64,7 @@ fn integer(node: &Node<'_>) -> Option<i64> {
 }
 
 /// A whole number within bounds, both included.
-pub(super) fn count<T: TryFrom<i64> + PartialOrd + fmt::Display + Copy>(
+pub fn count<T: TryFrom<i64> + PartialOrd + fmt::Display + Copy>(
     least: T,
     most: T,
 ) -> impl Fn(&Node<'_>, &mut Faults<'_>) -> Option<T> {
@@ -82,7 +82,7 @@ pub(super) fn count<T: TryFrom<i64> + PartialOrd + fmt::Display + Copy>(
 }
 
 /// A duration with its unit, within bounds, both included.
-pub(super) fn span(least: Span, most: Span) -> impl Fn(&Node<'_>, &mut Faults<'_>) -> Option<Span> {
+pub fn span(least: Span, most: Span) -> impl Fn(&Node<'_>, &mut Faults<'_>) -> Option<Span> {
     move |node, faults| {
         let expected = "a duration with its unit, such as \"250ms\", \"5s\" or \"2min\"";
         let span = node.get_ref().as_str().ok_or(None).and_then(parse_span);
@@ -131,7 +131,7 @@ fn parse_span(text: &str) -> Result<Span, Option<String>> {
 }
 
 /// A share, `"5%"`, from `least` to 100.
-pub(super) fn percent(least: u8) -> impl Fn(&Node<'_>, &mut Faults<'_>) -> Option<u8> {
+pub fn percent(least: u8) -> impl Fn(&Node<'_>, &mut Faults<'_>) -> Option<u8> {
     move |node, faults| {
         let text = node.get_ref().as_str().and_then(|text| text.trim().strip_suffix('%'));
         let good = text.and_then(|number| number.trim_end().parse::<u8>().ok()).filter(|n| (least..=100).contains(n));
@@ -146,7 +146,7 @@ pub(super) fn percent(least: u8) -> impl Fn(&Node<'_>, &mut Faults<'_>) -> Optio
 }
 
 /// One of these words.
-pub(super) fn word(known: &'static [&'static str]) -> impl Fn(&Node<'_>, &mut Faults<'_>) -> Option<&'static str> {
+pub fn word(known: &'static [&'static str]) -> impl Fn(&Node<'_>, &mut Faults<'_>) -> Option<&'static str> {
     move |node, faults| {
         let written = node.get_ref().as_str().unwrap_or_default();
         let good = known.iter().copied().find(|word| *word == written);
@@ -159,7 +159,7 @@ pub(super) fn word(known: &'static [&'static str]) -> impl Fn(&Node<'_>, &mut Fa
 }
 
 /// A status code within bounds.
-pub(super) fn code(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<u16> {
+pub fn code(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<u16> {
     count(300, 699)(node, faults)
 }
 

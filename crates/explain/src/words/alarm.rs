@@ -16,7 +16,7 @@ pub(super) fn sentence(wall: Wall, alarm: &AlarmRecord) -> String {
 pub fn raised(alarm: &Alarm) -> String {
     match alarm {
         Alarm::SuspectOurselves { trunks, names } => format!(
-            "{} ({}) failed together, so the fault is likely ours; no more of them is taken out for it, look at \\
+            "{} ({}) failed together, so the fault is likely ours; no more of them is taken out for it, look at \
              this machine's network",
             count(*trunks, "trunk", "trunks"),
             list(names)
