@@ -25,6 +25,10 @@ const HURRY_FOR: Span = Span::from_secs(60);
 const THROTTLE_MAX: Span = Span::from_secs(60);
 /// So many others on the same side are asked whether they are heard, when one falls silent.
 const WITNESSES: usize = 3;
+/// One that was heard within so long before the silence is expected to be heard again when asked: it is probed, or calls come and go.
+const USUALLY_HEARD: Span = Span::from_secs(15);
+/// Once a witness is heard again, those still silent are given so long to be heard as well: a fast probe and its deadline.
+const GRACE: Span = Span::from_millis(2_500);
 /// They are probed fast for so long, or until they are heard.
 const ASK_FOR: Span = Span::from_secs(5);
 /// A throttle under way is prolonged by no less than this, or each of many 503s would be a decision.
@@ -41,6 +45,8 @@ struct Watch {
     heard: Option<Instant>,
     /// Asked then to be a witness: whether it is heard while another is silent.
     asked: Option<Instant>,
+    /// Beginning of the silence for which others were asked last.
+    asked_for: Option<Instant>,
 }
 
 /// Table, shape, and what is due.
@@ -51,8 +57,8 @@ pub struct Engine {
     watches: BTreeMap<TargetId, Watch>,
     /// Targets by when they are to be looked at.
     agenda: BTreeSet<(Instant, TargetId)>,
-    /// Those that may not go Down until somebody else on their side is heard.
-    unwitnessed: BTreeSet<TargetId>,
+    /// Those of which nothing may be held until somebody else on their side is heard; and since when somebody is.
+    unwitnessed: BTreeMap<TargetId, Option<Instant>>,
     windows: BTreeMap<GroupId, Window>,
     fallen: Vec<(Instant, TrunkId)>,
     refused_throttles: BTreeMap<TrunkId, Instant>,
@@ -68,7 +74,7 @@ impl Engine {
             table,
             watches,
             agenda: BTreeSet::new(),
-            unwitnessed: BTreeSet::new(),
+            unwitnessed: BTreeMap::new(),
             windows: BTreeMap::new(),
             fallen: Vec::new(),
             refused_throttles: BTreeMap::new(),
@@ -96,7 +102,7 @@ impl Engine {
         let mut old = core::mem::take(&mut self.watches);
         let mut kept = |target: &TargetId| Watch { look: None, ..old.remove(target).unwrap_or_default() };
         self.watches = every_target(&shape).map(|target| (target, kept(&target))).collect();
-        self.unwitnessed.retain(|target| self.watches.contains_key(target));
+        self.unwitnessed.retain(|target, _| self.watches.contains_key(target));
         self.agenda.clear();
         for target in every_target(&shape) {
             self.look_at(target, Some(now));
@@ -108,8 +114,11 @@ impl Engine {
     /// returned once per situation.
     pub fn consider(&mut self, now: Instant, target: TargetId, seen: &Evidence) -> Option<Decision> {
         let shape = self.shape.clone();
-        let policy = &shape.trunk(target.trunk)?.health;
         self.hear(now, target, seen);
+        if let Some(since) = seen.silent_since {
+            self.ask_witnesses(now, target, since);
+        }
+        let policy = &shape.trunk(target.trunk)?.health;
         let held = self.table.target(target)?;
         let terms = failback::terms(&shape, &self.table, &self.windows, target.trunk);
         let decision = match judge(policy, &terms, held, seen, now) {
@@ -223,20 +232,16 @@ impl Engine {
     fn carry_out(&mut self, now: Instant, target: TargetId, seen: &Evidence, judgement: Judgement) -> Option<Decision> {
         let fallen = self.fallen_lately(now);
         let change = judgement.change;
-        let veto = judgement.veto.or_else(|| self.lacks_witness(target, change, seen));
-        let veto = veto.or_else(|| budget::veto(&self.shape, &self.table, target, change, &fallen, now));
-        let (change, veto) = match (change, veto) {
-            (Change::Health { from, to: Health::Down }, Some(_)) if from != Health::Suspect => {
-                (Change::Health { from, to: Health::Suspect }, None)
+        let (change, veto) = match self.lacks_witness(now, target, change, seen) {
+            Some(veto) => (change, Some(veto)),
+            None => {
+                let veto = judgement.veto;
+                let veto = veto.or_else(|| budget::veto(&self.shape, &self.table, target, change, &fallen, now));
+                demote(change, veto)
             }
-            other => other,
         };
         let mut decision = self.decision(now, Subject::Target(target), change, judgement.cause, target.trunk);
         decision.evidence = Some(seen.clone());
-        let falls = matches!(decision.change, Change::Health { to: Health::Suspect | Health::Down, .. });
-        if let Some(since) = seen.silent_since.filter(|_| falls) {
-            self.ask_witnesses(now, target, since);
-        }
         match veto {
             Some(veto) => self.say_once(target, decision, veto),
             None => Some(self.enforce(now, target, decision)),
@@ -267,47 +272,62 @@ impl Engine {
             return;
         }
         watch.heard = seen.heard;
+        if self.unwitnessed.remove(&target).is_some() {
+            watch.held_back = None;
+        }
         let waiting: Vec<TargetId> =
-            self.unwitnessed.iter().copied().filter(|other| other.trunk != target.trunk).collect();
+            self.unwitnessed.keys().copied().filter(|other| other.trunk != target.trunk).collect();
         for other in waiting {
             self.look_at(other, Some(now));
         }
     }
 
-    /// Who could tell that our own uplink works: trunks of the same side that have been heard at all and are not Down.
-    fn witnesses(&self, trunk: TrunkId) -> impl Iterator<Item = (TargetId, Instant)> {
+    /// Who could tell that our own uplink works while `trunk` has been silent since then: trunks of the same side that were heard shortly
+    /// before and are not Down.
+    fn witnesses(&self, trunk: TrunkId, since: Instant) -> impl Iterator<Item = (TargetId, Instant)> {
         let side = self.shape.trunk(trunk).map(|trunk| trunk.side);
         let same_side = move |other: &TrunkId| self.shape.trunk(*other).map(|other| other.side) == side;
         let heard = self.watches.iter().filter_map(|(target, watch)| Some((*target, watch.heard?)));
-        heard.filter(move |(target, _)| {
+        heard.filter(move |(target, heard)| {
             target.trunk != trunk
+                && *heard + USUALLY_HEARD >= since
                 && same_side(&target.trunk)
                 && self.table.admin(target.trunk) == Admin::InService
                 && self.table.health(*target) != Health::Down
         })
     }
 
-    /// A target that has fallen silent may be dead, or we may be deaf. It is dead when somebody else on its side was heard after its
-    /// silence began; when there are others and none of them was, no traffic is shuffled on account of it.
-    fn lacks_witness(&mut self, target: TargetId, change: Change, seen: &Evidence) -> Option<Veto> {
-        let since = seen.silent_since.filter(|_| matches!(change, Change::Health { to: Health::Down, .. }))?;
-        let others: Vec<Instant> = self.witnesses(target.trunk).map(|(_, heard)| heard).collect();
-        if others.is_empty() || others.iter().any(|heard| *heard >= since) {
-            return None;
+    /// A target that has fallen silent may be dead, or we may be deaf. Something is held against it when somebody else on its side was
+    /// heard after its silence began; when there are others and none of them was, no traffic is shuffled on account of it: its calls
+    /// hunt on by themselves.
+    fn lacks_witness(&mut self, now: Instant, target: TargetId, change: Change, seen: &Evidence) -> Option<Veto> {
+        let falls = matches!(change, Change::Health { to: Health::Suspect | Health::Down, .. });
+        let since = seen.silent_since.filter(|_| falls)?;
+        let (mut others, mut witnessed) = (0, false);
+        for (_, heard) in self.witnesses(target.trunk, since) {
+            others += 1;
+            witnessed |= heard >= since;
         }
-        self.unwitnessed.insert(target);
-        Some(Veto::SuspectOurselves { trunks: others.len() as u32 + 1 })
+        let veto = Some(Veto::SuspectOurselves { trunks: others + 1 });
+        if others > 0 && !witnessed {
+            self.unwitnessed.insert(target, None);
+            return veto;
+        }
+        // Where all fell silent together they return together: the first to be heard does not condemn those heard a moment later.
+        let since = self.unwitnessed.get_mut(&target)?;
+        let since = *since.get_or_insert(now);
+        veto.filter(|_| now.since(since) < GRACE)
     }
 
-    /// Has some of the others probed at once.
+    /// Has some of the others probed at once, so that their word is there by the time it is needed.
     fn ask_witnesses(&mut self, now: Instant, target: TargetId, since: Instant) {
-        let asked: Vec<TargetId> = self
-            .witnesses(target.trunk)
-            .filter(|(_, heard)| *heard < since)
-            .map(|(other, _)| other)
-            .take(WITNESSES)
-            .collect();
-        for other in asked {
+        let Some(watch) = self.watches.get_mut(&target) else { return };
+        if watch.asked_for.replace(since) == Some(since) {
+            return;
+        }
+        let silent: Vec<(TargetId, Instant)> =
+            self.witnesses(target.trunk, since).filter(|(_, heard)| *heard < since).take(WITNESSES).collect();
+        for (other, _) in silent {
             if let Some(watch) = self.watches.get_mut(&other) {
                 watch.asked = Some(now);
             }
@@ -330,9 +350,10 @@ impl Engine {
     /// A veto is news once; the situation is over when the target changes or another veto takes its place.
     fn say_once(&mut self, target: TargetId, decision: Decision, veto: Veto) -> Option<Decision> {
         let watch = self.watches.get_mut(&target)?;
-        let known = watch
-            .held_back
-            .is_some_and(|(change, by)| change == decision.change && discriminant(&by) == discriminant(&veto));
+        let known = watch.held_back.is_some_and(|(change, by)| {
+            let same = discriminant(&by) == discriminant(&veto);
+            same && (change == decision.change || matches!(veto, Veto::SuspectOurselves { .. }))
+        });
         watch.held_back = Some((decision.change, veto));
         (!known).then(|| hold_back(decision, veto))
     }
@@ -381,6 +402,16 @@ impl Engine {
         let policy = self.shape.trunk(trunk).map_or(0, |trunk| trunk.health.fingerprint());
         let epoch = Epoch(self.table.epoch().0 + 1);
         Decision { at, epoch, subject, change, cause, evidence: None, veto: None, next_look: None, policy }
+    }
+}
+
+/// Who may not go Down is in doubt all the same, which costs nothing while anyone better is left.
+const fn demote(change: Change, veto: Option<Veto>) -> (Change, Option<Veto>) {
+    match (change, veto) {
+        (Change::Health { from, to: Health::Down }, Some(_)) if !matches!(from, Health::Suspect) => {
+            (Change::Health { from, to: Health::Suspect }, None)
+        }
+        other => other,
     }
 }
 

@@ -51,7 +51,7 @@ pub fn next_look(
     now: Instant,
 ) -> Option<Instant> {
     let at = match held.health() {
-        Health::Unknown | Health::Up => return None,
+        Health::Unknown | Health::Up => seen.silent_since.filter(|_| seen.calls.unheard > 0)? + policy.silence,
         Health::Suspect => quiet_since(held.since(), seen) + held.calm(policy),
         Health::Down => held.since() + held.dwell(policy),
         Health::Probation if held.share() > 0 => quiet_since(held.stepped(), seen) + policy.canary_time,
@@ -88,7 +88,7 @@ fn up(policy: &HealthPolicy, held: &TargetState, seen: &Evidence, now: Instant) 
     {
         return Some(to(held, Health::Down, cause));
     }
-    doubt(policy, seen, since).map(|cause| to(held, Health::Suspect, cause))
+    doubt(policy, seen, since, now).map(|cause| to(held, Health::Suspect, cause))
 }
 
 /// In doubt: proof ends it downward at once; upward it takes good probes *and* quiet, so that one that flaps stays put.
@@ -185,9 +185,8 @@ fn dead(policy: &HealthPolicy, seen: &Evidence, since: Instant) -> Option<Cause>
     if called && probed && seen.calls.silent_in_row >= policy.silent_calls && seen.probe.bad_fast > 0 {
         return Some(Cause::CallsSilent { count: seen.calls.silent_in_row, limit: policy.silent_calls });
     }
-    let (percent, of) = (seen.calls.window.percent(), seen.calls.window.of);
-    if called && of >= policy.failure_min && percent >= policy.failure_share {
-        return Some(Cause::FailureShare { percent, limit: policy.failure_share, of });
+    if let Some(cause) = failing_share(policy, seen, since, policy.failure_share) {
+        return Some(cause);
     }
     let tested = seen.test_calls.last.is_some_and(|(at, _)| at >= since);
     if tested && seen.test_calls.bad >= policy.test_calls {
@@ -208,24 +207,26 @@ fn silent_media(policy: &HealthPolicy, seen: &Evidence, since: Instant, limit: u
 }
 
 /// The first real doubt. Calls speak before probes: they are what matters, and come sooner.
-fn doubt(policy: &HealthPolicy, seen: &Evidence, since: Instant) -> Option<Cause> {
+fn doubt(policy: &HealthPolicy, seen: &Evidence, since: Instant, now: Instant) -> Option<Cause> {
     if let Some(cause) = calls_failed(policy, seen, since) {
         return Some(cause);
     }
-    let fresh = seen.last_bad.is_some_and(|at| at >= since);
-    if fresh && seen.calls.late >= policy.late_calls {
-        return Some(Cause::CallsLate { count: seen.calls.late, limit: policy.late_calls });
+    if let Some(cause) = calls_late(policy, seen, since, now) {
+        return Some(cause);
     }
     let probed = seen.probe.last.is_some_and(|(at, _)| at >= since);
     if probed && seen.probe.bad >= policy.suspect_after {
         return Some(Cause::ProbesFailed { count: seen.probe.bad, limit: policy.suspect_after });
     }
-    let called = seen.calls.last_bad.is_some_and(|(at, _)| at >= since);
+    failing_share(policy, seen, since, policy.doubt_share).or_else(|| quality_doubt(policy, seen, since))
+}
+
+/// So large a share of recent calls failed. A failure after which the target has been heard again is no news: what is left of an outage in
+/// the window must not take down a trunk that has just returned.
+fn failing_share(policy: &HealthPolicy, seen: &Evidence, since: Instant, limit: u32) -> Option<Cause> {
+    let fresh = seen.calls.last_bad.is_some_and(|(at, _)| at >= since && seen.heard.is_none_or(|heard| heard <= at));
     let (percent, of) = (seen.calls.window.percent(), seen.calls.window.of);
-    if called && of >= policy.failure_min && percent >= policy.doubt_share {
-        return Some(Cause::FailureShare { percent, limit: policy.doubt_share, of });
-    }
-    quality_doubt(policy, seen, since)
+    (fresh && of >= policy.failure_min && percent >= limit).then_some(Cause::FailureShare { percent, limit, of })
 }
 
 /// Doubt by what is seen seldom: audio, registrations, synthetic calls.
@@ -247,6 +248,20 @@ fn quality_doubt(policy: &HealthPolicy, seen: &Evidence, since: Instant) -> Opti
     let tested = seen.test_calls.last.is_some_and(|(at, _)| at >= since);
     let limit = policy.test_calls.saturating_sub(1).max(1);
     (tested && seen.test_calls.bad >= limit).then_some(Cause::TestCallsFailed { count: seen.test_calls.bad, limit })
+}
+
+/// Calls are late. Where they got a first reply and nothing more, a few are enough. Where they got none, the trunk may be slow for a
+/// moment, and each of them hunts on by its own deadline: it takes twice as many, or as long a silence as no slowness explains.
+fn calls_late(policy: &HealthPolicy, seen: &Evidence, since: Instant, now: Instant) -> Option<Cause> {
+    let fresh = seen.last_bad.is_some_and(|at| at >= since);
+    let stalled = seen.calls.late.saturating_sub(seen.calls.unheard);
+    let silent = seen.silent_since.is_some_and(|from| now.since(from) >= policy.silence);
+    let few = policy.silent_calls.min(policy.late_calls);
+    let late = |count: u32, limit: u32| (count >= limit).then_some(Cause::CallsLate { count, limit });
+    let found = late(stalled, policy.late_calls)
+        .or_else(|| late(seen.calls.late, policy.late_calls.saturating_mul(2)))
+        .or_else(|| late(seen.calls.late, few).filter(|_| silent));
+    found.filter(|_| fresh)
 }
 
 fn calls_failed(policy: &HealthPolicy, seen: &Evidence, since: Instant) -> Option<Cause> {

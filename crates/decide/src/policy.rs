@@ -16,9 +16,12 @@ pub struct HealthPolicy {
     pub fall: u32,
     /// Good probes in a row before Suspect or Down ends. Default 3.
     pub rise: u32,
-    /// Call attempts late, silent or stalled within 10 s before Suspect. Default 5: on a trunk that is slow for a moment, four of five
-    /// calls a second are late at once, and each of them hunts on by its own deadline anyway.
+    /// Call attempts stalled within 10 s before Suspect, and twice as many without any reply. Default 5: on a trunk that is slow for a
+    /// moment, several calls are late at once, and each of them hunts on by its own deadline anyway.
     pub late_calls: u32,
+    /// Nothing heard at all for so long, and it takes only `silent_calls` late ones. Default 1 s: a trunk that is slow by less for a
+    /// moment stays in.
+    pub silence: Span,
     /// Call attempts blamed on the trunk in a row before Suspect. Default 3: a grey failure shows in calls alone.
     pub blamed_calls: u32,
     /// Call attempts in a row without any reply (and a fast probe that fails too) before Down. Default 3.
@@ -62,6 +65,7 @@ impl Default for HealthPolicy {
             fall: 3,
             rise: 3,
             late_calls: 5,
+            silence: Span::from_secs(1),
             blamed_calls: 3,
             silent_calls: 3,
             refusals: 2,
@@ -102,7 +106,7 @@ impl HealthPolicy {
             self.test_calls,
             self.canary_calls,
         ];
-        let spans = [self.calm, self.dwell, self.dwell_max, self.forgive, self.canary_time];
+        let spans = [self.silence, self.calm, self.dwell, self.dwell_max, self.forgive, self.canary_time];
         let values = counts.into_iter().map(u64::from).chain(spans.into_iter().map(Span::as_micros));
         values
             .flat_map(u64::to_le_bytes)

@@ -24,7 +24,7 @@ pub struct Evidence {
     pub registration: RegistrationEvidence,
     /// Synthetic calls.
     pub test_calls: TestCallEvidence,
-    /// Last time anything at all was heard of the target: a response of any kind, or audio.
+    /// Last time the target answered anything at all.
     pub heard: Option<Instant>,
     /// Sending time of the first probe or call since then that was not answered in time. While it is set, the target is silent.
     pub silent_since: Option<Instant>,
@@ -53,6 +53,8 @@ pub struct CallEvidence {
     pub silent_in_row: u32,
     /// Attempts within the correlation window (10 s) that are late, silent or stalled, with no good one after them.
     pub late: u32,
+    /// Of `late`, those without any reply at all.
+    pub unheard: u32,
     /// Attempts in a row blamed on the trunk for any reason but silence, which has its own row.
     pub blamed_in_row: u32,
     /// Attempts in a row that reached someone (answered, ringing, or refused by the called party).

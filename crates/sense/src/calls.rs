@@ -276,11 +276,18 @@ impl Calls {
         self.late.iter().filter(|late| now.since(late.at) < CORRELATION).count() as u32
     }
 
+    /// Of the late ones, those without any reply at all.
+    fn unheard(&self, now: Instant) -> u32 {
+        let recent = self.late.iter().filter(|late| now.since(late.at) < CORRELATION);
+        recent.filter(|late| late.lacking == Lacking::Reply).count() as u32
+    }
+
     pub(crate) fn evidence(&mut self, now: Instant) -> CallEvidence {
         let waiting = self.late.iter().rev().find(|late| late.waiting);
         CallEvidence {
             silent_in_row: self.silent.count(),
             late: self.late_count(now),
+            unheard: self.unheard(now),
             blamed_in_row: self.blamed.count(),
             good_in_row: self.good_in_row,
             good_since_mark: self.good_since_mark,

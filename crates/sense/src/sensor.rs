@@ -79,16 +79,18 @@ impl Watched {
         }
     }
 
-    /// A response of any kind, or audio.
+    /// A response of any kind.
     fn heard(&mut self, at: Instant) {
         self.transport.in_row = 0;
         self.heard = self.heard.max(Some(at));
         self.silent_since = None;
     }
 
-    /// What was sent then has not been answered in time.
+    /// What was sent then has not been answered in time. What was sent before something else was heard is merely lost.
     fn silent(&mut self, sent: Instant) {
-        self.silent_since = Some(self.silent_since.map_or(sent, |since| since.min(sent)));
+        if self.heard.is_none_or(|heard| sent > heard) {
+            self.silent_since = Some(self.silent_since.map_or(sent, |since| since.min(sent)));
+        }
     }
 
     fn probe_ended(&mut self, counters: &mut Counters, at: Instant, result: ProbeResult, landed: Landed) {
@@ -114,7 +116,9 @@ impl Watched {
             AttemptOutcome::Answered | AttemptOutcome::Redirected { .. } | AttemptOutcome::Refused { .. } => {
                 self.heard(at);
             }
-            AttemptOutcome::NoReply { .. } | AttemptOutcome::WentSilent { .. } => self.silent(attempt.started),
+            AttemptOutcome::NoReply { .. } => self.silent(attempt.started),
+            // It rang when it was sent; since when it is silent, only the questions tell, and they were asked just now.
+            AttemptOutcome::WentSilent { .. } => self.silent(at),
             _ => {}
         }
         if self.calls.ended(at, call, attempt, outcome) {
@@ -266,10 +270,9 @@ impl Sensor {
                 watched.attempt_ended(at, call, attempt, outcome);
             }
             Observed::Media { call, outcome } => {
+                // Audio of a live call says nothing about whether signalling is answered.
                 if watched.audio.push(at, call, outcome) {
                     watched.last_bad = Some(at);
-                } else {
-                    watched.heard(at);
                 }
             }
             Observed::Registration { state } => {

@@ -178,7 +178,7 @@ fn audio_and_registrations_have_rows_of_their_own() {
     see(&mut sensor, 6_000, Observed::Media { call: CallRef(2), outcome: MediaOutcome::Good });
     let seen = sensor.evidence(at(6_000), TARGET);
     assert_eq!((seen.registration.bad, seen.registration.good), (0, 1));
-    assert_eq!((seen.media.silent, seen.heard), (Share { part: 1, of: 2 }, Some(at(6_000))));
+    assert_eq!((seen.media.silent, seen.heard), (Share { part: 1, of: 2 }, Some(at(1_200))));
 }
 
 #[test]

@@ -40,8 +40,8 @@ const fn alarms_astray(cells: &Cells) -> u64 {
 }
 
 const EXPECTED: &[Expected] = &[
-    Expected { row: "silent, 1 call/s", what: "Down, ms", figure: down_ms, limit: 3_000, today: Some(3_992) },
-    Expected { row: "silent, no calls", what: "Down, ms", figure: down_ms, limit: 6_500, today: Some(10_153) },
+    Expected { row: "silent, 1 call/s", what: "Down, ms", figure: down_ms, limit: 3_000, today: None },
+    Expected { row: "silent, no calls", what: "Down, ms", figure: down_ms, limit: 6_500, today: None },
     Expected { row: "grey, 5 calls/s", what: "found, ms", figure: found_ms, limit: 10_000, today: None },
     Expected {
         row: "grey for 30 % of calls, 5 calls/s",
@@ -52,10 +52,10 @@ const EXPECTED: &[Expected] = &[
     },
     Expected { row: "silent 10 s of every 20 s, 5 calls/s", what: "changes", figure: changes, limit: 2, today: None },
     Expected { row: "2 % of packets lost, 2 calls/s", what: "false Down", figure: false_downs, limit: 0, today: None },
-    Expected { row: "800 ms slower for 3 s, 5 calls/s", what: "changes", figure: changes, limit: 0, today: Some(2) },
-    Expected { row: "both silent, 5 calls/s", what: "changes", figure: changes, limit: 0, today: Some(4) },
-    Expected { row: "both silent, 5 calls/s", what: "alarms off one", figure: alarms_astray, limit: 0, today: Some(1) },
-    Expected { row: "no audio, 5 calls/s", what: "found, ms", figure: found_ms, limit: 60_000, today: Some(NEVER) },
+    Expected { row: "800 ms slower for 3 s, 5 calls/s", what: "changes", figure: changes, limit: 0, today: None },
+    Expected { row: "both silent, 5 calls/s", what: "changes", figure: changes, limit: 0, today: None },
+    Expected { row: "both silent, 5 calls/s", what: "alarms off one", figure: alarms_astray, limit: 0, today: None },
+    Expected { row: "no audio, 5 calls/s", what: "found, ms", figure: found_ms, limit: 60_000, today: None },
 ];
 
 /// No caller waits longer than the hunt may last.

@@ -22,7 +22,13 @@ pub(super) static HEALTH: Section = Section {
             "late_calls",
             "count",
             "5",
-            "Calls late, silent or stalled within 10 s before Suspect; fewer, and a trunk that is slow for a moment is one.",
+            "Calls stalled within 10 s before Suspect, and twice as many without any reply; fewer, and a trunk that is slow for a moment is one.",
+        ),
+        is(
+            "silence",
+            "duration",
+            "\"1s\"",
+            "Nothing heard at all for so long, and `silent_calls` late ones are enough for Suspect.",
         ),
         is(
             "blamed_calls",
@@ -97,6 +103,7 @@ pub(super) fn read(trunk: &Reader<'_, '_>, health: &mut HealthPolicy, faults: &m
         reader.set(key, slot, faults, value::count(1, 10_000));
     }
     let spans = [
+        ("silence", &mut health.silence),
         ("calm", &mut health.calm),
         ("dwell", &mut health.dwell),
         ("dwell_max", &mut health.dwell_max),

@@ -29,11 +29,34 @@ const UNHEARD: Span = Span::from_secs(5);
 const AFTERMATH: Span = Span::from_secs(200);
 
 enum What {
-    Arrive { number: u16, tries: u8 },
-    Step { slot: u32, turn: u32 },
-    Release { trunk: TrunkId, call: u64, mute: bool },
-    Unheard { trunk: TrunkId, call: u64 },
-    Probed { order: u64, target: TargetId, result: ProbeResult },
+    Arrive {
+        number: u16,
+        tries: u8,
+    },
+    Step {
+        slot: u32,
+        turn: u32,
+    },
+    Release {
+        trunk: TrunkId,
+        call: u64,
+        mute: bool,
+    },
+    Unheard {
+        trunk: TrunkId,
+        call: u64,
+    },
+    Probed {
+        order: u64,
+        target: TargetId,
+        result: ProbeResult,
+    },
+    /// A reply to an attempt that was left: its trunk is slow, not dead.
+    LateReply {
+        target: TargetId,
+        call: CallRef,
+        after: Span,
+    },
 }
 
 struct Event {
@@ -215,6 +238,9 @@ impl World {
                 let outcome = MediaOutcome::Silent { after: UNHEARD };
                 self.signal(trunk, 0, Observed::Media { call: CallRef(call), outcome });
             }
+            What::LateReply { target, call, after } => {
+                self.signal(target.trunk, target.index, Observed::FirstReply { call, after });
+            }
             What::Probed { order, target, result } => {
                 let what = Observed::Probe { order, result };
                 self.signal(target.trunk, target.index, what);
@@ -278,8 +304,8 @@ impl World {
     fn probe(&mut self, order: u64, target: TargetId, waits: Span) {
         let (now, icmp) = (self.now, self.parts.mind.hears_icmp());
         let Some(Some(carrier)) = self.parts.carriers.get_mut(target.trunk.index()) else { return };
-        // By the second in which it is sent, so that a policy with more probes has the same luck with those it shares.
-        let mut dice = Dice::of(!self.luck, u64::from(target.trunk.0), now.as_micros() / 1_000_000);
+        // By the quarter second in which it is sent, so that a policy with more probes has the same luck with those it shares.
+        let mut dice = Dice::of(!self.luck, u64::from(target.trunk.0), now.as_micros() / 250_000);
         if let Some((at, result)) = carrier.options(&mut dice, now, waits, icmp) {
             self.push(at, What::Probed { order, target, result });
         }
@@ -490,7 +516,12 @@ impl World {
         if outcome != AttemptOutcome::Answered {
             self.parts.mind.end(target.trunk);
         }
+        let late = hunt.table.reply.filter(|at| matches!(outcome, AttemptOutcome::NoReply { .. }) && *at > now);
+        let sent = hunt.sent;
         self.signal(target.trunk, target.index, Observed::Attempt { call, outcome });
+        if let Some(at) = late {
+            self.push(at, What::LateReply { target, call, after: at.since(sent) });
+        }
         match self.parts.mind.after(target, &outcome, &so_far) {
             Next::Next => {
                 if let Some(hunt) = self.hunts[slot as usize].as_mut() {
