@@ -176,11 +176,11 @@ fn dead(policy: &HealthPolicy, seen: &Evidence, since: Instant) -> Option<Cause>
     if refused && seen.transport.in_row >= policy.refusals {
         return Some(Cause::Refused { count: seen.transport.in_row, limit: policy.refusals });
     }
-    let probed = seen.probe.last.is_some_and(|(at, _)| at >= since);
+    let probed = seen.probe.last.is_some_and(|(at, _)| at >= since && is_news(seen, at));
     if probed && seen.probe.bad >= policy.fall {
         return Some(Cause::ProbesFailed { count: seen.probe.bad, limit: policy.fall });
     }
-    let called = seen.calls.last_bad.is_some_and(|(at, _)| at >= since);
+    let called = seen.calls.last_bad.is_some_and(|(at, _)| at >= since && is_news(seen, at));
     // Silence alone may be one far network behind the trunk; that the trunk itself is silent too, a fast probe tells.
     if called && probed && seen.calls.silent_in_row >= policy.silent_calls && seen.probe.bad_fast > 0 {
         return Some(Cause::CallsSilent { count: seen.calls.silent_in_row, limit: policy.silent_calls });
@@ -214,17 +214,22 @@ fn doubt(policy: &HealthPolicy, seen: &Evidence, since: Instant, now: Instant) -
     if let Some(cause) = calls_late(policy, seen, since, now) {
         return Some(cause);
     }
-    let probed = seen.probe.last.is_some_and(|(at, _)| at >= since);
+    let probed = seen.probe.last.is_some_and(|(at, _)| at >= since && is_news(seen, at));
     if probed && seen.probe.bad >= policy.suspect_after {
         return Some(Cause::ProbesFailed { count: seen.probe.bad, limit: policy.suspect_after });
     }
     failing_share(policy, seen, since, policy.doubt_share).or_else(|| quality_doubt(policy, seen, since))
 }
 
-/// So large a share of recent calls failed. A failure after which the target has been heard again is no news: what is left of an outage in
-/// the window must not take down a trunk that has just returned.
+/// A failure after which the target has been heard again is no news: what rows and windows still hold of an outage that is over must not
+/// take down a trunk that has just returned.
+fn is_news(seen: &Evidence, at: Instant) -> bool {
+    seen.heard.is_none_or(|heard| heard <= at)
+}
+
+/// So large a share of recent calls failed.
 fn failing_share(policy: &HealthPolicy, seen: &Evidence, since: Instant, limit: u32) -> Option<Cause> {
-    let fresh = seen.calls.last_bad.is_some_and(|(at, _)| at >= since && seen.heard.is_none_or(|heard| heard <= at));
+    let fresh = seen.calls.last_bad.is_some_and(|(at, _)| at >= since && is_news(seen, at));
     let (percent, of) = (seen.calls.window.percent(), seen.calls.window.of);
     (fresh && of >= policy.failure_min && percent >= limit).then_some(Cause::FailureShare { percent, limit, of })
 }
@@ -253,7 +258,7 @@ fn quality_doubt(policy: &HealthPolicy, seen: &Evidence, since: Instant) -> Opti
 /// Calls are late. Where they got a first reply and nothing more, a few are enough. Where they got none, the trunk may be slow for a
 /// moment, and each of them hunts on by its own deadline: it takes twice as many, or as long a silence as no slowness explains.
 fn calls_late(policy: &HealthPolicy, seen: &Evidence, since: Instant, now: Instant) -> Option<Cause> {
-    let fresh = seen.last_bad.is_some_and(|at| at >= since);
+    let fresh = seen.last_bad.is_some_and(|at| at >= since && is_news(seen, at));
     let stalled = seen.calls.late.saturating_sub(seen.calls.unheard);
     let silent = seen.silent_since.is_some_and(|from| now.since(from) >= policy.silence);
     let few = policy.silent_calls.min(policy.late_calls);

@@ -108,6 +108,8 @@ pub(crate) struct Calls {
     good_in_row: u32,
     good_since_mark: u32,
     mark: Instant,
+    /// End of the last long silence.
+    resumed: Instant,
     window: Window,
     /// INVITE to first reply.
     delays: Delays,
@@ -158,7 +160,7 @@ impl Calls {
         } else {
             (Lacking::Reply, self.delays.late_after(KNOWN, REPLY_FLOOR).unwrap_or(REPLY_COLD))
         };
-        let late = after >= usual;
+        let late = after >= usual && attempt.started >= self.resumed;
         if late {
             self.note_late(Late { call, started: attempt.started, at, lacking, waiting: true });
         }
@@ -173,6 +175,9 @@ impl Calls {
         self.last = Some((at, outcome));
         if was_heard(&outcome) {
             self.late.retain(|late| late.lacking == Lacking::Progress || late.started > attempt.started);
+        }
+        if attempt.started < self.resumed && is_of_silence(&outcome) {
+            return false;
         }
         match blame(&outcome) {
             Blame::Trunk => {
@@ -262,6 +267,15 @@ impl Calls {
         returns
     }
 
+    /// A long silence is over: what was sent into it has been judged.
+    pub(crate) fn resume(&mut self, now: Instant) {
+        self.resumed = now;
+        self.silent = Row::default();
+        self.blamed = Row::default();
+        self.late.clear();
+        self.window = Window::default();
+    }
+
     /// When a call reached someone for the last time.
     pub(crate) const fn last_good(&self) -> Option<Instant> {
         self.last_good
@@ -298,4 +312,12 @@ impl Calls {
             usual: self.pace(),
         }
     }
+}
+
+/// It ended since nothing came, as against something bad that did.
+const fn is_of_silence(outcome: &AttemptOutcome) -> bool {
+    matches!(
+        outcome,
+        AttemptOutcome::NoReply { .. } | AttemptOutcome::WentSilent { .. } | AttemptOutcome::Stalled { .. }
+    )
 }

@@ -109,6 +109,8 @@ struct Flying {
     sent: Instant,
     ends: Instant,
     fast: bool,
+    /// Sent into a silence that is over.
+    excused: bool,
 }
 
 /// A probe that has ended by itself.
@@ -127,6 +129,8 @@ pub(crate) struct Overdue {
     pub(crate) fast: bool,
     /// The prober itself was late, so nothing is proven.
     pub(crate) stalled: bool,
+    /// It was sent into a silence that is over.
+    pub(crate) excused: bool,
 }
 
 /// The schedule of one target.
@@ -212,7 +216,7 @@ impl Prober {
             return None;
         }
         let deadline = self.patience();
-        self.flying.push(Flying { order: number, sent: now, ends: now + deadline, fast });
+        self.flying.push(Flying { order: number, sent: now, ends: now + deadline, fast, excused: false });
         self.last = Some(now);
         if fast {
             self.last_fast = Some(now);
@@ -225,7 +229,7 @@ impl Prober {
     pub(crate) fn adopt(&mut self, now: Instant, order: &ProbeOrder) {
         if self.flying.len() < FLYING_MAX {
             let ends = now + self.patience();
-            self.flying.push(Flying { order: order.order, sent: now, ends, fast: order.fast });
+            self.flying.push(Flying { order: order.order, sent: now, ends, fast: order.fast, excused: false });
         }
     }
 
@@ -243,9 +247,14 @@ impl Prober {
     /// A probe whose deadline has passed.
     pub(crate) fn overdue(&mut self, now: Instant) -> Option<Overdue> {
         let index = self.flying.iter().position(|flying| flying.ends <= now)?;
-        let Flying { sent, ends, fast, .. } = self.flying.remove(index);
+        let Flying { sent, ends, fast, excused, .. } = self.flying.remove(index);
         self.missed = self.missed.saturating_add(1);
-        Some(Overdue { sent, after: ends.since(sent), fast, stalled: now.since(ends) > STALL })
+        Some(Overdue { sent, after: ends.since(sent), fast, stalled: now.since(ends) > STALL, excused })
+    }
+
+    /// A long silence is over: probes that were sent into it prove nothing if they are not answered.
+    pub(crate) fn resume(&mut self) {
+        self.flying.iter_mut().for_each(|flying| flying.excused = true);
     }
 
     /// When something is due.
@@ -405,7 +414,7 @@ mod tests {
         order(&mut prober, 0, 0).unwrap();
         let after = Span::from_millis(1_500);
         assert_eq!(prober.overdue(at(1_499)), None);
-        let overdue = Overdue { sent: at(0), after, fast: false, stalled: false };
+        let overdue = Overdue { sent: at(0), after, fast: false, stalled: false, excused: false };
         assert_eq!(prober.clone().overdue(at(1_500)), Some(overdue));
         assert_eq!(prober.overdue(at(2_501)), Some(Overdue { stalled: true, ..overdue }));
         assert_eq!(prober.landed(0, None), None, "its answer is late");

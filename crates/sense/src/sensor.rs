@@ -20,6 +20,8 @@ const SPREAD: Span = Span::from_secs(1);
 const ASK_AFTER: u32 = 1;
 /// Attempts under way that are remembered, over all targets.
 const UNDER_WAY_MAX: usize = 65_536;
+/// A silence of so long has been judged as one. When it ends, what was sent into it says nothing any more.
+const SPELL: Span = Span::from_secs(5);
 /// Older than any attempt that still rings.
 const RING_MAX: Span = Span::from_secs(600);
 
@@ -83,7 +85,11 @@ impl Watched {
     fn heard(&mut self, at: Instant) {
         self.transport.in_row = 0;
         self.heard = self.heard.max(Some(at));
-        self.silent_since = None;
+        if self.silent_since.take().is_some_and(|since| at.since(since) >= SPELL) {
+            self.calls.resume(at);
+            self.probes.resume();
+            self.prober.resume();
+        }
     }
 
     /// What was sent then has not been answered in time. What was sent before something else was heard is merely lost.
@@ -330,8 +336,8 @@ impl Sensor {
         while let Some((_, target)) = self.agenda.first().copied().filter(|(due, _)| *due <= now) {
             let Some(watched) = self.targets.get_mut(&target) else { break };
             while let Some(overdue) = watched.prober.overdue(now) {
-                if overdue.stalled {
-                    self.counters.stalled += 1;
+                if overdue.stalled || overdue.excused {
+                    self.counters.stalled += u64::from(overdue.stalled);
                     continue;
                 }
                 let landed = Landed { sent: overdue.sent, fast: overdue.fast };

@@ -51,6 +51,11 @@ impl ProbeRow {
         }
         row.last = Some((at, result));
     }
+
+    /// A long silence is over: the row of those that were lost in it ends.
+    pub(crate) fn resume(&mut self) {
+        (self.0.bad, self.0.bad_fast) = (0, 0);
+    }
 }
 
 /// What has become of our registration, in a row.

@@ -162,6 +162,26 @@ fn a_reply_to_an_attempt_that_was_left_takes_its_silence_back() {
 }
 
 #[test]
+fn a_silence_that_is_over_takes_its_share_of_failures_along_and_one_lost_packet_is_no_silence() {
+    let mut sensor = sensor();
+    start(&mut sensor, 0, 0);
+    see(&mut sensor, 20, Observed::FirstReply { call: CallRef(0), after: Span::from_millis(20) });
+    for call in 1..30 {
+        start(&mut sensor, 200 * call, call);
+        end(&mut sensor, 200 * call + 250, call, AttemptOutcome::NoReply { after: Span::from_millis(250) });
+    }
+    let seen = sensor.evidence(at(6_100), TARGET);
+    assert_eq!((seen.silent_since, seen.calls.window.part), (Some(at(200)), 29));
+    start(&mut sensor, 6_200, 30);
+    see(&mut sensor, 6_220, Observed::FirstReply { call: CallRef(30), after: Span::from_millis(20) });
+    let seen = sensor.evidence(at(6_220), TARGET);
+    assert_eq!((seen.silent_since, seen.calls.window.part), (None, 0));
+    start(&mut sensor, 6_210, 31);
+    end(&mut sensor, 6_460, 31, AttemptOutcome::NoReply { after: Span::from_millis(250) });
+    assert_eq!(sensor.evidence(at(6_460), TARGET).silent_since, None, "sent before another was answered");
+}
+
+#[test]
 fn audio_and_registrations_have_rows_of_their_own() {
     let mut sensor = sensor();
     let silent = MediaOutcome::Silent { after: Span::from_secs(5) };

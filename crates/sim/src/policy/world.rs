@@ -11,8 +11,8 @@ use super::mind::{Clock, Limits, Mind, Told, decision};
 use super::report::{Journal, Moment};
 use super::scenario::Redial;
 use super::tally::Tally;
-use decide::{Candidate, Change, Facts, Next, SoFar, Veto};
-use explain::sentence;
+use decide::{Candidate, Change, Facts, Next, SoFar};
+use explain::{Alarm, AlarmRecord, Record, sentence};
 use model::{
     AttemptOutcome, CallRef, Health, Instant, MediaOutcome, Name, Observed, ProbeResult, Signal, Span, TargetId,
     TrunkId,
@@ -275,13 +275,17 @@ impl World {
                     self.ask_after();
                 }
                 Told::Entry(entry) => {
+                    if let Record::Alarm(AlarmRecord { what: Alarm::SuspectOurselves { .. }, over: false }) =
+                        &entry.record
+                    {
+                        self.note(Moment { at: self.now, sentence: sentence(&entry), change: false, alarm: true });
+                    }
                     let Some((trunk, decision)) = decision(&entry) else { continue };
                     if let (Change::Health { to, .. }, true) = (decision.change, decision.enforced()) {
                         self.parts.tally.health(self.now, trunk.index(), to);
                     }
-                    let alarm = matches!(decision.veto, Some(Veto::SuspectOurselves { .. }));
                     let change = decision.enforced();
-                    self.note(Moment { at: self.now, sentence: sentence(&entry), change, alarm });
+                    self.note(Moment { at: self.now, sentence: sentence(&entry), change, alarm: false });
                 }
                 Told::Said { target, to, words } => {
                     self.parts.tally.health(self.now, target.trunk.index(), to);
