@@ -10,11 +10,11 @@ use crate::shadow::Shadow;
 use crate::test_report::TestReports;
 use crate::view::{TargetView, TrunkView};
 use crate::window::WindowTimer;
-use decide::{Change, Decision, Engine, Subject};
+use decide::{Cause, Change, Decision, Engine, Strategy, Subject};
 use explain::{Act, CallRecord, Entry, GroupView, Operator, Record, Who};
 use model::{
-    Admin, AttemptOutcome, GroupId, Health, Instant, Name, Observed, Paces, ProbeResult, Seq, Signal, Span, TargetId,
-    TrunkId, Wall, Wish,
+    Admin, AttemptOutcome, GroupId, Health, Instant, Name, Observed, Paces, ProbeResult, Qualities, Seq, Signal, Span,
+    TargetId, TrunkId, Wall, Wish,
 };
 use sense::{Overloads, Sensor, TestCallOrder};
 use std::collections::VecDeque;
@@ -47,9 +47,14 @@ impl Control {
         let engine = Engine::new(settings.shape.clone());
         let mut sensor = Sensor::new(seed);
         sensor.install(now, &settings.probes);
+        sensor.install_blames(&settings.blames);
         sensor.install_tests(now, &settings.tested());
-        let snapshot =
-            Arc::new(Snapshot { table: Arc::new(engine.table().clone()), paces: Arc::new(Paces::new()), settings });
+        let snapshot = Arc::new(Snapshot {
+            table: Arc::new(engine.table().clone()),
+            paces: Arc::new(Paces::new()),
+            qualities: Arc::new(Qualities::new()),
+            settings,
+        });
         let mut control = Self {
             snapshot,
             sensor,
@@ -296,10 +301,16 @@ impl Control {
         let table = self.engine.table();
         self.overloads.install(|target| table.target(target).is_some());
         self.sensor.install(now, &settings.probes);
+        self.sensor.install_blames(&settings.blames);
         self.sensor.install_tests(now, &settings.tested());
         self.tests.retain(|trunk| settings.test_call(trunk).is_some());
         let table = Arc::new(self.engine.table().clone());
-        self.snapshot = Arc::new(Snapshot { table, paces: self.snapshot.paces.clone(), settings });
+        self.snapshot = Arc::new(Snapshot {
+            table,
+            settings,
+            paces: self.snapshot.paces.clone(),
+            qualities: self.snapshot.qualities.clone(),
+        });
         self.configured(false);
         self.follow_shadow(now);
         let names = &self.snapshot.settings.names;
@@ -379,21 +390,34 @@ impl Control {
     /// Tells the shards of a new epoch at once, and of what has been learned since when it is time.
     fn publish(&mut self, now: Instant) {
         let changed = self.engine.table().epoch() != self.snapshot.table.epoch();
-        let learned = self.sensor.learned() && now.since(self.taught) >= TEACH;
-        if !changed && !learned {
+        let teach = now.since(self.taught) >= TEACH;
+        let learned = teach && self.sensor.learned();
+        let qualities = Some(()).filter(|()| teach && self.weighs_quality()).map(|()| self.sensor.qualities(now));
+        let weighed = qualities.filter(|qualities| *qualities != *self.snapshot.qualities);
+        if !changed && !learned && weighed.is_none() {
             return;
         }
-        let (mut table, mut paces) = (self.snapshot.table.clone(), self.snapshot.paces.clone());
+        let Snapshot { settings, mut table, mut paces, mut qualities } = Snapshot::clone(&self.snapshot);
         if changed {
             table = Arc::new(self.engine.table().clone());
             self.look_at_groups(now);
         }
-        if learned {
+        if teach {
             self.taught = now;
+        }
+        if learned {
             paces = Arc::new(self.sensor.paces());
         }
-        self.snapshot = Arc::new(Snapshot { table, paces, settings: self.snapshot.settings.clone() });
+        if let Some(weighed) = weighed {
+            qualities = Arc::new(weighed);
+        }
+        self.snapshot = Arc::new(Snapshot { settings, table, paces, qualities });
         self.out.push_back(ControlOutput::Update(self.snapshot.clone()));
+    }
+
+    /// Some group goes by quality; only then is it worth telling.
+    fn weighs_quality(&self) -> bool {
+        self.snapshot.settings.shape.groups().iter().any(|group| group.strategy == Strategy::Quality)
     }
 
     fn consider(&mut self, now: Instant, target: TargetId) {
@@ -401,6 +425,9 @@ impl Control {
         if let Some(decision) = self.engine.consider(now, target, &seen) {
             if decision.enforced() && matches!(decision.change, Change::Health { .. } | Change::Share { .. }) {
                 self.sensor.mark(now, target);
+            }
+            if wants_test_call(&decision) {
+                self.sensor.test_now(now, target);
             }
             self.decided(now, decision);
         }
@@ -450,4 +477,12 @@ impl Control {
         self.next = Seq(self.next.0 + 1);
         self.out.push_back(ControlOutput::Entry(Arc::new(entry)));
     }
+}
+
+/// A synthetic call tells what real ones would find out: whether a doubt raised by one is more than that, and whether a trunk on trial
+/// puts calls through, where real calls may be long in coming.
+fn wants_test_call(decision: &Decision) -> bool {
+    let on_trial = matches!(decision.change, Change::Share { .. });
+    let doubted = matches!(decision.cause, Cause::TestCallsFailed { .. });
+    decision.enforced() && (on_trial || doubted)
 }

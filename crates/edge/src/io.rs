@@ -10,7 +10,7 @@ use decide::TrunkTable;
 use explain::{CallRecord, Entry};
 use media::player::Packet;
 use media::{Component, PairId};
-use model::{CallRef, ListenId, Name, Paces, Signal, SocketId, TargetId, TransportFault, TrunkId, Wall};
+use model::{CallRef, ListenId, Name, Paces, Qualities, Signal, SocketId, TargetId, TransportFault, TrunkId, Wall};
 use sense::{NotNow, ProbeOrder, TestCallOrder};
 use sip::{Flow, Transmit};
 use std::sync::Arc;
@@ -116,7 +116,7 @@ pub struct Tested {
 }
 
 /// What all shards work by: one configuration and one epoch of the trunk table.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Snapshot {
     /// The configuration.
     pub settings: Arc<Settings>,
@@ -124,6 +124,8 @@ pub struct Snapshot {
     pub table: Arc<TrunkTable>,
     /// How soon targets usually react; learned, and so no part of the table.
     pub paces: Arc<Paces>,
+    /// How good trunks have been lately, for groups that go by it.
+    pub qualities: Arc<Qualities>,
 }
 
 /// What reaches the control machine.

@@ -216,6 +216,7 @@ impl Shard {
             self.endpoint.bind(socket.id, socket.transport, socket.sent_by);
         }
         self.load.resize(self.snapshot.settings.profiles.trunks.len());
+        self.load.qualities = self.snapshot.qualities.clone();
     }
 
     fn probe(&mut self, now: Instant, order: sense::ProbeOrder) {

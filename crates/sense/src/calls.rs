@@ -2,13 +2,14 @@
 //!
 //! Overlapping calls are ordered by when they were sent, not by when they ended. Refuses to know: probes, limits.
 
-use crate::classify::{blame, was_heard};
+use crate::blame::BlamePolicy;
+use crate::classify::was_heard;
 use crate::streak::Row;
 use crate::window::{Delays, KNOWN, Window};
 use alloc::vec::Vec;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use model::{AttemptOutcome, Blame, CallEvidence, CallRef, Instant, Pace, Span, TargetId};
+use model::{AttemptOutcome, Blame, CallEvidence, CallRef, Instant, Pace, Share, Span, TargetId};
 
 /// Late calls within this time belong together.
 const CORRELATION: Span = Span::from_secs(10);
@@ -110,6 +111,7 @@ pub(crate) struct Calls {
     mark: Instant,
     /// End of the last long silence.
     resumed: Instant,
+    blames: BlamePolicy,
     window: Window,
     /// INVITE to first reply.
     delays: Delays,
@@ -179,7 +181,7 @@ impl Calls {
         if attempt.started < self.resumed && is_of_silence(&outcome) {
             return false;
         }
-        match blame(&outcome) {
+        match self.blames.blame(&outcome) {
             Blame::Trunk => {
                 self.bad(at, call, attempt, outcome);
                 true
@@ -265,6 +267,16 @@ impl Calls {
             self.window = Window::default();
         }
         returns
+    }
+
+    /// What this trunk means by its codes.
+    pub(crate) fn blames(&mut self, policy: BlamePolicy) {
+        self.blames = policy;
+    }
+
+    /// Attempts of the last minute, and those of them that failed by the trunk's fault.
+    pub(crate) fn failed_share(&mut self, now: Instant) -> Share {
+        self.window.share(now)
     }
 
     /// A long silence is over: what was sent into it has been judged.

@@ -9,6 +9,7 @@ extern crate alloc;
 extern crate std;
 
 mod audio;
+mod blame;
 mod calls;
 mod classify;
 mod overload;
@@ -16,8 +17,10 @@ mod probe;
 mod sensor;
 mod streak;
 mod test_call;
+mod watched;
 mod window;
 
+pub use blame::BlamePolicy;
 pub use classify::{blame, counts_against};
 pub use overload::{OverloadNews, Overloads};
 pub use probe::{CodeClass, ProbeOrder, ProbePolicy};

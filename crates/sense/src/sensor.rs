@@ -2,17 +2,13 @@
 //!
 //! Refuses to know: SIP, sockets, and what anyone thinks of the evidence.
 
-use crate::audio::Audio;
-use crate::calls::{Attempt, Calls, UnderWay};
-use crate::classify::is_ours;
-use crate::probe::{Landed, ProbeOrder, ProbePolicy, Prober};
-use crate::streak::{ProbeRow, RegistrationRow};
+use crate::blame::BlamePolicy;
+use crate::calls::UnderWay;
+use crate::probe::{Landed, ProbeOrder, ProbePolicy};
 use crate::test_call::{NotNow, TestCallOrder, TestCallPace, TestCalls};
+use crate::watched::Watched;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
-use model::{
-    AttemptOutcome, CallRef, Evidence, Instant, Observed, Paces, ProbeResult, Rng, Signal, Span, TargetId,
-    TestCallResult, TransportEvidence, TransportFault,
-};
+use model::{Evidence, Instant, Observed, Paces, ProbeResult, Qualities, Rng, Signal, Span, TargetId, TrunkId};
 
 /// First probes of new targets are spread over this time.
 const SPREAD: Span = Span::from_secs(1);
@@ -20,8 +16,6 @@ const SPREAD: Span = Span::from_secs(1);
 const ASK_AFTER: u32 = 1;
 /// Attempts under way that are remembered, over all targets.
 const UNDER_WAY_MAX: usize = 65_536;
-/// A silence of so long has been judged as one. When it ends, what was sent into it says nothing any more.
-const SPELL: Span = Span::from_secs(5);
 /// Older than any attempt that still rings.
 const RING_MAX: Span = Span::from_secs(600);
 
@@ -40,97 +34,6 @@ pub struct Counters {
     pub overflow: u64,
     /// Test calls whose end was not reported in time.
     pub test_calls_lost: u64,
-}
-
-#[derive(Clone, Debug)]
-struct Watched {
-    prober: Prober,
-    probes: ProbeRow,
-    calls: Calls,
-    transport: TransportEvidence,
-    audio: Audio,
-    registration: RegistrationRow,
-    last_bad: Option<Instant>,
-    heard: Option<Instant>,
-    silent_since: Option<Instant>,
-    /// Its place in the sensor's agenda.
-    due: Instant,
-}
-
-impl Watched {
-    fn new(policy: ProbePolicy, first: Instant) -> Self {
-        Self {
-            prober: Prober::new(policy, first),
-            probes: ProbeRow::default(),
-            calls: Calls::default(),
-            transport: TransportEvidence::default(),
-            audio: Audio::default(),
-            registration: RegistrationRow::default(),
-            last_bad: None,
-            heard: None,
-            silent_since: None,
-            due: Instant::FAR,
-        }
-    }
-
-    fn refused(&mut self, at: Instant, fault: TransportFault) {
-        if !is_ours(fault) {
-            self.transport.in_row = self.transport.in_row.saturating_add(1);
-            self.transport.last = Some((at, fault));
-            self.last_bad = Some(at);
-        }
-    }
-
-    /// A response of any kind.
-    fn heard(&mut self, at: Instant) {
-        self.transport.in_row = 0;
-        self.heard = self.heard.max(Some(at));
-        if self.silent_since.take().is_some_and(|since| at.since(since) >= SPELL) {
-            self.calls.resume(at);
-            self.probes.resume();
-            self.prober.resume();
-        }
-    }
-
-    /// What was sent then has not been answered in time. What was sent before something else was heard is merely lost.
-    fn silent(&mut self, sent: Instant) {
-        if self.heard.is_none_or(|heard| sent > heard) {
-            self.silent_since = Some(self.silent_since.map_or(sent, |since| since.min(sent)));
-        }
-    }
-
-    fn probe_ended(&mut self, counters: &mut Counters, at: Instant, result: ProbeResult, landed: Landed) {
-        match result {
-            ProbeResult::Unreachable { fault } if is_ours(fault) => {
-                counters.local_faults += 1;
-                return;
-            }
-            ProbeResult::Unreachable { fault } => self.refused(at, fault),
-            ProbeResult::Answered { .. } => self.heard(at),
-            ProbeResult::NoReply { .. } => self.silent(landed.sent),
-        }
-        let alive = self.prober.policy.is_alive(&result);
-        self.probes.push(at, result, alive, landed.fast);
-        if !alive {
-            self.last_bad = Some(at);
-        }
-    }
-
-    fn attempt_ended(&mut self, at: Instant, call: CallRef, attempt: Attempt, outcome: AttemptOutcome) {
-        match outcome {
-            AttemptOutcome::Unreachable { fault } => self.refused(at, fault),
-            AttemptOutcome::Answered | AttemptOutcome::Redirected { .. } | AttemptOutcome::Refused { .. } => {
-                self.heard(at);
-            }
-            AttemptOutcome::NoReply { .. } => self.silent(attempt.started),
-            // It rang when it was sent; since when it is silent, only the questions tell, and they were asked just now.
-            AttemptOutcome::WentSilent { .. } => self.silent(at),
-            _ => {}
-        }
-        if self.calls.ended(at, call, attempt, outcome) {
-            self.last_bad = Some(at);
-        }
-    }
 }
 
 /// Evidence about every target, and when to probe whom.
@@ -221,6 +124,29 @@ impl Sensor {
         self.tests.landed(now, target, order, None);
     }
 
+    /// Start and reload: whose fault outcomes are, for trunks that have a table of their own.
+    pub fn install_blames(&mut self, blames: &[(TargetId, BlamePolicy)]) {
+        for (target, watched) in &mut self.targets {
+            let own = blames.iter().find(|(known, _)| known == target);
+            watched.calls.blames(own.map(|(_, policy)| policy.clone()).unwrap_or_default());
+        }
+    }
+
+    /// Share of recent attempts, in percent, that were not blamed on the trunk; by its best target (1 − NER is what is left).
+    pub fn qualities(&mut self, now: Instant) -> Qualities {
+        let mut best: BTreeMap<TrunkId, u8> = BTreeMap::new();
+        for (target, watched) in &mut self.targets {
+            let good = 100 - watched.calls.failed_share(now).percent().min(100) as u8;
+            let known = best.entry(target.trunk).or_insert(good);
+            *known = good.max(*known);
+        }
+        let mut qualities = Qualities::default();
+        for (trunk, good) in best {
+            qualities.set(trunk, good);
+        }
+        qualities
+    }
+
     /// One signal of a shard.
     pub fn observe(&mut self, now: Instant, signal: &Signal) {
         let (target, at) = (signal.target, signal.at);
@@ -228,73 +154,54 @@ impl Sensor {
             self.counters.strangers += 1;
             return;
         };
-        let under_way = &mut self.under_way;
-        match signal.what {
-            Observed::Probe { order, result } => match watched.prober.landed(order, round_trip(&result)) {
-                Some(landed) => watched.probe_ended(&mut self.counters, at, result, landed),
-                None => {
-                    // Too late for its deadline, and yet a sign of life.
-                    self.counters.late_answers += 1;
-                    if matches!(result, ProbeResult::Answered { .. }) {
-                        watched.heard(at);
-                    }
-                }
-            },
+        let evidence = match signal.what {
+            Observed::Probe { order, result } => {
+                watched.probe_landed(&mut self.counters, at, order, result);
+                true
+            }
             Observed::AttemptStarted { call } => {
-                if !under_way.start(target, call, at) {
+                if !self.under_way.start(target, call, at) {
                     self.counters.overflow += 1;
-                    under_way.retain(|_, started| now.since(started) < RING_MAX);
+                    self.under_way.retain(|_, started| now.since(started) < RING_MAX);
                 }
                 // Says nothing yet.
-                return;
+                false
             }
-            Observed::FirstReply { call, after } => {
-                let mut attempt = under_way.get(target, call, before(at, after));
-                watched.heard(at);
-                self.learned |= watched.calls.first_reply(&mut attempt, after);
-                under_way.update(target, call, attempt);
-            }
-            Observed::Waiting { call, after, trying } => {
-                let attempt = under_way.get(target, call, before(at, after));
-                if !watched.calls.waits(at, call, attempt, after, trying) {
-                    return;
-                }
-                watched.last_bad = Some(at);
-                if !trying {
-                    watched.silent(attempt.started);
-                }
-            }
-            Observed::Progress { call, after } => {
-                let mut attempt = under_way.get(target, call, before(at, after));
-                watched.heard(at);
-                self.learned |= watched.calls.progress(at, &mut attempt);
-                under_way.update(target, call, attempt);
-            }
-            Observed::Attempt { call, outcome } => {
-                let attempt = under_way.get(target, call, before(at, waited(&outcome)));
-                under_way.end(target, call);
-                watched.attempt_ended(at, call, attempt, outcome);
+            Observed::FirstReply { .. }
+            | Observed::Waiting { .. }
+            | Observed::Progress { .. }
+            | Observed::Attempt { .. } => {
+                let news = watched.attempt(at, target, &mut self.under_way, signal.what);
+                self.learned |= news.learned;
+                news.evidence
             }
             Observed::Media { call, outcome } => {
                 // Audio of a live call says nothing about whether signalling is answered.
                 if watched.audio.push(at, call, outcome) {
                     watched.last_bad = Some(at);
                 }
+                true
             }
             Observed::Registration { state } => {
                 if watched.registration.push(at, state) {
                     watched.last_bad = Some(at);
                 }
+                true
             }
-            Observed::Transport { fault } => watched.refused(at, fault),
+            Observed::Transport { fault } => {
+                watched.refused(at, fault);
+                true
+            }
             Observed::TestCall { order, result } => {
-                if !test_ended(watched, &mut self.tests, at, (target, order), result) {
-                    self.counters.late_answers += 1;
-                    return;
-                }
+                let landed = watched.test_ended(&mut self.tests, at, (target, order), result);
+                self.counters.late_answers += u64::from(!landed);
+                landed
             }
             // A wish for fewer calls says nothing about health; see `overload`.
-            Observed::Overload { .. } => return,
+            Observed::Overload { .. } => false,
+        };
+        if !evidence {
+            return;
         }
         if watched.calls.unanswered(now) >= ASK_AFTER && watched.last_bad == Some(at) {
             watched.prober.at_once(now);
@@ -390,7 +297,6 @@ impl Sensor {
             last_bad: watched.last_bad,
             heard: watched.heard,
             silent_since: watched.silent_since,
-            ..Evidence::default()
         }
     }
 
@@ -423,52 +329,4 @@ impl Sensor {
     pub const fn counters(&self) -> &Counters {
         &self.counters
     }
-}
-
-/// How long the answer took, when there was one.
-const fn round_trip(result: &ProbeResult) -> Option<Span> {
-    match result {
-        ProbeResult::Answered { rtt, .. } => Some(*rtt),
-        ProbeResult::NoReply { .. } | ProbeResult::Unreachable { .. } => None,
-    }
-}
-
-/// A test call has ended; false when it was given up before.
-fn test_ended(
-    watched: &mut Watched,
-    tests: &mut TestCalls,
-    at: Instant,
-    (target, order): (TargetId, u64),
-    result: TestCallResult,
-) -> bool {
-    match result {
-        // Our own socket could not send: nothing is proven.
-        TestCallResult::Unreachable { fault } if is_ours(fault) => return tests.landed(at, target, order, None),
-        TestCallResult::Unreachable { fault } => watched.refused(at, fault),
-        TestCallResult::Good { .. } | TestCallResult::Refused { .. } | TestCallResult::NoTone { .. } => {
-            watched.heard(at);
-        }
-        TestCallResult::NoReply { .. } => {}
-    }
-    let landed = tests.landed(at, target, order, Some(result));
-    if landed && !matches!(result, TestCallResult::Good { .. }) {
-        watched.last_bad = Some(at);
-    }
-    landed
-}
-
-/// How long an attempt had been under way, as far as its outcome says.
-const fn waited(outcome: &AttemptOutcome) -> Span {
-    match outcome {
-        AttemptOutcome::NoReply { after }
-        | AttemptOutcome::Stalled { after }
-        | AttemptOutcome::WentSilent { after }
-        | AttemptOutcome::RingTimeout { after }
-        | AttemptOutcome::Abandoned { after, .. } => *after,
-        _ => Span::ZERO,
-    }
-}
-
-const fn before(at: Instant, span: Span) -> Instant {
-    Instant::from_micros(at.as_micros().saturating_sub(span.as_micros()))
 }

@@ -10,6 +10,7 @@ use act::{Cidr, ListenProfile, Profiles, Target, TrunkProfile};
 use core::net::SocketAddr;
 use decide::{GroupPolicy, Member, RouteRule, Shape, TrunkShape};
 use model::{GroupId, ListenId, Name, SocketId, TargetId, TrunkId};
+use sense::BlamePolicy;
 use sip::Transport;
 use sip::auth::Credentials;
 use std::sync::Arc;
@@ -77,11 +78,14 @@ pub(super) fn settings(
     let mut shapes = vec![None; ids.names.len()];
     let mut profiles = vec![None; ids.names.len()];
     let mut test_calls = vec![None; ids.names.len()];
-    let mut probes = Vec::new();
+    let (mut probes, mut blames) = (Vec::new(), Vec::new());
     for trunk in draft.trunks {
         let id = ids.of(&trunk.name.value)?;
         let indexes = 0..u8::try_from(trunk.targets.len()).unwrap_or(u8::MAX);
         probes.extend(indexes.clone().map(|index| (TargetId { trunk: id, index }, trunk.probe.clone())));
+        if trunk.blames != BlamePolicy::default() {
+            blames.extend(indexes.clone().map(|index| (TargetId { trunk: id, index }, trunk.blames.clone())));
+        }
         let side = trunk.listen.as_ref().and_then(|name| listens.iter().position(|listen| *listen.name == *name.value));
         let side = ListenId(side.and_then(|side| u16::try_from(side).ok()).unwrap_or(u16::MAX));
         shapes[id.index()] = Some(TrunkShape {
@@ -110,6 +114,7 @@ pub(super) fn settings(
         shape: Arc::new(Shape::new(shapes, groups, routes)),
         windows,
         probes,
+        blames,
         test_calls,
         names,
         shadow_file: draft.edge.shadow,

@@ -6,6 +6,7 @@ use super::schema::{Section, is, other};
 use super::value;
 use decide::{AttemptPolicy, Hedge, Learned};
 use model::Span;
+use sense::BlamePolicy;
 
 pub(super) static CALLS: Section = Section {
     title: "calls of [trunk.NAME]",
@@ -28,6 +29,13 @@ pub(super) static CALLS: Section = Section {
         is("hunt", "duration", "\"12s\"", "The whole hunt until something rings; a caller hangs up soon after."),
         is("move_on", "list of codes", "[]", "Status codes that move on, besides 408, 500, 502, 503 and 504."),
         is("stop", "list of codes", "[]", "Status codes that stop, though they would move on."),
+        is(
+            "blamed",
+            "list of codes",
+            "[]",
+            "Status codes of this trunk that are its own fault, though they usually speak of the called party.",
+        ),
+        is("excused", "list of codes", "[]", "Status codes of this trunk that are never held against it."),
         is(
             "hunt_after_progress",
             "true or false",
@@ -56,6 +64,7 @@ const HEDGE_MAX: u8 = 20;
 pub(super) fn read(
     trunk: &Reader<'_, '_>,
     attempt: &mut AttemptPolicy,
+    blames: &mut BlamePolicy,
     session_max: &mut Span,
     faults: &mut Faults<'_>,
 ) {
@@ -71,7 +80,13 @@ pub(super) fn read(
     reader.set("hunt_after_progress", &mut attempt.hunt_after_progress, faults, value::flag);
     attempt.hedge = reader.read("hedge", faults, value::percent(1)).map(|share| Hedge { share });
     reader.set("session_max", session_max, faults, value::span(Span::from_secs(1), Span::from_secs(7 * 86_400)));
-    for (key, list) in [("move_on", &mut attempt.move_on), ("stop", &mut attempt.stop)] {
+    let lists = [
+        ("move_on", &mut attempt.move_on),
+        ("stop", &mut attempt.stop),
+        ("blamed", &mut blames.blamed),
+        ("excused", &mut blames.excused),
+    ];
+    for (key, list) in lists {
         if let Some(node) = reader.get(key) {
             *list = many(node, faults, value::code).into_iter().map(|code: At<u16>| code.value).collect();
         }

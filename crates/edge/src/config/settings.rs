@@ -6,6 +6,7 @@ use super::test_call::TestCallPlan;
 use crate::window::Calendar;
 use core::net::{IpAddr, SocketAddr};
 use model::{GroupId, ListenId, Name, SocketId, TargetId, TrunkId};
+use sense::BlamePolicy;
 use std::sync::Arc;
 
 /// Everything the edge works by.
@@ -31,6 +32,8 @@ pub struct Settings {
     pub windows: Vec<(GroupId, Calendar)>,
     /// How each target is probed.
     pub probes: Vec<(TargetId, sense::ProbePolicy)>,
+    /// Whose fault codes are at targets that have a table of their own.
+    pub blames: Vec<(TargetId, BlamePolicy)>,
     /// Test calls, by `TrunkId`; none for most.
     pub test_calls: Vec<Option<TestCallPlan>>,
     /// Names by id.

@@ -9,7 +9,7 @@ use super::{calls, health, probe, timers};
 use core::net::SocketAddr;
 use decide::{AttemptPolicy, CallLimits, HealthPolicy};
 use model::Span;
-use sense::ProbePolicy;
+use sense::{BlamePolicy, ProbePolicy};
 use sip::TimerSet;
 
 pub(super) static TRUNK: Section = Section {
@@ -115,6 +115,7 @@ pub(super) struct TrunkDraft {
     pub(super) probe: ProbePolicy,
     pub(super) test_call: Option<TestCallDraft>,
     pub(super) attempt: AttemptPolicy,
+    pub(super) blames: BlamePolicy,
     pub(super) timers: TimerSet,
     pub(super) health: HealthPolicy,
     pub(super) session_max: Span,
@@ -142,13 +143,14 @@ fn read_one(name: At<String>, node: &Node<'_>, env: Env<'_>, faults: &mut Faults
         probe: ProbePolicy::default(),
         test_call: test_call::read(&reader, faults),
         attempt: AttemptPolicy::default(),
+        blames: BlamePolicy::default(),
         timers: TimerSet::default(),
         health: HealthPolicy::default(),
         session_max: calls::SESSION_MAX,
         name,
     };
     probe::read(&reader, &mut draft.probe, &mut draft.health, faults);
-    calls::read(&reader, &mut draft.attempt, &mut draft.session_max, faults);
+    calls::read(&reader, &mut draft.attempt, &mut draft.blames, &mut draft.session_max, faults);
     timers::read(&reader, &mut draft.timers, faults);
     health::read(&reader, &mut draft.health, faults);
     not_yet(&reader, faults);
