@@ -38,7 +38,7 @@ impl B2bua {
         };
         for other in self.running(slot) {
             if other != index {
-                self.outrun(world, slot, other, ELSEWHERE);
+                self.outrun(world, slot, other, index, ELSEWHERE);
             }
         }
         self.join(world, slot, index, client, dialog, message);

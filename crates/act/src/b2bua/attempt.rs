@@ -279,12 +279,19 @@ impl B2bua {
         self.attempt_over(world, slot, index, outcome, None);
     }
 
-    /// It is left since another attempt of the call is ahead of it.
-    pub(super) fn outrun(&mut self, world: &mut World<'_>, slot: usize, index: usize, reason: &[u8]) {
+    /// It is left since attempt `by` of the call is ahead of it. One that had shown nothing at a trunk in doubt, and was overtaken by one
+    /// begun later, says what it lacked, and that is evidence; any other lost a race, and that is none.
+    pub(super) fn outrun(&mut self, world: &mut World<'_>, slot: usize, index: usize, by: usize, reason: &[u8]) {
         let Some(attempt) = self.calls.get(slot).and_then(|call| call.attempt(index)) else { return };
         let (after, progressed) = (world.now.since(attempt.sent), attempt.progress.is_some());
+        let overtaken = by > index && !progressed && is_doubtful(world.table.health(attempt.target));
+        let outcome = match attempt.first_reply {
+            Some(_) if overtaken => AttemptOutcome::Stalled { after },
+            None if overtaken => AttemptOutcome::NoReply { after },
+            _ => AttemptOutcome::Outrun { after, progressed },
+        };
         self.cancel_attempt(world, slot, index, reason);
-        self.close_attempt(world, slot, index, AttemptOutcome::Outrun { after, progressed });
+        self.close_attempt(world, slot, index, outcome);
         self.counters.outrun += 1;
     }
 

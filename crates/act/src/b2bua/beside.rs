@@ -175,7 +175,8 @@ impl B2bua {
             None | Some((false, _)) => self.promote(world, slot, index),
             Some((true, true)) => false,
             Some((true, false)) => {
-                self.leave_to_come_back(world, slot, index);
+                let by = call.front;
+                self.leave_to_come_back(world, slot, index, by);
                 false
             }
         }
@@ -185,15 +186,15 @@ impl B2bua {
     pub(super) fn leave_younger(&mut self, world: &mut World<'_>, slot: usize, index: usize) {
         for other in self.running(slot) {
             if other > index {
-                self.leave_to_come_back(world, slot, other);
+                self.leave_to_come_back(world, slot, other, index);
             }
         }
     }
 
-    /// Leaves an attempt since another one rings. Its target has not failed: should the one that rings be lost later, it is a candidate
+    /// Leaves an attempt since attempt `by` rings. Its target has not failed: should the one that rings be lost later, it is a candidate
     /// again, as long as the call has not made too many attempts.
-    fn leave_to_come_back(&mut self, world: &mut World<'_>, slot: usize, index: usize) {
-        self.outrun(world, slot, index, RINGS_ELSEWHERE);
+    fn leave_to_come_back(&mut self, world: &mut World<'_>, slot: usize, index: usize, by: usize) {
+        self.outrun(world, slot, index, by, RINGS_ELSEWHERE);
         let Some(call) = self.calls.get_mut(slot).filter(|call| call.attempts.len() < ATTEMPTS_MAX) else { return };
         let (Ok(plan), Some(attempt)) = (call.plan.as_ref(), call.attempts.get(index)) else { return };
         let candidate = plan.attempts.iter().find(|candidate| candidate.target == attempt.target);

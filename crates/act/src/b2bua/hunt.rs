@@ -120,7 +120,7 @@ impl B2bua {
         // RFC 3261 §16.7 step 5: a 6xx is true everywhere, so that nobody else need be rung.
         if matches!(outcome, AttemptOutcome::Refused { code: 600.., .. }) && call.settled {
             for other in self.running(slot) {
-                self.outrun(world, slot, other, DECLINED);
+                self.outrun(world, slot, other, index, DECLINED);
             }
         }
         self.carry_on(world, slot, said);
