@@ -160,7 +160,8 @@ fn a_test_call_that_is_up_when_the_edge_stops_is_ended_by_bye() {
     let acme = agent("acme", 31, Behaviour { echo_number: None, ..echoes() });
     let mut edge = Edge::start(&config());
     // The thread lives in this namespace too; what it is told depends on whether the API outlives the answer.
-    let asked = std::thread::spawn(|| http::ask("POST", "/v1/trunks/acme/test-call"));
+    let ask = || http::ask("POST", "/v1/trunks/acme/test-call");
+    let asked = std::thread::Builder::new().name("asks".to_owned()).spawn(ask).expect("a thread");
     let answered = |report: Report| matches!(report, Report::Answered { .. });
     assert!(std::iter::from_fn(|| acme.reports.recv_timeout(LIMIT).ok()).any(answered), "no call came");
     edge.signal(libc::SIGTERM);
