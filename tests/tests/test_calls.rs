@@ -152,3 +152,21 @@ fn a_silent_trunk_and_one_that_rings_for_ever_end_by_the_deadline() {
     assert!(sentence(&answer).ends_with("no final response in 3 s"), "{answer}");
     at_rest(&edge);
 }
+
+#[test]
+fn a_test_call_that_is_up_when_the_edge_stops_is_ended_by_bye() {
+    namespace::enter();
+    // It does not echo, so that the edge listens for as long as it may.
+    let acme = agent("acme", 31, Behaviour { echo_number: None, ..echoes() });
+    let mut edge = Edge::start(&config());
+    // The thread lives in this namespace too; what it is told depends on whether the API outlives the answer.
+    let ask = || http::ask("POST", "/v1/trunks/acme/test-call");
+    let asked = std::thread::Builder::new().name("asks".to_owned()).spawn(ask).expect("a thread");
+    let answered = |report: Report| matches!(report, Report::Answered { .. });
+    assert!(std::iter::from_fn(|| acme.reports.recv_timeout(LIMIT).ok()).any(answered), "no call came");
+    edge.signal(libc::SIGTERM);
+    // How much was heard until then is chance; that the call is ended is not.
+    let _end = heard(&acme);
+    assert_eq!(edge.ended(LIMIT), Some(0));
+    asked.join().expect("the thread that asked");
+}

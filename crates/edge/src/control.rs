@@ -238,10 +238,6 @@ impl Control {
             }
             Err(_) => self.sensor.test_void(now, target, order),
         }
-        if self.snapshot.settings.test_call(target.trunk).is_none() {
-            // A reload has taken its test calls away meanwhile.
-            return;
-        }
         let name = self.trunk_name(target.trunk);
         let profile = self.snapshot.settings.profiles.trunk(target.trunk);
         let addr = profile.and_then(|profile| profile.targets.get(usize::from(target.index)));

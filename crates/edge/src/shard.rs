@@ -168,7 +168,7 @@ impl Shard {
         packet: &mut [u8],
     ) -> Forward {
         let verdict = self.relay.forward(now, pair, component, from, packet);
-        if verdict == Forward::Local {
+        if matches!(verdict, Forward::Local) {
             self.test_calls.media(now, pair, component, from, packet);
         }
         verdict
