@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn lines_are_followed_over_chunks_until_nobody_wants_more() {
-        let answer = b"8\r\nid: 1\ndat\r\nA;x=y\r\na: {}\n\n: a\r\n3\r\nb\nz\r\n0\r\n\r\n";
+        let answer = b"9\r\nid: 1\ndat\r\nA;x=y\r\na: {}\n\n: a\r\n3\r\nb\nz\r\n0\r\n\r\n";
         let told = |most: usize| {
             let mut lines = Vec::new();
             let done = follow(&mut &answer[..], &mut |line| {
