@@ -49,6 +49,15 @@ struct Watch {
     asked_for: Option<Instant>,
 }
 
+/// A silent target for which nobody has vouched that we are not deaf.
+#[derive(Clone, Copy, Debug)]
+struct Unwitnessed {
+    since: Instant,
+    /// When somebody else was heard after all. Where all fell silent together they return together: the first to be heard does not
+    /// condemn those heard a moment later.
+    heard: Option<Instant>,
+}
+
 /// Table, shape, and what is due.
 #[derive(Clone, Debug)]
 pub struct Engine {
@@ -57,8 +66,8 @@ pub struct Engine {
     watches: BTreeMap<TargetId, Watch>,
     /// Targets by when they are to be looked at.
     agenda: BTreeSet<(Instant, TargetId)>,
-    /// Those of which nothing may be held until somebody else on their side is heard; and since when somebody is.
-    unwitnessed: BTreeMap<TargetId, Option<Instant>>,
+    /// Those of which nothing may be held until somebody else on their side is heard.
+    unwitnessed: BTreeMap<TargetId, Unwitnessed>,
     windows: BTreeMap<GroupId, Window>,
     fallen: Vec<(Instant, TrunkId)>,
     refused_throttles: BTreeMap<TrunkId, Instant>,
@@ -310,13 +319,14 @@ impl Engine {
         }
         let veto = Some(Veto::SuspectOurselves { trunks: others + 1 });
         if others > 0 && !witnessed {
-            self.unwitnessed.insert(target, None);
+            self.unwitnessed.entry(target).or_insert(Unwitnessed { since: now, heard: None });
             return veto;
         }
-        // Where all fell silent together they return together: the first to be heard does not condemn those heard a moment later.
-        let since = self.unwitnessed.get_mut(&target)?;
-        let since = *since.get_or_insert(now);
-        veto.filter(|_| now.since(since) < GRACE)
+        let waits = self.unwitnessed.get_mut(&target)?;
+        let heard = *waits.heard.get_or_insert(now);
+        // A witness that answers as soon as it is asked was never silent.
+        let together = heard.since(waits.since) >= budget::SAME_TIME;
+        veto.filter(|_| together && now.since(heard) < GRACE)
     }
 
     /// Has some of the others probed at once, so that their word is there by the time it is needed.

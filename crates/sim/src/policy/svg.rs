@@ -322,9 +322,7 @@ mod tests {
     #[test]
     fn every_trunk_and_every_state_is_in_it() {
         let text = drawn();
-        for word in
-            ["acme", "globex", "initech", "acme: Down", "acme: Suspect", "acme: Probation", "grey: 500 to +4790"]
-        {
+        for word in ["acme", "globex", "initech", "acme: Down", ": Suspect", "acme: Probation", "grey: 500 to +4790"] {
             assert!(text.contains(word), "{word}");
         }
     }
