@@ -8,6 +8,7 @@
 mod arrivals;
 mod carrier;
 mod dice;
+mod hunt;
 mod kind;
 mod mind;
 mod outage;

@@ -7,11 +7,12 @@
 use super::arrivals::Calls;
 use super::carrier::{Call, Carrier, Timetable};
 use super::dice::Dice;
+use super::hunt::{Hunt, Step};
 use super::mind::{Clock, Limits, Mind, Told, decision};
 use super::report::{Journal, Moment};
 use super::scenario::Redial;
 use super::tally::Tally;
-use decide::{Candidate, Change, Facts, Next, SoFar};
+use decide::{Change, Facts, Next, SoFar};
 use explain::{Alarm, AlarmRecord, Record, sentence};
 use model::{
     AttemptOutcome, CallRef, Health, Instant, MediaOutcome, Name, Observed, ProbeResult, Signal, Span, TargetId,
@@ -81,41 +82,6 @@ impl Ord for Event {
     fn cmp(&self, other: &Self) -> core::cmp::Ordering {
         (other.at, other.number).cmp(&(self.at, self.number))
     }
-}
-
-/// A call that hunts or rings.
-struct Hunt {
-    began: Instant,
-    hunt_from: Instant,
-    number: u16,
-    tries: u8,
-    call: u64,
-    /// By when it came, so that it is the same under every policy.
-    luck: u64,
-    plan: Vec<Candidate>,
-    at: usize,
-    turn: u32,
-    outcomes: Vec<AttemptOutcome>,
-    relayed: bool,
-    // The running attempt.
-    sent: Instant,
-    table: Timetable,
-    limits: Limits,
-    replied: Option<Instant>,
-    progressed: Option<Instant>,
-    watch: Instant,
-}
-
-/// What happens next to a call.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Step {
-    // In the order in which they count at the same moment.
-    Reply,
-    Progress,
-    End,
-    Overdue,
-    Watch,
-    GiveUp,
 }
 
 /// What a world is made of.
@@ -596,23 +562,5 @@ impl World {
             let after = dice.about(redial.after);
             self.push(self.now + after, What::Arrive { number, tries: tries + 1 });
         }
-    }
-}
-
-impl Hunt {
-    /// The next thing that will happen, and when.
-    fn next(&self, patience: Span) -> (Instant, Step) {
-        let reply = self.table.reply.filter(|_| self.replied.is_none()).map(|at| (at, Step::Reply));
-        let progress = self.table.progress.filter(|_| self.progressed.is_none()).map(|at| (at, Step::Progress));
-        let end = self.table.end.map(|(at, _)| (at, Step::End));
-        let overdue = match (self.replied, self.progressed) {
-            (_, Some(at)) => at + self.limits.ring,
-            (Some(at), None) => at + self.limits.progress,
-            (None, None) => self.sent + self.limits.first_reply,
-        };
-        let give_up = (!self.relayed).then(|| (self.began + patience, Step::GiveUp));
-        let always = [(overdue, Step::Overdue), (self.watch, Step::Watch)];
-        let first = [reply, progress, end, give_up].into_iter().flatten().chain(always).min();
-        first.unwrap_or((overdue, Step::Overdue))
     }
 }
