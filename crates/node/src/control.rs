@@ -42,6 +42,8 @@ const AGAIN: Span = Span::from_millis(20);
 /// How long control rests after it has looked at its rings: a busy shard then wakes it so often and not with each signal.
 /// What comes first is taken at once.
 const REST: Span = Span::from_millis(5);
+/// How often memory that others have used is given back; a rush of records leaves much of it.
+const RELIEF_EVERY: Span = Span::from_secs(60);
 /// Token of the waker.
 const WAKE: u64 = 0;
 /// Token of the signals.
@@ -90,6 +92,8 @@ pub(crate) struct ControlParts {
     pub(crate) events: broadcast::Sender<Arc<Entry>>,
     pub(crate) config: Option<PathBuf>,
     pub(crate) drain_limit: Option<Span>,
+    /// Gives memory back to the system.
+    pub(crate) relief: fn(),
     pub(crate) banner: Banner,
 }
 
@@ -117,6 +121,8 @@ pub(crate) struct ControlThread {
     ports: (usize, u64),
     draining: Option<Instant>,
     round: Instant,
+    relief: fn(),
+    relieved: Instant,
     more: bool,
     /// Until then nobody calls, and the rings are not looked at.
     rest: Option<Instant>,
@@ -154,6 +160,8 @@ impl ControlThread {
             ports: (0, 0),
             draining: None,
             round: Instant::ZERO,
+            relief: parts.relief,
+            relieved: Instant::ZERO,
             more: false,
             rest: None,
             said: None,
@@ -421,6 +429,10 @@ impl ControlThread {
             return;
         }
         self.round = self.now;
+        if self.now.since(self.relieved) >= RELIEF_EVERY {
+            self.relieved = self.now;
+            (self.relief)();
+        }
         self.forget_tests();
         if let Some(Lost { count, why }) = self.store.lost() {
             tracing::error!("{count} records were lost to the journal: {why}");
@@ -439,7 +451,6 @@ fn warn_of_what_stays(before: &Settings, after: &Settings) {
     }
 }
 
-/// The one line that a person who starts the edge waits for.
 /// What is said once everything listens.
 #[derive(Debug)]
 pub(crate) struct Banner {

@@ -24,7 +24,7 @@ pub struct Options {
     pub gather: Span,
     /// Media port pairs opened for each listen and shard before the node is ready.
     pub first_stock: u32,
-    /// Gives back to the system what the calling thread has freed; called by a shard's thread once a rush is over.
+    /// Gives back to the system what the calling thread has freed; called by shards that rest, and by control now and then.
     pub relief: fn(),
 }
 

@@ -100,6 +100,7 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
         events,
         config: options.config.clone(),
         drain_limit: options.drain_limit,
+        relief: options.relief,
         banner,
     };
     let ended = ControlThread::new(parts).and_then(ControlThread::run);

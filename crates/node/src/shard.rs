@@ -129,6 +129,7 @@ pub(crate) struct Manner {
 }
 
 /// How long after its last call a shard gives memory back: by then its transactions have ended too (64·T1, RFC 3261 §17).
+/// Again and again while it rests, because what others held of its memory (records on their way to the journal) comes back later.
 const RELIEF_AFTER: Span = Span::from_secs(35);
 
 /// Everything of one shard's thread.
@@ -152,9 +153,8 @@ pub(crate) struct ShardThread {
     rings_hold_more: bool,
     ready: bool,
     draining: bool,
-    /// When memory is given back; none while there are calls, and once it is done.
+    /// When memory is given back; none while there are calls.
     relief_due: Option<Instant>,
-    rested: bool,
     counters: Counters,
 }
 
@@ -189,7 +189,6 @@ impl ShardThread {
             ready: false,
             draining: false,
             relief_due: None,
-            rested: true,
             counters: Counters::default(),
             config,
             manner,
@@ -492,15 +491,15 @@ impl ShardThread {
         }
     }
 
-    /// Once after each time it had calls, and long enough after the last of them, the thread gives memory back.
+    /// While it has no calls the thread gives memory back, from some time after the last of them.
     fn relieve(&mut self) {
         if !self.shard.idle() {
-            (self.rested, self.relief_due) = (false, None);
-        } else if !self.rested {
-            (self.rested, self.relief_due) = (true, Some(self.now + RELIEF_AFTER));
-        } else if self.relief_due.is_some_and(|due| due <= self.now) {
             self.relief_due = None;
-            (self.manner.relief)();
+        } else if self.relief_due.is_none_or(|due| due <= self.now) {
+            if self.relief_due.is_some() {
+                (self.manner.relief)();
+            }
+            self.relief_due = Some(self.now + RELIEF_AFTER);
         }
     }
 
