@@ -80,8 +80,9 @@ impl TestCalls {
         if self.running.len() >= MOST || self.running.iter().any(|running| running.order.target.trunk == trunk) {
             return Err(NoVerdict::Busy);
         }
-        let cap = settings.shape.trunk(trunk).and_then(|shape| shape.limits.calls);
-        if cap.is_some_and(|cap| load.calls(trunk) >= cap) {
+        // As for any call it is this shard's part of the limits that counts.
+        let limits = settings.shape.trunk(trunk).map(|shape| shape.limits).unwrap_or_default();
+        if !load.has_room(world.now, trunk, &limits) {
             return Err(NoVerdict::Full);
         }
         let media = settings.profiles.media_of(trunk).map(|(listen, _)| listen);

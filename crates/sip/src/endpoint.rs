@@ -111,6 +111,8 @@ struct Client {
     bytes: Vec<u8>,
     forks: Vec<Fork>,
     cancel_reason: Option<Box<[u8]>>,
+    /// Its user was told that it failed. Of what still comes he hears a 2xx alone, for that must be ended.
+    failed: bool,
     armed: Armed,
 }
 
@@ -162,9 +164,9 @@ impl Client {
         }
     }
 
-    /// Our own CANCEL: the user hears nothing of it.
+    /// Our own CANCEL, or one that has failed: the user hears no more of it.
     fn is_silent(&self) -> bool {
-        self.method == Method::Cancel
+        self.method == Method::Cancel || self.failed
     }
 }
 
@@ -309,15 +311,32 @@ impl Endpoint {
 
     /// Ends a client transaction without a final response.
     fn fail_client(&mut self, id: Id, why: Failure) {
-        let Some(client) = self.clients.get(id) else { return };
+        self.tell_failure(id, why);
+        self.drop_client(id);
+    }
+
+    /// The network refused a request that nobody has answered.
+    fn refuse_client(&mut self, id: Id, why: Failure) {
+        self.tell_failure(id, why);
+        let over = match self.clients.get_mut(id).map(|client| &mut client.machine) {
+            Some(ClientMachine::Invite(machine)) => machine.refused(),
+            _ => true,
+        };
+        if over {
+            self.drop_client(id);
+        }
+    }
+
+    fn tell_failure(&mut self, id: Id, why: Failure) {
+        let Some(client) = self.clients.get_mut(id) else { return };
         if !client.is_silent() {
+            client.failed = true;
             match why {
                 Failure::NoReply => self.counters.no_reply += 1,
                 Failure::Unreachable(_) => self.counters.unreachable += 1,
             }
             self.events.push_back(Event::ClientFailed { client: ClientKey(id), why });
         }
-        self.drop_client(id);
     }
 
     fn drop_client(&mut self, id: Id) {

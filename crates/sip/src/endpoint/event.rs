@@ -39,7 +39,8 @@ pub enum Event {
         /// The response.
         message: Message,
     },
-    /// The request ended without a final response.
+    /// The request ended without a final response. When the network refused a repeated INVITE, a 2xx to an earlier copy may still
+    /// come, and must be acknowledged and ended.
     ClientFailed {
         /// Which.
         client: ClientKey,

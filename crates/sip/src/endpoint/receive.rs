@@ -51,7 +51,8 @@ impl Endpoint {
     }
 
     /// The network refused a datagram of ours; `sent` is its beginning, as far as the network quoted it. The request it
-    /// belongs to fails at once if nobody has answered it yet; whoever has answered was reached, and time will tell.
+    /// belongs to fails at once if nobody has answered it yet; whoever has answered was reached, and time will tell. An INVITE that was
+    /// sent before may have come through then: what answers it is cancelled, or reported when it is a 2xx.
     pub fn undeliverable(
         &mut self,
         _now: Instant,
@@ -61,7 +62,7 @@ impl Endpoint {
         fault: TransportFault,
     ) {
         let waits = |client: &Client| match &client.machine {
-            ClientMachine::Invite(machine) => machine.is_unheard(),
+            ClientMachine::Invite(machine) => machine.is_unheard() && !client.failed,
             ClientMachine::Request(machine) => machine.is_pending(),
         };
         let found = own_request(sent).and_then(|(branch, is_cancel)| {
@@ -74,7 +75,7 @@ impl Endpoint {
             })
         });
         match found {
-            Some(id) => self.fail_client(id, Failure::Unreachable(fault)),
+            Some(id) => self.refuse_client(id, Failure::Unreachable(fault)),
             None => self.counters.unreachable_other += 1,
         }
     }
@@ -129,7 +130,7 @@ impl Endpoint {
             },
         };
         match self.clients.get(id) {
-            Some(client) if tell && client.is_silent() => {}
+            Some(client) if tell && client.is_silent() && !(client.failed && (200..300).contains(&code)) => {}
             _ if tell => self.events.push_back(Event::Response { client: ClientKey(id), flow, message }),
             _ => self.counters.absorbed_responses += 1,
         }

@@ -58,8 +58,17 @@ impl Endpoint {
         bytes: Vec<u8>,
     ) -> Id {
         let hash = self.client_hash(&branch, method == Method::Cancel);
-        let client =
-            Client { branch, method, flow, machine, bytes, forks: Vec::new(), cancel_reason: None, armed: None };
+        let client = Client {
+            branch,
+            method,
+            flow,
+            machine,
+            bytes,
+            forks: Vec::new(),
+            cancel_reason: None,
+            failed: false,
+            armed: None,
+        };
         self.clients.insert(hash, None, client)
     }
 

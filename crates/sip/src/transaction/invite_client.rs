@@ -48,6 +48,8 @@ pub(crate) struct InviteClient {
     clocks: Clocks,
     timers: TimerSet,
     reliable: bool,
+    /// It was sent more than once.
+    repeated: bool,
 }
 
 impl InviteClient {
@@ -55,7 +57,7 @@ impl InviteClient {
     pub(crate) fn new(now: Instant, timers: &TimerSet, reliable: bool) -> Self {
         let timer_a = if reliable { Span::ZERO } else { timers.t1 };
         let clocks = Clocks::end(now, timers.timer_b).repeating(now, timer_a);
-        Self { state: State::Calling, cancel: Cancel::No, clocks, timers: *timers, reliable }
+        Self { state: State::Calling, cancel: Cancel::No, clocks, timers: *timers, reliable, repeated: false }
     }
 
     /// A response with this code came.
@@ -122,10 +124,20 @@ impl InviteClient {
         self.timers
     }
 
+    /// The network refused a copy of it, and nobody has answered. True when that ends it: no other copy was sent. Otherwise one sent
+    /// before may have come through, so that it is given up, and whatever answers until Timer B is cancelled, or ended by the user.
+    pub(crate) fn refused(&mut self) -> bool {
+        self.clocks.hush();
+        self.cancel();
+        !self.repeated
+    }
+
     /// Time has passed. `End` while `is_pending` means no reply.
     pub(crate) fn expire(&mut self, now: Instant) -> Fired {
         // Timer A doubles without a cap (17.1.1.2); Timer B ends it.
-        self.clocks.fire(now, Span::MAX)
+        let fired = self.clocks.fire(now, Span::MAX);
+        self.repeated |= fired == Fired::Repeat;
+        fired
     }
 
     /// When `expire` is due.
@@ -225,6 +237,18 @@ mod tests {
         machine.cancel();
         assert!(machine.cancel_due(at(10)));
         assert_eq!(machine.deadline(), Some(at(32_010)));
+    }
+
+    #[test]
+    fn a_refusal_by_the_network_ends_what_was_sent_once() {
+        let mut machine = InviteClient::new(Instant::ZERO, &TimerSet::default(), false);
+        assert!(machine.refused());
+        let mut machine = InviteClient::new(Instant::ZERO, &TimerSet::default(), false);
+        assert_eq!(machine.expire(at(500)), Fired::Repeat);
+        assert!(!machine.refused());
+        assert_eq!(machine.deadline(), Some(at(32_000)), "no more copies, and Timer B stays");
+        machine.response(at(900), 180);
+        assert!(machine.cancel_due(at(900)));
     }
 
     #[test]

@@ -207,6 +207,32 @@ fn a_network_error_fails_the_request_it_quotes() {
     assert_eq!((bench.endpoint.transactions(), bench.endpoint.deadline()), (0, None));
 }
 
+/// The first copy has come through, its answers were lost, and the port is closed when the second one comes.
+#[test]
+fn a_network_error_for_a_repeat_does_not_forget_the_copy_before() {
+    for code in [180, 200, 486] {
+        let mut bench = Bench::new();
+        let (_, invite) = bench.request(0, Method::Invite);
+        bench.run(500);
+        for ms in [510, 520] {
+            let fault = TransportFault::PortUnreachable;
+            bench.endpoint.undeliverable(at(ms), SOCKET, PEER.parse().unwrap(), invite.bytes(), fault);
+        }
+        bench.drain();
+        assert_eq!(bench.event_kinds(), ["Unreachable(PortUnreachable)"], "told once");
+        assert_eq!(bench.run(20_000), [], "and not sent again");
+        bench.reply(20_000, &invite, code, "x").unwrap();
+        let (sent, told) = match code {
+            180 => (vec![String::from("CANCEL")], vec![]),
+            200 => (vec![], vec![String::from("200")]),
+            _ => (vec![String::from("ACK")], vec![]),
+        };
+        assert_eq!((bench.sent_kinds(), bench.event_kinds()), (sent, told), "{code}");
+        bench.run(90_000);
+        assert_eq!((bench.endpoint.transactions(), bench.event_kinds()), (0, vec![]));
+    }
+}
+
 #[test]
 fn a_network_error_after_a_provisional_proves_nothing() {
     let mut bench = Bench::new();
