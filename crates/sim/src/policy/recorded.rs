@@ -233,16 +233,20 @@ impl Recording {
     /// What becomes of an INVITE sent now.
     pub(super) fn invite(&self, sent: Instant) -> Timetable {
         let was = self.nearest(sent);
-        // Our own deadline says only that nothing had come by then; whoever waits longer hears no more.
+        // Our own deadline, or another attempt that was quicker, says only that nothing had come by then; whoever waits longer hears
+        // no more.
         let ours = matches!(
             was.outcome,
-            AttemptOutcome::NoReply { .. } | AttemptOutcome::Stalled { .. } | AttemptOutcome::WentSilent { .. }
+            AttemptOutcome::NoReply { .. }
+                | AttemptOutcome::Stalled { .. }
+                | AttemptOutcome::WentSilent { .. }
+                | AttemptOutcome::Outrun { progressed: false, .. }
         );
         let gave_up_early = matches!(was.outcome, AttemptOutcome::Abandoned { progressed: false, .. });
         Timetable {
             reply: was.reply.map(|after| sent + after),
             progress: was.progress.map(|after| sent + after),
-            end: (!ours && !gave_up_early).then(|| (sent + was.took, was.outcome)),
+            end: (!ours && !gave_up_early).then(|| (sent + was.took, alone(was.outcome))),
             nominal: was.progress.unwrap_or(was.took),
             talk: was.talk,
             mute: false,
@@ -278,12 +282,21 @@ impl Recording {
     }
 }
 
+/// How an attempt would have ended with no other one beside it: one that rang while another one answered, rang at a trunk that is well.
+const fn alone(outcome: AttemptOutcome) -> AttemptOutcome {
+    match outcome {
+        AttemptOutcome::Outrun { progressed: true, .. } => AttemptOutcome::Answered,
+        outcome => outcome,
+    }
+}
+
 const fn is_bad(outcome: &AttemptOutcome) -> bool {
     matches!(
         outcome,
         AttemptOutcome::NoReply { .. }
             | AttemptOutcome::Stalled { .. }
             | AttemptOutcome::WentSilent { .. }
+            | AttemptOutcome::Outrun { progressed: false, .. }
             | AttemptOutcome::Unreachable { .. }
             | AttemptOutcome::Refused { code: 408 | 500..=599, .. }
     )
@@ -378,6 +391,17 @@ mod tests {
         again.entry(&record(9_000_700_000, 500));
         let seen: Vec<u64> = again.trunks["acme"].attempts.iter().rev().take(2).map(|a| a.sent.as_micros()).collect();
         assert_eq!(seen[0] - seen[1], 8_000_700_000, "by the clock on the wall");
+    }
+
+    #[test]
+    fn an_attempt_that_was_outrun_is_no_end_of_the_call_that_meets_it_again() {
+        let after = Span::from_millis(700);
+        let outrun = |progressed| attempt(1_000, AttemptOutcome::Outrun { after, progressed });
+        let silent = Recording { attempts: vec![Attempt { progress: None, took: after, ..outrun(false) }] };
+        let again = silent.invite(Instant::ZERO);
+        assert_eq!((again.reply, again.end), (None, None), "how long it is waited for, the policy says");
+        let rang = Recording { attempts: vec![Attempt { took: after, ..outrun(true) }] };
+        assert_eq!(rang.invite(Instant::ZERO).end, Some((Instant::ZERO + after, AttemptOutcome::Answered)));
     }
 
     #[test]
