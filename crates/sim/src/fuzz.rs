@@ -36,7 +36,7 @@ pub fn parse(bytes: &[u8]) {
 /// When a property does not hold; that is what a fuzzer looks for.
 #[allow(clippy::panic, reason = "a fuzz body that cannot begin has found a fault")]
 pub fn shard(script: &[u8]) {
-    let Ok(settings) = crate::scenario::settings(true, None) else {
+    let Ok(settings) = crate::variety::Variety::plain().settings(true, None) else {
         panic!("the simulator's configuration compiles:\n{CONFIG}")
     };
     let control = Control::new(Instant::ZERO, Wall::from_micros(0), settings, 1, Seq(1));

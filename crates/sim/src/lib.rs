@@ -13,6 +13,7 @@ pub mod small_worlds;
 #[cfg(test)]
 mod test_calls;
 mod town;
+mod variety;
 
 pub use fault::{Fault, Schedule};
 pub use network::{Network, Weather};

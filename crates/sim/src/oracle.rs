@@ -2,32 +2,27 @@
 //!
 //! It watches the wire, the agents' reports and the journal. Refuses to know: how the edge does it.
 
-use crate::town::TEST_NUMBER;
+mod legs;
+mod places;
+
 use agent::{CallNo, Report};
-use decide::{Change, NoPlan, Subject};
+use decide::{CallLimits, Change, NoPlan, Subject};
 use edge::Tested;
-use explain::{AttemptRecord, Entry, Record};
-use model::{AttemptOutcome, Health, Instant, Span, TargetId};
-use std::collections::btree_map::Entry as Place;
+use edge::config::Settings;
+use explain::{AttemptRecord, CallRecord, Entry, Record};
+use legs::Legs;
+use model::{AttemptOutcome, Begun, CallRef, Health, Instant, Name, Span, TargetId, TrunkId, Wall};
+use places::{Holder, Place, Places};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Shortest dwell of the default policy.
 const DWELL: Span = Span::from_secs(30);
+/// Attempts of one call at once, at most.
+const BESIDE_MAX: usize = 3;
 
 /// An invariant that did not hold, in one sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken(pub String);
-
-/// A leg that the edge began, as the wire shows it.
-#[derive(Clone, Copy, Debug, Default)]
-struct Leg {
-    /// A 2xx to its INVITE reached the edge.
-    answered: bool,
-    /// The edge sent an ACK.
-    acknowledged: bool,
-    /// A BYE left the edge or reached it.
-    ended: bool,
-}
 
 /// The watcher.
 #[derive(Debug, Default)]
@@ -36,12 +31,14 @@ pub struct Oracle {
     finals: BTreeMap<(usize, CallNo), u32>,
     /// By branch of a caller's INVITE: distinct final codes the edge sent.
     codes: BTreeMap<Vec<u8>, BTreeSet<u16>>,
-    /// By Call-ID: legs that begin with an INVITE of the edge.
-    attempts_on_wire: BTreeMap<Vec<u8>, Leg>,
-    /// Of them, test calls, which no record counts.
-    tests_on_wire: usize,
+    legs: Legs,
     tested: Vec<Tested>,
-    attempts_recorded: usize,
+    /// By `TrunkId`.
+    limits: Vec<CallLimits>,
+    /// By `TrunkId`.
+    names: Vec<Name>,
+    /// The one trunk that gets test calls.
+    proven: Option<TrunkId>,
     down_since: BTreeMap<TargetId, Instant>,
     entries: Vec<Entry>,
     calls_recorded: usize,
@@ -50,6 +47,14 @@ pub struct Oracle {
 }
 
 impl Oracle {
+    /// One that knows what the edge is configured to keep to.
+    pub(crate) fn of(settings: &Settings) -> Self {
+        let trunks = settings.shape.trunks.iter();
+        let limits = trunks.map(|trunk| trunk.as_ref().map(|trunk| trunk.limits).unwrap_or_default());
+        let proven = settings.tested().first().map(|(target, _)| target.trunk);
+        Self { limits: limits.collect(), names: settings.names.trunks.clone(), proven, ..Self::default() }
+    }
+
     /// An agent begins a call.
     pub fn dialled(&mut self, agent: usize, call: CallNo) {
         self.finals.insert((agent, call), 0);
@@ -68,6 +73,24 @@ impl Oracle {
     /// Calls that were answered, seen by callers.
     pub fn answered(&self) -> usize {
         self.answered
+    }
+
+    /// Calls refused since nobody could take them.
+    pub fn crowded_out(&self) -> usize {
+        self.calls().filter(|(call, _)| matches!(call.plan, Err(NoPlan::NobodyLeft { .. }))).count()
+    }
+
+    /// Attempts begun beside one that was late.
+    pub fn hedged(&self) -> usize {
+        self.calls().flat_map(|(call, _)| &call.attempts).filter(|attempt| attempt.begun == Begun::Hedge).count()
+    }
+
+    /// The records of calls, each with the time at which it was written.
+    fn calls(&self) -> impl Iterator<Item = (&CallRecord, Wall)> {
+        self.entries.iter().filter_map(|entry| match &entry.record {
+            Record::Call(call) => Some((&**call, entry.wall)),
+            _ => None,
+        })
     }
 
     /// The journal.
@@ -100,15 +123,9 @@ impl Oracle {
     }
 
     /// What reaches the edge.
-    pub(crate) fn reached_edge(&mut self, bytes: &[u8]) {
-        let Ok(message) = sip::Message::parse(bytes.to_vec()) else { return };
-        let Some(leg) = self.attempts_on_wire.get_mut(message.call_id()) else { return };
-        match message.status() {
-            Some(code) if (200..300).contains(&code) && message.cseq().method == sip::Method::Invite => {
-                leg.answered = true
-            }
-            None if message.method() == sip::Method::Bye => leg.ended = true,
-            _ => {}
+    pub(crate) fn reached_edge(&mut self, now: Instant, bytes: &[u8]) {
+        if let Ok(message) = sip::Message::parse(bytes.to_vec()) {
+            self.legs.reached(now, &message);
         }
     }
 
@@ -119,7 +136,7 @@ impl Oracle {
         }
     }
 
-    pub(crate) fn sent_by_edge(&mut self, bytes: &[u8]) {
+    pub(crate) fn sent_by_edge(&mut self, now: Instant, bytes: &[u8]) {
         let Ok(message) = sip::Message::parse(bytes.to_vec()) else {
             return self
                 .broken
@@ -133,18 +150,7 @@ impl Oracle {
                     self.broken.push(Broken(format!("two final responses to one INVITE: {codes:?}")));
                 }
             }
-            None if message.method() == sip::Method::Invite && message.to().tag().is_none() => {
-                let is_test = sip::Uri::parse(message.uri()).is_ok_and(|uri| uri.user() == TEST_NUMBER.as_bytes());
-                let leg = self.attempts_on_wire.entry(message.call_id().to_vec());
-                self.tests_on_wire += usize::from(is_test && matches!(leg, Place::Vacant(_)));
-                leg.or_default();
-            }
-            None => {
-                if let Some(leg) = self.attempts_on_wire.get_mut(message.call_id()) {
-                    leg.acknowledged |= message.method() == sip::Method::Ack;
-                    leg.ended |= message.method() == sip::Method::Bye;
-                }
-            }
+            None => self.legs.sent(now, &message),
             Some(_) => {}
         }
     }
@@ -156,18 +162,7 @@ impl Oracle {
                     self.health_changed(now, target, from, to);
                 }
             }
-            Record::Call(call) => {
-                self.calls_recorded += 1;
-                self.attempts_recorded += call.attempts.len();
-                let carried = |attempt: &&AttemptRecord| attempt.outcome == AttemptOutcome::Answered;
-                if call.attempts.iter().filter(carried).count() > 1 {
-                    self.broken.push(Broken(format!("call {} has two answered legs", call.call)));
-                }
-                if let Err(NoPlan::NobodyLeft { .. }) = call.plan {
-                    self.broken
-                        .push(Broken(format!("call {} had an empty plan though trunks were in service", call.call)));
-                }
-            }
+            Record::Call(_) => self.calls_recorded += 1,
             _ => {}
         }
         if let Some(last) = self.entries.last()
@@ -200,19 +195,108 @@ impl Oracle {
         for (what, count) in left.iter().filter(|(_, count)| *count > 0) {
             self.broken.push(Broken(format!("{count} {what} left after the end")));
         }
-        let unfinished = |leg: &&Leg| leg.answered && !(leg.acknowledged && leg.ended);
-        for leg in self.attempts_on_wire.values().filter(unfinished) {
-            self.broken.push(Broken(format!("an answered leg was not acknowledged and ended: {leg:?}")));
-        }
-        let wire = self.attempts_on_wire.len() - self.tests_on_wire;
-        if wire != self.attempts_recorded {
-            let recorded = self.attempts_recorded;
-            self.broken.push(Broken(format!("{wire} attempts on the wire, {recorded} in the records")));
-        }
+        let unfinished: Vec<Broken> = self.legs.unfinished().collect();
+        self.broken.extend(unfinished);
+        let of_calls = self.check_calls();
+        self.broken.extend(of_calls);
         if self.calls_recorded != self.finals.len() {
             let (recorded, dialled) = (self.calls_recorded, self.finals.len());
             self.broken.push(Broken(format!("{dialled} calls dialled, {recorded} recorded")));
         }
         self.broken
     }
+
+    /// What the records say, against the wire, against the limits, and against what a hunt may do.
+    fn check_calls(&self) -> Vec<Broken> {
+        let mut broken = Vec::new();
+        let mut recorded = BTreeSet::new();
+        for (call, ended) in self.calls() {
+            broken.extend(self.check_attempts(call, explain::cdr(call, ended).attempts as usize, &mut recorded));
+        }
+        let on_wire: BTreeSet<&[u8]> = self.legs.attempts().collect();
+        for missing in on_wire.difference(&recorded) {
+            broken.push(Broken(format!("attempt {} is in no record", String::from_utf8_lossy(missing))));
+        }
+        let places = self.places(self.calls().map(|(call, _)| call));
+        broken.extend(places.over(&self.limits));
+        for (call, _) in self.calls() {
+            let Err(refusal) = &call.plan else { continue };
+            if let Some(why) = places.contradict(shard_of(call.call), call.invited, refusal, &self.limits) {
+                broken.push(Broken(format!("call {} had an empty plan, but {why}: {refusal:?}", call.call)));
+            }
+        }
+        broken
+    }
+
+    /// The attempts of one call. `counted` is how many its CDR has.
+    fn check_attempts<'a>(
+        &self,
+        call: &'a CallRecord,
+        counted: usize,
+        recorded: &mut BTreeSet<&'a [u8]>,
+    ) -> Vec<Broken> {
+        let mut broken = Vec::new();
+        let carried = call.attempts.iter().filter(|attempt| attempt.outcome == AttemptOutcome::Answered);
+        if carried.count() > 1 {
+            broken.push(Broken(format!("call {} has two answered legs", call.call)));
+        }
+        let mut on_wire = 0;
+        for attempt in &call.attempts {
+            let id = attempt.call_id.as_bytes();
+            let leg = self.legs.by_id.get(id).filter(|leg| recorded.insert(id) && leg.begun == attempt.sent);
+            let Some(leg) = leg else {
+                broken.push(Broken(format!("attempt {} is not on the wire as recorded", attempt.call_id)));
+                continue;
+            };
+            on_wire += 1;
+            // Whoever answers and does not carry the call is told so at once.
+            let carries = attempt.outcome == AttemptOutcome::Answered;
+            if !carries && leg.is_answered() && leg.hung_up != leg.answered {
+                broken.push(Broken(format!("call {} had another answered leg: {leg:?}", call.call)));
+            }
+            let at_once = call.attempts.iter().filter(|other| is_running(other, attempt.sent)).count();
+            if at_once > BESIDE_MAX {
+                broken.push(Broken(format!("call {} had {at_once} attempts at once", call.call)));
+            }
+        }
+        if on_wire != counted {
+            broken.push(Broken(format!("call {}: {on_wire} attempts on the wire, {counted} in its CDR", call.call)));
+        }
+        broken
+    }
+
+    /// Every place that a call, an attempt or a test call held on a trunk.
+    fn places<'a>(&self, calls: impl Iterator<Item = &'a CallRecord>) -> Places {
+        let mut all = Vec::new();
+        for call in calls {
+            let shard = shard_of(call.call);
+            let emergency = call.plan.as_ref().is_ok_and(|plan| plan.emergency);
+            if let Some(from) = self.names.iter().position(|name| *name == call.from) {
+                let (trunk, holder) = (TrunkId(from as u16), Holder::Incoming);
+                all.push(Place { trunk, shard, holder, from: call.invited, until: Some(call.ended) });
+            }
+            let holder = if emergency { Holder::Emergency } else { Holder::Attempt };
+            all.extend(call.attempts.iter().map(|attempt| {
+                let carries = attempt.outcome == AttemptOutcome::Answered;
+                let until = if carries { call.ended } else { attempt.sent + attempt.took };
+                Place { trunk: attempt.target.trunk, shard, holder, from: attempt.sent, until: Some(until) }
+            }));
+        }
+        let tests = self.legs.by_id.iter().filter(|(_, leg)| leg.is_test).zip(core::iter::repeat(self.proven));
+        all.extend(tests.filter_map(|((id, leg), proven)| {
+            let shard = crate::town::owner(id)?;
+            Some(Place { trunk: proven?, shard, holder: Holder::Test, from: leg.begun, until: leg.over() })
+        }));
+        Places { all }
+    }
+}
+
+/// Whether an attempt runs at this moment, the one included at which it begins.
+fn is_running(attempt: &AttemptRecord, at: Instant) -> bool {
+    attempt.sent <= at && attempt.sent + attempt.took > at
+}
+
+/// The shard that numbered a call.
+const fn shard_of(call: CallRef) -> u8 {
+    (call.0 >> 56) as u8
 }

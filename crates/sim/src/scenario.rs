@@ -5,17 +5,21 @@
 use crate::fault::Schedule;
 use crate::network::Weather;
 use crate::oracle::Broken;
-use crate::town::{AGENTS, CONFIG, Town, works};
+use crate::town::{AGENTS, Town, works};
+use crate::variety::Variety;
 use agent::Behaviour;
 use edge::TrunkAct;
-use edge::config::Settings;
 use model::{Instant, Rng, Span, TrunkId};
-use std::sync::Arc;
 
 /// Calls and faults are spread over so long.
 const ACTIVE: Span = Span::from_secs(90);
 /// Then everything is healed, and this is enough for every timer to end: 64·T1 twice, quarantine, and some.
 const REST: Span = Span::from_secs(150);
+
+/// What is usual at a carrier is known after a hundred replies; so many calls at the start of a run in which slow ones are hedged, and so
+/// long apart.
+const LESSON: u64 = 120;
+const LESSON_EVERY: Span = Span::from_millis(20);
 
 /// After the last probe and the last test call: its deadline, and 64·T1 twice.
 const QUIET: Span = Span::from_secs(90);
@@ -38,30 +42,14 @@ pub struct Outcome {
     pub calls: usize,
     /// Of them answered.
     pub answered: usize,
+    /// Calls that were refused since every trunk that could take them was full.
+    pub crowded_out: usize,
+    /// Attempts begun beside another one that was merely slow.
+    pub hedged: usize,
     /// Decisions and other entries in the journal.
     pub entries: usize,
     /// Invariants that did not hold; empty is good.
     pub broken: Vec<Broken>,
-}
-
-/// The configuration of every run, with probes or without, compiled.
-///
-/// # Errors
-/// The rendered faults, when the simulator's own configuration no longer compiles.
-pub(crate) fn settings(probed: bool, before: Option<&Settings>) -> Result<Arc<Settings>, String> {
-    let quiet = || CONFIG.replace("\nat = ", "\nprobe = { on = false }\nat = ").replace("\ntest_call = ", "\n# ");
-    let text = if probed { CONFIG.to_owned() } else { quiet() };
-    let mut settings = compile(&text, "sim.toml", before)?;
-    // A second policy with less patience runs beside it, so that every seed proves that it changes nothing.
-    let other = text.replace("\nat = ", "\nhealth = { suspect_after = 1, late_calls = 1, dwell = \"5s\" }\nat = ");
-    let other = compile(&other, "shadow.toml", None)?;
-    settings.shadow = Some(Arc::new(edge::ShadowPolicy::new(&settings, &other)));
-    Ok(Arc::new(settings))
-}
-
-fn compile(text: &str, name: &str, before: Option<&Settings>) -> Result<Settings, String> {
-    let compiled = edge::config::compile(text, name, &|_| None, before);
-    compiled.settings.ok_or_else(|| edge::config::render(&compiled.faults, text, name))
 }
 
 /// Runs one seed.
@@ -72,9 +60,11 @@ pub fn run(scenario: Scenario) -> Result<Outcome, String> {
     let mut rng = Rng::new(scenario.seed);
     let weather = Weather::draw(&mut rng);
     let shards = 1 + rng.below(3) as u8;
-    let settled = settings(true, None)?;
+    let variety = Variety::draw(scenario.seed);
+    let settled = variety.settings(true, None)?;
     let mut town = Town::new(settled.clone(), shards, weather, scenario.seed);
-    for event in agenda(&mut rng, scenario.calls) {
+    let lesson = if variety.hedges { LESSON } else { 0 };
+    for event in agenda(&mut rng, scenario.calls, lesson) {
         town.run_until(event.at);
         event.happen(&mut town, &mut rng);
     }
@@ -85,7 +75,7 @@ pub fn run(scenario: Scenario) -> Result<Outcome, String> {
     let end = town.now() + REST;
     town.run_until(end);
     // Probes and test calls never end by themselves, and each holds a transaction for a while.
-    town.reload(settings(false, Some(&settled))?);
+    town.reload(variety.settings(false, Some(&settled))?);
     let end = town.now() + QUIET;
     town.run_until(end);
     let mut left = town.left().to_vec();
@@ -93,9 +83,10 @@ pub fn run(scenario: Scenario) -> Result<Outcome, String> {
     let replayed = replay_differs(&town);
     let oracle = core::mem::take(&mut town.oracle);
     let (calls, answered, entries) = (oracle.dials(), oracle.answered(), oracle.entries().len());
+    let (crowded_out, hedged) = (oracle.crowded_out(), oracle.hedged());
     let mut broken = oracle.verdict(&left);
     broken.extend(replayed);
-    Ok(Outcome { seed: scenario.seed, calls, answered, entries, broken })
+    Ok(Outcome { seed: scenario.seed, calls, answered, crowded_out, hedged, entries, broken })
 }
 
 fn replay_differs(town: &Town) -> Option<Broken> {
@@ -107,6 +98,8 @@ fn replay_differs(town: &Town) -> Option<Broken> {
 
 enum What {
     Call,
+    /// A short call from which the edge learns how soon carriers reply.
+    Lesson,
     Fault(crate::fault::Fault),
     Operate(TrunkId, TrunkAct),
 }
@@ -120,23 +113,26 @@ impl Event {
     fn happen(&self, town: &mut Town, rng: &mut Rng) {
         match &self.what {
             What::Call => call(town, rng),
+            What::Lesson => town.dial(0, "+4722000000", Span::from_millis(100), None, false),
             What::Fault(fault) => town.fail(1 + fault.carrier, fault.failing),
             What::Operate(trunk, act) => town.operate(*trunk, *act),
         }
     }
 }
 
-/// One call: mostly from the PBX; short and long, patient and not, with early and with late offer.
+/// One call: mostly from the PBX; short and long, patient and not, with early and with late offer; one in sixteen for help.
 fn call(town: &mut Town, rng: &mut Rng) {
     let agent = if rng.below(4) == 0 { 3 } else { 0 };
     let talk = Span::from_millis(100 + rng.below(4_000));
     let give_up = (rng.below(5) == 0).then(|| Span::from_millis(rng.below(2_500)));
     let number = format!("+47{}", 22_000_000 + rng.below(1_000_000));
+    let number = if rng.below(16) == 0 { "112".to_owned() } else { number };
     town.dial(agent, &number, talk, give_up, rng.below(6) == 0);
 }
 
-fn agenda(rng: &mut Rng, calls: u32) -> Vec<Event> {
-    let mut events = Vec::new();
+fn agenda(rng: &mut Rng, calls: u32, lesson: u64) -> Vec<Event> {
+    let lessons = (0..lesson).map(|n| Event { at: Instant::ZERO + LESSON_EVERY.times(n), what: What::Lesson });
+    let mut events: Vec<Event> = lessons.collect();
     for _ in 0..calls {
         let at = Instant::ZERO + Span::from_micros(rng.below(ACTIVE.as_micros()));
         events.push(Event { at, what: What::Call });
@@ -161,12 +157,22 @@ mod tests {
     use super::*;
     use agent::Failing;
 
+    /// Seeds whose edge has limits, and whose edge hedges, do what they are there for; and the oracle has nothing to say.
+    #[test]
+    fn full_trunks_and_hedges_are_among_what_is_watched() {
+        let outcomes: Vec<Outcome> = (1..=40).map(|seed| run(Scenario { seed, calls: 60 }).unwrap()).collect();
+        let broken: Vec<_> = outcomes.iter().flat_map(|outcome| &outcome.broken).collect();
+        assert!(broken.is_empty(), "{broken:?}");
+        let (full, hedged) = (outcomes.iter().map(|one| one.crowded_out), outcomes.iter().map(|one| one.hedged));
+        assert!(full.sum::<usize>() > 20 && hedged.sum::<usize>() > 5, "{outcomes:?}");
+    }
+
     /// Two dozen calls ring at a carrier, or are about to, when it dies without a word; a few callers a second go on calling. All are
     /// answered by the other one, and the oracle has nothing to say.
     #[test]
     fn calls_under_way_when_their_trunk_dies_are_answered_by_another() {
         for seed in 1..=5 {
-            let mut town = Town::new(settings(true, None).unwrap(), 2, Weather::CALM, seed);
+            let mut town = Town::new(Variety::plain().settings(true, None).unwrap(), 2, Weather::CALM, seed);
             let slow = Behaviour { ring_after: Span::from_millis(800), ..Behaviour::default() };
             town.behave(1, Behaviour { answer_after: Some(Span::from_secs(30)), ..slow });
             town.behave(2, Behaviour { answer_after: Some(Span::from_secs(2)), ..Behaviour::default() });

@@ -25,7 +25,10 @@ const STOCK: u32 = 16;
 /// The number of test calls, which carriers echo; callers never dial it.
 pub(crate) const TEST_NUMBER: &str = "+4721000000";
 
-/// The edge's configuration in every run.
+/// The tiers of the carriers' group, as the configuration has them.
+pub(crate) const CARRIERS: &str = "[[\"acme\"], [\"globex\"]]";
+
+/// The edge's configuration, which a seed may vary.
 pub(crate) const CONFIG: &str = r#"
 [edge]
 name = "town"
@@ -71,7 +74,7 @@ from = ["acme", "globex", "initech"]
 to = "pbx"
 "#;
 
-/// Where the agents live: the PBX, the two carriers of the group, and one that only brings calls in and never fails.
+/// Where the agents live: the PBX, the two carriers of the group, and one that brings calls in and never fails.
 pub(crate) const AGENTS: [Neighbour; 4] = [
     Neighbour { user: "office", ip: [10, 0, 0, 20], fails: false },
     Neighbour { user: "acme", ip: [10, 0, 1, 31], fails: true },
@@ -143,7 +146,7 @@ impl Town {
             agents: AGENTS.iter().zip(seed..).map(|(neighbour, seed)| agent(neighbour, seed)).collect(),
             network: Network::new(weather, seed ^ 0x77ea),
             pairs: Pairs { by_pair: vec![Vec::new(); usize::from(shards)], ..Pairs::default() },
-            oracle: Oracle::default(),
+            oracle: Oracle::of(&settings),
             settings,
         };
         for shard in 0..town.shards.len() {
@@ -294,7 +297,7 @@ impl Town {
     }
 
     fn arrive_at_edge(&mut self, flow: Flow, datagram: &Datagram) {
-        self.oracle.reached_edge(&datagram.bytes);
+        self.oracle.reached_edge(self.now, &datagram.bytes);
         let shard = edge::steer(KEY, self.shards.len() as u8, &datagram.bytes).map_or(0, ShardId::index);
         let flow = Flow { peer: datagram.from, ..flow };
         self.shards[shard].handle(self.now, Input::Datagram { flow, bytes: &datagram.bytes });
@@ -331,7 +334,7 @@ impl Town {
         while let Some(output) = self.shards[shard].poll() {
             match output {
                 Output::Datagram(transmit) => {
-                    self.oracle.sent_by_edge(&transmit.bytes);
+                    self.oracle.sent_by_edge(self.now, &transmit.bytes);
                     let from = self.settings.sockets[transmit.flow.socket.index()].bind;
                     self.network.send(self.now, Datagram { from, to: transmit.flow.peer, bytes: transmit.bytes });
                 }
@@ -432,6 +435,11 @@ impl Town {
         let shard = sip::scan(bytes).and_then(|scan| sip::owner(KEY, scan.branch));
         shard.map(|(_, shard)| shard.index()).filter(|shard| *shard < self.shards.len()).unwrap_or(0)
     }
+}
+
+/// The shard that minted this token.
+pub(crate) fn owner(token: &[u8]) -> Option<u8> {
+    sip::owner(KEY, token).map(|(_, shard)| shard.0)
 }
 
 enum Resident {

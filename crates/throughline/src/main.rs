@@ -12,6 +12,7 @@ mod reload;
 mod route;
 mod run;
 mod say;
+mod seeds;
 mod simulate;
 mod table;
 mod test_call;

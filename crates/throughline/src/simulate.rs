@@ -2,6 +2,7 @@
 
 use crate::check::secret;
 use crate::say::{Failure, say};
+use crate::seeds;
 use clap::ValueEnum;
 use edge::config::{self, Settings};
 use explain::{Entry, Record, Replay};
@@ -9,14 +10,14 @@ use model::Seq;
 use node::JournalReader;
 use serde_json::json;
 use sim::policy::{self, Happened, Peer, Policy, Report, Scenario};
-use sim::run as run_seed;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const EXAMPLES: &str = "\
 With a scenario, calls and outages run under a policy, and every decision is told in its sentence. With --replay, the calls that a
 live edge has recorded run under another policy. With neither, whole edges run under seeded faults of packets, and every invariant
-is checked. A run is a function of its seed: what happens once, happens again.
+is checked. A run is a function of its seed: what happens once, happens again. --exhaustive leaves out nothing that is short: all strings
+of signals up to a length are told to the sensor and the engine of one trunk.
 
 Examples:
   throughline simulate bad-day.toml                          the scenario's trunks, everything at its default
@@ -27,7 +28,8 @@ Examples:
   throughline simulate --replay /var/lib/throughline --policy new.toml
   throughline simulate --replay /var/lib/throughline --check --policy edge.toml
   throughline simulate --seeds 100                           the whole edge, one hundred seeds
-  throughline simulate --from 4711 --seeds 1 --calls 200";
+  throughline simulate --from 4711 --seeds 1 --calls 200
+  throughline simulate --exhaustive 6                        every story of one trunk up to six signals long";
 
 /// Run a scenario, a recorded day or seeded faults in virtual time
 #[derive(Debug, clap::Args)]
@@ -69,6 +71,13 @@ pub(crate) struct Args {
     /// Without a scenario: calls in each run
     #[arg(long, value_name = "N", default_value_t = 40)]
     calls: u32,
+    /// Without a scenario: seeds run at once
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    jobs: u8,
+    /// Every story of one trunk up to this many signals; each one more takes seven times as long
+    #[arg(long, value_name = "N", conflicts_with_all = ["scenario", "replay", "table"],
+        value_parser = clap::value_parser!(u8).range(1..=8))]
+    exhaustive: Option<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -96,11 +105,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         say(&policy::table().map_err(Failure)?);
         return Ok(());
     }
+    if let Some(length) = args.exhaustive {
+        return tell_stories(length);
+    }
     match (&args.scenario, &args.replay) {
         (Some(file), _) => run_scenario(args, file),
         (None, Some(journal)) if args.check => check_journal(args, journal),
         (None, Some(journal)) => replay(args, journal),
-        (None, None) => run_seeds(args),
+        (None, None) => seeds::run(args.from, args.seeds, args.calls, args.jobs),
     }
 }
 
@@ -226,23 +238,13 @@ fn read(file: &Path) -> Result<(String, String), Failure> {
     Ok((text, name))
 }
 
-/// The whole edge under seeded faults of packets.
-fn run_seeds(args: &Args) -> Result<(), Failure> {
-    let (mut dialled, mut answered, mut entries, mut failed) = (0, 0, 0, 0_u64);
-    for seed in args.from..args.from.saturating_add(args.seeds) {
-        let outcome = run_seed(sim::Scenario { seed, calls: args.calls }).map_err(Failure)?;
-        dialled += outcome.calls;
-        answered += outcome.answered;
-        entries += outcome.entries;
-        failed += u64::from(!outcome.broken.is_empty());
-        for broken in &outcome.broken {
-            say(&format!("seed {seed}: {}", broken.0));
-        }
-    }
-    say(&format!("{} seeds: {dialled} calls, {answered} answered, {entries} records", args.seeds));
-    if failed > 0 {
-        return Err(Failure(format!("{failed} seeds broke an invariant; run one again with --from SEED --seeds 1")));
-    }
+/// Every short story of one trunk.
+fn tell_stories(length: u8) -> Result<(), Failure> {
+    let walked = sim::small_worlds::walk(usize::from(length)).map_err(Failure)?;
+    say(&format!(
+        "{} stories of up to {length} signals: {} decisions, every invariant held",
+        walked.stories, walked.decisions
+    ));
     Ok(())
 }
 

@@ -307,8 +307,8 @@ mod tests {
     use super::*;
     use crate::network::Weather;
     use crate::policy::{Peer, Policy, run_recorded};
-    use crate::scenario;
     use crate::town::Town;
+    use crate::variety::Variety;
     use agent::Failing;
 
     fn attempt(ms: u64, outcome: AttemptOutcome) -> Attempt {
@@ -318,7 +318,7 @@ mod tests {
 
     /// Real call records of the whole edge: the town's, in which acme falls silent for ten seconds.
     fn lived() -> (Happened, Policy) {
-        let settings = scenario::settings(true, None).unwrap();
+        let settings = Variety::plain().settings(true, None).unwrap();
         let mut town = Town::new(settings.clone(), 1, Weather::CALM, 5);
         for tenth in 0..400_u64 {
             town.run_until(Instant::ZERO + Span::from_millis(2_000 + tenth * 100));
