@@ -200,6 +200,9 @@ impl World {
         if target == NEIGHBOUR && matches!(to, Health::Suspect | Health::Down) {
             return Err(format!("the neighbour is blamed: {decision:?}"));
         }
+        if target != TOLD {
+            return Ok(());
+        }
         if from == Health::Down {
             let held = self.down_since.map_or(Span::ZERO, |since| self.now.since(since));
             if to != Health::Probation || held < Span::from_secs(30) {
@@ -247,5 +250,18 @@ mod tests {
         let walked = walk(4).unwrap();
         assert_eq!(walked.stories, 7 + 49 + 343 + 2_401);
         assert!(walked.decisions > 500, "they have something to decide: {walked:?}");
+    }
+
+    /// What becomes of the neighbour meanwhile says nothing of how long the other one has been down.
+    #[test]
+    fn a_trunk_that_serves_its_dwell_while_its_neighbour_comes_up_breaks_nothing() {
+        let mut world = World::new();
+        for letter in
+            [Letter::GoodProbe, Letter::GoodProbe, Letter::Refusal, Letter::Refusal, Letter::GoodProbe, Letter::Rest]
+        {
+            world.story.push(letter);
+            world.tell(letter).unwrap();
+        }
+        assert_eq!(world.engine.table().health(TOLD), Health::Probation);
     }
 }
