@@ -100,9 +100,9 @@ fn lose(loss: Loss) -> Aftermath {
     assert!(placed, "{:?}\n{}", caller.counts(), caller.errors());
     let (succeeded, failed) = caller.counts();
     let total = usize::try_from(RATE * seconds).expect("a count");
-    wait_until("every call is recorded", Duration::from_secs(60), || calls().len() >= total);
+    wait_until("every call is recorded", Duration::from_secs(60), || http::call_records().len() >= total);
     let why = http::sentences("/v1/why/trunk/acme");
-    let calls = calls();
+    let calls = http::call_records();
     drop(edge);
     Aftermath { loss, failed, succeeded, calls, why }
 }
@@ -129,19 +129,6 @@ fn carrier(behaviour: Behaviour) -> LiveAgent {
         timers: TimerSet::default(),
     };
     LiveAgent::start(config, behaviour).expect("an agent on loopback")
-}
-
-/// Every call record of the journal.
-fn calls() -> Vec<Value> {
-    let mut found = Vec::new();
-    let mut from = 1;
-    loop {
-        let page = http::get(&format!("/v1/journal?from={from}&limit=1000"));
-        let entries = page["entries"].as_array().cloned().unwrap_or_default();
-        let Some(last) = entries.last().and_then(|entry| entry["seq"].as_u64()) else { return found };
-        from = last + 1;
-        found.extend(entries.into_iter().filter_map(|entry| entry["record"].get("call").cloned()));
-    }
 }
 
 /// Attempts at acme that did not work out.
