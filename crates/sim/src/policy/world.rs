@@ -278,7 +278,13 @@ impl World {
                     if let Record::Alarm(AlarmRecord { what: Alarm::SuspectOurselves { .. }, over: false }) =
                         &entry.record
                     {
-                        self.note(Moment { at: self.now, sentence: sentence(&entry), change: false, alarm: true, decided: None });
+                        self.note(Moment {
+                            at: self.now,
+                            sentence: sentence(&entry),
+                            change: false,
+                            alarm: true,
+                            decided: None,
+                        });
                     }
                     let Some((trunk, decision)) = decision(&entry) else { continue };
                     if let (Change::Health { to, .. }, true) = (decision.change, decision.enforced()) {
