@@ -62,6 +62,9 @@ pub(crate) struct Args {
     /// Fold the journal's decisions and print the trunk table they lead to; --policy is what the edge ran with
     #[arg(long, requires = "replay", requires = "policy")]
     check: bool,
+    /// With --check: fold no record after this number, such as the `seq` that `GET /v1/table` gives
+    #[arg(long, value_name = "SEQ", requires = "check")]
+    until: Option<u64>,
     /// Without a scenario: how many seeds
     #[arg(long, value_name = "N", default_value_t = 20)]
     seeds: u64,
@@ -180,9 +183,13 @@ fn check_journal(args: &Args, journal: &Path) -> Result<(), Failure> {
     let Some(file) = &args.policy else { return Err(Failure(String::from("--check needs --policy"))) };
     let settings = read_policy(file)?;
     let mut replay = Replay::new(&settings.shape);
-    let (mut entries, mut fingerprint) = (0_u64, None);
+    let (mut entries, mut last, mut fingerprint) = (0_u64, Seq(0), None);
     for_each_entry(journal, |entry| {
+        if args.until.is_some_and(|until| entry.seq.0 > until) {
+            return;
+        }
         entries += 1;
+        last = entry.seq;
         if let Record::Configured { fingerprint: found, .. } = &entry.record {
             fingerprint = Some(*found);
         }
@@ -190,8 +197,10 @@ fn check_journal(args: &Args, journal: &Path) -> Result<(), Failure> {
     })?;
     let table = serde_json::to_value(replay.table()).map_err(|error| Failure(error.to_string()))?;
     let same = fingerprint == Some(settings.fingerprint);
-    say(&json!({ "entries": entries, "missed": replay.missed(), "same_configuration": same, "table": table })
-        .to_string());
+    say(&json!({
+        "entries": entries, "seq": last, "missed": replay.missed(), "same_configuration": same, "table": table,
+    })
+    .to_string());
     if replay.missed() > 0 {
         let what = format!("{} decisions are missing in the journal, so the table is a guess", replay.missed());
         return Err(Failure(what));
@@ -347,6 +356,7 @@ to = "carriers"
         for_each_entry(&folder.0, |entry| replay.entry(entry)).unwrap();
         assert_eq!(serde_json::to_value(replay.table()).unwrap(), live);
         run(&line(&format!("simulate --replay {data} --check --policy {policy}"))).unwrap();
+        run(&line(&format!("simulate --replay {data} --check --until 3 --policy {policy}"))).unwrap();
         run(&line(&format!("simulate --replay {data} --policy {policy} --json"))).unwrap();
         let other = folder.file("other.toml", &EDGE.replace("town", "another"));
         let Failure(text) = run(&line(&format!("simulate --replay {data} --check --policy {other}"))).unwrap_err();

@@ -29,7 +29,7 @@ pub use outage::{Flap, Outage};
 pub use peer::{Mark, Peer};
 pub use read::read;
 pub use recorded::{Arrival, Happened, Recording};
-pub use report::{Moment, OutageReport, Report};
+pub use report::{Decided, Moment, OutageReport, Report};
 pub use run::{Policy, run, run_recorded, settings};
 pub use scenario::{Arrivals, CallLaw, Redial, Scenario, Surge, TrunkLaw};
 pub use svg::svg;

@@ -5,6 +5,7 @@
 use super::outage::Outage;
 use super::tally::{Column, Seen, Spread, Stretch, Tally};
 use core::fmt::Write as _;
+use decide::{Cause, Change};
 use model::{Instant, Name, Span};
 use serde_json::{Value, json};
 
@@ -24,6 +25,19 @@ pub struct Moment {
     pub change: bool,
     /// It says that the fault is likely ours.
     pub alarm: bool,
+    /// What the sentence tells, when the edge's own decider decided it.
+    pub decided: Option<Decided>,
+}
+
+/// A decision without its evidence: about whom, what, why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// The trunk.
+    pub trunk: Name,
+    /// What changes.
+    pub change: Change,
+    /// Why.
+    pub cause: Cause,
 }
 
 /// Decisions in order, up to a limit.
@@ -257,7 +271,12 @@ impl Report {
             })
         });
         let moments = self.moments.iter().map(|moment| {
-            json!({ "at_us": moment.at.as_micros(), "sentence": moment.sentence, "enforced": moment.change, "alarm": moment.alarm })
+            let decided = moment.decided.as_ref();
+            json!({
+                "at_us": moment.at.as_micros(), "sentence": moment.sentence, "enforced": moment.change, "alarm": moment.alarm,
+                "trunk": decided.map(|decided| decided.trunk.as_str()), "change": decided.map(|decided| decided.change),
+                "cause": decided.map(|decided| decided.cause),
+            })
         });
         let trunks = self
             .carried()

@@ -9,7 +9,7 @@ use super::carrier::{Call, Carrier, Timetable};
 use super::dice::Dice;
 use super::hunt::{Hunt, Step};
 use super::mind::{Clock, Limits, Mind, Told, decision};
-use super::report::{Journal, Moment};
+use super::report::{Decided, Journal, Moment};
 use super::scenario::Redial;
 use super::tally::Tally;
 use decide::{Change, Facts, Next, SoFar};
@@ -244,14 +244,22 @@ impl World {
                     if let Record::Alarm(AlarmRecord { what: Alarm::SuspectOurselves { .. }, over: false }) =
                         &entry.record
                     {
-                        self.note(Moment { at: self.now, sentence: sentence(&entry), change: false, alarm: true });
+                        self.note(Moment {
+                            at: self.now,
+                            sentence: sentence(&entry),
+                            change: false,
+                            alarm: true,
+                            decided: None,
+                        });
                     }
                     let Some((trunk, decision)) = decision(&entry) else { continue };
                     if let (Change::Health { to, .. }, true) = (decision.change, decision.enforced()) {
                         self.parts.tally.health(self.now, trunk.index(), to);
                     }
+                    let name = self.parts.names[trunk.index()].clone();
+                    let decided = Some(Decided { trunk: name, change: decision.change, cause: decision.cause });
                     let change = decision.enforced();
-                    self.note(Moment { at: self.now, sentence: sentence(&entry), change, alarm: false });
+                    self.note(Moment { at: self.now, sentence: sentence(&entry), change, alarm: false, decided });
                 }
                 Told::Said { target, to, words } => {
                     self.parts.tally.health(self.now, target.trunk.index(), to);
@@ -259,7 +267,7 @@ impl World {
                     self.parts.tally.active(self.now, active);
                     let name = &self.parts.names[target.trunk.index()];
                     let sentence = format!("trunk {name} at {}: {words}", self.parts.clock.wall(self.now));
-                    self.note(Moment { at: self.now, sentence, change: true, alarm: false });
+                    self.note(Moment { at: self.now, sentence, change: true, alarm: false, decided: None });
                 }
             }
         }
