@@ -144,6 +144,11 @@ impl World {
         }
     }
 
+    /// Whether anything sent by the carrier itself arrives then.
+    fn speaks(&self, trunk: TrunkId, at: Instant) -> bool {
+        !matches!(self.carrier(trunk, at), Carrier::Silent | Carrier::Refuses)
+    }
+
     fn push(&mut self, at: Instant, event: Event) {
         self.numbered += 1;
         self.events.insert((at, self.numbered), event);
@@ -231,8 +236,15 @@ impl World {
                 let sent = if alive == Carrier::Alive { Span::ZERO } else { ms(500) };
                 reply(self, sent + ms(10));
                 let after = sent + ms(200);
-                self.signal(now + after, trunk, Observed::Progress { call: name, after });
-                (sent + ms(3_000), AttemptOutcome::Answered)
+                if self.speaks(trunk, now + after) {
+                    self.signal(now + after, trunk, Observed::Progress { call: name, after });
+                }
+                let after = sent + ms(3_000);
+                if !self.speaks(trunk, now + after) {
+                    // The answer of a call that rang when the carrier died is never heard: it rings on.
+                    return;
+                }
+                (after, AttemptOutcome::Answered)
             }
             Carrier::Says(code) => {
                 reply(self, ms(10));
