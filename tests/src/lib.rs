@@ -6,6 +6,7 @@
 
 pub mod edge;
 pub mod http;
+pub mod journal;
 pub mod namespace;
 pub mod sipp;
 

@@ -1,28 +1,31 @@
 //! The primary carrier is lost in five ways, and flaps, while fifty calls a second flow: no call may fail.
 //!
-//! All six may run at once, each in a network namespace of its own. What is asserted is what must hold on any machine: counts of
+//! Calls that ring through it at that moment are moved: their callers get an answer, and the second carrier's voice.
+//!
+//! All may run at once, each in a network namespace of its own. What is asserted is what must hold on any machine: counts of
 //! calls, attempts, decisions; how much later an affected call is, is measured elsewhere.
 #![allow(clippy::expect_used, clippy::panic)]
 
-use agent::{AgentConfig, Behaviour, Failing};
+use agent::{AgentConfig, Behaviour, Dial, Failing, Heard, Report};
 use interop::edge::{CONFIG, Edge};
 use interop::sipp::Sipp;
-use interop::{http, let_pass, namespace, wait_until};
+use interop::{http, journal, let_pass, namespace, wait_until};
+use model::Span;
 use node::lab::{LiveAgent, Order};
 use serde_json::Value;
 use sip::TimerSet;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 const RATE: u32 = 50;
 const WARM: Duration = Duration::from_secs(8);
 const OUTAGE: Duration = Duration::from_secs(60);
-/// Calls that may meet the dead trunk before it is known to be one.
-const TOUCHED: usize = 60;
-/// The same for one that stalls: it answers all probes, and only ringing that never comes tells.
-const TOUCHED_BY_STALL: usize = 120;
-/// A first caller of a silent trunk waits for the first-reply deadline (1 s) once; as the edge's own clock saw it.
-const SILENT_COST_US: u64 = 1_200_000;
+/// A first caller of a silent trunk waits until his call is late there (250 ms, learned) and the trunk is judged; as the edge's own
+/// clock saw it. Nominal 400 ms; the rest is what a busy machine adds.
+const SILENT_COST_US: u64 = 600_000;
+/// Calls that ring at any moment: they are answered after 200 ms. When their trunk is lost they are moved, and counted for
+/// themselves; twice as many are allowed, since a busy machine places calls in bursts.
+const RINGING: usize = 20;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Loss {
@@ -33,6 +36,30 @@ enum Loss {
     Grey,
     Flapping,
 }
+
+impl Loss {
+    /// Calls that may meet the dead trunk before it is known to be one, over the whole minute. A call is placed every 20 ms, so each
+    /// 100 ms that a busy machine keeps the edge from its sockets, or the journal's decider from its turn, is five calls more.
+    const fn touched(self) -> usize {
+        match self {
+            // Two refused packets.
+            Self::Killed => 5,
+            // Three refused calls, and what is sent before the third answer is read.
+            Self::Unavailable => 3 + BUSY,
+            // The same, and canaries.
+            Self::Grey => 6,
+            // What is sent within 500 ms: 25 calls.
+            Self::Silent => 35,
+            // It answers all probes, and only ringing that never comes tells: what is sent within 1.1 s, 55 calls, and canaries.
+            Self::Stall => 80,
+            // The first silence, and what meets the next ones on trial.
+            Self::Flapping => 120,
+        }
+    }
+}
+
+/// Calls that 40 ms of a busy machine add.
+const BUSY: usize = 2;
 
 /// What one run left behind.
 struct Aftermath {
@@ -82,7 +109,7 @@ fn survives(loss: Loss) {
 fn lose(loss: Loss) -> Aftermath {
     namespace::enter();
     let quiet = Behaviour { failing: Some(Failing::NoRtp), ..Behaviour::default() };
-    let acme = carrier(quiet);
+    let acme = carrier("acme", 31, quiet);
     let _globex = Sipp::server("server", "127.0.0.32");
     let edge = Edge::start(CONFIG);
     let seconds = (WARM + OUTAGE).as_secs() as u32;
@@ -100,9 +127,9 @@ fn lose(loss: Loss) -> Aftermath {
     assert!(placed, "{:?}\n{}", caller.counts(), caller.errors());
     let (succeeded, failed) = caller.counts();
     let total = usize::try_from(RATE * seconds).expect("a count");
-    wait_until("every call is recorded", Duration::from_secs(60), || calls().len() >= total);
+    wait_until("every call is recorded", Duration::from_secs(60), || journal::calls().len() >= total);
     let why = http::sentences("/v1/why/trunk/acme");
-    let calls = calls();
+    let calls = journal::calls();
     drop(edge);
     Aftermath { loss, failed, succeeded, calls, why }
 }
@@ -117,46 +144,46 @@ fn flap() {
     }
 }
 
-fn carrier(behaviour: Behaviour) -> LiveAgent {
-    let ip = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 31));
+fn carrier(user: &str, last: u8, behaviour: Behaviour) -> LiveAgent {
+    agent(user, SocketAddr::from(([127, 0, 0, last], 5060)), behaviour)
+}
+
+fn agent(user: &str, sip: SocketAddr, behaviour: Behaviour) -> LiveAgent {
     let config = AgentConfig {
-        user: "acme".to_owned(),
-        sip: SocketAddr::new(ip, 5060),
-        media_ip: ip,
+        user: user.to_owned(),
+        sip,
+        media_ip: sip.ip(),
         first_port: 40_000,
         calls: 1_000,
-        seed: 31,
+        seed: u64::from(sip.port()) + user.len() as u64,
         timers: TimerSet::default(),
     };
     LiveAgent::start(config, behaviour).expect("an agent on loopback")
 }
 
-/// Every call record of the journal.
-fn calls() -> Vec<Value> {
-    let mut found = Vec::new();
-    let mut from = 1;
-    loop {
-        let page = http::get(&format!("/v1/journal?from={from}&limit=1000"));
-        let entries = page["entries"].as_array().cloned().unwrap_or_default();
-        let Some(last) = entries.last().and_then(|entry| entry["seq"].as_u64()) else { return found };
-        from = last + 1;
-        found.extend(entries.into_iter().filter_map(|entry| entry["record"].get("call").cloned()));
-    }
-}
-
 /// Attempts at acme that did not work out.
 fn lost_attempts(call: &Value) -> Vec<&Value> {
-    let attempts = call["attempts"].as_array().map(Vec::as_slice).unwrap_or_default();
-    attempts.iter().filter(|attempt| attempt["trunk"] == "acme" && attempt["outcome"] != "answered").collect()
+    journal::attempts_at(call, "acme").filter(|attempt| attempt["outcome"] != "answered").collect()
 }
 
+/// One that the caller heard ringing before it was lost.
+fn rang(attempt: &Value) -> bool {
+    !attempt["progress"].is_null()
+}
+
+/// Calls that met the dead trunk: they were offered to it and never rang there.
 fn touched(run: &Aftermath) -> usize {
-    run.calls.iter().filter(|call| !lost_attempts(call).is_empty()).count()
+    run.calls.iter().filter(|call| lost_attempts(call).iter().any(|attempt| !rang(attempt))).count()
+}
+
+/// Calls that rang at the trunk when it was lost.
+fn caught_ringing(calls: &[Value]) -> Vec<&Value> {
+    calls.iter().filter(|call| lost_attempts(call).iter().any(|attempt| rang(attempt))).collect()
 }
 
 fn worst_cost(run: &Aftermath) -> u64 {
     // Those who hear it ring are moved too; they do not wait in silence.
-    let lost = run.calls.iter().flat_map(lost_attempts).filter(|attempt| attempt["progress"].is_null());
+    let lost = run.calls.iter().flat_map(lost_attempts).filter(|attempt| !rang(attempt));
     lost.filter_map(|attempt| attempt["took"].as_u64()).max().unwrap_or(0)
 }
 
@@ -180,11 +207,12 @@ fn tier_changes(run: &Aftermath) -> usize {
 
 fn report(run: &Aftermath) {
     println!(
-        "{:?}: {} succeeded, {} failed, {} touched, worst attempt {} ms, {} tier changes",
+        "{:?}: {} succeeded, {} failed, {} touched, {} ringing, worst attempt {} ms, {} tier changes",
         run.loss,
         run.succeeded,
         run.failed,
         touched(run),
+        caught_ringing(&run.calls).len(),
         worst_cost(run) / 1_000,
         tier_changes(run)
     );
@@ -202,13 +230,84 @@ fn judge(run: &Aftermath) {
         "{loss:?}: {:?}",
         run.why
     );
-    let expected_changes = if loss == Loss::Flapping { 2 } else { 1 };
-    assert!(tier_changes(run) <= expected_changes, "{loss:?}: {} changes of the active tier", tier_changes(run));
+    assert!(tier_changes(run) <= 1, "{loss:?}: {} changes of the active tier", tier_changes(run));
+    assert!(touched(run) <= loss.touched(), "{loss:?}: {} calls met the dead trunk", touched(run));
     if loss != Loss::Flapping {
-        let limit = if loss == Loss::Stall { TOUCHED_BY_STALL } else { TOUCHED };
-        assert!(touched(run) <= limit, "{loss:?}: {} calls met the dead trunk", touched(run));
+        let ringing = caught_ringing(&run.calls).len();
+        assert!(ringing <= RINGING, "{loss:?}: {ringing} calls rang at the dead trunk");
     }
     if loss == Loss::Silent {
         assert!(worst_cost(run) <= SILENT_COST_US, "{loss:?}: {} µs", worst_cost(run));
+    }
+}
+
+#[test]
+fn calls_that_ring_at_a_trunk_that_falls_silent_are_moved() {
+    rescues(Loss::Silent);
+}
+
+#[test]
+fn calls_that_ring_at_a_trunk_that_is_killed_are_moved() {
+    rescues(Loss::Killed);
+}
+
+/// So long a carrier rings in these tests: fifty calls a second, so a hundred ring at any moment.
+const RINGS_FOR: Span = Span::from_secs(2);
+const SECOND_TONE_HZ: u16 = 850;
+
+/// The primary is lost while calls ring there, and those very calls are followed.
+fn rescues(loss: Loss) {
+    namespace::enter();
+    let slow = Behaviour { tone_hz: 440, answer_after: Some(RINGS_FOR), ..Behaviour::default() };
+    let acme = carrier("acme", 31, slow);
+    let _globex = carrier("globex", 32, Behaviour { tone_hz: SECOND_TONE_HZ, ..Behaviour::default() });
+    let phone = agent("phone", SocketAddr::from(([127, 0, 0, 20], 5070)), Behaviour::default());
+    let edge = Edge::start(CONFIG);
+    let seconds = 20;
+    let mut caller = Sipp::caller("caller_brief", "127.0.0.20", "127.0.0.10:5060", "+4722334455", RATE * seconds, RATE);
+    let_pass(WARM);
+    phone.order(Order::Dial(Dial {
+        to: SocketAddr::from(([127, 0, 0, 10], 5060)),
+        number: "+4722334456".to_owned(),
+        late_offer: false,
+        tone_hz: 1_300,
+        hang_up_after: Some(Span::from_secs(3)),
+        give_up_after: None,
+    }));
+    let_pass(Duration::from_millis(700));
+    match loss {
+        Loss::Killed => acme.order(Order::Behave(Behaviour { failing: Some(Failing::Closed), ..slow })),
+        _ => namespace::black_hole("127.0.0.31"),
+    }
+    let heard = ended(&phone);
+    assert!(caller.finished(Duration::from_secs(120)), "{:?}\n{}", caller.counts(), caller.errors());
+    let total = usize::try_from(RATE * seconds).expect("a count") + 1;
+    wait_until("every call is recorded", Duration::from_secs(60), || journal::calls().len() >= total);
+    let calls = journal::calls();
+    let ringing = caught_ringing(&calls);
+    let moved = |call: &&&Value| {
+        !call["answered"].is_null()
+            && journal::attempts_at(call, "globex").any(|attempt| attempt["outcome"] == "answered")
+    };
+    let saved = ringing.iter().filter(moved).count();
+    println!("{loss:?}: {} calls rang at the trunk when it was lost, {saved} were answered elsewhere", ringing.len());
+    assert!(ringing.len() >= 25, "{loss:?}: {} calls rang", ringing.len());
+    assert!(saved * 10 >= ringing.len() * 9, "{loss:?}: {saved} of {} were answered", ringing.len());
+    assert_eq!(caller.counts().1, 0, "{loss:?}: no caller gets an error");
+    assert!(ringing.iter().any(|call| call["called"] == "+4722334456"), "{loss:?}: the phone's call is one of them");
+    assert_eq!(heard.tone_hz, Some(SECOND_TONE_HZ), "{loss:?}: {heard:?}");
+    assert!(heard.tone_for >= Span::from_secs(1), "{loss:?}: {heard:?}");
+    drop(edge);
+}
+
+/// What the phone has heard when its call is over.
+fn ended(phone: &LiveAgent) -> Heard {
+    loop {
+        let report = phone.reports.recv_timeout(Duration::from_secs(60)).expect("the phone's call ends");
+        match report {
+            Report::Ended { heard, .. } => return heard,
+            Report::Refused { .. } | Report::Failed { .. } => panic!("the phone's call was lost: {report:?}"),
+            _ => {}
+        }
     }
 }
