@@ -1,25 +1,22 @@
 //! The primary carrier is lost in five ways, and flaps, while fifty calls a second flow: no call may fail.
 //!
-//! Calls that ring through it at that moment are moved: their callers get an answer, and the second carrier's voice.
-//!
-//! All may run at once, each in a network namespace of its own. What is asserted is what must hold on any machine: counts of
+//! All six may run at once, each in a network namespace of its own. What is asserted is what must hold on any machine: counts of
 //! calls, attempts, decisions; how much later an affected call is, is measured elsewhere.
 #![allow(clippy::expect_used, clippy::panic)]
 
-use agent::{AgentConfig, Behaviour, Dial, Failing, Heard, Report};
+use agent::{Behaviour, Failing};
 use interop::edge::{CONFIG, Edge};
 use interop::sipp::Sipp;
-use interop::{http, journal, let_pass, namespace, wait_until};
-use model::Span;
-use node::lab::{LiveAgent, Order};
+use interop::{agents, http, journal, let_pass, namespace, wait_until};
+use node::lab::Order;
 use serde_json::Value;
-use sip::TimerSet;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 const RATE: u32 = 50;
 const WARM: Duration = Duration::from_secs(8);
 const OUTAGE: Duration = Duration::from_secs(60);
+/// A doubt in the warm-up is over by then, and most of the minute is left.
+const STANDING: Duration = Duration::from_secs(20);
 /// A first caller of a silent trunk waits until his call is late there (250 ms, learned) and the trunk is judged; as the edge's own
 /// clock saw it. Nominal 400 ms; the rest is what a busy machine adds.
 const SILENT_COST_US: u64 = 600_000;
@@ -53,7 +50,7 @@ impl Loss {
             // It answers all probes, and only ringing that never comes tells: what is sent within 1.1 s, 55 calls, and canaries.
             Self::Stall => 80,
             // The first silence, and what meets the next ones on trial.
-            Self::Flapping => 120,
+            Self::Flapping => 60,
         }
     }
 }
@@ -64,6 +61,8 @@ const BUSY: usize = 2;
 /// What one run left behind.
 struct Aftermath {
     loss: Loss,
+    /// When the trunk was lost, in microseconds by the edge's own clock, or a little earlier.
+    lost: u64,
     failed: u64,
     succeeded: u64,
     calls: Vec<Value>,
@@ -109,12 +108,15 @@ fn survives(loss: Loss) {
 fn lose(loss: Loss) -> Aftermath {
     namespace::enter();
     let quiet = Behaviour { failing: Some(Failing::NoRtp), ..Behaviour::default() };
-    let acme = carrier("acme", 31, quiet);
+    let acme = agents::carrier("acme", 31, quiet);
     let _globex = Sipp::server("server", "127.0.0.32");
     let edge = Edge::start(CONFIG);
     let seconds = (WARM + OUTAGE).as_secs() as u32;
     let mut caller = Sipp::caller("caller_brief", "127.0.0.20", "127.0.0.10:5060", "+4722334455", RATE * seconds, RATE);
     let_pass(WARM);
+    // A machine that stood still meanwhile has made the edge doubt everybody; that passes.
+    wait_until("the trunk is in good standing", STANDING, || journal::stands("acme") && journal::stands("globex"));
+    let lost = journal::now();
     match loss {
         Loss::Killed => acme.order(Order::Behave(Behaviour { failing: Some(Failing::Closed), ..quiet })),
         Loss::Silent => namespace::black_hole("127.0.0.31"),
@@ -131,7 +133,7 @@ fn lose(loss: Loss) -> Aftermath {
     let why = http::sentences("/v1/why/trunk/acme");
     let calls = journal::calls();
     drop(edge);
-    Aftermath { loss, failed, succeeded, calls, why }
+    Aftermath { loss, lost, failed, succeeded, calls, why }
 }
 
 /// Three seconds dead, three alive, for a minute.
@@ -144,47 +146,29 @@ fn flap() {
     }
 }
 
-fn carrier(user: &str, last: u8, behaviour: Behaviour) -> LiveAgent {
-    agent(user, SocketAddr::from(([127, 0, 0, last], 5060)), behaviour)
-}
-
-fn agent(user: &str, sip: SocketAddr, behaviour: Behaviour) -> LiveAgent {
-    let config = AgentConfig {
-        user: user.to_owned(),
-        sip,
-        media_ip: sip.ip(),
-        first_port: 40_000,
-        calls: 1_000,
-        seed: u64::from(sip.port()) + user.len() as u64,
-        timers: TimerSet::default(),
-    };
-    LiveAgent::start(config, behaviour).expect("an agent on loopback")
-}
-
-/// Attempts at acme that did not work out.
-fn lost_attempts(call: &Value) -> Vec<&Value> {
-    journal::attempts_at(call, "acme").filter(|attempt| attempt["outcome"] != "answered").collect()
-}
-
-/// One that the caller heard ringing before it was lost.
-fn rang(attempt: &Value) -> bool {
-    !attempt["progress"].is_null()
+/// Attempts at acme that were lost when it was, or since. What a machine that stood still has cost before is not what is tested.
+fn lost_attempts<'a>(run: &Aftermath, call: &'a Value) -> Vec<&'a Value> {
+    journal::lost_at(call, "acme").filter(|attempt| journal::over(attempt) >= run.lost).collect()
 }
 
 /// Calls that met the dead trunk: they were offered to it and never rang there.
-fn touched(run: &Aftermath) -> usize {
-    run.calls.iter().filter(|call| lost_attempts(call).iter().any(|attempt| !rang(attempt))).count()
+fn touched(run: &Aftermath) -> Vec<&Value> {
+    run.calls.iter().filter(|call| lost_attempts(run, call).iter().any(|attempt| !journal::rang(attempt))).collect()
 }
 
 /// Calls that rang at the trunk when it was lost.
-fn caught_ringing(calls: &[Value]) -> Vec<&Value> {
-    calls.iter().filter(|call| lost_attempts(call).iter().any(|attempt| rang(attempt))).collect()
+fn caught_ringing(run: &Aftermath) -> usize {
+    run.calls.iter().filter(|call| lost_attempts(run, call).iter().any(|attempt| journal::rang(attempt))).count()
 }
 
+/// How much later a call that met the dead trunk was sent to the one that answered it, in microseconds by the edge's own clock.
 fn worst_cost(run: &Aftermath) -> u64 {
     // Those who hear it ring are moved too; they do not wait in silence.
-    let lost = run.calls.iter().flat_map(lost_attempts).filter(|attempt| !rang(attempt));
-    lost.filter_map(|attempt| attempt["took"].as_u64()).max().unwrap_or(0)
+    let cost = |call: &Value| {
+        let answering = journal::attempts(call).iter().find(|attempt| attempt["outcome"] == "answered")?;
+        answering["sent"].as_u64()?.checked_sub(call["invited"].as_u64()?)
+    };
+    touched(run).into_iter().filter_map(cost).max().unwrap_or(0)
 }
 
 /// How often the trunk that carries most calls of a second is another one than in the second before.
@@ -192,6 +176,9 @@ fn tier_changes(run: &Aftermath) -> usize {
     let mut by_second: std::collections::BTreeMap<u64, (usize, usize)> = std::collections::BTreeMap::new();
     for call in &run.calls {
         let second = call["invited"].as_u64().unwrap_or(0) / 1_000_000;
+        if second + 2 < run.lost / 1_000_000 {
+            continue;
+        }
         let last =
             call["attempts"].as_array().and_then(|attempts| attempts.last()).map(|attempt| attempt["trunk"].clone());
         let counts = by_second.entry(second).or_default();
@@ -207,12 +194,12 @@ fn tier_changes(run: &Aftermath) -> usize {
 
 fn report(run: &Aftermath) {
     println!(
-        "{:?}: {} succeeded, {} failed, {} touched, {} ringing, worst attempt {} ms, {} tier changes",
+        "{:?}: {} succeeded, {} failed, {} touched, {} ringing, worst delay {} ms, {} tier changes",
         run.loss,
         run.succeeded,
         run.failed,
-        touched(run),
-        caught_ringing(&run.calls).len(),
+        touched(run).len(),
+        caught_ringing(run),
         worst_cost(run) / 1_000,
         tier_changes(run)
     );
@@ -231,83 +218,12 @@ fn judge(run: &Aftermath) {
         run.why
     );
     assert!(tier_changes(run) <= 1, "{loss:?}: {} changes of the active tier", tier_changes(run));
-    assert!(touched(run) <= loss.touched(), "{loss:?}: {} calls met the dead trunk", touched(run));
+    assert!(touched(run).len() <= loss.touched(), "{loss:?}: {} calls met the dead trunk", touched(run).len());
     if loss != Loss::Flapping {
-        let ringing = caught_ringing(&run.calls).len();
+        let ringing = caught_ringing(run);
         assert!(ringing <= RINGING, "{loss:?}: {ringing} calls rang at the dead trunk");
     }
     if loss == Loss::Silent {
         assert!(worst_cost(run) <= SILENT_COST_US, "{loss:?}: {} µs", worst_cost(run));
-    }
-}
-
-#[test]
-fn calls_that_ring_at_a_trunk_that_falls_silent_are_moved() {
-    rescues(Loss::Silent);
-}
-
-#[test]
-fn calls_that_ring_at_a_trunk_that_is_killed_are_moved() {
-    rescues(Loss::Killed);
-}
-
-/// So long a carrier rings in these tests: fifty calls a second, so a hundred ring at any moment.
-const RINGS_FOR: Span = Span::from_secs(2);
-const SECOND_TONE_HZ: u16 = 850;
-
-/// The primary is lost while calls ring there, and those very calls are followed.
-fn rescues(loss: Loss) {
-    namespace::enter();
-    let slow = Behaviour { tone_hz: 440, answer_after: Some(RINGS_FOR), ..Behaviour::default() };
-    let acme = carrier("acme", 31, slow);
-    let _globex = carrier("globex", 32, Behaviour { tone_hz: SECOND_TONE_HZ, ..Behaviour::default() });
-    let phone = agent("phone", SocketAddr::from(([127, 0, 0, 20], 5070)), Behaviour::default());
-    let edge = Edge::start(CONFIG);
-    let seconds = 20;
-    let mut caller = Sipp::caller("caller_brief", "127.0.0.20", "127.0.0.10:5060", "+4722334455", RATE * seconds, RATE);
-    let_pass(WARM);
-    phone.order(Order::Dial(Dial {
-        to: SocketAddr::from(([127, 0, 0, 10], 5060)),
-        number: "+4722334456".to_owned(),
-        late_offer: false,
-        tone_hz: 1_300,
-        hang_up_after: Some(Span::from_secs(3)),
-        give_up_after: None,
-    }));
-    let_pass(Duration::from_millis(700));
-    match loss {
-        Loss::Killed => acme.order(Order::Behave(Behaviour { failing: Some(Failing::Closed), ..slow })),
-        _ => namespace::black_hole("127.0.0.31"),
-    }
-    let heard = ended(&phone);
-    assert!(caller.finished(Duration::from_secs(120)), "{:?}\n{}", caller.counts(), caller.errors());
-    let total = usize::try_from(RATE * seconds).expect("a count") + 1;
-    wait_until("every call is recorded", Duration::from_secs(60), || journal::calls().len() >= total);
-    let calls = journal::calls();
-    let ringing = caught_ringing(&calls);
-    let moved = |call: &&&Value| {
-        !call["answered"].is_null()
-            && journal::attempts_at(call, "globex").any(|attempt| attempt["outcome"] == "answered")
-    };
-    let saved = ringing.iter().filter(moved).count();
-    println!("{loss:?}: {} calls rang at the trunk when it was lost, {saved} were answered elsewhere", ringing.len());
-    assert!(ringing.len() >= 25, "{loss:?}: {} calls rang", ringing.len());
-    assert!(saved * 10 >= ringing.len() * 9, "{loss:?}: {saved} of {} were answered", ringing.len());
-    assert_eq!(caller.counts().1, 0, "{loss:?}: no caller gets an error");
-    assert!(ringing.iter().any(|call| call["called"] == "+4722334456"), "{loss:?}: the phone's call is one of them");
-    assert_eq!(heard.tone_hz, Some(SECOND_TONE_HZ), "{loss:?}: {heard:?}");
-    assert!(heard.tone_for >= Span::from_secs(1), "{loss:?}: {heard:?}");
-    drop(edge);
-}
-
-/// What the phone has heard when its call is over.
-fn ended(phone: &LiveAgent) -> Heard {
-    loop {
-        let report = phone.reports.recv_timeout(Duration::from_secs(60)).expect("the phone's call ends");
-        match report {
-            Report::Ended { heard, .. } => return heard,
-            Report::Refused { .. } | Report::Failed { .. } => panic!("the phone's call was lost: {report:?}"),
-            _ => {}
-        }
     }
 }
