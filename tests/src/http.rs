@@ -36,16 +36,3 @@ pub fn metric(name: &str) -> f64 {
     let values = body.lines().filter(|line| line.starts_with(name) && !line.starts_with('#'));
     values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
-
-/// Every call record of the journal.
-pub fn call_records() -> Vec<Value> {
-    let mut found = Vec::new();
-    let mut from = 1;
-    loop {
-        let page = get(&format!("/v1/journal?from={from}&limit=1000"));
-        let entries = page["entries"].as_array().cloned().unwrap_or_default();
-        let Some(last) = entries.last().and_then(|entry| entry["seq"].as_u64()) else { return found };
-        from = last + 1;
-        found.extend(entries.into_iter().filter_map(|entry| entry["record"].get("call").cloned()));
-    }
-}

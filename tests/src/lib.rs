@@ -4,8 +4,10 @@
 //! with generous limits; none depends on how fast the machine is.
 #![allow(clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
 
+pub mod agents;
 pub mod edge;
 pub mod http;
+pub mod journal;
 pub mod namespace;
 pub mod sipp;
 

@@ -6,6 +6,17 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+/// A request that SIPp received.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// By its own clock.
+    pub at: Duration,
+    /// Call-ID.
+    pub call_id: String,
+    /// First line.
+    pub line: String,
+}
+
 /// A running SIPp.
 pub struct Sipp {
     process: Child,
@@ -16,7 +27,20 @@ pub struct Sipp {
 impl Sipp {
     /// A carrier or PBX that waits for calls at `ip:5060`.
     pub fn server(scenario: &str, ip: &str) -> Self {
-        let sipp = Self::launch(scenario, ip, &["-mp", "40000"]);
+        Self::listening(scenario, ip, &[])
+    }
+
+    /// The same, and it writes down every message it receives and sends.
+    pub fn server_traced(scenario: &str, ip: &str) -> Self {
+        Self::listening(
+            scenario,
+            ip,
+            &["-trace_shortmsg", "-shortmessage_file", "messages.csv", "-max_log_size", "1000000000"],
+        )
+    }
+
+    fn listening(scenario: &str, ip: &str, args: &[&str]) -> Self {
+        let sipp = Self::launch(scenario, ip, "5060", &[&["-mp", "40000"], args].concat());
         wait_until("SIPp listens", Duration::from_secs(10), || {
             UdpSocket::bind((ip.trim_matches(['[', ']']), 5060)).is_err()
         });
@@ -25,18 +49,25 @@ impl Sipp {
 
     /// A caller from `ip:5060` towards `to`: so many calls, so many a second.
     pub fn caller(scenario: &str, ip: &str, to: &str, number: &str, calls: u32, rate: u32) -> Self {
-        let (calls, rate) = (calls.to_string(), rate.to_string());
+        Self::caller_at(scenario, (ip, 5060), to, number, calls, rate)
+    }
+
+    /// The same from a port of its own, so that several can call from one address.
+    pub fn caller_at(scenario: &str, from: (&str, u16), to: &str, number: &str, calls: u32, rate: u32) -> Self {
+        let (calls, rate, port) = (calls.to_string(), rate.to_string(), from.1.to_string());
+        let media = if from.1 == 5060 { "50000" } else { "56000" };
         Self::launch(
             scenario,
-            ip,
-            &[to, "-s", number, "-m", &calls, "-r", &rate, "-l", "20000", "-mp", "50000", "-recv_timeout", "60000"],
+            from.0,
+            &port,
+            &[to, "-s", number, "-m", &calls, "-r", &rate, "-l", "20000", "-mp", media, "-recv_timeout", "60000"],
         )
     }
 
-    fn launch(scenario: &str, ip: &str, args: &[&str]) -> Self {
+    fn launch(scenario: &str, ip: &str, port: &str, args: &[&str]) -> Self {
         let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("sipp").join(format!("{scenario}.xml"));
         let unique = format!(
-            "sipp-{}-{:?}-{scenario}-{}",
+            "sipp-{}-{:?}-{scenario}-{}-{port}",
             std::process::id(),
             std::thread::current().id(),
             ip.replace(':', "_")
@@ -46,8 +77,9 @@ impl Sipp {
         let process = Command::new("sipp")
             .arg("-sf")
             .arg(file)
-            .args(["-i", ip, "-p", "5060", "-nostdin", "-trace_err", "-trace_stat", "-fd", "1"])
+            .args(["-i", ip, "-p", port, "-nostdin", "-trace_err", "-trace_stat", "-fd", "1"])
             .args(["-stf", "stat.csv", "-error_file", "errors.log", "-aa", "-timeout_error", "-max_socket", "4000"])
+            .args(["-trace_logs", "-log_file", "logs.log"])
             .args(args)
             .current_dir(&folder)
             .stdin(Stdio::null())
@@ -90,6 +122,18 @@ impl Sipp {
         (column("SuccessfulCall(C)").unwrap_or(0), column("FailedCall(C)").unwrap_or(0))
     }
 
+    /// Lines its scenario has written down.
+    pub fn logged(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.folder.join("logs.log")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Requests it has received, as it has written them down, in order. Empty unless it was started to do so.
+    pub fn received(&self) -> Vec<Received> {
+        let text = std::fs::read_to_string(self.folder.join("messages.csv")).unwrap_or_default();
+        text.lines().filter_map(received).collect()
+    }
+
     /// What it complained about.
     pub fn errors(&self) -> String {
         let text = std::fs::read_to_string(self.folder.join("errors.log")).unwrap_or_default();
@@ -104,4 +148,14 @@ impl Drop for Sipp {
         let _waited = self.process.wait();
         let _left = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// One line of SIPp's short trace: date, time, seconds since the epoch, direction, Call-ID, CSeq, first line.
+fn received(line: &str) -> Option<Received> {
+    let mut fields = line.split('\t').skip(2);
+    let (at, direction, call_id, _cseq, line) =
+        (fields.next()?, fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    let is_request = direction == "R" && !line.starts_with("SIP/2.0");
+    let at = Duration::from_secs_f64(at.parse().ok()?);
+    is_request.then(|| Received { at, call_id: call_id.to_owned(), line: line.to_owned() })
 }

@@ -4,25 +4,25 @@
 //! calls, attempts, decisions; how much later an affected call is, is measured elsewhere.
 #![allow(clippy::expect_used, clippy::panic)]
 
-use agent::{AgentConfig, Behaviour, Failing};
+use agent::{Behaviour, Failing};
 use interop::edge::{CONFIG, Edge};
 use interop::sipp::Sipp;
-use interop::{http, let_pass, namespace, wait_until};
-use node::lab::{LiveAgent, Order};
+use interop::{agents, http, journal, let_pass, namespace, wait_until};
+use node::lab::Order;
 use serde_json::Value;
-use sip::TimerSet;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 const RATE: u32 = 50;
 const WARM: Duration = Duration::from_secs(8);
 const OUTAGE: Duration = Duration::from_secs(60);
-/// Calls that may meet the dead trunk before it is known to be one.
-const TOUCHED: usize = 60;
-/// The same for one that stalls: it answers all probes, and only ringing that never comes tells.
-const TOUCHED_BY_STALL: usize = 120;
-/// A first caller of a silent trunk waits for the first-reply deadline (1 s) once; as the edge's own clock saw it.
-const SILENT_COST_US: u64 = 1_200_000;
+/// A doubt in the warm-up is over by then, and most of the minute is left.
+const STANDING: Duration = Duration::from_secs(20);
+/// A first caller of a silent trunk waits until his call is late there (250 ms, learned) and the trunk is judged; as the edge's own
+/// clock saw it. Nominal 400 ms; the rest is what a busy machine adds.
+const SILENT_COST_US: u64 = 600_000;
+/// Calls that ring at any moment: they are answered after 200 ms. When their trunk is lost they are moved, and counted for
+/// themselves; twice as many are allowed, since a busy machine places calls in bursts.
+const RINGING: usize = 20;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Loss {
@@ -34,9 +34,35 @@ enum Loss {
     Flapping,
 }
 
+impl Loss {
+    /// Calls that may meet the dead trunk before it is known to be one, over the whole minute. A call is placed every 20 ms, so each
+    /// 100 ms that a busy machine keeps the edge from its sockets, or the journal's decider from its turn, is five calls more.
+    const fn touched(self) -> usize {
+        match self {
+            // Two refused packets.
+            Self::Killed => 5,
+            // Three refused calls, and what is sent before the third answer is read.
+            Self::Unavailable => 3 + BUSY,
+            // The same, and canaries.
+            Self::Grey => 6,
+            // What is sent within 500 ms: 25 calls.
+            Self::Silent => 35,
+            // It answers all probes, and only ringing that never comes tells: what is sent within 1.1 s, 55 calls, and canaries.
+            Self::Stall => 80,
+            // The first silence, and what meets the next ones on trial.
+            Self::Flapping => 60,
+        }
+    }
+}
+
+/// Calls that 40 ms of a busy machine add.
+const BUSY: usize = 2;
+
 /// What one run left behind.
 struct Aftermath {
     loss: Loss,
+    /// When the trunk was lost, in microseconds by the edge's own clock, or a little earlier.
+    lost: u64,
     failed: u64,
     succeeded: u64,
     calls: Vec<Value>,
@@ -82,12 +108,15 @@ fn survives(loss: Loss) {
 fn lose(loss: Loss) -> Aftermath {
     namespace::enter();
     let quiet = Behaviour { failing: Some(Failing::NoRtp), ..Behaviour::default() };
-    let acme = carrier(quiet);
+    let acme = agents::carrier("acme", 31, quiet);
     let _globex = Sipp::server("server", "127.0.0.32");
     let edge = Edge::start(CONFIG);
     let seconds = (WARM + OUTAGE).as_secs() as u32;
     let mut caller = Sipp::caller("caller_brief", "127.0.0.20", "127.0.0.10:5060", "+4722334455", RATE * seconds, RATE);
     let_pass(WARM);
+    // A machine that stood still meanwhile has made the edge doubt everybody; that passes.
+    wait_until("the trunk is in good standing", STANDING, || journal::stands("acme") && journal::stands("globex"));
+    let lost = journal::now();
     match loss {
         Loss::Killed => acme.order(Order::Behave(Behaviour { failing: Some(Failing::Closed), ..quiet })),
         Loss::Silent => namespace::black_hole("127.0.0.31"),
@@ -100,11 +129,11 @@ fn lose(loss: Loss) -> Aftermath {
     assert!(placed, "{:?}\n{}", caller.counts(), caller.errors());
     let (succeeded, failed) = caller.counts();
     let total = usize::try_from(RATE * seconds).expect("a count");
-    wait_until("every call is recorded", Duration::from_secs(60), || http::call_records().len() >= total);
+    wait_until("every call is recorded", Duration::from_secs(60), || journal::calls().len() >= total);
     let why = http::sentences("/v1/why/trunk/acme");
-    let calls = http::call_records();
+    let calls = journal::calls();
     drop(edge);
-    Aftermath { loss, failed, succeeded, calls, why }
+    Aftermath { loss, lost, failed, succeeded, calls, why }
 }
 
 /// Three seconds dead, three alive, for a minute.
@@ -117,34 +146,29 @@ fn flap() {
     }
 }
 
-fn carrier(behaviour: Behaviour) -> LiveAgent {
-    let ip = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 31));
-    let config = AgentConfig {
-        user: "acme".to_owned(),
-        sip: SocketAddr::new(ip, 5060),
-        media_ip: ip,
-        first_port: 40_000,
-        calls: 1_000,
-        seed: 31,
-        timers: TimerSet::default(),
-    };
-    LiveAgent::start(config, behaviour).expect("an agent on loopback")
+/// Attempts at acme that were lost when it was, or since. What a machine that stood still has cost before is not what is tested.
+fn lost_attempts<'a>(run: &Aftermath, call: &'a Value) -> Vec<&'a Value> {
+    journal::lost_at(call, "acme").filter(|attempt| journal::over(attempt) >= run.lost).collect()
 }
 
-/// Attempts at acme that did not work out.
-fn lost_attempts(call: &Value) -> Vec<&Value> {
-    let attempts = call["attempts"].as_array().map(Vec::as_slice).unwrap_or_default();
-    attempts.iter().filter(|attempt| attempt["trunk"] == "acme" && attempt["outcome"] != "answered").collect()
+/// Calls that met the dead trunk: they were offered to it and never rang there.
+fn touched(run: &Aftermath) -> Vec<&Value> {
+    run.calls.iter().filter(|call| lost_attempts(run, call).iter().any(|attempt| !journal::rang(attempt))).collect()
 }
 
-fn touched(run: &Aftermath) -> usize {
-    run.calls.iter().filter(|call| !lost_attempts(call).is_empty()).count()
+/// Calls that rang at the trunk when it was lost.
+fn caught_ringing(run: &Aftermath) -> usize {
+    run.calls.iter().filter(|call| lost_attempts(run, call).iter().any(|attempt| journal::rang(attempt))).count()
 }
 
+/// How much later a call that met the dead trunk was sent to the one that answered it, in microseconds by the edge's own clock.
 fn worst_cost(run: &Aftermath) -> u64 {
     // Those who hear it ring are moved too; they do not wait in silence.
-    let lost = run.calls.iter().flat_map(lost_attempts).filter(|attempt| attempt["progress"].is_null());
-    lost.filter_map(|attempt| attempt["took"].as_u64()).max().unwrap_or(0)
+    let cost = |call: &Value| {
+        let answering = journal::attempts(call).iter().find(|attempt| attempt["outcome"] == "answered")?;
+        answering["sent"].as_u64()?.checked_sub(call["invited"].as_u64()?)
+    };
+    touched(run).into_iter().filter_map(cost).max().unwrap_or(0)
 }
 
 /// How often the trunk that carries most calls of a second is another one than in the second before.
@@ -152,6 +176,9 @@ fn tier_changes(run: &Aftermath) -> usize {
     let mut by_second: std::collections::BTreeMap<u64, (usize, usize)> = std::collections::BTreeMap::new();
     for call in &run.calls {
         let second = call["invited"].as_u64().unwrap_or(0) / 1_000_000;
+        if second + 2 < run.lost / 1_000_000 {
+            continue;
+        }
         let last =
             call["attempts"].as_array().and_then(|attempts| attempts.last()).map(|attempt| attempt["trunk"].clone());
         let counts = by_second.entry(second).or_default();
@@ -167,11 +194,12 @@ fn tier_changes(run: &Aftermath) -> usize {
 
 fn report(run: &Aftermath) {
     println!(
-        "{:?}: {} succeeded, {} failed, {} touched, worst attempt {} ms, {} tier changes",
+        "{:?}: {} succeeded, {} failed, {} touched, {} ringing, worst delay {} ms, {} tier changes",
         run.loss,
         run.succeeded,
         run.failed,
-        touched(run),
+        touched(run).len(),
+        caught_ringing(run),
         worst_cost(run) / 1_000,
         tier_changes(run)
     );
@@ -189,11 +217,11 @@ fn judge(run: &Aftermath) {
         "{loss:?}: {:?}",
         run.why
     );
-    let expected_changes = if loss == Loss::Flapping { 2 } else { 1 };
-    assert!(tier_changes(run) <= expected_changes, "{loss:?}: {} changes of the active tier", tier_changes(run));
+    assert!(tier_changes(run) <= 1, "{loss:?}: {} changes of the active tier", tier_changes(run));
+    assert!(touched(run).len() <= loss.touched(), "{loss:?}: {} calls met the dead trunk", touched(run).len());
     if loss != Loss::Flapping {
-        let limit = if loss == Loss::Stall { TOUCHED_BY_STALL } else { TOUCHED };
-        assert!(touched(run) <= limit, "{loss:?}: {} calls met the dead trunk", touched(run));
+        let ringing = caught_ringing(run);
+        assert!(ringing <= RINGING, "{loss:?}: {ringing} calls rang at the dead trunk");
     }
     if loss == Loss::Silent {
         assert!(worst_cost(run) <= SILENT_COST_US, "{loss:?}: {} µs", worst_cost(run));

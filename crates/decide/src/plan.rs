@@ -110,6 +110,22 @@ pub enum Exclusion {
     },
 }
 
+impl Exclusion {
+    /// It is there, and may be asked again soon: it has no room now, or wants fewer calls.
+    pub const fn is_for_now(&self) -> bool {
+        match self {
+            Self::CallLimit { .. }
+            | Self::RateLimit { .. }
+            | Self::Headroom { .. }
+            | Self::Throttled { .. }
+            | Self::Overloaded { .. } => true,
+            Self::Down { .. } | Self::OutsideShare { .. } | Self::Draining | Self::OutOfService | Self::CameFromIt => {
+                false
+            }
+        }
+    }
+}
+
 /// Why there is no plan at all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -175,6 +175,7 @@ impl Calls {
             late.waiting = false;
         }
         self.last = Some((at, outcome));
+        let left_stalled = !attempt.progressed && self.is_stalled(call);
         if was_heard(&outcome) {
             self.late.retain(|late| late.lacking == Lacking::Progress || late.started > attempt.started);
         }
@@ -194,8 +195,20 @@ impl Calls {
                 false
             }
             Blame::Caller => self.given_up(at, call, attempt, outcome),
-            Blame::Us => false,
+            Blame::Us => {
+                // Another attempt was ahead since this one was overdue. That is nothing new against the target, so no moment of it is
+                // noted; but a call it did not carry is in the row, or quiet alone would bring back one whose probes are always good.
+                if left_stalled {
+                    self.blamed.bad(attempt.started);
+                }
+                false
+            }
         }
+    }
+
+    /// Whether this call got a first reply, and nothing more for longer than usual.
+    fn is_stalled(&self, call: CallRef) -> bool {
+        self.late.iter().any(|late| late.call == call && late.lacking == Lacking::Progress)
     }
 
     fn bad(&mut self, at: Instant, call: CallRef, attempt: Attempt, outcome: AttemptOutcome) {

@@ -11,7 +11,7 @@
 //! | 401 407 400 481 482 483 493 494 501 505 513 | us | our credentials or our message (RFC 3261 §21.4, §21.5.6, §21.5.7) |
 //! | ring timeout | called | it rang; nobody came |
 //! | local send fault, too large | us | our socket, our message |
-//! | outrun | us | another attempt of the call was ahead, and we left this one: no evidence at all |
+//! | outrun | us | another attempt of the call was ahead, and we left this one: no evidence by itself, but one that was overdue after its 100 is a call not carried |
 //!
 //! A Q.850 cause in a Reason header (RFC 3326) speaks more exactly than the code a gateway mapped it to (RFC 3398 §8.2.6.1),
 //! so it may shift the blame between the trunk and the called party. Refuses to know: whether the hunt goes on.

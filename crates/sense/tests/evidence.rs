@@ -321,3 +321,25 @@ fn a_reload_keeps_evidence_and_forgets_strangers() {
     assert_eq!(sensor.evidence(at(40), TARGET), Evidence::default());
     assert_eq!((sensor.counters().strangers, sensor.dirty()), (1, None));
 }
+
+/// One that says 100 and no more is left for another as soon as it is in doubt, so no attempt at it ever reaches its own deadline.
+#[test]
+fn a_stalled_call_that_was_left_for_another_is_one_not_carried() {
+    let mut sensor = sensor();
+    let outrun = |progressed| AttemptOutcome::Outrun { after: Span::from_millis(4_100), progressed };
+    for call in 0..3 {
+        start(&mut sensor, 1_000 + call, call);
+        late(&mut sensor, 5_000 + call, call, true);
+    }
+    start(&mut sensor, 4_900, 3);
+    let doubted = sensor.evidence(at(5_010), TARGET).last_bad;
+    for call in 0..4 {
+        end(&mut sensor, 5_100 + call, call, outrun(false));
+    }
+    let seen = sensor.evidence(at(5_200), TARGET);
+    assert_eq!(seen.calls.blamed_in_row, 3, "the fourth was not overdue");
+    assert_eq!((seen.last_bad, seen.calls.last_bad), (doubted, None), "and it is no news");
+    start(&mut sensor, 6_000, 4);
+    see(&mut sensor, 6_300, Observed::Progress { call: CallRef(4), after: Span::from_millis(300) });
+    assert_eq!(sensor.evidence(at(6_400), TARGET).calls.blamed_in_row, 0, "a call that rings ends the row");
+}

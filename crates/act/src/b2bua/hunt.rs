@@ -43,7 +43,6 @@ impl B2bua {
         begun: Begun,
         allowed: impl FnOnce(&mut Self, &World<'_>) -> bool,
     ) -> bool {
-        self.drop_unfit(world, slot);
         let Some(call) = self.calls.get(slot).filter(|call| !call.settled) else { return false };
         if call.running().count() >= BESIDE_MAX {
             return false;
@@ -66,11 +65,8 @@ impl B2bua {
         let (anchored, emergency) = (!call.audio.streams.is_empty(), call.emergency);
         let mut full = 0u64;
         call.coming.retain(|candidate| {
-            let trunk = candidate.target.trunk;
-            // A reload may have taken the target away. Audio that is anchored cannot leave by a listen without an address for it.
-            let reachable = profile_of(world, candidate.target).is_some()
-                && (!anchored || world.profiles.media_of(trunk).is_some());
-            let taken = decide::may_take(world.shape, world.table, world.load, emergency, world.now, trunk);
+            let reachable = is_reachable(world, anchored, candidate);
+            let taken = has_place(world, emergency, candidate);
             full += u64::from(reachable && !taken);
             reachable && taken
         });
@@ -164,12 +160,28 @@ const BESIDE_MAX: usize = 3;
 /// Why the others are left when the called party has declined.
 const DECLINED: &[u8] = b"SIP;cause=603;text=\"Declined elsewhere\"";
 
-/// The first candidate to come that is in no doubt. Whoever is on Probation and outside its share comes after those in doubt, and so is
-/// not better.
+/// The first candidate to come that is in no doubt and has a place for the call now. One that is full stays a candidate: who rings at a
+/// trunk that is gone asks again until there is a place, for nobody else will answer him. Whoever is on Probation and outside its share
+/// comes after those in doubt, and so is not better.
 pub(super) fn better(world: &World<'_>, call: &Call) -> Option<Candidate> {
     let is_good = |health: Health| matches!(health, Health::Up | Health::Unknown);
-    let good = |candidate: &&Candidate| is_good(world.table.health(candidate.target));
+    let anchored = !call.audio.streams.is_empty();
+    let good = |candidate: &&Candidate| {
+        is_good(world.table.health(candidate.target))
+            && is_reachable(world, anchored, candidate)
+            && has_place(world, call.emergency, candidate)
+    };
     call.coming.iter().find(good).copied()
+}
+
+/// A reload may have taken the target away. Audio that is anchored cannot leave by a listen without an address for it.
+fn is_reachable(world: &World<'_>, anchored: bool, candidate: &Candidate) -> bool {
+    profile_of(world, candidate.target).is_some()
+        && (!anchored || world.profiles.media_of(candidate.target.trunk).is_some())
+}
+
+fn has_place(world: &World<'_>, emergency: bool, candidate: &Candidate) -> bool {
+    decide::may_take(world.shape, world.table, world.load, emergency, world.now, candidate.target.trunk)
 }
 
 /// Something is held against it.

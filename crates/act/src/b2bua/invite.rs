@@ -31,6 +31,7 @@ impl B2bua {
         let plan = decide::plan(world.shape, world.table, world.load, &facts, world.now, world.rng);
         let call = self.next_call(world.rng);
         let coming = plan.as_ref().map(|plan| plan.attempts.iter().copied().collect()).unwrap_or_default();
+        let full = plan.as_ref().is_ok_and(|plan| plan.excluded.iter().any(|out| out.cause.is_for_now()));
         self.retries.call(world.now);
         let leg = Leg {
             dialog,
@@ -58,7 +59,7 @@ impl B2bua {
             attempts: Vec::new(),
             front: 0,
             settled: false,
-            full: false,
+            full,
             held_back: false,
             spared: false,
             emergency: facts.emergency,

@@ -209,6 +209,23 @@ fn a_ringing_call_is_answered_by_another_trunk_while_the_silent_one_is_asked() {
     assert!(matches!(outcomes(&lab)[..], [AttemptOutcome::Outrun { progressed: true, .. }, AttemptOutcome::Answered]));
 }
 
+/// The other trunk is full when the first one falls, as it will be on the worst day: the call waits for a place there, and does not ring
+/// for ever at a trunk that is gone.
+#[test]
+fn a_ringing_call_waits_for_a_place_at_a_trunk_that_is_full() {
+    let (mut lab, client) = ringing(vec![say(20, 180), sdp(300, 200)]);
+    lab.shape.trunks[2].as_mut().unwrap().limits.calls = Some(1);
+    lab.shape.trunks[3].as_mut().unwrap().limits.calls = Some(0);
+    lab.load.begin(lab.now, model::TrunkId(2));
+    lab.health(1, Health::Down);
+    lab.run(3_000);
+    assert_eq!((lab.peers[0].codes(client), tried(&lab, 2)), (vec![183], 0), "its limit holds");
+    lab.load.end(model::TrunkId(2));
+    lab.run(1_500);
+    assert_eq!((lab.peers[0].codes(client), tried(&lab, 2)), (vec![183, 200], 1));
+    hang_up(&mut lab);
+}
+
 #[test]
 fn when_the_questions_are_exhausted_the_caller_hears_what_it_has_missed() {
     let (mut lab, client) = ringing(vec![say(20, 180), sdp(5_000, 200)]);

@@ -427,6 +427,23 @@ fn a_trunk_that_has_become_full_is_passed_over() {
     }
 }
 
+/// So is one that was full when the plan was made: the caller hears when to come again, although it was another trunk that failed him.
+#[test]
+fn who_is_failed_by_one_trunk_while_the_other_is_full_is_told_when_to_come_again() {
+    for (calls, told) in [(Some(0), true), (None, false)] {
+        let mut lab = Lab::new(2);
+        lab.peers[1].dead = true;
+        lab.peers[2].dead = true;
+        lab.shape.trunks[2].as_mut().unwrap().limits.calls = calls;
+        let client = lab.call("+4722");
+        lab.run(40_000);
+        assert_eq!(lab.peers[0].codes(client), [503], "{calls:?}");
+        assert_eq!(lab.peers[0].last(client).retry_after().is_some(), told, "{calls:?}");
+        lab.settle();
+        assert_eq!(lab.ended[0].attempts.len(), if told { 1 } else { 2 }, "{calls:?}");
+    }
+}
+
 /// The primary is Down and a whole load arrives at a backup of half its size: its limits hold, its calls succeed, everyone else is refused
 /// within milliseconds and told different times to come again, and an emergency call passes.
 #[test]
