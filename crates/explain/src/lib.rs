@@ -26,5 +26,5 @@ pub use group::{GroupView, MemberView, TierView, group_view, why_group};
 pub use record::{Act, AttemptRecord, CallRecord, Direction, Ending, Entry, MediaRecord, Names, Operator, Record, Who};
 pub use redact::Redacted;
 pub use replay::{Replay, replay};
-pub use why::{why_call, why_trunk};
+pub use why::{nothing_yet, why_call, why_trunk};
 pub use words::sentence;

@@ -5,6 +5,7 @@
 use crate::counterfactual;
 use crate::record::{CallRecord, Entry, Record};
 use crate::words::{self, call as call_words};
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use model::Wall;
@@ -26,6 +27,11 @@ pub fn why_call(call: &CallRecord, ended: Wall) -> Vec<String> {
 /// they explain why a trunk is Unknown again; what a second policy would have decided only when `shadow` is asked for.
 pub fn why_trunk<'e>(entries: impl IntoIterator<Item = &'e Entry>, name: &str, shadow: bool) -> Vec<String> {
     entries.into_iter().filter(|entry| concerns(&entry.record, name, shadow)).map(words::sentence).collect()
+}
+
+/// What is told of a trunk that is configured and on record nowhere.
+pub fn nothing_yet(name: &str) -> String {
+    format!("trunk {name}: nothing has been decided about it yet; its first probe or call tells more")
 }
 
 fn concerns(record: &Record, name: &str, shadow: bool) -> bool {

@@ -93,10 +93,15 @@ async fn forward(mut questions: mpsc::Receiver<Ask>, answerers: Answerers) {
                 let reader = reader.clone();
                 wait_for(reply, move || reader.entries(from, limit as u64).map_err(unreadable));
             }
-            Ask::WhyTrunk { trunk, limit, shadow, reply } => {
-                let reader = reader.clone();
-                wait_for(reply, move || why_trunk(&reader, &trunk, limit, shadow));
-            }
+            Ask::WhyTrunk { trunk, limit, shadow, reply } => match told(&reader, &trunk, limit, shadow).await {
+                // Control knows whether there is such a trunk, of which nothing is on record yet.
+                Ok(sentences) if sentences.is_empty() => {
+                    pass(&mut control, Ask::WhyTrunk { trunk, limit, shadow, reply })
+                }
+                answer => {
+                    let _gone = reply.send(answer);
+                }
+            },
             Ask::Decisions { trunks, limit, reply } => {
                 let reader = reader.clone();
                 let names = move || reader.trunks_entries(trunks.iter().map(String::as_str), limit as u64);
@@ -155,17 +160,23 @@ fn wait_for<T: Send + 'static>(reply: Reply<T>, answer: impl FnOnce() -> Result<
 /// The record of a call that is over and when it ended, if there is one.
 async fn recorded(reader: &Reader, call: model::CallRef) -> Result<Option<(Box<explain::CallRecord>, Wall)>, Fault> {
     let reader = reader.clone();
-    let read = tokio::task::spawn_blocking(move || reader.call(call)).await;
-    let entry = read.map_err(|_| Fault::new(Kind::Failed, "the journal could not be read", "look at the log"))?;
-    Ok(entry.map_err(unreadable)?.and_then(|entry| match entry.record {
+    let entry = read(move || reader.call(call)).await?;
+    Ok(entry.and_then(|entry| match entry.record {
         Record::Call(record) => Some((record, entry.wall)),
         _ => None,
     }))
 }
 
-fn why_trunk(reader: &Reader, trunk: &str, limit: usize, shadow: bool) -> Result<Vec<String>, Fault> {
-    let sentences = reader.why_trunk(trunk, limit as u64, shadow).map_err(unreadable)?;
-    if sentences.is_empty() { Err(Fault::no_trunk(trunk)) } else { Ok(sentences) }
+/// What the journal tells of a trunk: nothing when it has no record of it.
+async fn told(reader: &Reader, trunk: &str, limit: usize, shadow: bool) -> Result<Vec<String>, Fault> {
+    let (reader, trunk) = (reader.clone(), trunk.to_owned());
+    read(move || reader.why_trunk(&trunk, limit as u64, shadow)).await
+}
+
+/// Reads the journal on a thread that may wait.
+async fn read<T: Send + 'static>(from: impl FnOnce() -> Result<T, StoreError> + Send + 'static) -> Result<T, Fault> {
+    let read = tokio::task::spawn_blocking(from).await;
+    read.map_err(|_| Fault::new(Kind::Failed, "the journal could not be read", "look at the log"))?.map_err(unreadable)
 }
 
 fn unreadable(error: StoreError) -> Fault {

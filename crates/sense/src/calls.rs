@@ -129,7 +129,10 @@ impl Calls {
         let before = self.pace();
         if !attempt.replied {
             attempt.replied = true;
-            self.delays.add(after);
+            // What was sent into a silence says how long that lasted, not how soon the target replies; cf. RFC 6298 §3.
+            if attempt.started >= self.resumed {
+                self.delays.add(after);
+            }
         }
         self.late.retain(|late| late.lacking == Lacking::Progress || late.started > attempt.started);
         self.silent.good(attempt.started);

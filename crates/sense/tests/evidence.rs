@@ -310,6 +310,27 @@ fn the_pace_is_learned_from_a_hundred_replies_and_told_when_it_changes() {
 }
 
 #[test]
+fn late_replies_to_what_was_sent_into_a_silence_teach_no_pace() {
+    let mut sensor = sensor();
+    let quick = Some(Span::from_millis(24));
+    for call in 0..100 {
+        start(&mut sensor, call, call);
+        see(&mut sensor, call + 20, Observed::FirstReply { call: CallRef(call), after: Span::from_millis(20) });
+    }
+    assert_eq!(sensor.paces().of(TARGET).first_reply, quick);
+    // Six seconds of silence; its last two hundred calls are all answered when it is over.
+    for call in 1_000..1_200 {
+        start(&mut sensor, 1_000 + 25 * (call - 1_000), call);
+        late(&mut sensor, 1_500 + 25 * (call - 1_000), call, false);
+    }
+    for call in 1_000..1_200 {
+        let after = Span::from_millis(7_500 - (1_000 + 25 * (call - 1_000)));
+        see(&mut sensor, 7_500, Observed::FirstReply { call: CallRef(call), after });
+    }
+    assert_eq!(sensor.paces().of(TARGET).first_reply, quick);
+}
+
+#[test]
 fn a_reload_keeps_evidence_and_forgets_strangers() {
     let mut sensor = sensor();
     end(&mut sensor, 10, 1, ERROR);

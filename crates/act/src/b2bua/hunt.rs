@@ -160,18 +160,23 @@ const BESIDE_MAX: usize = 3;
 /// Why the others are left when the called party has declined.
 const DECLINED: &[u8] = b"SIP;cause=603;text=\"Declined elsewhere\"";
 
-/// The first candidate to come that is in no doubt and has a place for the call now. One that is full stays a candidate: who rings at a
+/// The first candidate to come that is in no doubt and has a place for the call now; beside what runs on trunks that are Down, one in
+/// doubt is better too. One that is full stays a candidate: who rings at a
 /// trunk that is gone asks again until there is a place, for nobody else will answer him. Whoever is on Probation and outside its share
 /// comes after those in doubt, and so is not better.
 pub(super) fn better(world: &World<'_>, call: &Call) -> Option<Candidate> {
-    let is_good = |health: Health| matches!(health, Health::Up | Health::Unknown);
     let anchored = !call.audio.streams.is_empty();
-    let good = |candidate: &&Candidate| {
-        is_good(world.table.health(candidate.target))
-            && is_reachable(world, anchored, candidate)
-            && has_place(world, call.emergency, candidate)
+    let first = |is_good: fn(Health) -> bool| {
+        let good = |candidate: &&Candidate| {
+            is_good(world.table.health(candidate.target))
+                && is_reachable(world, anchored, candidate)
+                && has_place(world, call.emergency, candidate)
+        };
+        call.coming.iter().find(good).copied()
     };
-    call.coming.iter().find(good).copied()
+    let is_lost = || call.running().all(|(_, attempt)| world.table.health(attempt.target) == Health::Down);
+    first(|health| matches!(health, Health::Up | Health::Unknown))
+        .or_else(|| if is_lost() { first(|health| health == Health::Suspect) } else { None })
 }
 
 /// A reload may have taken the target away. Audio that is anchored cannot leave by a listen without an address for it.

@@ -55,6 +55,22 @@ fn in_set_up_the_next_begins_beside_the_silent_one_at_once() {
     assert_eq!(begun, [Begun::InTurn, Begun::Beside]);
 }
 
+/// A trunk in doubt is better than one that is gone, and no better than another in doubt.
+#[test]
+fn beside_one_that_is_down_one_in_doubt_is_tried_and_beside_one_in_doubt_it_is_not() {
+    for (fallen, tries) in [(Health::Suspect, 0), (Health::Down, 1)] {
+        let mut lab = Lab::new(2);
+        lab.peers[1].steps = vec![vec![say(5, 100)]];
+        lab.peers[2].steps = vec![vec![say(20, 180), sdp(500, 200)]];
+        lab.call("+4722");
+        lab.run(300);
+        lab.health(2, Health::Suspect);
+        lab.health(1, fallen);
+        lab.run(200);
+        assert_eq!(tried(&lab, 2), tries, "{fallen:?}");
+    }
+}
+
 #[test]
 fn the_silent_one_wins_if_it_answers_first() {
     let (mut lab, client) = in_set_up(vec![sdp(700, 200)], vec![say(20, 180), sdp(5_000, 200)]);
@@ -353,14 +369,15 @@ fn three_run_at_once_and_no_more() {
 
 #[test]
 fn nothing_begins_beside_one_that_is_in_no_doubt_or_without_anyone_better() {
-    for (second, third) in [(Health::Suspect, Health::Suspect), (Health::Down, Health::Probation)] {
+    use Health::{Down, Probation, Suspect};
+    for (first, second, third) in [(Suspect, Suspect, Suspect), (Down, Down, Probation)] {
         let mut lab = Lab::new(3);
         lab.peers[1].steps = vec![vec![]];
         let client = lab.call("+4722");
         lab.health(2, second);
         lab.health(3, third);
         lab.run(100);
-        lab.health(1, Health::Down);
+        lab.health(1, first);
         lab.run(2_000);
         assert_eq!((tried(&lab, 2), tried(&lab, 3)), (0, 0));
         lab.cancel(client);

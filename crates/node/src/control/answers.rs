@@ -39,6 +39,10 @@ impl ControlThread {
                 Ask::Table { reply } => {
                     let _gone = reply.send(self.table());
                 }
+                Ask::WhyTrunk { trunk, reply, .. } => {
+                    let known = self.trunk_id(&trunk);
+                    let _gone = reply.send(known.map(|_| vec![explain::nothing_yet(&trunk)]));
+                }
                 Ask::Alarms { reply } => {
                     let _gone = reply.send(Ok(self.alarms()));
                 }
