@@ -5,12 +5,12 @@ use node::lab::LiveAgent;
 use sip::TimerSet;
 use std::net::SocketAddr;
 
-/// A carrier at `127.0.0.LAST:5060`.
-pub fn carrier(user: &str, last: u8, behaviour: Behaviour) -> LiveAgent {
+/// One at `127.0.0.LAST:5060`.
+pub fn agent(user: &str, last: u8, behaviour: Behaviour) -> LiveAgent {
     start(user, SocketAddr::from(([127, 0, 0, last], 5060)), behaviour)
 }
 
-/// An agent at this address.
+/// One at this address.
 pub fn start(user: &str, sip: SocketAddr, behaviour: Behaviour) -> LiveAgent {
     let config = AgentConfig {
         user: user.to_owned(),

@@ -3,13 +3,12 @@
 //! The carriers listen before the edge starts: its first probes would find a trunk refused and, rightly, leave it out.
 #![allow(clippy::expect_used, clippy::panic)]
 
-use agent::{AgentConfig, Behaviour, CallNo, Dial, Heard, Report};
+use agent::{Behaviour, CallNo, Dial, Heard, Report};
+use interop::agents::agent;
 use interop::edge::{CONFIG, Edge};
 use interop::{let_pass, namespace};
 use model::Span;
 use node::lab::{LiveAgent, Order};
-use sip::TimerSet;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 const LAN: &str = "127.0.0.10:5060";
@@ -17,20 +16,6 @@ const WAN: &str = "127.0.0.11:5060";
 const LIMIT: Duration = Duration::from_secs(60);
 /// What counts as an interruption: far more than a busy machine keeps an agent from sending, far less than any failover.
 const INTERRUPTION: Span = Span::from_millis(300);
-
-fn agent(user: &str, last: u8, behaviour: Behaviour) -> LiveAgent {
-    let ip = IpAddr::V4(Ipv4Addr::new(127, 0, 0, last));
-    let config = AgentConfig {
-        user: user.to_owned(),
-        sip: SocketAddr::new(ip, 5060),
-        media_ip: ip,
-        first_port: 40_000,
-        calls: 100,
-        seed: u64::from(last),
-        timers: TimerSet::default(),
-    };
-    LiveAgent::start(config, behaviour).expect("an agent on loopback")
-}
 
 fn plays(tone_hz: u16) -> Behaviour {
     Behaviour { tone_hz, ..Behaviour::default() }

@@ -14,16 +14,15 @@
 //! - while both carriers are silent, which of them is heard again first and so vouches that the other one is to blame, see [`Night`].
 #![allow(clippy::expect_used, clippy::panic)]
 
-use agent::{AgentConfig, Behaviour, Failing};
+use agent::{Behaviour, Failing};
+use interop::agents::agent;
 use interop::edge::Edge;
 use interop::sipp::Sipp;
 use interop::{http, let_pass, namespace, wait_until};
 use model::Span;
 use node::lab::{LiveAgent, Order};
 use serde_json::Value;
-use sip::TimerSet;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 const CONFIG: &str = include_str!("../day/edge.toml");
@@ -49,7 +48,7 @@ fn a_day_on_real_sockets_is_the_day_that_was_simulated_and_its_journal_is_the_li
     namespace::enter();
     let quiet =
         Behaviour { answer_after: Some(Span::from_secs(3)), failing: Some(Failing::NoRtp), ..Behaviour::default() };
-    let [acme, globex] = [("acme", 31), ("globex", 32)].map(|(name, last)| carrier(name, last, quiet));
+    let [acme, globex] = [("acme", 31), ("globex", 32)].map(|(name, last)| agent(name, last, quiet));
     let edge = Edge::start(CONFIG);
     let simulated = simulated(&edge);
     let mut caller = Sipp::caller("caller_brief", "127.0.0.20", "127.0.0.10:5060", "+4722334455", CALLS, RATE);
@@ -72,20 +71,6 @@ fn a_day_on_real_sockets_is_the_day_that_was_simulated_and_its_journal_is_the_li
         Night::of(&lived.night).is_quiet();
     }
     replays(&edge);
-}
-
-fn carrier(name: &str, last: u8, behaviour: Behaviour) -> LiveAgent {
-    let ip = IpAddr::V4(Ipv4Addr::new(127, 0, 0, last));
-    let config = AgentConfig {
-        user: name.to_owned(),
-        sip: SocketAddr::new(ip, 5060),
-        media_ip: ip,
-        first_port: 40_000,
-        calls: 1_000,
-        seed: u64::from(last),
-        timers: TimerSet::default(),
-    };
-    LiveAgent::start(config, behaviour).expect("an agent on loopback")
 }
 
 /// Both fall silent and return.

@@ -108,7 +108,7 @@ fn survives(loss: Loss) {
 fn lose(loss: Loss) -> Aftermath {
     namespace::enter();
     let quiet = Behaviour { failing: Some(Failing::NoRtp), ..Behaviour::default() };
-    let acme = agents::carrier("acme", 31, quiet);
+    let acme = agents::agent("acme", 31, quiet);
     let _globex = Sipp::server("server", "127.0.0.32");
     let edge = Edge::start(CONFIG);
     let seconds = (WARM + OUTAGE).as_secs() as u32;

@@ -50,8 +50,8 @@ fn caught_ringing(calls: &[Value], lost: u64) -> Vec<&Value> {
 fn rescues(loss: Loss) {
     namespace::enter();
     let slow = Behaviour { tone_hz: 440, answer_after: Some(RINGS_FOR), ..Behaviour::default() };
-    let acme = agents::carrier("acme", 31, slow);
-    let _globex = agents::carrier("globex", 32, Behaviour { tone_hz: SECOND_TONE_HZ, ..Behaviour::default() });
+    let acme = agents::agent("acme", 31, slow);
+    let _globex = agents::agent("globex", 32, Behaviour { tone_hz: SECOND_TONE_HZ, ..Behaviour::default() });
     let phone = agents::start("phone", SocketAddr::from(([127, 0, 0, 20], 5070)), Behaviour::default());
     let edge = Edge::start(CONFIG);
     let seconds = 30;

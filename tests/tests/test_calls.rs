@@ -3,34 +3,19 @@
 //! The carriers listen before the edge starts, as in the audio tests.
 #![allow(clippy::expect_used, clippy::panic)]
 
-use agent::{AgentConfig, Behaviour, Failing, Heard, Report};
+use agent::{Behaviour, Failing, Heard, Report};
+use interop::agents::agent;
 use interop::edge::{CONFIG, Edge};
 use interop::{became_true, http, namespace, wait_until};
 use model::Span;
 use node::lab::{LiveAgent, Order};
 use serde_json::Value;
-use sip::TimerSet;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 const NUMBER: &str = "+4722000000";
 /// What the edge plays in a test call, in hertz.
 const OURS_HZ: u16 = 1_700;
 const LIMIT: Duration = Duration::from_secs(60);
-
-fn agent(user: &str, last: u8, behaviour: Behaviour) -> LiveAgent {
-    let ip = IpAddr::V4(Ipv4Addr::new(127, 0, 0, last));
-    let config = AgentConfig {
-        user: user.to_owned(),
-        sip: SocketAddr::new(ip, 5060),
-        media_ip: ip,
-        first_port: 40_000,
-        calls: 100,
-        seed: u64::from(last),
-        timers: TimerSet::default(),
-    };
-    LiveAgent::start(config, behaviour).expect("an agent on loopback")
-}
 
 fn echoes() -> Behaviour {
     Behaviour { tone_hz: 440, echo_number: Some(NUMBER), ..Behaviour::default() }

@@ -9,37 +9,7 @@ use media::{Component, PairId, Relay, rtcp, rtp};
 use model::{Instant, ListenId, Name, Rng, ShardId, SocketId, Span, TestCallResult};
 use sip::auth::Credentials;
 use sip::{Answer, Dialog, Endpoint, Event, Flow, Limits, Message, Method, Minter, ServerKey, TimerSet, Transport};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::net::SocketAddr;
-
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-fn count_one() {
-    // A thread that is ending has no counter any more.
-    let _ending = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-}
-
-// SAFETY: every call is handed to the system allocator unchanged; only a counter is added.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count_one();
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const NEAR: &str = "192.0.2.10:5060";
 const FAR: &str = "192.0.2.77:5060";
@@ -507,7 +477,7 @@ fn what_comes_in_is_taken_without_an_allocation() {
     rtcp::push_receiver(&mut report, 9, &[rtcp::Block { ssrc: 1, highest: 7, ..rtcp::Block::default() }]);
     let (mut talker, mut counted) = (ToneTalker::new(1_700, 5), 0);
     bench.act(|call, world| {
-        let before = ALLOCATIONS.get();
+        let before = allocations::made();
         for _ in 0..10_000 {
             world.now += ms(20);
             call.media(world.now, Component::Rtp, addr(FAR_RTP), &talker.next_packet());
@@ -515,7 +485,7 @@ fn what_comes_in_is_taken_without_an_allocation() {
             call.media(world.now, Component::Rtcp, addr(FAR_RTP), &report);
             call.media(world.now, Component::Rtcp, addr(FAR_RTP), &[1, 2, 3]);
         }
-        counted = ALLOCATIONS.get() - before;
+        counted = allocations::made() - before;
         call.tick(world);
     });
     assert_eq!(counted, 0);

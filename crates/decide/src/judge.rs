@@ -7,7 +7,7 @@ use crate::decision::{Cause, Change, Veto};
 use crate::failback::{Terms, Wait};
 use crate::policy::HealthPolicy;
 use crate::table::TargetState;
-use model::{Evidence, Health, Instant, Share, Span};
+use model::{AttemptOutcome, Evidence, Health, Instant, Share, Span};
 
 /// On trial a target gets less patience than one in good standing: two of anything is a relapse.
 const TRIAL_LIMIT: u32 = 2;
@@ -227,9 +227,16 @@ fn is_news(seen: &Evidence, at: Instant) -> bool {
     seen.heard.is_none_or(|heard| heard <= at)
 }
 
+const fn is_silence(outcome: &AttemptOutcome) -> bool {
+    matches!(outcome, AttemptOutcome::NoReply { .. } | AttemptOutcome::WentSilent { .. })
+}
+
 /// So large a share of recent calls failed.
 fn failing_share(policy: &HealthPolicy, seen: &Evidence, since: Instant, limit: u32) -> Option<Cause> {
-    let fresh = seen.calls.last_bad.is_some_and(|(at, _)| at >= since && is_news(seen, at));
+    let fresh = seen.calls.last_bad.is_some_and(|(at, outcome)| {
+        // Whoever fails a call by its word is heard, and excused of nothing by that.
+        at >= since && (!is_silence(&outcome) || is_news(seen, at))
+    });
     let (percent, of) = (seen.calls.window.percent(), seen.calls.window.of);
     (fresh && of >= policy.failure_min && percent >= limit).then_some(Cause::FailureShare { percent, limit, of })
 }
@@ -258,15 +265,16 @@ fn quality_doubt(policy: &HealthPolicy, seen: &Evidence, since: Instant) -> Opti
 /// Calls are late. Where they got a first reply and nothing more, a few are enough. Where they got none, the trunk may be slow for a
 /// moment, and each of them hunts on by its own deadline: it takes twice as many, or as long a silence as no slowness explains.
 fn calls_late(policy: &HealthPolicy, seen: &Evidence, since: Instant, now: Instant) -> Option<Cause> {
-    let fresh = seen.last_bad.is_some_and(|at| at >= since && is_news(seen, at));
-    let stalled = seen.calls.late.saturating_sub(seen.calls.unheard);
+    let last = seen.last_bad.filter(|at| *at >= since)?;
+    let late = |count: u32, limit: u32| (count >= limit).then_some(Cause::CallsLate { count, limit });
+    // A trunk that stalls says 100 to the next call, so that being heard excuses it of nothing.
+    let stalled = late(seen.calls.late.saturating_sub(seen.calls.unheard), policy.late_calls);
+    if stalled.is_some() || !is_news(seen, last) {
+        return stalled;
+    }
     let silent = seen.silent_since.is_some_and(|from| now.since(from) >= policy.silence);
     let few = policy.silent_calls.min(policy.late_calls);
-    let late = |count: u32, limit: u32| (count >= limit).then_some(Cause::CallsLate { count, limit });
-    let found = late(stalled, policy.late_calls)
-        .or_else(|| late(seen.calls.late, policy.late_calls.saturating_mul(2)))
-        .or_else(|| late(seen.calls.late, few).filter(|_| silent));
-    found.filter(|_| fresh)
+    late(seen.calls.late, policy.late_calls.saturating_mul(2)).or_else(|| late(seen.calls.late, few).filter(|_| silent))
 }
 
 fn calls_failed(policy: &HealthPolicy, seen: &Evidence, since: Instant) -> Option<Cause> {

@@ -652,6 +652,29 @@ fn calls_that_get_no_reply_at_all_take_more_of_them_or_longer_than_those_that_st
     assert_eq!(late(&mut alone(), 3, 3, 1_000), Some(Cause::CallsLate { count: 3, limit: 3 }), "long enough");
 }
 
+/// The 100 of the next call, or its answer, is no excuse for those that fail by what the trunk says or leaves unsaid after it.
+#[test]
+fn a_trunk_that_is_heard_is_excused_of_its_silence_only() {
+    let ms = |ms: u64| Instant::ZERO + Span::from_millis(ms);
+    let judged = |calls: CallEvidence| {
+        let seen = Evidence { calls, last_bad: Some(ms(20_000)), heard: Some(ms(20_002)), ..good(at(20)) };
+        all_up(&[&[0]]).consider(ms(20_005), trunk(0), &seen).map(|decision| decision.cause)
+    };
+    let late = |late, unheard| CallEvidence { late, unheard, ..CallEvidence::default() };
+    assert_eq!(judged(late(5, 0)), Some(Cause::CallsLate { count: 5, limit: 5 }), "stalled");
+    assert_eq!(judged(late(10, 10)), None, "it replies again");
+    let failing = |outcome| CallEvidence {
+        window: Share { part: 60, of: 100 },
+        last_bad: Some((ms(20_000), outcome)),
+        ..CallEvidence::default()
+    };
+    let refused = AttemptOutcome::Refused { code: 500, q850: None, retry_after: None };
+    let share = Some(Cause::FailureShare { percent: 60, limit: 50, of: 100 });
+    assert_eq!(judged(failing(refused)), share);
+    assert_eq!(judged(failing(AttemptOutcome::Stalled { after: Span::from_secs(2) })), share);
+    assert_eq!(judged(failing(AttemptOutcome::NoReply { after: Span::from_secs(1) })), None);
+}
+
 #[test]
 fn audio_that_is_not_heard_takes_a_trunk_down_for_media() {
     let mut engine = all_up(&[&[0, 1]]);

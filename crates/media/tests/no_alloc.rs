@@ -3,44 +3,7 @@
 
 use media::{Component, Dropped, Forward, PairId, Peer, Relay, Shape};
 use model::{Instant, Span};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::net::SocketAddr;
-
-struct Counting;
-
-thread_local! {
-    /// Of this thread alone: what the test harness does meanwhile on its own is no business of the relay.
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-fn count_one() {
-    // A thread that is ending has no counter any more, and relays nothing.
-    let _ending = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-}
-
-// SAFETY: every call is handed to the system allocator unchanged; only a counter is added.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count_one();
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count_one();
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const CALLER: PairId = PairId(0);
 const CALLEE: PairId = PairId(1);
@@ -88,7 +51,7 @@ fn two_million_packets_allocate_nothing() {
     relay.expect(EARLY, &peer(caller));
     let (mut packet, mut now, mut callee) = ([0u8; 172], Instant::ZERO, callees[0]);
     let (mut dropped, mut local) = ([0u64; 4], 0u64);
-    let before = ALLOCATIONS.get();
+    let before = allocations::made();
     for n in 0..2_000_000u32 {
         now += Span::from_micros(100);
         if n.is_multiple_of(50_000) {
@@ -117,7 +80,7 @@ fn two_million_packets_allocate_nothing() {
             Forward::Drop(Dropped::NoPeer) => dropped[3] += 1,
         }
     }
-    let after = ALLOCATIONS.get();
+    let after = allocations::made();
     assert_eq!(after - before, 0, "allocations on the packet path");
     let counters = *relay.counters();
     assert!(counters.relayed > 1_000_000 && counters.relayed_rtcp > 5_000, "{counters:?}");

@@ -78,6 +78,20 @@ fn timers() -> TimerSet {
     TimerSet { t1: Span::from_millis(250), ..TimerSet::default() }
 }
 
+/// The edge's own end: its sockets bound, its ports in stock.
+fn edge(profiles: &Profiles, seed: u64) -> (Endpoint, Ports) {
+    let mut endpoint = Endpoint::new(Minter::new(1, ShardId(0), 42, seed), Limits::default(), seed);
+    let mut ports = Ports::new(4096);
+    for (index, addr) in EDGE.iter().enumerate() {
+        endpoint.bind(SocketId(index as u16), Transport::Udp, addr.parse().unwrap());
+        let first = index as u32 * PAIRS;
+        let ip = profiles.listens[index].media.unwrap();
+        let pair = |n: u32| (PairId(n), SocketAddr::new(ip, 10_000 + 2 * n as u16));
+        ports.stock(ListenId(index as u16), &(first..first + PAIRS).map(pair).collect::<Vec<_>>());
+    }
+    (endpoint, ports)
+}
+
 impl Lab {
     /// An office and `carriers` carriers, one per tier.
     pub fn new(carriers: usize) -> Self {
@@ -120,15 +134,7 @@ impl Lab {
             vec![GroupPolicy::new(GroupId(0), tiers), GroupPolicy::new(GroupId(1), vec![vec![member(0)]])],
             vec![rule(vec![TrunkId(0)], 0), rule(all, 1)],
         );
-        let mut endpoint = Endpoint::new(Minter::new(1, ShardId(0), 42, seed), Limits::default(), seed);
-        let mut ports = Ports::new(4096);
-        for (index, addr) in EDGE.iter().enumerate() {
-            endpoint.bind(SocketId(index as u16), Transport::Udp, addr.parse().unwrap());
-            let first = index as u32 * PAIRS;
-            let ip = profiles.listens[index].media.unwrap();
-            let pair = |n: u32| (PairId(n), SocketAddr::new(ip, 10_000 + 2 * n as u16));
-            ports.stock(ListenId(index as u16), &(first..first + PAIRS).map(pair).collect::<Vec<_>>());
-        }
+        let (endpoint, ports) = edge(&profiles, seed);
         let mut load = Load::default();
         load.resize(carriers + 1);
         Self {

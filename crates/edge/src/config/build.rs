@@ -56,16 +56,7 @@ pub(super) fn settings(
     faults: &mut Faults<'_>,
 ) -> Option<Settings> {
     let ids = Ids::new(&draft, previous, faults);
-    if let Some(previous) = previous {
-        // Moving a listen within the text changes nothing.
-        let place = |name: &str| previous.listens.iter().position(|listen| *listen.name == *name);
-        draft.listens.sort_by_key(|listen| place(&listen.name.value).unwrap_or(usize::MAX));
-        only_at_start(&draft, previous, faults);
-    }
-    let (listens, sockets) = sides(&draft);
-    if let Some(previous) = previous {
-        same_sides(&draft, (&listens, &sockets), previous, faults);
-    }
+    let (listens, sockets) = sides_beside(&mut draft, previous, faults);
     if faults.any_error() {
         return None;
     }
@@ -120,6 +111,22 @@ pub(super) fn settings(
         shadow_file: draft.edge.shadow,
         shadow: None,
     })
+}
+
+/// The sides of the draft. Those of a running edge stay as they are.
+fn sides_beside(
+    draft: &mut Draft,
+    previous: Option<&Settings>,
+    faults: &mut Faults<'_>,
+) -> (Vec<Listen>, Vec<Socket>) {
+    let Some(previous) = previous else { return sides(draft) };
+    // Moving a listen within the text changes nothing.
+    let place = |name: &str| previous.listens.iter().position(|listen| *listen.name == *name);
+    draft.listens.sort_by_key(|listen| place(&listen.name.value).unwrap_or(usize::MAX));
+    only_at_start(draft, previous, faults);
+    let (listens, sockets) = sides(draft);
+    same_sides(draft, (&listens, &sockets), previous, faults);
+    (listens, sockets)
 }
 
 /// What a running edge has opened already is not opened elsewhere.
