@@ -9,6 +9,7 @@ pub mod edge;
 pub mod http;
 pub mod journal;
 pub mod namespace;
+pub mod pauses;
 pub mod sipp;
 
 use std::time::{Duration, Instant};

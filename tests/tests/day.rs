@@ -1,22 +1,19 @@
 //! One day of outages lived twice: by the built edge with carriers that fail on real sockets, and by its own configuration in a simulation.
 //!
 //! What a policy does in `throughline simulate` is worth knowing only if the edge does the same. So what is decided about each trunk is
-//! compared: each change of health and of share that was carried out, in order, with the kind of its cause. Live, each outage ends when
+//! compared: each change of health and of share that was carried out, in order, with its cause. Live, each outage ends when
 //! it has been acted upon and the next one begins when the trunk is back, however long that takes; simulated, both go by the clock.
 //!
-//! What may differ, since chance decides between two accounts of one thing and an operator does the same about both:
-//! - times, counts and limits of a cause: they are this run's;
-//! - whether doubt comes before Down or is skipped: proof that comes within the same second as the doubt may overtake it, and a machine
-//!   that stands still for a second doubts everybody, see [`without_doubt`];
-//! - which witness of silence speaks first (late calls, silent calls, probes), and whether failures are counted in a row or by their share,
-//!   see [`account`];
-//! - what earns a step of the ramp: enough good calls, or quiet time when the lot sends too few;
-//! - while both carriers are silent, which of them is heard again first and so vouches that the other one is to blame, see [`Night`].
+//! Two things may differ, since both are this run's: times, counts and limits of a cause; and whether a step of the ramp is earned by
+//! enough good calls or by quiet time, for which the lot sends too few of them or not.
+//!
+//! A machine that stands still for a moment makes every trunk look late. A day on which it did is lived again if it differs.
 #![allow(clippy::expect_used, clippy::panic)]
 
 use agent::{Behaviour, Failing};
 use interop::agents::agent;
 use interop::edge::Edge;
+use interop::pauses::Pauses;
 use interop::sipp::Sipp;
 use interop::{http, let_pass, namespace, wait_until};
 use model::Span;
@@ -38,6 +35,8 @@ const LIMIT: Duration = Duration::from_secs(90);
 const NIGHT_US: u64 = 101_000_000;
 /// How acme fails, one after the other, as in the scenario.
 const OUTAGES: [Failing; 5] = [Failing::Silent, Failing::Closed, Failing::Unavailable, Failing::Grey, Failing::Stall];
+/// A machine that stood still for so long may have made anybody look late.
+const STILL: Duration = Duration::from_millis(150);
 /// Then both fall silent for so long: seven probes in vain.
 const END: Duration = Duration::from_secs(5);
 /// The longest that anything sent into that silence is waited for.
@@ -46,6 +45,32 @@ const WITNESSES: Duration = Duration::from_secs(3);
 #[test]
 fn a_day_on_real_sockets_is_the_day_that_was_simulated_and_its_journal_is_the_live_table() {
     namespace::enter();
+    for last in [false, false, true] {
+        let pauses = Pauses::watch();
+        let (lived, simulated) = live_a_day();
+        let stood_still = pauses.longest() >= STILL;
+        if stood_still && !last && lived != simulated {
+            eprintln!("the machine stood still for {:?}: the day is lived again", pauses.longest());
+            continue;
+        }
+        assert_eq!(lived.day, simulated.day, "the machine stood still for {:?} at most", pauses.longest());
+        assert_eq!(lived.night, simulated.night);
+        assert_eq!(lived.night, [Told::SuspectsItself], "nobody is blamed when everybody is silent");
+        let doubts =
+            lived.day.iter().filter(|told| matches!(told, Told::Changed(change) if change.what.ends_with("suspect")));
+        assert_eq!(doubts.count(), 2, "silent and stalled trunks are doubted first: {:#?}", lived.day);
+        assert_eq!(
+            lived.day.len(),
+            OUTAGES.len() * 6 + 2,
+            "down, on trial, three steps, and up, each time: {:#?}",
+            lived.day
+        );
+        return;
+    }
+}
+
+/// What was decided, live and simulated.
+fn live_a_day() -> (Lived, Lived) {
     let quiet =
         Behaviour { answer_after: Some(Span::from_secs(3)), failing: Some(Failing::NoRtp), ..Behaviour::default() };
     let [acme, globex] = [("acme", 31), ("globex", 32)].map(|(name, last)| agent(name, last, quiet));
@@ -64,13 +89,8 @@ fn a_day_on_real_sockets_is_the_day_that_was_simulated_and_its_journal_is_the_li
     }
     let lived = Lived { day: core::mem::take(&mut day.told), night: night([&acme, &globex], quiet, &mut day) };
     caller.kill();
-    let [live, virtually] = [&lived, &simulated].map(|lived| without_doubt(&lived.day));
-    assert_eq!(live, virtually, "{:#?}\n{:#?}", lived.day, simulated.day);
-    assert_eq!(live.len(), OUTAGES.len() * 6, "down, on trial, three steps, and up, each time: {live:#?}");
-    for lived in [&lived, &simulated] {
-        Night::of(&lived.night).is_quiet();
-    }
     replays(&edge);
+    (lived, simulated)
 }
 
 /// Both fall silent and return.
@@ -86,30 +106,6 @@ fn night(carriers: [&LiveAgent; 2], quiet: Behaviour, day: &mut Day) -> Vec<Told
     let_pass(WITNESSES);
     wait_until("both are back", LIMIT, || day.is("acme", "up") && day.is("globex", "up"));
     core::mem::take(&mut day.told)
-}
-
-/// What is decided while both carriers are silent. One of them is heard again first, by chance; then it is known that the other one was
-/// silent while somebody could be heard, and that one may be taken out for what is known of it. Never both.
-struct Night<'a>(&'a [Told]);
-
-impl<'a> Night<'a> {
-    const fn of(told: &'a [Told]) -> Self {
-        Self(told)
-    }
-
-    fn is_quiet(&self) {
-        let told = self.0;
-        assert!(told.contains(&Told::SuspectsItself), "{told:#?}");
-        let changes = without_doubt(told);
-        let mut out: Vec<&str> =
-            changes.iter().filter(|change| change.what.ends_with("down")).map(|change| change.trunk.as_str()).collect();
-        out.dedup();
-        assert!(out.len() <= 1, "both were taken out: {told:#?}");
-        for trunk in out {
-            let last = changes.iter().rev().find(|change| change.trunk == trunk);
-            assert!(last.is_some_and(|last| last.what.ends_with("→ up")), "{trunk} is not back: {told:#?}");
-        }
-    }
 }
 
 /// One change of the trunk table that was carried out: about whom, what, and by which kind of cause.
@@ -129,6 +125,7 @@ enum Told {
 }
 
 /// A day and its night, lived or simulated.
+#[derive(PartialEq)]
 struct Lived {
     day: Vec<Told>,
     night: Vec<Told>,
@@ -182,27 +179,12 @@ fn changed(trunk: &str, change: &Value, cause: &Value) -> Option<Told> {
     let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let cause = cause.as_str().or_else(|| cause.as_object()?.keys().next().map(String::as_str))?;
     let what = format!("{kind} {} → {}", word(&step["from"]), word(&step["to"]));
-    Some(Told::Changed(Changed { trunk: trunk.to_owned(), what, cause: account(cause).to_owned() }))
+    Some(Told::Changed(Changed { trunk: trunk.to_owned(), what, cause: named(cause).to_owned() }))
 }
 
-/// The changes as if nobody had been in doubt before: Down after Suspect is Down after Up, and a doubt that calm has ended was none.
-fn without_doubt(told: &[Told]) -> Vec<Changed> {
-    let changes = told.iter().filter_map(|told| match told {
-        Told::Changed(changed) => Some(changed),
-        Told::SuspectsItself => None,
-    });
-    let doubts = |changed: &&Changed| !changed.what.ends_with("→ suspect") && changed.what != "health suspect → up";
-    changes
-        .filter(doubts)
-        .map(|changed| Changed { what: changed.what.replace("suspect →", "up →"), ..changed.clone() })
-        .collect()
-}
-
-/// The cause as an operator would give an account of it.
-fn account(cause: &str) -> &str {
+/// The cause by its name. What earned a step, the lot decides.
+fn named(cause: &str) -> &str {
     match cause {
-        "calls_late" | "calls_silent" | "probes_failed" => "silent",
-        "calls_failed" | "failure_share" => "failing",
         "earned_by_calls" | "earned_by_time" => "earned",
         other => other,
     }

@@ -111,6 +111,8 @@ pub(crate) struct Calls {
     mark: Instant,
     /// End of the last long silence.
     resumed: Instant,
+    /// The last silence of any length: since when, until when.
+    silence: (Instant, Instant),
     blames: BlamePolicy,
     window: Window,
     /// INVITE to first reply.
@@ -129,8 +131,7 @@ impl Calls {
         let before = self.pace();
         if !attempt.replied {
             attempt.replied = true;
-            // What was sent into a silence says how long that lasted, not how soon the target replies; cf. RFC 6298 §3.
-            if attempt.started >= self.resumed {
+            if self.teaches(attempt) {
                 self.delays.add(after);
             }
         }
@@ -149,8 +150,17 @@ impl Calls {
         self.window.add(at, 0, 1);
         self.good(at, attempt.started);
         let before = self.pace();
-        self.post_dial.add(at.since(attempt.started));
+        if self.teaches(attempt) {
+            self.post_dial.add(at.since(attempt.started));
+        }
         self.pace() != before
+    }
+
+    /// What was sent into a silence under way says how long that lasted, and not how soon the target reacts; cf. RFC 6298 §3. One that
+    /// is merely slow is silent no longer than for its own reply, so that it is learned.
+    fn teaches(&self, attempt: &Attempt) -> bool {
+        let (began, ended) = self.silence;
+        attempt.started <= began || attempt.started >= ended
     }
 
     /// How soon calls usually hear anything, and something more than 100.
@@ -293,6 +303,11 @@ impl Calls {
     /// Attempts of the last minute, and those of them that failed by the trunk's fault.
     pub(crate) fn failed_share(&mut self, now: Instant) -> Share {
         self.window.share(now)
+    }
+
+    /// A silence is over.
+    pub(crate) const fn heard_again(&mut self, since: Instant, now: Instant) {
+        self.silence = (since, now);
     }
 
     /// A long silence is over: what was sent into it has been judged.

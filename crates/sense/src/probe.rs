@@ -252,8 +252,8 @@ impl Prober {
         Some(Overdue { sent, after: ends.since(sent), fast, stalled: now.since(ends) > STALL, excused })
     }
 
-    /// A long silence is over: probes that were sent into it prove nothing if they are not answered.
-    pub(crate) fn resume(&mut self) {
+    /// A silence is over: probes that were sent into it prove nothing if they are not answered.
+    pub(crate) fn heard_again(&mut self) {
         self.flying.iter_mut().for_each(|flying| flying.excused = true);
     }
 

@@ -14,7 +14,7 @@ use model::{
     TransportFault,
 };
 
-/// A silence of so long has been judged as one. When it ends, what was sent into it says nothing any more.
+/// A silence of so long has been judged as one. When it ends, what calls were sent into it say nothing any more, and rows end.
 const SPELL: Span = Span::from_secs(5);
 
 /// What a signal has changed.
@@ -69,10 +69,12 @@ impl Watched {
     pub(crate) fn heard(&mut self, at: Instant) {
         self.transport.in_row = 0;
         self.heard = self.heard.max(Some(at));
-        if self.silent_since.take().is_some_and(|since| at.since(since) >= SPELL) {
+        let Some(since) = self.silent_since.take() else { return };
+        self.calls.heard_again(since, at);
+        self.prober.heard_again();
+        if at.since(since) >= SPELL {
             self.calls.resume(at);
             self.probes.resume();
-            self.prober.resume();
         }
     }
 

@@ -318,16 +318,24 @@ fn late_replies_to_what_was_sent_into_a_silence_teach_no_pace() {
         see(&mut sensor, call + 20, Observed::FirstReply { call: CallRef(call), after: Span::from_millis(20) });
     }
     assert_eq!(sensor.paces().of(TARGET).first_reply, quick);
-    // Six seconds of silence; its last two hundred calls are all answered when it is over.
-    for call in 1_000..1_200 {
-        start(&mut sensor, 1_000 + 25 * (call - 1_000), call);
-        late(&mut sensor, 1_500 + 25 * (call - 1_000), call, false);
+    // A second and a half of silence; its thirty calls are answered when it is over, by their repeats.
+    for call in 1_000..1_030 {
+        start(&mut sensor, 1_000 + 50 * (call - 1_000), call);
+        late(&mut sensor, 1_500 + 50 * (call - 1_000), call, false);
     }
-    for call in 1_000..1_200 {
-        let after = Span::from_millis(7_500 - (1_000 + 25 * (call - 1_000)));
-        see(&mut sensor, 7_500, Observed::FirstReply { call: CallRef(call), after });
+    for call in 1_000..1_030 {
+        let after = Span::from_millis(3_000 - (1_000 + 50 * (call - 1_000)));
+        see(&mut sensor, 3_000, Observed::FirstReply { call: CallRef(call), after });
     }
     assert_eq!(sensor.paces().of(TARGET).first_reply, quick);
+    // One that has become slow, and is called seldom, is late each time and yet learned.
+    for call in 2_000..2_010 {
+        let ms = 2_000 * (call - 1_000);
+        start(&mut sensor, ms, call);
+        late(&mut sensor, ms + 500, call, false);
+        see(&mut sensor, ms + 800, Observed::FirstReply { call: CallRef(call), after: Span::from_millis(800) });
+    }
+    assert!(sensor.paces().of(TARGET).first_reply >= Some(Span::from_millis(800)));
 }
 
 #[test]

@@ -114,11 +114,7 @@ pub(super) fn settings(
 }
 
 /// The sides of the draft. Those of a running edge stay as they are.
-fn sides_beside(
-    draft: &mut Draft,
-    previous: Option<&Settings>,
-    faults: &mut Faults<'_>,
-) -> (Vec<Listen>, Vec<Socket>) {
+fn sides_beside(draft: &mut Draft, previous: Option<&Settings>, faults: &mut Faults<'_>) -> (Vec<Listen>, Vec<Socket>) {
     let Some(previous) = previous else { return sides(draft) };
     // Moving a listen within the text changes nothing.
     let place = |name: &str| previous.listens.iter().position(|listen| *listen.name == *name);
