@@ -1,11 +1,12 @@
 //! The primary carrier is lost in five ways, and flaps, while fifty calls a second flow: no call may fail.
 //!
 //! All six may run at once, each in a network namespace of its own. What is asserted is what must hold on any machine: counts of
-//! calls, attempts, decisions; how much later an affected call is, is measured elsewhere.
+//! calls, attempts, decisions; how much later an affected call is, is measured elsewhere. A machine that stands still for a moment is none.
 #![allow(clippy::expect_used, clippy::panic)]
 
 use agent::{Behaviour, Failing};
 use interop::edge::{CONFIG, Edge};
+use interop::pauses::steadily;
 use interop::sipp::Sipp;
 use interop::{agents, http, journal, let_pass, namespace, wait_until};
 use node::lab::Order;
@@ -100,9 +101,11 @@ fn flapping() {
 }
 
 fn survives(loss: Loss) {
-    let run = lose(loss);
-    report(&run);
-    judge(&run);
+    steadily(|| {
+        let run = lose(loss);
+        report(&run);
+        judge(&run);
+    });
 }
 
 fn lose(loss: Loss) -> Aftermath {

@@ -6,6 +6,7 @@
 #![allow(clippy::expect_used, clippy::panic)]
 
 use interop::edge::{CONFIG, Edge};
+use interop::pauses::steadily;
 use interop::sipp::{Received, Sipp};
 use interop::{http, journal, let_pass, namespace, wait_until};
 use serde_json::Value;
@@ -71,13 +72,15 @@ fn a_primary_that_dies_meanwhile() {
 }
 
 fn survives(dead: Dead) {
-    let run = overload(dead);
-    report(&run);
-    its_limits_hold(&run);
-    what_is_accepted_succeeds(&run);
-    the_rest_is_refused_at_once(&run);
-    emergency_calls_pass(&run);
-    attempts_are_bounded(&run);
+    steadily(|| {
+        let run = overload(dead);
+        report(&run);
+        its_limits_hold(&run);
+        what_is_accepted_succeeds(&run);
+        the_rest_is_refused_at_once(&run);
+        emergency_calls_pass(&run);
+        attempts_are_bounded(&run);
+    });
 }
 
 fn overload(dead: Dead) -> Aftermath {

@@ -4,6 +4,7 @@
 
 use agent::{Behaviour, Dial, Failing, Heard, Report};
 use interop::edge::{CONFIG, Edge};
+use interop::pauses::steadily;
 use interop::sipp::Sipp;
 use interop::{agents, journal, let_pass, namespace, wait_until};
 use model::Span;
@@ -28,12 +29,12 @@ enum Loss {
 
 #[test]
 fn calls_that_ring_at_a_trunk_that_falls_silent_are_moved() {
-    rescues(Loss::Silent);
+    steadily(|| rescues(Loss::Silent));
 }
 
 #[test]
 fn calls_that_ring_at_a_trunk_that_is_killed_are_moved() {
-    rescues(Loss::Killed);
+    steadily(|| rescues(Loss::Killed));
 }
 
 /// So long a carrier rings in these tests: fifty calls a second, so a hundred ring at any moment.
