@@ -16,6 +16,8 @@ const QUARANTINE: Span = Span::from_secs(3);
 const LOW: usize = 24;
 /// Fewest ordered at once.
 const ORDER: u32 = 32;
+/// A listen that could have no more is asked again after this: its range may be used up, or the system may have had no socket to spare.
+const ASK_AGAIN: Span = Span::from_secs(10);
 
 #[derive(Clone, Debug, Default)]
 struct Stock {
@@ -23,8 +25,8 @@ struct Stock {
     resting: VecDeque<(Instant, PairId, SocketAddr)>,
     in_use: usize,
     ordered: bool,
-    /// The range has no more to give.
-    exhausted: bool,
+    /// It could have no more: it is asked again then.
+    ask_again: Option<Instant>,
 }
 
 /// All pairs of a shard.
@@ -42,8 +44,8 @@ impl Ports {
         Self { stocks: Vec::new(), owners: Vec::new(), limit }
     }
 
-    /// Pairs have been opened. None at all means that the range is used up.
-    pub fn stock(&mut self, listen: ListenId, pairs: &[(PairId, SocketAddr)]) {
+    /// Pairs have been opened. None at all means that no more can be had for now.
+    pub fn stock(&mut self, now: Instant, listen: ListenId, pairs: &[(PairId, SocketAddr)]) {
         let limit = self.limit;
         for (pair, rtp) in pairs.iter().filter(|(pair, _)| (pair.0 as usize) < limit) {
             let index = pair.0 as usize;
@@ -55,7 +57,7 @@ impl Ports {
         }
         let stock = self.of(listen);
         stock.ordered = false;
-        stock.exhausted = pairs.is_empty();
+        stock.ask_again = pairs.is_empty().then_some(now + ASK_AGAIN);
     }
 
     /// A pair for a call, and the address of its RTP port.
@@ -74,16 +76,17 @@ impl Ports {
         stock.resting.push_back((now + QUARANTINE, pair, rtp));
     }
 
-    /// Pairs that have rested are ready again.
+    /// Pairs that have rested are ready again, and who had no more may be asked again.
     pub fn expire(&mut self, now: Instant) {
         for stock in &mut self.stocks {
+            stock.ask_again = stock.ask_again.filter(|at| *at > now);
             while let Some((_, pair, rtp)) = stock.resting.pop_front_if(|(until, ..)| *until <= now) {
                 stock.ready.push_back((pair, rtp));
             }
         }
     }
 
-    /// When `expire` is due.
+    /// When `expire` is due. Nobody is woken to ask again: who needs ports has calls that come and go.
     pub fn deadline(&self) -> Option<Instant> {
         self.stocks.iter().filter_map(|stock| stock.resting.front().map(|(until, ..)| *until)).min()
     }
@@ -92,7 +95,7 @@ impl Ports {
     pub fn want(&mut self) -> Option<(ListenId, u32)> {
         let (index, stock) =
             self.stocks.iter_mut().enumerate().find(|(_, stock)| {
-                !stock.ordered && !stock.exhausted && stock.ready.len() < LOW.max(stock.in_use / 4)
+                !stock.ordered && stock.ask_again.is_none() && stock.ready.len() < LOW.max(stock.in_use / 4)
             })?;
         stock.ordered = true;
         // In step with use, so that a rush is met by few orders.
@@ -130,23 +133,28 @@ mod tests {
     }
 
     #[test]
-    fn a_low_stock_orders_once_and_an_empty_range_ends_it() {
+    fn a_low_stock_orders_once_and_after_an_empty_answer_not_for_a_while() {
         let mut ports = Ports::new(1_000);
-        ports.stock(LISTEN, &pairs(0, 4));
+        let now = Instant::from_micros(1);
+        ports.stock(now, LISTEN, &pairs(0, 4));
         assert_eq!(ports.want(), Some((ListenId(0), 32)), "a listen that has none");
         assert_eq!(ports.want(), Some((LISTEN, 32)), "and one that has few");
         assert_eq!(ports.want(), None);
-        ports.stock(LISTEN, &[]);
-        ports.stock(ListenId(0), &[]);
+        ports.stock(now, LISTEN, &[]);
+        ports.stock(now, ListenId(0), &[]);
         assert_eq!(ports.want(), None);
+        ports.expire(now + ASK_AGAIN.percent(99));
+        assert_eq!(ports.want(), None);
+        ports.expire(now + ASK_AGAIN);
+        assert_eq!(ports.want(), Some((ListenId(0), 32)), "a failure to open is not for ever");
     }
 
     #[test]
     fn a_released_pair_rests_unless_nothing_else_is_left() {
         let mut ports = Ports::new(1_000);
-        ports.stock(LISTEN, &pairs(0, 2));
-        let (first, _) = ports.take(LISTEN).unwrap();
         let now = Instant::from_micros(1);
+        ports.stock(now, LISTEN, &pairs(0, 2));
+        let (first, _) = ports.take(LISTEN).unwrap();
         ports.release(now, first);
         assert_eq!((ports.ready(), ports.used()), (1, 1));
         let (second, _) = ports.take(LISTEN).unwrap();

@@ -80,13 +80,26 @@ impl Profiles {
         Some((listen, self.listen(listen)?.media?))
     }
 
-    /// A call to `uri`, whose number is `number`, is one for help: by the number people dial, or by service (RFC 5031).
-    pub fn is_emergency(&self, uri: &[u8], number: &[u8]) -> bool {
-        is_service(uri) || self.emergency.iter().any(|known| known == number)
+    /// A call to `called` is one for help: by the number people dial, or by service (RFC 5031).
+    pub fn is_emergency(&self, called: &[u8]) -> bool {
+        let number = bare_number(called);
+        is_sos(called) || self.emergency.iter().any(|known| known == number)
     }
 }
 
-/// An emergency service as request URI, which is passed on as it is.
-pub(crate) fn is_service(uri: &[u8]) -> bool {
-    uri.get(..15).is_some_and(|start| start.eq_ignore_ascii_case(b"urn:service:sos"))
+/// A number without the parameters some put into the user part.
+pub(crate) fn bare_number(user: &[u8]) -> &[u8] {
+    user.split(|byte| *byte == b';').next().unwrap_or(user)
+}
+
+/// A name instead of a number, such as that of a service (RFC 5031): it goes on as it came.
+pub(crate) fn is_urn(called: &[u8]) -> bool {
+    called.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"urn:"))
+}
+
+/// The emergency service, or one of its kinds: `urn:service:sos.fire` (RFC 5031 §4.2).
+fn is_sos(called: &[u8]) -> bool {
+    const SOS: &[u8] = b"urn:service:sos";
+    let is_whole = |rest: &[u8]| matches!(rest, [] | [b'.', ..]);
+    called.split_at_checked(SOS.len()).is_some_and(|(name, rest)| name.eq_ignore_ascii_case(SOS) && is_whole(rest))
 }

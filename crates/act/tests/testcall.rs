@@ -52,7 +52,7 @@ impl Bench {
             endpoint
         };
         let mut ports = Ports::new(16);
-        ports.stock(LISTEN, &[(PAIR, addr(NEAR_RTP))]);
+        ports.stock(Instant::ZERO, LISTEN, &[(PAIR, addr(NEAR_RTP))]);
         Self {
             now: Instant::ZERO + Span::from_secs(10),
             near: end(0, NEAR),
@@ -409,6 +409,24 @@ fn a_challenged_bye_is_sent_again_with_credentials() {
     let (_, second) = bench.request(Method::Bye);
     assert_eq!(second.cseq().number, first.cseq().number + 1);
     assert!(header(&second, "Authorization").contains("username=\"u1001\""));
+    bench.torn_down();
+}
+
+/// The BYE has overtaken the 200, which is acknowledged all the same (RFC 3261 §13.2.2.4), and the ports go back.
+#[test]
+fn a_bye_before_the_answer_ends_nothing_by_itself() {
+    let mut bench = Bench::new();
+    bench.place(Expected::HeardBothWays, None).unwrap();
+    let (server, invite) = bench.request(Method::Invite);
+    bench.respond(server, Answer { to_tag: Some(b"far".to_vec()), ..Answer::new(180) });
+    let mut draft = Dialog::uas(&invite, b"far").unwrap().request(Method::Bye);
+    draft.headers.push("Contact", format!("<sip:test@{FAR}>").as_bytes());
+    bench.far.request(bench.now, flow(NEAR), draft, &TimerSet::default()).unwrap();
+    bench.cross();
+    assert!(bench.outcome().is_none() && !bench.call.as_ref().unwrap().is_over());
+    bench.answer("8");
+    bench.pass(Span::from_secs(20));
+    assert!(bench.outcome().unwrap().is_ok());
     bench.torn_down();
 }
 

@@ -104,8 +104,7 @@ impl Control {
     }
 
     fn ended(&mut self, now: Instant, record: Box<CallRecord>) {
-        let called = record.called.as_bytes();
-        if self.snapshot.settings.profiles.is_emergency(called, called) {
+        if self.snapshot.settings.profiles.is_emergency(record.called.as_bytes()) {
             self.alarms.emergency(now, self.wall, &record);
         }
         self.write(Record::Call(record));

@@ -130,7 +130,7 @@ impl Shard {
             Input::Update(snapshot) => self.update(now, snapshot),
             Input::Probe(order) => self.probe(now, order),
             Input::TestCall(order) => self.test_call(now, order),
-            Input::Ports { listen, pairs } => self.ports.stock(listen, &pairs),
+            Input::Ports { listen, pairs } => self.ports.stock(now, listen, &pairs),
             Input::Look { ticket, call } => self.look(now, ticket, call),
             Input::Drain => {
                 self.draining = true;

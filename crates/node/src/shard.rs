@@ -395,7 +395,7 @@ impl ShardThread {
         }
     }
 
-    /// Opens a few of the media ports that are wanted; a listen that can have no more is told so by an empty list.
+    /// Opens a few of the media ports that are wanted; a listen that can have no more for now is told so by an empty list.
     fn open_some(&mut self) {
         for _ in 0..OPENED_PER_TURN {
             let Some(wish) = self.stock.next() else { break };

@@ -100,7 +100,7 @@ impl Stock {
         }
     }
 
-    /// No more can be opened for this listen now: forget what it wants until it asks again.
+    /// No more can be opened for this listen now: forget what it wants until it asks again, which it does after a while.
     pub(crate) fn give_up(&mut self, listen: ListenId) {
         if let Some(range) = self.ranges.iter_mut().find(|range| range.listen == listen) {
             range.wanted = 0;

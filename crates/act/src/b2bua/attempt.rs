@@ -3,11 +3,11 @@
 //! An attempt is left by CANCEL once it has shown a provisional response (RFC 3261 §9.1); a 2xx that still comes is acknowledged and
 //! ended (§13.2.2.4). Refuses to know: which attempt comes next, and why.
 
-use super::bridge::release_side;
+use super::bridge::{NO_PORTS, release_side};
 use super::call::{Attempt, CalleeSide, Phase};
 use super::hunt::is_doubtful;
 use super::{B2bua, Due, Left, Side, World, headers};
-use crate::profile::{Target, TrunkProfile, is_service};
+use crate::profile::{Target, TrunkProfile, is_urn};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
@@ -110,7 +110,8 @@ impl B2bua {
         }
     }
 
-    /// It cannot be offered: its SDP is nonsense, or no port is free. What was never sent is no attempt.
+    /// It cannot be offered: its SDP is nonsense, or no port is free. What was never sent is no attempt. The next candidate may leave by a
+    /// listen that has ports; nonsense stays nonsense.
     fn refuse_unsent(&mut self, world: &mut World<'_>, slot: usize, index: usize, code: u16) {
         let Some(call) = self.calls.get_mut(slot) else { return };
         if call.attempt(index).is_some_and(|attempt| attempt.client.is_some() || attempt.cseq > 1) {
@@ -120,9 +121,14 @@ impl B2bua {
         if let Some(side) = call.attempts.pop().and_then(|attempt| attempt.aside) {
             release_side(world, &side);
         }
-        if call.running().next().is_none() {
-            self.refuse_call(world, slot, code, None);
+        if call.running().next().is_some() {
+            return;
         }
+        if code == NO_PORTS {
+            call.full = true;
+            return self.next_attempt(world, slot);
+        }
+        self.refuse_call(world, slot, code, None);
     }
 
     /// A response to an attempt.
@@ -384,7 +390,11 @@ pub(super) fn policy_of(world: &World<'_>, target: TargetId) -> AttemptPolicy {
     world.shape.trunk(target.trunk).map(|trunk| trunk.attempt.clone()).unwrap_or_default()
 }
 
-fn request_uri(called: &[u8], attempt: &Attempt) -> Vec<u8> {
+/// The called number at the target, or the called name as it is.
+pub(super) fn request_uri(called: &[u8], attempt: &Attempt) -> Vec<u8> {
+    if is_urn(called) {
+        return called.to_vec();
+    }
     let mut uri = b"sip:".to_vec();
     if !called.is_empty() {
         uri.extend_from_slice(called);
@@ -402,8 +412,7 @@ fn attempt_draft(
     authorization: Option<&[u8]>,
     body: Vec<u8>,
 ) -> Draft {
-    let uri = if is_service(invite.uri()) { invite.uri().to_vec() } else { request_uri(called, attempt) };
-    let mut draft = Draft::new(Method::Invite, uri);
+    let mut draft = Draft::new(Method::Invite, request_uri(called, attempt));
     // RFC 3261 §16.6 step 3: a B2BUA counts hops too, or two of them could call each other for ever.
     draft.max_forwards = invite.max_forwards().map_or(70, |hops| hops.saturating_sub(1));
     headers::push_addresses(&mut draft.headers, invite, attempt, called, sent_by);

@@ -20,7 +20,7 @@ const STREAMS_MAX: usize = 4;
 
 /// Why a description could not be passed on; becomes the code for whoever sent it.
 const NOT_ACCEPTABLE: u16 = 488;
-const NO_PORTS: u16 = 503;
+pub(super) const NO_PORTS: u16 = 503;
 
 impl B2bua {
     /// The offer for an attempt: the caller's, with our addresses on the callee's side.

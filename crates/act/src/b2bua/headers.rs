@@ -94,15 +94,15 @@ pub(super) fn push_addresses(
     to: &mut HeaderLines,
     invite: &Message,
     attempt: &Attempt,
-    number: &[u8],
+    called: &[u8],
     sent_by: SocketAddr,
 ) {
     let from = invite.from();
     to.push("From", &party(&from, sent_by, Some(&attempt.tag)));
-    let mut called = b"<sip:".to_vec();
-    push_user(&mut called, number);
-    called.extend_from_slice(format!("{}>", attempt.flow.peer).as_bytes());
-    to.push("To", &called);
+    let mut callee = b"<".to_vec();
+    callee.extend_from_slice(&super::attempt::request_uri(called, attempt));
+    callee.push(b'>');
+    to.push("To", &callee);
     to.push("Call-ID", &attempt.call_id);
     to.push("CSeq", format!("{} INVITE", attempt.cseq).as_bytes());
     push_contact(to, sent_by);

@@ -4,6 +4,7 @@
 
 use super::call::{Audio, Call, Ending, Leg, Phase};
 use super::{B2bua, Side, World, body};
+use crate::profile::{bare_number, is_urn};
 use alloc::vec::Vec;
 use decide::{Facts, NoPlan};
 use model::TrunkId;
@@ -23,9 +24,9 @@ impl B2bua {
             return world.refuse_for_now(server, 503);
         }
         let Ok(uri) = Uri::parse(message.uri()) else { return world.refuse(server, 400) };
-        let number = bare_number(uri.user());
-        let Ok(text) = core::str::from_utf8(number) else { return world.refuse(server, 484) };
-        let facts = Facts { from, number: text, emergency: world.profiles.is_emergency(message.uri(), number) };
+        let called = if is_urn(message.uri()) { message.uri() } else { uri.user() };
+        let Ok(number) = core::str::from_utf8(bare_number(called)) else { return world.refuse(server, 484) };
+        let facts = Facts { from, number, emergency: world.profiles.is_emergency(called) };
         let tag = world.endpoint.minter().tag();
         let Ok(dialog) = Dialog::uas(message, tag.as_bytes()) else { return world.refuse(server, 400) };
         let plan = decide::plan(world.shape, world.table, world.load, &facts, world.now, world.rng);
@@ -53,7 +54,7 @@ impl B2bua {
             late_offer: body::description(message).is_none(),
             owes_ack: None,
             caller_number: calling_number(message),
-            called: uri.user().to_vec(),
+            called: called.to_vec(),
             plan,
             coming,
             attempts: Vec::new(),
@@ -106,11 +107,6 @@ impl B2bua {
         world.endpoint.respond(world.now, server, answer);
         self.finish(world, slot, ending);
     }
-}
-
-/// A number without the parameters some put into the user part.
-fn bare_number(user: &[u8]) -> &[u8] {
-    user.split(|byte| *byte == b';').next().unwrap_or(user)
 }
 
 fn calling_number(message: &Message) -> Vec<u8> {

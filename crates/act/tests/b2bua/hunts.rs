@@ -295,6 +295,59 @@ fn a_hunt_across_listens_moves_the_callees_side_only() {
     hang_up(&mut lab);
 }
 
+/// A listen without ports is no reason to lose a call that another listen can carry, first or in the middle of a hunt.
+#[test]
+fn a_trunk_whose_listen_has_no_port_left_is_passed_over() {
+    // The last trunk leaves by the office's own listen; those before it by the other one, which has no port any more.
+    for refused_first in [false, true] {
+        let last = if refused_first { 3 } else { 2 };
+        let mut lab = Lab::new(last);
+        let by_lan: &[usize] = if refused_first { &[1, 3] } else { &[2] };
+        for trunk in by_lan {
+            let trunk = lab.profiles.trunks[*trunk].as_mut().unwrap();
+            trunk.listen = ListenId(0);
+            trunk.targets[0].socket = SocketId(0);
+        }
+        if refused_first {
+            lab.peers[1].steps = vec![vec![say(10, 503)]];
+        }
+        let taken: Vec<_> = core::iter::from_fn(|| lab.ports.take(ListenId(1))).collect();
+        let client = lab.call("+4722");
+        lab.run(500);
+        assert_eq!(lab.peers[0].codes(client), [180, 200], "refused first: {refused_first}");
+        assert_eq!((tried(&lab, last - 1), tried(&lab, last)), (0, 1));
+        taken.into_iter().for_each(|(pair, _)| lab.ports.release(lab.now, pair));
+        hang_up(&mut lab);
+        assert_eq!(lab.ended[0].attempts.len(), 1 + usize::from(refused_first), "what was never sent is no attempt");
+    }
+}
+
+/// Whoever calls for help by the name of the service gets through, and the carrier hears that name (RFC 5031).
+#[test]
+fn an_emergency_service_is_called_by_its_urn() {
+    let headers = vec![("WWW-Authenticate", "Digest realm=\"carrier\", nonce=\"abc\", qop=\"auth\", algorithm=MD5")];
+    let mut lab = Lab::new(1);
+    lab.profiles.trunks[1].as_mut().unwrap().auth =
+        Some(sip::auth::Credentials { user: "edge".into(), secret: "s3cret".into() });
+    lab.shape.trunks[1].as_mut().unwrap().limits.calls = Some(0);
+    lab.peers[1].steps = vec![vec![Step { headers, ..say(10, 401) }], vec![say(10, 180), sdp(50, 200)]];
+    let client = lab.call("urn:service:sos.fire");
+    lab.run(500);
+    assert_eq!(lab.peers[0].codes(client), [180, 200]);
+    let invites = lab.peers[1].requests(Method::Invite);
+    assert_eq!((invites.len(), invites[1].uri()), (2, &b"urn:service:sos.fire"[..]));
+    assert_eq!(invites[1].to().uri, b"urn:service:sos.fire");
+    let signed = String::from_utf8(invites[1].header(HeaderName::Authorization).unwrap().to_vec()).unwrap();
+    assert!(signed.contains("uri=\"urn:service:sos.fire\""), "{signed}");
+    hang_up(&mut lab);
+    assert_eq!(lab.ended[0].called, b"urn:service:sos.fire");
+    for other in ["urn:service:sosfoo", "urn:service:counseling"] {
+        let client = lab.call(other);
+        lab.run(100);
+        assert_eq!(lab.peers[0].codes(client), [503], "{other}: no emergency, and the trunk is full");
+    }
+}
+
 /// A trunk whose listen has no audio address cannot take a call that is anchored already; the others can.
 #[test]
 fn a_trunk_that_cannot_be_anchored_is_passed_over() {

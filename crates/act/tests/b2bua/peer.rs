@@ -310,7 +310,8 @@ impl Peer {
         let (tag, call_id) = (self.endpoint.minter().tag(), self.endpoint.minter().call_id());
         let from = format!("\"Ann\" <sip:201@{}>", self.addr);
         draft.headers.push("From", format!("{from};tag={}", tag.as_str()).as_bytes());
-        draft.headers.push("To", format!("<sip:{number}@{edge}>").as_bytes());
+        let to = [b"<", &draft.uri[..], b">"].concat();
+        draft.headers.push("To", &to);
         draft.headers.push("Call-ID", call_id.as_bytes());
         draft.headers.push("CSeq", b"7 INVITE");
         draft.headers.push("Contact", format!("<sip:201@{}>", self.addr).as_bytes());

@@ -87,7 +87,7 @@ fn edge(profiles: &Profiles, seed: u64) -> (Endpoint, Ports) {
         let first = index as u32 * PAIRS;
         let ip = profiles.listens[index].media.unwrap();
         let pair = |n: u32| (PairId(n), SocketAddr::new(ip, 10_000 + 2 * n as u16));
-        ports.stock(ListenId(index as u16), &(first..first + PAIRS).map(pair).collect::<Vec<_>>());
+        ports.stock(Instant::ZERO, ListenId(index as u16), &(first..first + PAIRS).map(pair).collect::<Vec<_>>());
     }
     (endpoint, ports)
 }

@@ -32,7 +32,7 @@ pub(super) fn route(
     if candidates.is_empty() {
         return Err(from.map_or_else(no_trunks, Fault::no_trunk));
     }
-    let emergency = settings.profiles.is_emergency(number.as_bytes(), number.as_bytes());
+    let emergency = settings.profiles.is_emergency(number.as_bytes());
     // The seed does not matter: it draws among equals, and any draw shows the order.
     let mut plans = candidates.into_iter().map(|from| {
         let facts = Facts { from, number, emergency };

@@ -1,4 +1,4 @@
-//! SIP, SIPS and tel URIs (RFC 3261 §19.1, RFC 3966): cut into parts that still borrow.
+//! SIP, SIPS and tel URIs (RFC 3261 §19.1, RFC 3966): cut into parts that still borrow. A URN (RFC 8141) is a name, and has none.
 
 use super::params::Params;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,7 +14,7 @@ pub struct Uri<'a> {
     headers: &'a [u8],
 }
 
-/// Text that is no URI we can use: take one with a scheme, and a host unless it is a tel URI.
+/// Text that is no URI we can use: take one with a scheme, and a host unless it is a tel URI or a URN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadUri;
 
@@ -36,6 +36,9 @@ impl<'a> Uri<'a> {
             let end = memchr::memchr(b';', rest).unwrap_or(rest.len());
             let params = Params(rest.get(end + 1..).unwrap_or_default());
             return Ok(Self { scheme, user: &rest[..end], host: &[], port: None, params, headers: &[] });
+        }
+        if scheme.eq_ignore_ascii_case(b"urn") && !rest.is_empty() {
+            return Ok(Self { scheme, user: &[], host: &[], port: None, params: Params(&[]), headers: &[] });
         }
         // A user part may hold `;` and `?`, so the `@` is looked for first.
         let (userinfo, rest) = match memchr::memchr(b'@', rest) {
@@ -137,12 +140,14 @@ mod tests {
         assert_eq!(Uri::parse(b"sips:192.0.2.1").unwrap().socket_addr(), Some("192.0.2.1:5061".parse().unwrap()));
         assert_eq!(Uri::parse(b"tel:+4722334455;phone-context=x").unwrap().user(), b"+4722334455");
         assert_eq!(Uri::parse(b"sip:host.example").unwrap().socket_addr(), None);
+        let sos = Uri::parse(b"urn:service:sos").unwrap();
+        assert_eq!((sos.scheme(), sos.user(), sos.host(), sos.socket_addr()), (&b"urn"[..], &b""[..], &b""[..], None));
     }
 
     #[test]
     fn what_is_no_uri_is_refused() {
         for bad in
-            ["", "sip", ":x", "sip:", "sip:a@", "sip:a@b:0", "sip:a@b:99999", "sip:a@b c", "sip:a@[::1", "<sip:a@b>"]
+            ["", "sip", ":x", "urn:", "sip:", "sip:a@", "sip:a@b:0", "sip:a@b:99999", "sip:a@b c", "sip:a@[::1", "<sip:a@b>"]
         {
             assert_eq!(Uri::parse(bad.as_bytes()), Err(BadUri), "{bad}");
         }
