@@ -76,6 +76,14 @@ impl Ports {
         stock.resting.push_back((now + QUARANTINE, pair, rtp));
     }
 
+    /// A pair that was taken and shown to nobody: it need not rest.
+    pub fn put_back(&mut self, pair: PairId) {
+        let Some(Some((listen, rtp))) = self.owners.get(pair.0 as usize).copied() else { return };
+        let stock = self.of(listen);
+        stock.in_use = stock.in_use.saturating_sub(1);
+        stock.ready.push_front((pair, rtp));
+    }
+
     /// Pairs that have rested are ready again, and who had no more may be asked again.
     pub fn expire(&mut self, now: Instant) {
         for stock in &mut self.stocks {
@@ -93,10 +101,9 @@ impl Ports {
 
     /// A listen that runs low, and how many pairs it wants. Asked once until they come.
     pub fn want(&mut self) -> Option<(ListenId, u32)> {
-        let (index, stock) =
-            self.stocks.iter_mut().enumerate().find(|(_, stock)| {
-                !stock.ordered && stock.ask_again.is_none() && stock.ready.len() < LOW.max(stock.in_use / 4)
-            })?;
+        let (index, stock) = self.stocks.iter_mut().enumerate().find(|(_, stock)| {
+            !stock.ordered && stock.ask_again.is_none() && stock.ready.len() < LOW.max(stock.in_use / 4)
+        })?;
         stock.ordered = true;
         // In step with use, so that a rush is met by few orders.
         let count = ORDER.max((stock.in_use / 2) as u32).min(512);
@@ -164,5 +171,8 @@ mod tests {
         ports.release(now, first);
         ports.expire(now + QUARANTINE);
         assert_eq!((ports.ready(), ports.used(), ports.deadline()), (1, 1, None));
+        assert_eq!(ports.take(LISTEN).map(|(pair, _)| pair), Some(first));
+        ports.put_back(first);
+        assert_eq!((ports.ready(), ports.used(), ports.deadline()), (1, 1, None), "nobody has seen it");
     }
 }

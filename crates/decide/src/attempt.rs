@@ -8,7 +8,7 @@ use crate::plan::{Next, SoFar};
 use crate::policy::{AttemptPolicy, LATE_FACTOR};
 use crate::shape::Shape;
 use crate::table::TrunkTable;
-use model::{Admin, AttemptOutcome, Instant, Pace, Span, TrunkId};
+use model::{Admin, AttemptOutcome, Instant, Pace, Span, TrunkId, Wish};
 
 /// What the caller hears when nobody could be reached (RFC 3261 §21.5.4). Without Retry-After it does not ask the caller
 /// to stay away, and it lets the caller's own failover work.
@@ -38,7 +38,11 @@ pub fn may_take(shape: &Shape, table: &TrunkTable, load: &Load, emergency: bool,
         Admin::OutOfService => return false,
     }
     let limits = shape.trunk(trunk).map(|trunk| trunk.limits).unwrap_or_default();
-    let rests = table.throttle(trunk).is_some_and(|throttle| throttle.until > now && throttle.wish.bars());
+    let wish = table.throttle(trunk).filter(|throttle| throttle.until > now).map(|throttle| throttle.wish);
+    let rests = wish.is_some_and(|wish| match wish {
+        Wish::Rate { cps } => load.offered(now, trunk) >= load.part(cps, trunk),
+        other => other.bars(),
+    });
     emergency || (!rests && load.has_room(now, trunk, &limits))
 }
 

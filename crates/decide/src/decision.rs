@@ -259,7 +259,10 @@ impl Decision {
     pub fn is_of_silence(&self) -> bool {
         let seen = self.evidence.as_ref();
         match self.cause {
-            Cause::CallsLate { .. } | Cause::CallsSilent { .. } | Cause::Refused { .. } => true,
+            Cause::CallsSilent { .. } | Cause::Refused { .. } => true,
+            // Stalled ones were heard.
+            Cause::CallsLate { .. } => seen.is_some_and(|seen| seen.silent_since.is_some()),
+            Cause::Relapse if seen.is_some_and(|seen| seen.silent_since.is_some()) => true,
             Cause::ProbesFailed { .. } => seen
                 .and_then(|seen| seen.probe.last)
                 .is_some_and(|(_, result)| !matches!(result, ProbeResult::Answered { .. })),

@@ -27,15 +27,15 @@ const THROTTLE_MAX: Span = Span::from_secs(60);
 const WITNESSES: usize = 3;
 /// One that was heard within so long before the silence is expected to be heard again when asked: it is probed, or calls come and go.
 const USUALLY_HEARD: Span = Span::from_secs(15);
-/// Once a witness is heard again, those still silent are given so long to be heard as well: a fast probe and its deadline.
+/// Once a witness is heard again, those still silent are asked at once and given so long to be heard as well: a fast probe and its
+/// deadline.
 const GRACE: Span = Span::from_millis(2_500);
 /// They are probed fast for so long, or until they are heard.
 const ASK_FOR: Span = Span::from_secs(5);
 /// A throttle under way is prolonged by no less than this, or each of many 503s would be a decision.
 const THROTTLE_STEP: Span = Span::from_secs(1);
 
-/// What the engine remembers of a target besides the table: nothing here changes what is decided, only when it is
-/// looked at and what is said twice.
+/// What the engine remembers of a target besides the table: when it is looked at, what has been said, and who can be a witness.
 #[derive(Clone, Debug, Default)]
 struct Watch {
     look: Option<Instant>,
@@ -43,7 +43,7 @@ struct Watch {
     held_back: Option<(Change, Veto)>,
     /// Last time anything was heard of it.
     heard: Option<Instant>,
-    /// Asked then to be a witness: whether it is heard while another is silent.
+    /// Asked then whether it is heard: to be a witness for another, or to be none the worse for a silence of all.
     asked: Option<Instant>,
     /// Beginning of the silence for which others were asked last.
     asked_for: Option<Instant>,
@@ -274,7 +274,7 @@ impl Engine {
         decision
     }
 
-    /// Notes that a target is heard; those that could not be judged for want of a witness are looked at again.
+    /// Notes that a target is heard; those that could not be judged for want of a witness are asked, and looked at again.
     fn hear(&mut self, now: Instant, target: TargetId, seen: &Evidence) {
         let Some(watch) = self.watches.get_mut(&target) else { return };
         if seen.heard <= watch.heard {
@@ -287,8 +287,16 @@ impl Engine {
         let waiting: Vec<TargetId> =
             self.unwitnessed.keys().copied().filter(|other| other.trunk != target.trunk).collect();
         for other in waiting {
-            self.look_at(other, Some(now));
+            self.ask(now, other);
         }
+    }
+
+    /// Has a target probed at once.
+    fn ask(&mut self, now: Instant, target: TargetId) {
+        if let Some(watch) = self.watches.get_mut(&target) {
+            watch.asked = Some(now);
+        }
+        self.look_at(target, Some(now));
     }
 
     /// Who could tell that our own uplink works while `trunk` has been silent since then: trunks of the same side that were heard shortly
@@ -312,13 +320,14 @@ impl Engine {
     fn lacks_witness(&mut self, now: Instant, target: TargetId, change: Change, seen: &Evidence) -> Option<Veto> {
         let falls = matches!(change, Change::Health { to: Health::Suspect | Health::Down, .. });
         let since = seen.silent_since.filter(|_| falls)?;
-        let (mut others, mut witnessed) = (0, false);
-        for (_, heard) in self.witnesses(target.trunk, since) {
-            others += 1;
+        let (mut others, mut witnessed) = (BTreeSet::new(), false);
+        for (other, heard) in self.witnesses(target.trunk, since) {
+            others.insert(other.trunk);
             witnessed |= heard >= since;
         }
-        let veto = Some(Veto::SuspectOurselves { trunks: others + 1 });
-        if others > 0 && !witnessed {
+        let trunks = u32::try_from(others.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let veto = Some(Veto::SuspectOurselves { trunks });
+        if !others.is_empty() && !witnessed {
             self.unwitnessed.entry(target).or_insert(Unwitnessed { since: now, heard: None });
             return veto;
         }
@@ -335,13 +344,11 @@ impl Engine {
         if watch.asked_for.replace(since) == Some(since) {
             return;
         }
-        let silent: Vec<(TargetId, Instant)> =
-            self.witnesses(target.trunk, since).filter(|(_, heard)| *heard < since).take(WITNESSES).collect();
-        for (other, _) in silent {
-            if let Some(watch) = self.watches.get_mut(&other) {
-                watch.asked = Some(now);
-            }
-            self.look_at(other, Some(now));
+        let silent = self.witnesses(target.trunk, since).filter(|(_, heard)| *heard < since);
+        // One target of each trunk: several of one that is dead would tell nothing.
+        let asked: BTreeMap<TrunkId, TargetId> = silent.map(|(other, _)| (other.trunk, other)).collect();
+        for other in asked.into_values().take(WITNESSES) {
+            self.ask(now, other);
         }
     }
 

@@ -213,13 +213,19 @@ impl TrunkTable {
         }
     }
 
-    /// Follows a new configuration: a trunk with the same id and as many targets keeps what is held of it.
+    /// Follows a new configuration: a trunk with the same id and as many targets keeps what is held of it. One with other targets keeps
+    /// the operator's word and what its peer has asked for; its health begins anew.
     pub fn reshape(&mut self, now: Instant, shape: &Shape) {
         let mut old = core::mem::take(&mut self.trunks);
         let kept = |index: usize, new: &TrunkShape, old: &mut Vec<Option<TrunkState>>| {
             let state = old.get_mut(index)?.take()?;
-            (state.targets.len() == usize::from(new.targets))
-                .then_some(TrunkState { forgive: new.health.forgive, ..state })
+            let fresh = TrunkState::new(new, now);
+            let same = state.targets.len() == fresh.targets.len();
+            Some(TrunkState {
+                targets: if same { state.targets } else { fresh.targets },
+                forgive: fresh.forgive,
+                ..state
+            })
         };
         let trunks = shape.trunks.iter().enumerate().map(|(index, trunk)| {
             let new = trunk.as_ref()?;

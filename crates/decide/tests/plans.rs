@@ -144,6 +144,14 @@ fn a_wish_for_fewer_calls_is_heeded_by_chance_or_by_rate() {
     assert_eq!([offered(now), offered(now), offered(now), offered(now + Span::from_millis(1_050))], [1, 1, 2, 1]);
     let over = now + Span::from_secs(30);
     assert_eq!([offered(over), offered(over), offered(over)], [1, 1, 1], "a wish ends");
+    // Calls that were planned while it was idle, and come to it from one that has died, are held to it as well.
+    let mut hunts = Load::default();
+    hunts.resize(8);
+    let mut taken = |emergency| {
+        let takes = may_take(&shape, &table, &hunts, emergency, now, TrunkId(1));
+        takes.then(|| hunts.begin(now, TrunkId(1))).is_some()
+    };
+    assert_eq!([taken(false), taken(false), taken(false), taken(true)], [true, true, false, true]);
 }
 
 fn plan_order(shape: &Shape, table: &TrunkTable, load: &Load, now: Instant) -> Vec<u16> {

@@ -390,6 +390,7 @@ fn a_trunk_that_stays_dead_is_not_probed_fast_for_ever() {
 fn a_reload_keeps_what_is_held_of_trunks_that_stay() {
     let mut engine = all_up(&[&[0, 1, 2]]);
     engine.consider(at(5), trunk(0), &refused(at(5), 2)).unwrap();
+    engine.operator(at(5), TrunkId(1), Admin::OutOfService).unwrap();
     let epoch = engine.table().epoch();
     let mut next = (*shape(&[&[0, 1, 2]])).clone();
     next.trunks[1].as_mut().unwrap().targets = 2;
@@ -399,8 +400,26 @@ fn a_reload_keeps_what_is_held_of_trunks_that_stay() {
     assert_eq!(table.epoch(), Epoch(epoch.0 + 1));
     assert_eq!(table.health(trunk(0)), Health::Down);
     assert_eq!(table.trunk_health(TrunkId(1)), Health::Unknown, "other targets than before");
+    assert_eq!(table.admin(TrunkId(1)), Admin::OutOfService, "only the operator ends that");
     assert!(table.targets(TrunkId(2)).is_empty());
     assert_eq!(engine.consider(at(7), trunk(2), &good(at(7))), None);
+}
+
+/// Callers who hear it ring there are asked after only when it is silent, so that must be known of every fall.
+#[test]
+fn what_rests_on_silence_is_told_from_what_does_not() {
+    let fall = |cause: Cause, evidence: Evidence| {
+        let mut engine = all_up(&[&[0, 1]]);
+        let seen = Evidence { transport: refused(at(5), 2).transport, ..evidence.clone() };
+        let decision = engine.consider(at(5), trunk(0), &seen).unwrap();
+        Decision { cause, evidence: Some(evidence), ..decision }.is_of_silence()
+    };
+    let silent = Evidence { silent_since: Some(at(3)), ..Evidence::default() };
+    let late = Cause::CallsLate { count: 5, limit: 5 };
+    for cause in [Cause::Relapse, late] {
+        assert!(fall(cause, silent.clone()), "{cause:?}");
+        assert!(!fall(cause, Evidence::default()), "{cause:?}: stalled or refused ones were heard");
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -587,6 +606,7 @@ fn a_silent_trunk_is_doubted_only_when_somebody_else_on_its_side_was_heard_since
     assert!(!engine.wants_hurry(trunk(1)), "it has answered");
     assert_eq!(engine.due(at(9)), Some(trunk(0)), "which frees the judgement");
     assert_eq!(engine.consider(at(9), trunk(0), &silent_since(at(5), at(9), 4)), None, "after a moment of grace");
+    assert!(engine.wants_hurry(trunk(0)), "in which it is asked, or an idle one would not be heard in time");
     let down = engine.consider(at(12), trunk(0), &silent_since(at(5), at(12), 6)).unwrap();
     assert_eq!((change(&down), down.veto), ((Health::Up, Health::Down), None));
 }

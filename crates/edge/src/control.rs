@@ -283,7 +283,7 @@ impl Control {
         if act == TrunkAct::Restore {
             for (target, _) in self.snapshot.settings.clone().probes.iter().filter(|(target, _)| target.trunk == trunk)
             {
-                self.sensor.mark(now, *target);
+                self.sensor.forgive(now, *target);
                 self.sensor.hurry(now, *target, true);
             }
         }

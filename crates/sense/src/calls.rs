@@ -31,6 +31,11 @@ const PATIENCE: Span = Span::from_millis(1_000);
 /// what happened before has been judged.
 const QUIET: Span = Span::from_secs(1);
 
+/// Older than any attempt that still rings.
+const RING_MAX: Span = Span::from_secs(600);
+/// Those that cannot ring any more are looked for so often at most.
+const SWEEP_EVERY: Span = Span::from_secs(1);
+
 /// An attempt under way.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Attempt {
@@ -44,15 +49,21 @@ pub(crate) struct Attempt {
 pub(crate) struct UnderWay {
     map: HashMap<(TargetId, CallRef), Attempt, FixedState>,
     limit: usize,
+    /// When those that cannot ring any more were looked for last: not at every start while it is full.
+    swept: Instant,
 }
 
 impl UnderWay {
     pub(crate) fn new(limit: usize, seed: u64) -> Self {
-        Self { map: HashMap::with_hasher(FixedState::with_seed(seed)), limit }
+        Self { map: HashMap::with_hasher(FixedState::with_seed(seed)), limit, swept: Instant::ZERO }
     }
 
     /// False when it is full.
     pub(crate) fn start(&mut self, target: TargetId, call: CallRef, started: Instant) -> bool {
+        if self.map.len() >= self.limit && started.since(self.swept) >= SWEEP_EVERY {
+            self.swept = started;
+            self.retain(|_, began| started.since(began) < RING_MAX);
+        }
         let room = self.map.len() < self.limit;
         if room {
             self.map.insert((target, call), Attempt { started, replied: false, progressed: false });
@@ -76,7 +87,7 @@ impl UnderWay {
         self.map.remove(&(target, call));
     }
 
-    /// Forgets attempts of targets that are gone, and those older than any call can ring.
+    /// Forgets all others.
     pub(crate) fn retain(&mut self, keep: impl Fn(TargetId, Instant) -> bool) {
         self.map.retain(|(target, _), attempt| keep(*target, attempt.started));
     }
@@ -188,7 +199,7 @@ impl Calls {
             late.waiting = false;
         }
         self.last = Some((at, outcome));
-        let left_stalled = !attempt.progressed && self.is_stalled(call);
+        let left_stalled = !attempt.progressed && self.is_stalled(call, attempt.started);
         if was_heard(&outcome) {
             self.late.retain(|late| late.lacking == Lacking::Progress || late.started > attempt.started);
         }
@@ -211,7 +222,7 @@ impl Calls {
             Blame::Us => {
                 // Another attempt was ahead since this one was overdue. That is nothing new against the target, so no moment of it is
                 // noted; but a call it did not carry is in the row, or quiet alone would bring back one whose probes are always good.
-                if left_stalled {
+                if left_stalled && matches!(outcome, AttemptOutcome::Outrun { .. }) {
                     self.blamed.bad(attempt.started);
                 }
                 false
@@ -219,9 +230,10 @@ impl Calls {
         }
     }
 
-    /// Whether this call got a first reply, and nothing more for longer than usual.
-    fn is_stalled(&self, call: CallRef) -> bool {
-        self.late.iter().any(|late| late.call == call && late.lacking == Lacking::Progress)
+    /// Whether this attempt got a first reply, and nothing more for longer than usual.
+    fn is_stalled(&self, call: CallRef, started: Instant) -> bool {
+        let is_it = |late: &Late| late.call == call && late.started == started && late.lacking == Lacking::Progress;
+        self.late.iter().any(is_it)
     }
 
     fn bad(&mut self, at: Instant, call: CallRef, attempt: Attempt, outcome: AttemptOutcome) {
@@ -250,8 +262,8 @@ impl Calls {
     /// The caller gave up. After a long silence that is the trunk's lateness, though no failed call of it.
     fn given_up(&mut self, at: Instant, call: CallRef, attempt: Attempt, outcome: AttemptOutcome) -> bool {
         let AttemptOutcome::Abandoned { after, progressed } = outcome else { return false };
-        let silent =
-            !progressed && !attempt.replied && after >= self.delays.late_after(KNOWN, REPLY_FLOOR).unwrap_or(PATIENCE);
+        let unheard = !progressed && !attempt.replied && attempt.started >= self.resumed;
+        let silent = unheard && after >= self.delays.late_after(KNOWN, REPLY_FLOOR).unwrap_or(PATIENCE);
         if silent {
             let lacking = Lacking::Reply;
             self.note_late(Late { call, started: attempt.started, at, lacking, waiting: false });

@@ -166,11 +166,16 @@ impl Prober {
         }
     }
 
-    /// A reload: the new policy holds from the next order on.
-    pub(crate) fn replace(&mut self, now: Instant, policy: ProbePolicy) {
+    /// A reload: the new policy holds from the next order on. Says whether probes have ended by it.
+    pub(crate) fn replace(&mut self, now: Instant, policy: ProbePolicy) -> bool {
+        let ends = self.policy.on && !policy.on;
         let latest = if policy.on { now + policy.every } else { Instant::FAR };
         self.next = if policy.on { self.next.min(latest) } else { latest };
         self.policy = policy;
+        if ends {
+            self.flying.clear();
+        }
+        ends
     }
 
     /// Faster while on; a probe at once when it begins.

@@ -5,6 +5,7 @@
 use crate::blame::BlamePolicy;
 use crate::calls::UnderWay;
 use crate::probe::{Landed, ProbeOrder, ProbePolicy};
+use crate::streak::ProbeRow;
 use crate::test_call::{NotNow, TestCallOrder, TestCallPace, TestCalls};
 use crate::watched::Watched;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -16,8 +17,6 @@ const SPREAD: Span = Span::from_secs(1);
 const ASK_AFTER: u32 = 1;
 /// Attempts under way that are remembered, over all targets.
 const UNDER_WAY_MAX: usize = 65_536;
-/// Older than any attempt that still rings.
-const RING_MAX: Span = Span::from_secs(600);
 
 /// What the sensor could not use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -76,7 +75,10 @@ impl Sensor {
         for (target, policy) in targets {
             let watched = match old.remove(target) {
                 Some(mut watched) => {
-                    watched.prober.replace(now, policy.clone());
+                    if watched.prober.replace(now, policy.clone()) {
+                        // What probes have said holds nobody down who is not probed any more.
+                        watched.probes = ProbeRow::default();
+                    }
                     watched
                 }
                 None => {
@@ -160,10 +162,7 @@ impl Sensor {
                 true
             }
             Observed::AttemptStarted { call } => {
-                if !self.under_way.start(target, call, at) {
-                    self.counters.overflow += 1;
-                    self.under_way.retain(|_, started| now.since(started) < RING_MAX);
-                }
+                self.counters.overflow += u64::from(!self.under_way.start(target, call, at));
                 // Says nothing yet.
                 false
             }
@@ -234,6 +233,15 @@ impl Sensor {
             && watched.calls.mark(now, watched.last_bad)
         {
             watched.audio.clear();
+            self.tests.forgive(target);
+        }
+    }
+
+    /// The operator vouches for it: whatever failed until now, even just now, is forgotten.
+    pub fn forgive(&mut self, now: Instant, target: TargetId) {
+        if let Some(watched) = self.targets.get_mut(&target) {
+            watched.forgive(now);
+            self.tests.forgive(target);
         }
     }
 

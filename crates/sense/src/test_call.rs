@@ -170,6 +170,13 @@ impl TestCalls {
         true
     }
 
+    /// A target's failures in a row are forgotten.
+    pub(crate) fn forgive(&mut self, target: TargetId) {
+        if let Some(slot) = self.slots.get_mut(&target) {
+            slot.row.0.bad = 0;
+        }
+    }
+
     /// The row of a target.
     pub(crate) fn evidence(&self, target: TargetId) -> TestCallEvidence {
         self.slots.get(&target).map(|slot| slot.row.0.clone()).unwrap_or_default()

@@ -78,6 +78,15 @@ impl Watched {
         }
     }
 
+    /// Rows of failures begin anew; what is usual here stays known.
+    pub(crate) fn forgive(&mut self, now: Instant) {
+        self.transport.in_row = 0;
+        self.probes.resume();
+        self.prober.heard_again();
+        self.calls.mark(now, None);
+        self.audio.clear();
+    }
+
     /// What was sent then has not been answered in time. What was sent before something else was heard is merely lost.
     pub(crate) fn silent(&mut self, sent: Instant) {
         if self.heard.is_none_or(|heard| sent > heard) {
@@ -203,7 +212,6 @@ const fn round_trip(result: &ProbeResult) -> Option<Span> {
     }
 }
 
-/// A test call has ended; false when it was given up before.
 /// How long an attempt had been under way, as far as its outcome says.
 const fn waited(outcome: &AttemptOutcome) -> Span {
     match outcome {
@@ -211,7 +219,8 @@ const fn waited(outcome: &AttemptOutcome) -> Span {
         | AttemptOutcome::Stalled { after }
         | AttemptOutcome::WentSilent { after }
         | AttemptOutcome::RingTimeout { after }
-        | AttemptOutcome::Abandoned { after, .. } => *after,
+        | AttemptOutcome::Abandoned { after, .. }
+        | AttemptOutcome::Outrun { after, .. } => *after,
         _ => Span::ZERO,
     }
 }

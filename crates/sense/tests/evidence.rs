@@ -338,6 +338,35 @@ fn late_replies_to_what_was_sent_into_a_silence_teach_no_pace() {
     assert!(sensor.paces().of(TARGET).first_reply >= Some(Span::from_millis(800)));
 }
 
+/// Or a trunk that was Down by its probes when they were turned off would wait for good ones for ever.
+#[test]
+fn a_reload_that_ends_probes_ends_what_they_have_said() {
+    let mut sensor = sensor();
+    let order = probe(&mut sensor, 1_000);
+    sensor.tick(at(2_500));
+    assert_eq!(sensor.evidence(at(2_500), TARGET).probe.bad, 1);
+    sensor.install(at(3_000), &[(TARGET, ProbePolicy { on: false, ..ProbePolicy::default() })]);
+    assert_eq!(sensor.evidence(at(3_000), TARGET).probe, ProbeEvidence::default());
+    answered(&mut sensor, 3_100, order.order, 200);
+    assert_eq!(sensor.evidence(at(3_100), TARGET).probe, ProbeEvidence::default());
+}
+
+#[test]
+fn the_operators_word_ends_rows_even_of_what_has_just_failed() {
+    let mut sensor = sensor();
+    for call in 0..5 {
+        start(&mut sensor, 1_000 + call, call);
+        end(&mut sensor, 1_100 + call, call, ERROR);
+    }
+    probe(&mut sensor, 1_200);
+    sensor.tick(at(2_700));
+    sensor.mark(at(2_710), TARGET);
+    assert_eq!(sensor.evidence(at(2_710), TARGET).probe.bad, 1, "a fall forgets nothing");
+    sensor.forgive(at(2_720), TARGET);
+    let seen = sensor.evidence(at(2_720), TARGET);
+    assert_eq!((seen.probe.bad, seen.calls.blamed_in_row, seen.calls.window.of), (0, 0, 0));
+}
+
 #[test]
 fn a_reload_keeps_evidence_and_forgets_strangers() {
     let mut sensor = sensor();

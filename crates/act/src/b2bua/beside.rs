@@ -98,7 +98,7 @@ impl B2bua {
         let Some(call) = self.calls.get(slot) else { return };
         let Some(attempt) = call.attempt(index) else { return };
         let (client, target, asked, vouched) = (attempt.client, attempt.target, attempt.asked, attempt.vouched);
-        if call.running().count() == 1 && better(world, call).is_none() {
+        if call.running().count() == 1 && (call.settled || better(world, call).is_none()) {
             return;
         }
         if asked > 0 && world.now.since(attempt.asked_at) < ASK_EVERY {

@@ -139,7 +139,7 @@ impl B2bua {
                 Some(Some(pair)) => side.pairs.push(Some(shown(pair, addr))),
                 Some(None) => {
                     self.counters.no_ports += 1;
-                    release_side(world, &side);
+                    put_back_side(world, &side);
                     return Err(NotAside);
                 }
             }
@@ -200,13 +200,20 @@ pub(super) fn release_side(world: &mut World<'_>, side: &CalleeSide) {
     }
 }
 
+/// Ports that were taken for an attempt which is not begun.
+pub(super) fn put_back_side(world: &mut World<'_>, side: &CalleeSide) {
+    for (pair, _) in side.pairs.iter().flatten() {
+        world.ports.put_back(*pair);
+    }
+}
+
 /// Two pairs, one per side, joined.
 fn take_stream(world: &mut World<'_>, call: &mut Call) -> Option<Stream> {
     let (caller_listen, caller_addr) = world.profiles.media_of(call.caller.trunk)?;
     let (callee_listen, callee_addr) = world.profiles.media_of(call.carrier()?)?;
     let caller = world.ports.take(caller_listen)?;
     let Some(callee) = world.ports.take(callee_listen) else {
-        world.ports.release(world.now, caller.0);
+        world.ports.put_back(caller.0);
         return None;
     };
     call.audio.callee_listen = Some(callee_listen);

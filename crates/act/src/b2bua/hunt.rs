@@ -50,7 +50,7 @@ impl B2bua {
         let Some(candidate) = better(world, call) else { return false };
         let Ok(aside) = self.take_aside(world, slot, candidate.target.trunk) else { return false };
         if !allowed(self, world) {
-            aside.iter().for_each(|side| super::bridge::release_side(world, side));
+            aside.iter().for_each(|side| super::bridge::put_back_side(world, side));
             return false;
         }
         self.counters.beside += 1;
@@ -109,8 +109,9 @@ impl B2bua {
         let (target, heard) = (attempt.target, attempt.heard);
         self.close_attempt(world, slot, index, outcome);
         let Some(call) = self.calls.get_mut(slot) else { return };
-        let so_far =
-            SoFar { elapsed: world.now.since(call.hunt_from), left: call.coming.len(), progress_relayed: heard };
+        // That nobody is left now settles nothing: one that was left for another that rang may come back.
+        let left = call.coming.len().max(1);
+        let so_far = SoFar { elapsed: world.now.since(call.hunt_from), left, progress_relayed: heard };
         let verdict = decide::after(&policy_of(world, target), &outcome, &so_far);
         call.settled |= matches!(verdict, Next::Stop { .. });
         // RFC 3261 §16.7 step 5: a 6xx is true everywhere, so that nobody else need be rung.
@@ -130,7 +131,7 @@ impl B2bua {
         let heir = rings.or_else(|| call.running().next_back()).map(|(index, _)| index);
         let front_runs = call.attempt(call.front).is_some();
         match heir {
-            None if call.settled => self.give_up(world, slot, said),
+            None if call.settled || call.coming.is_empty() => self.give_up(world, slot, said),
             None => self.next_attempt(world, slot),
             Some(heir) => {
                 if !front_runs {

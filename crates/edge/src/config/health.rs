@@ -87,14 +87,16 @@ pub(super) static HEALTH: Section = Section {
 pub(super) fn read(trunk: &Reader<'_, '_>, health: &mut HealthPolicy, faults: &mut Faults<'_>) {
     let Some(node) = trunk.get("health") else { return };
     let Some(reader) = Reader::open(node, &node.span(), &HEALTH, faults) else { return };
+    // Of late calls and of silent ones so many are remembered, and twice as many late ones are looked for: a limit above it would never
+    // be reached.
+    reader.set("late_calls", &mut health.late_calls, faults, value::count(1, 32));
+    reader.set("media_calls", &mut health.media_calls, faults, value::count(1, 64));
     let counts = [
         ("suspect_after", &mut health.suspect_after),
-        ("late_calls", &mut health.late_calls),
         ("blamed_calls", &mut health.blamed_calls),
         ("silent_calls", &mut health.silent_calls),
         ("refusals", &mut health.refusals),
         ("failure_min", &mut health.failure_min),
-        ("media_calls", &mut health.media_calls),
         ("registration_failures", &mut health.registration_failures),
         ("test_calls", &mut health.test_calls),
         ("canary_calls", &mut health.canary_calls),

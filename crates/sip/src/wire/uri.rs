@@ -146,9 +146,19 @@ mod tests {
 
     #[test]
     fn what_is_no_uri_is_refused() {
-        for bad in
-            ["", "sip", ":x", "urn:", "sip:", "sip:a@", "sip:a@b:0", "sip:a@b:99999", "sip:a@b c", "sip:a@[::1", "<sip:a@b>"]
-        {
+        for bad in [
+            "",
+            "sip",
+            ":x",
+            "urn:",
+            "sip:",
+            "sip:a@",
+            "sip:a@b:0",
+            "sip:a@b:99999",
+            "sip:a@b c",
+            "sip:a@[::1",
+            "<sip:a@b>",
+        ] {
             assert_eq!(Uri::parse(bad.as_bytes()), Err(BadUri), "{bad}");
         }
     }
