@@ -223,6 +223,9 @@ impl Control {
         } = signal.what
             && let Some(decision) = self.engine.throttle(now, signal.target.trunk, asked)
         {
+            if let Some(rest) = self.engine.table().throttle(signal.target.trunk) {
+                self.overloads.put_off(signal.target.trunk, rest.until);
+            }
             self.decided(now, decision);
         }
     }

@@ -55,7 +55,8 @@ pub struct CallEvidence {
     pub late: u32,
     /// Of `late`, those without any reply at all.
     pub unheard: u32,
-    /// Attempts in a row blamed on the trunk for any reason but silence, which has its own row.
+    /// Attempts in a row blamed on the trunk for any reason but silence, which has its own row; and those that were left for another one
+    /// when they were overdue after their 100.
     pub blamed_in_row: u32,
     /// Attempts in a row that reached someone (answered, ringing, or refused by the called party).
     pub good_in_row: u32,

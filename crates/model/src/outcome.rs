@@ -109,8 +109,9 @@ pub enum AttemptOutcome {
         /// A provisional response other than 100 had come.
         progressed: bool,
     },
-    /// Another attempt of the same call answered, or rang, first: it was left, and nothing can be said against the trunk. One that is
-    /// overtaken by a later one, having shown nothing at a trunk that is in doubt already, has stalled or not replied instead.
+    /// Another attempt of the same call answered, or rang, first: it was left, and nothing can be said against the trunk unless it had been
+    /// overdue after its 100. One that is overtaken by a later one, having shown nothing at a trunk that is in doubt already, has stalled
+    /// or not replied instead.
     Outrun {
         /// How long the attempt had been waiting.
         after: Span,

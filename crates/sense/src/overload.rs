@@ -78,6 +78,11 @@ impl Overloads {
         self.looks.insert(target.trunk, at);
     }
 
+    /// Something stricter holds for a trunk until then, and has taken the place of its wish: what it wishes after that is news.
+    pub fn put_off(&mut self, trunk: TrunkId, until: Instant) {
+        self.told.insert(trunk, Told { wish: None, at: until });
+    }
+
     /// When [`Overloads::due`] may have something.
     pub fn deadline(&self) -> Option<Instant> {
         self.looks.values().copied().min()
@@ -231,6 +236,17 @@ mod tests {
             told += say(&mut overloads, ms(at), loss(if at % 40 == 0 { 0 } else { 50 })).len();
         }
         assert!((5..=10).contains(&told), "{told} decisions in ten seconds");
+    }
+
+    /// A 503 with Retry-After has put an end to it for five seconds; the word of the first response after that holds again.
+    #[test]
+    fn what_was_put_off_is_news_when_it_is_said_again() {
+        let mut overloads = Overloads::default();
+        assert_eq!(say(&mut overloads, ms(0), loss(50)), [(ms(0), Some(loss(50)))]);
+        overloads.put_off(ACME, ms(6_000));
+        assert_eq!(say(&mut overloads, ms(5_500), loss(50)), [], "not yet");
+        assert_eq!(say(&mut overloads, ms(6_200), loss(50)), []);
+        assert_eq!(until(&mut overloads, ms(8_000)), [(ms(7_000), Some(loss(50)))], "a second after that");
     }
 
     #[test]
