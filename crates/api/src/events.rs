@@ -91,7 +91,7 @@ pub(crate) async fn stream(
     let live = api.ask(api.limits().answer, |reply| Ask::Events { reply }).await?;
     let (out, ready) = mpsc::channel(READY);
     let keep_alive = api.limits().keep_alive;
-    let teller = Teller { api, kinds, next, out, listeners };
+    let teller = Teller { api, kinds, next, last: None, out, listeners };
     tokio::spawn(teller.run(live));
     Ok(Sse::new(Told { ready, _permit: permit }).keep_alive(KeepAlive::new().interval(keep_alive)))
 }
@@ -143,8 +143,10 @@ struct Gone;
 struct Teller {
     api: Api,
     kinds: Vec<&'static str>,
-    /// Number of the next record; none until the first one has come.
+    /// Number of the next record; none until the first one has come. Until something was told it is only what the client asked for.
     next: Option<Seq>,
+    /// Number of the last record that this connection went past.
+    last: Option<Seq>,
     out: mpsc::Sender<Event>,
     listeners: Arc<Listeners>,
 }
@@ -180,9 +182,13 @@ impl Teller {
     }
 
     async fn live(&mut self, entry: &Entry) -> Result<(), Gone> {
-        if self.next.is_some_and(|next| entry.seq < next) {
+        if self.last.is_some_and(|last| entry.seq <= last) {
             // Told from the journal already.
             return Ok(());
+        }
+        if self.next.is_some_and(|next| entry.seq < next) {
+            // The client knows a number that is still to come: the journal has begun anew since, and it hears from here on.
+            self.next = None;
         }
         for attempt in 0..PATIENCE {
             if self.next.is_none_or(|next| next == entry.seq) {
@@ -222,6 +228,7 @@ impl Teller {
     }
 
     async fn tell(&mut self, entry: &Entry) -> Result<(), Gone> {
+        self.last = Some(entry.seq);
         self.next = Some(Seq(entry.seq.0.saturating_add(1)));
         let kind = entry.record.kind();
         if !self.kinds.is_empty() && !self.kinds.contains(&kind) {

@@ -300,6 +300,18 @@ async fn who_comes_back_gets_the_rest_from_the_journal_first_and_each_record_onc
     assert_eq!(code, 400);
 }
 
+/// Numbers begin at 1 again with a new journal, and a client keeps the one it saw last.
+#[tokio::test]
+async fn who_comes_back_after_the_journal_began_anew_hears_what_is_written_from_then_on() {
+    let (served, events) = streaming(Limits::default(), 1, 2, 16);
+    for (path, header) in [("/v1/events", "Last-Event-ID: 50000\r\n"), ("/v1/events?from=50000", "")] {
+        let (_, mut listener) = Listener::open(served.at, path, header).await;
+        send(&events, 3);
+        send(&events, 4);
+        assert_eq!((listener.event().await.0, listener.event().await.0), ("3".to_owned(), "4".to_owned()), "{path}");
+    }
+}
+
 #[tokio::test]
 async fn what_a_slow_client_or_the_journal_has_lost_is_told_and_counted() {
     let (served, events) = streaming(Limits::default(), 5, 6, 4);

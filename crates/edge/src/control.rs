@@ -377,7 +377,7 @@ impl Control {
 
     fn settle_shadow(&mut self, now: Instant) {
         let Some(mut shadow) = self.shadow.take() else { return };
-        shadow.settle(now);
+        shadow.settle(now, self.wall);
         while let Some(decision) = shadow.poll() {
             let who = self.who(decision.subject);
             self.write(Record::Shadow { who, decision });

@@ -6,9 +6,10 @@
 //! shows how calls fare there. Refuses to know: files, the journal.
 
 use crate::config::Settings;
+use crate::window::{Calendar, WindowTimer};
 use decide::{Change, Decision, Engine, Member, Shape, TrunkShape};
-use model::{Admin, AttemptOutcome, Instant, Observed, Signal, TargetId, TrunkId};
-use sense::{ProbeOrder, ProbePolicy, Sensor};
+use model::{Admin, AttemptOutcome, GroupId, Instant, Observed, Signal, TargetId, TrunkId, Wall};
+use sense::{BlamePolicy, ProbeOrder, ProbePolicy, Sensor};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -22,6 +23,10 @@ pub struct ShadowPolicy {
     pub shape: Arc<Shape>,
     /// How it would look at each target.
     pub probes: Vec<(TargetId, ProbePolicy)>,
+    /// What it would hold against each target, where that is not the usual.
+    pub blames: Vec<(TargetId, BlamePolicy)>,
+    /// Failback windows of its groups, which keep the ids they have there.
+    pub windows: Vec<(GroupId, Calendar)>,
 }
 
 impl ShadowPolicy {
@@ -44,12 +49,24 @@ impl ShadowPolicy {
             decide::GroupPolicy { tiers: tiers.filter(|tier| !tier.is_empty()).collect(), ..group.clone() }
         });
         let shape = Shape::new(trunks.collect(), groups.collect(), Vec::new());
+        // Of a trunk all targets are blamed alike, so any of theirs speaks for each of ours.
+        let blames = live.probes.iter().filter_map(|(target, _)| {
+            let trunk = theirs(target.trunk)?;
+            let (_, policy) = other.blames.iter().find(|(other, _)| other.trunk == trunk)?;
+            Some((*target, policy.clone()))
+        });
         let probes = live.probes.iter().filter_map(|(target, live)| {
             let trunk = theirs(target.trunk)?;
             let (_, policy) = other.probes.iter().find(|(other, _)| other.trunk == trunk)?;
             Some((*target, ProbePolicy { on: policy.on && live.on, ..policy.clone() }))
         });
-        Self { fingerprint: other.fingerprint, probes: probes.collect(), shape: Arc::new(shape) }
+        Self {
+            fingerprint: other.fingerprint,
+            probes: probes.collect(),
+            blames: blames.collect(),
+            windows: other.windows.clone(),
+            shape: Arc::new(shape),
+        }
     }
 }
 
@@ -58,6 +75,7 @@ pub(crate) struct Shadow {
     policy: Arc<ShadowPolicy>,
     sensor: Sensor,
     engine: Engine,
+    windows: WindowTimer,
     out: VecDeque<Decision>,
 }
 
@@ -73,13 +91,18 @@ impl Shadow {
         // It draws no lots, since it orders no probes.
         let mut sensor = Sensor::new(0);
         sensor.install(now, &silent(&policy.probes));
-        Self { policy, sensor, engine, out: VecDeque::new() }
+        sensor.install_blames(&policy.blames);
+        let mut windows = WindowTimer::default();
+        windows.reset(now);
+        Self { policy, sensor, engine, windows, out: VecDeque::new() }
     }
 
     /// A reload.
     pub(crate) fn replace(&mut self, now: Instant, policy: Arc<ShadowPolicy>) {
         self.engine.reshape(now, policy.shape.clone());
+        self.windows.reset(now);
         self.sensor.install(now, &silent(&policy.probes));
+        self.sensor.install_blames(&policy.blames);
         self.policy = policy;
     }
 
@@ -106,7 +129,7 @@ impl Shadow {
         self.engine.operator(now, trunk, admin);
         if admin == Admin::InService {
             for (target, _) in self.policy.probes.iter().filter(|(target, _)| target.trunk == trunk) {
-                self.sensor.mark(now, *target);
+                self.sensor.forgive(now, *target);
             }
         }
     }
@@ -117,7 +140,8 @@ impl Shadow {
     }
 
     /// Judges everyone whose evidence or clock gives reason to.
-    pub(crate) fn settle(&mut self, now: Instant) {
+    pub(crate) fn settle(&mut self, now: Instant, wall: Wall) {
+        self.windows.tick(now, wall, &self.policy.windows, &mut self.engine);
         while let Some(target) = self.sensor.dirty() {
             self.consider(now, target);
         }
@@ -133,7 +157,7 @@ impl Shadow {
 
     /// When it has something to do.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        [self.sensor.deadline(), self.engine.deadline()].into_iter().flatten().min()
+        [self.sensor.deadline(), self.engine.deadline(), self.windows.deadline()].into_iter().flatten().min()
     }
 
     fn consider(&mut self, now: Instant, target: TargetId) {

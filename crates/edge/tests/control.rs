@@ -7,7 +7,8 @@ use edge::config::{Settings, compile, render};
 use edge::{Control, ControlInput, ControlOutput, ShadowPolicy, TrunkAct};
 use explain::{Alarm, CallRecord, Ending, Entry, Record};
 use model::{
-    CallRef, Health, Instant, Observed, ProbeResult, RegistrationState, Seq, Signal, Span, TargetId, TrunkId, Wall,
+    AttemptOutcome, CallRef, Health, Instant, Observed, ProbeResult, RegistrationState, Seq, Signal, Span, TargetId,
+    TrunkId, Wall,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -54,8 +55,13 @@ fn settings(text: &str) -> Settings {
 }
 
 fn shadowed(text: &str) -> Arc<Settings> {
-    let live = settings(LIVE);
-    let shadow = Some(Arc::new(ShadowPolicy::new(&live, &settings(text))));
+    beside(LIVE, text)
+}
+
+/// The live policy with another one in its shadow.
+fn beside(live: &str, other: &str) -> Arc<Settings> {
+    let live = settings(live);
+    let shadow = Some(Arc::new(ShadowPolicy::new(&live, &settings(other))));
     Arc::new(Settings { shadow, ..live })
 }
 
@@ -109,6 +115,16 @@ impl World {
                 Some((_, signal)) => self.input(ControlInput::Signal(signal)),
                 None => self.input(ControlInput::Tick),
             }
+        }
+    }
+
+    /// Acme refuses one call a second with this code.
+    fn refuse_calls(&mut self, calls: u32, code: u16) {
+        for call in 0..calls {
+            let outcome = AttemptOutcome::Refused { code, q850: None, retry_after: None };
+            let what = Observed::Attempt { call: CallRef(u64::from(call)), outcome };
+            self.input(ControlInput::Signal(Signal { at: self.now, target: ACME, what }));
+            self.run(1, &|_| true);
         }
     }
 
@@ -188,15 +204,57 @@ fn a_shadow_tells_what_it_would_have_done_and_changes_nothing() {
     assert_eq!(explain::replay(&shape, beside.entries.iter().map(|entry| &**entry)), *table);
 }
 
+/// How many there are; each must have its equal in the shadow.
+fn equal_decisions(world: &World) -> usize {
+    let told = |decision: &Decision| (decision.at, decision.subject, decision.change, decision.cause, decision.veto);
+    let live: Vec<_> = world.decisions().into_iter().map(told).collect();
+    let shadow: Vec<_> = world.shadow().into_iter().map(|(_, decision)| told(decision)).collect();
+    assert_eq!(live, shadow);
+    live.len()
+}
+
 #[test]
 fn an_equal_shadow_decides_the_same_at_the_same_time() {
     let mut world = World::new(shadowed(LIVE));
     world.live_through_an_outage();
-    let told = |decision: &Decision| (decision.at, decision.subject, decision.change, decision.cause, decision.veto);
-    let live: Vec<_> = world.decisions().into_iter().map(told).collect();
-    let shadow: Vec<_> = world.shadow().into_iter().map(|(_, decision)| told(decision)).collect();
-    assert!(live.len() > 5, "the story must have some: {}", live.len());
-    assert_eq!(live, shadow);
+    assert!(equal_decisions(&world) > 5, "the story must have some");
+}
+
+/// Four minutes after midnight calls may return, long after acme is well again.
+#[test]
+fn an_equal_shadow_waits_for_the_window_that_the_live_policy_waits_for() {
+    let late = LIVE.replace("[[route]]", "failback = { after = \"10s\", window = \"00:04-06:00 UTC\" }\n[[route]]");
+    for first in [&*late, LIVE] {
+        let mut world = World::new(beside(first, first));
+        world.input(ControlInput::Reload(Ok(beside(&late, &late))));
+        world.live_through_an_outage();
+        equal_decisions(&world);
+        let mut shares = world.shadow().into_iter().filter_map(|(_, decision)| {
+            (decision.enforced() && matches!(decision.change, Change::Share { .. })).then_some(decision.at)
+        });
+        let opens = Instant::ZERO + Span::from_secs(240);
+        assert_eq!(shares.next(), Some(opens), "its calls begin to return then");
+    }
+}
+
+/// At the start and after a reload alike.
+#[test]
+fn an_equal_shadow_excuses_what_the_live_policy_excuses() {
+    let mut blamed = World::new(Arc::new(settings(LIVE)));
+    blamed.run(20, &|_| true);
+    let before = blamed.decisions().len();
+    blamed.refuse_calls(30, 503);
+    assert!(blamed.decisions().len() > before, "who excuses nothing doubts acme");
+    let excusing = LIVE.replacen("listen = \"wan\"", "listen = \"wan\"\ncalls = { excused = [503] }", 1);
+    for first in [&*excusing, LIVE] {
+        let mut world = World::new(beside(first, first));
+        world.run(20, &|_| true);
+        world.input(ControlInput::Reload(Ok(beside(&excusing, &excusing))));
+        let before = world.decisions().len();
+        world.refuse_calls(30, 503);
+        assert_eq!(world.decisions().len(), before, "acme is excused");
+        equal_decisions(&world);
+    }
 }
 
 #[test]

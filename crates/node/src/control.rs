@@ -19,7 +19,6 @@ use crate::net::wake::Waker;
 use crate::ring::{Receiver, Sender};
 use crate::shard::{Order, Report};
 use api::{Ask, Fault, Kind};
-use edge::config::Settings;
 use edge::{Control, ControlInput, ControlOutput, ReloadFault, Snapshot};
 use explain::Entry;
 use model::{Instant, Name, Span};
@@ -412,7 +411,6 @@ impl ControlThread {
                 ));
             }
         }
-        warn_of_what_stays(&before, &settings);
         let fingerprint = settings.fingerprint;
         self.input(ControlInput::Reload(Ok(settings)));
         Ok(fingerprint)
@@ -438,16 +436,6 @@ impl ControlThread {
             tracing::error!("{count} records were lost to the journal: {why}");
             self.input(ControlInput::Lost { count, why });
         }
-    }
-}
-
-/// What a running edge cannot change.
-fn warn_of_what_stays(before: &Settings, after: &Settings) {
-    if before.api != after.api {
-        tracing::warn!("`api` stays where it was until the edge is started again");
-    }
-    if before.data != after.data {
-        tracing::warn!("`data` stays what it was until the edge is started again");
     }
 }
 

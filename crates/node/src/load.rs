@@ -166,4 +166,20 @@ mod tests {
         assert_eq!(after.settings.shadow, None);
         assert!(after.warnings.iter().any(|line| line.contains("without a shadow")), "{:?}", after.warnings);
     }
+
+    /// A reload tells these lines and nothing of its own.
+    #[test]
+    fn what_waits_for_the_next_start_is_told_once_for_each_key() {
+        let live = LIVE.replace("shadow = \"other.toml\"", "");
+        let moved = live.replace("[edge]", "[edge]\napi = \"127.0.0.1:8061\"\ndata = \"elsewhere\"");
+        let load = |config: &str, before: Option<&Settings>| {
+            text("edge.toml", config, before).unwrap_or_else(|refused| panic!("{}", refused.text))
+        };
+        let before = load(&live, None).settings;
+        let told = load(&moved, Some(&before)).warnings;
+        for key in ["`api`", "`data`"] {
+            assert_eq!(told.iter().filter(|line| line.contains(key)).count(), 1, "{told:?}");
+        }
+        assert_eq!(told.len(), load(&live, Some(&before)).warnings.len() + 2, "nothing else is new: {told:?}");
+    }
 }

@@ -42,6 +42,11 @@ impl<T> Sender<T> {
         }
     }
 
+    /// The next item will be taken. Whoever can wait asks first, and nothing is counted that is only late.
+    pub(crate) fn has_room(&self) -> bool {
+        !self.ring.is_full()
+    }
+
     /// Items refused so far because the ring was full.
     pub(crate) fn refused(&self) -> u64 {
         self.refused
@@ -72,7 +77,7 @@ mod tests {
         let waker = Waker::new().expect("a waker");
         let (mut sender, mut receiver) = ring(2, &waker);
         assert_eq!((sender.send(1), sender.send(2), sender.send(3)), (Ok(()), Ok(()), Err(3)));
-        assert_eq!(sender.refused(), 1);
+        assert_eq!((sender.refused(), sender.has_room()), (1, false));
         assert_eq!((receiver.next(), receiver.next(), receiver.next()), (Some(1), Some(2), None));
     }
 

@@ -32,6 +32,8 @@ const REFUSALS: usize = 64;
 const OPENED_PER_TURN: usize = 4;
 /// Items taken from each ring in one turn.
 const TAKEN_PER_TURN: usize = 256;
+/// How soon a report that must not be lost and found a full ring is tried again: control empties it without a word.
+const AGAIN: Span = Span::from_millis(20);
 /// Token of the waker.
 const WAKE: u64 = 0;
 /// Token of the set of media sockets.
@@ -151,7 +153,9 @@ pub(crate) struct ShardThread {
     media_waits: bool,
     stock: Stock,
     rings_hold_more: bool,
+    /// Control has been told that the first ports are open.
     ready: bool,
+    /// Told to drain; until control has been told that no call is left.
     draining: bool,
     /// When memory is given back; none while there are calls.
     relief_due: Option<Instant>,
@@ -250,8 +254,14 @@ impl ShardThread {
             return 0;
         }
         let gather = self.pace.gathering().map(|interval| self.relayed + interval);
-        let due = [self.shard.deadline(), gather, self.relief_due].into_iter().flatten().min();
+        let owed = self.owes_report().then(|| self.now + AGAIN);
+        let due = [self.shard.deadline(), gather, self.relief_due, owed].into_iter().flatten().min();
         wait_ms(self.now, due)
+    }
+
+    /// What control waits for is true, and the ring had no room for the word.
+    fn owes_report(&self) -> bool {
+        (!self.ready && !self.stock.wants()) || (self.draining && self.shard.idle())
     }
 
     /// Lets the shard take one input, then does what it wants done.
@@ -286,6 +296,11 @@ impl ShardThread {
     /// A report that finds the ring full is lost, and the ring counts it.
     fn report(&mut self, report: Report) {
         let _counted = self.links.reports.send(report);
+    }
+
+    /// A report that control waits for: false when the ring is full, and then the next turn tries again.
+    fn reported(&mut self, report: Report) -> bool {
+        self.links.reports.has_room() && self.links.reports.send(report).is_ok()
     }
 
     /// Reads what a SIP socket has: refusals first, since they end attempts that late answers would not save.
@@ -418,9 +433,8 @@ impl ShardThread {
             self.input(Input::Ports { listen, pairs: Vec::new() });
         }
         if !self.ready && !self.stock.wants() {
-            self.ready = true;
             let refused = self.counters.ports_taken + self.counters.ports_failed;
-            self.report(Report::Ready { pairs: self.media.len(), refused });
+            self.ready = self.reported(Report::Ready { pairs: self.media.len(), refused });
         }
     }
 
@@ -486,8 +500,7 @@ impl ShardThread {
         }
         self.sockets.close_stale();
         if self.draining {
-            self.draining = false;
-            self.report(Report::Idle);
+            self.draining = !self.reported(Report::Idle);
         }
     }
 
@@ -514,3 +527,6 @@ impl ShardThread {
         view.counters.extend(named.into_iter().map(|(name, count)| (name.to_owned(), count)));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,9 @@ use edge::{RouteView, Snapshot};
 use explain::words::{call, outcome};
 use model::{GroupId, Instant, Name, Rng, TrunkId};
 
-/// The plan that a call to `number` from trunk `from` (any, when none is given) would get.
+/// The plan that a call to `number` from trunk `from` (any, when none is given) would get. Calls at once and qualities are those
+/// the shards work by. Calls per second are known to the shards alone and are taken for none, so a trunk that is at its limit of
+/// them for the moment is shown as one with room.
 pub(super) fn route(
     now: Instant,
     snapshot: &Snapshot,
@@ -20,6 +22,7 @@ pub(super) fn route(
     let names = &settings.names.trunks;
     let mut load = Load::default();
     load.resize(names.len());
+    load.qualities = snapshot.qualities.clone();
     for (held, calls) in load.calls.iter_mut().zip(trunk_calls) {
         *held = *calls;
     }
@@ -33,7 +36,7 @@ pub(super) fn route(
         return Err(from.map_or_else(no_trunks, Fault::no_trunk));
     }
     let emergency = settings.profiles.is_emergency(number.as_bytes());
-    // The seed does not matter: it draws among equals, and any draw shows the order.
+    // The seed does not matter: among those that share calls any draw shows an order that a call may get.
     let mut plans = candidates.into_iter().map(|from| {
         let facts = Facts { from, number, emergency };
         decide::plan(&settings.shape, &snapshot.table, &load, &facts, now, &mut Rng::new(1))
@@ -85,4 +88,39 @@ fn name(names: &[(TrunkId, Name)], trunk: TrunkId) -> Name {
 
 fn no_trunks() -> Fault {
     Fault::new(Kind::NotFound, "there is no trunk at all", "add a `[trunk.NAME]` to the configuration")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic)]
+
+    use super::*;
+    use crate::load;
+    use edge::Control;
+    use model::{Qualities, Seq, Wall};
+    use std::sync::Arc;
+
+    const CONFIG: &str = "[listen.wan]\nsip = [\"udp:192.0.2.1:5060\"]\n\
+        [trunk.office]\nat = \"sip:192.0.2.30:5060\"\nlisten = \"wan\"\n\
+        [trunk.acme]\nat = \"sip:192.0.2.31:5060\"\nlisten = \"wan\"\n\
+        [trunk.globex]\nat = \"sip:192.0.2.32:5060\"\nlisten = \"wan\"\n\
+        [group.carriers]\ntiers = [[\"acme\", \"globex\"]]\nstrategy = \"quality\"\n[[route]]\nto = \"carriers\"\n";
+
+    #[test]
+    fn a_group_that_goes_by_quality_is_shown_as_the_shards_see_it() {
+        let loaded = load::text("test", CONFIG, None).unwrap_or_else(|refused| panic!("{}", refused.text));
+        let control = Control::new(Instant::ZERO, Wall::from_micros(0), Arc::new(loaded.settings), 1, Seq(1));
+        let names = &control.snapshot().settings.names.trunks;
+        for order in [["globex", "acme"], ["acme", "globex"]] {
+            let bad =
+                names.iter().position(|name| name.as_str() == order[1]).unwrap_or_else(|| panic!("no such trunk"));
+            let mut qualities = Qualities::new();
+            qualities.set(TrunkId(bad as u16), 0);
+            let snapshot = Snapshot { qualities: Arc::new(qualities), ..Snapshot::clone(control.snapshot()) };
+            let view = route(Instant::ZERO, &snapshot, &[], Some("office"), "+4722")
+                .unwrap_or_else(|fault| panic!("{}", fault.error));
+            let shown: Vec<&str> = view.order.iter().map(Name::as_str).collect();
+            assert_eq!(shown, order);
+        }
+    }
 }
