@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const MOMENT: Duration = Duration::from_millis(5);
 
 /// A machine that stood still for so long may have made anybody look late.
-const STILL: Duration = Duration::from_millis(150);
+const STILL: Duration = Duration::from_millis(40);
 
 /// Runs a test whose figures are those of a machine that runs. It fails when it fails, unless the machine stood still meanwhile: then it is
 /// run again, twice at most. It must begin by entering a namespace, so that each run has one of its own.

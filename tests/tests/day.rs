@@ -65,6 +65,7 @@ fn live_a_day() -> (Lived, Lived) {
     let mut day = Day::default();
     wait_until("both carriers are up", LIMIT, || day.is("acme", "up") && day.is("globex", "up"));
     let_pass(WARM);
+    day.read();
     day.told.clear();
     for failing in OUTAGES {
         acme.order(Order::Behave(Behaviour { failing: Some(failing), ..quiet }));

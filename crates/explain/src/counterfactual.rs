@@ -78,7 +78,7 @@ impl Story<'_> {
                 format!("would have been tried at {at} had `hunt_after_progress` allowed it: someone's phone had rung")
             }
             AttemptOutcome::Refused { code, .. } | AttemptOutcome::Redirected { code }
-                if !moves_on(code) && !self.rang_before(last) =>
+                if !moves_on(code) && !self.rang_before(last) && !self.was_stopped() =>
             {
                 format!("would have been tried at {at} had {code} been among the answers that move on (`move_on`)")
             }
@@ -91,6 +91,11 @@ impl Story<'_> {
                 format!("would have been tried at {at} had {}", self.hindrance(last))
             }
         }
+    }
+
+    /// Something else than an answer has ended the hunt.
+    const fn was_stopped(&self) -> bool {
+        matches!(self.call.ending, Ending::OutOfRetries { .. } | Ending::Cancelled | Ending::Ended { .. })
     }
 
     fn hindrance(&self, last: &AttemptRecord) -> &'static str {
@@ -256,6 +261,11 @@ mod tests {
         }
         let refused = |code| AttemptOutcome::Refused { code, q850: None, retry_after: None };
         let cases = [
+            (
+                refused(404),
+                Ending::OutOfRetries { code: 503 },
+                "had fewer calls been tried again just then (retry budget)",
+            ),
             (refused(486), Ending::Refused { code: 486 }, "had 486 been among the answers that move on (`move_on`)"),
             (call.attempts[0].outcome, Ending::Refused { code: 503 }, "had the time for the whole hunt not been over"),
             (call.attempts[0].outcome, Ending::Cancelled, "had the caller not given up"),

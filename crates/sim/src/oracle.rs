@@ -129,13 +129,6 @@ impl Oracle {
         }
     }
 
-    /// Nothing to see on this side yet, besides that the agent was reached.
-    pub(crate) fn seen_by_agent(&mut self, _agent: usize, bytes: &[u8]) {
-        if sip::scan(bytes).is_none() {
-            self.broken.push(Broken("the edge sent something that is not SIP".to_owned()));
-        }
-    }
-
     pub(crate) fn sent_by_edge(&mut self, now: Instant, bytes: &[u8]) {
         let Ok(message) = sip::Message::parse(bytes.to_vec()) else {
             return self

@@ -9,7 +9,9 @@ use crate::town::{AGENTS, Town, works};
 use crate::variety::Variety;
 use agent::Behaviour;
 use edge::TrunkAct;
+use edge::config::Settings;
 use model::{Instant, Rng, Span, TrunkId};
+use std::sync::Arc;
 
 /// Calls and faults are spread over so long.
 const ACTIVE: Span = Span::from_secs(90);
@@ -68,18 +70,7 @@ pub fn run(scenario: Scenario) -> Result<Outcome, String> {
         town.run_until(event.at);
         event.happen(&mut town, &mut rng);
     }
-    for agent in 0..AGENTS.len() {
-        town.behave(agent, Behaviour { hang_up_after: Some(Span::from_secs(20)), ..works() });
-    }
-    town.weather(Weather::CALM);
-    let end = town.now() + REST;
-    town.run_until(end);
-    // Probes and test calls never end by themselves, and each holds a transaction for a while.
-    town.reload(variety.settings(false, Some(&settled))?);
-    let end = town.now() + QUIET;
-    town.run_until(end);
-    let mut left = town.left().to_vec();
-    left.retain(|(_, count)| *count > 0);
+    let left = come_to_rest(&mut town, &variety, &settled)?;
     let replayed = replay_differs(&town);
     let oracle = core::mem::take(&mut town.oracle);
     let (calls, answered, entries) = (oracle.dials(), oracle.answered(), oracle.entries().len());
@@ -87,6 +78,27 @@ pub fn run(scenario: Scenario) -> Result<Outcome, String> {
     let mut broken = oracle.verdict(&left);
     broken.extend(replayed);
     Ok(Outcome { seed: scenario.seed, calls, answered, crowded_out, hedged, entries, broken })
+}
+
+/// Heals everything and waits until every call and every timer is over; what is left all the same.
+fn come_to_rest(
+    town: &mut Town,
+    variety: &Variety,
+    settled: &Arc<Settings>,
+) -> Result<Vec<(&'static str, u64)>, String> {
+    for agent in 0..AGENTS.len() {
+        town.behave(agent, Behaviour { hang_up_after: Some(Span::from_secs(20)), ..works() });
+    }
+    town.weather(Weather::CALM);
+    let end = town.now() + REST;
+    town.run_until(end);
+    // Probes and test calls never end by themselves, and each holds a transaction for a while.
+    town.reload(variety.settings(false, Some(settled))?);
+    let end = town.now() + QUIET;
+    town.run_until(end);
+    let mut left = town.left().to_vec();
+    left.retain(|(_, count)| *count > 0);
+    Ok(left)
 }
 
 fn replay_differs(town: &Town) -> Option<Broken> {
@@ -172,7 +184,9 @@ mod tests {
     #[test]
     fn calls_under_way_when_their_trunk_dies_are_answered_by_another() {
         for seed in 1..=5 {
-            let mut town = Town::new(Variety::plain().settings(true, None).unwrap(), 2, Weather::CALM, seed);
+            let variety = Variety::plain();
+            let settled = variety.settings(true, None).unwrap();
+            let mut town = Town::new(settled.clone(), 2, Weather::CALM, seed);
             let slow = Behaviour { ring_after: Span::from_millis(800), ..Behaviour::default() };
             town.behave(1, Behaviour { answer_after: Some(Span::from_secs(30)), ..slow });
             town.behave(2, Behaviour { answer_after: Some(Span::from_secs(2)), ..Behaviour::default() });
@@ -187,6 +201,9 @@ mod tests {
             let end = town.now() + Span::from_secs(20);
             town.run_until(end);
             assert_eq!((town.oracle.dials(), town.oracle.answered()), (36, 36), "seed {seed}");
+            let left = come_to_rest(&mut town, &variety, &settled).unwrap();
+            assert_eq!(replay_differs(&town), None, "seed {seed}");
+            assert_eq!(core::mem::take(&mut town.oracle).verdict(&left), [], "seed {seed}");
         }
     }
 }

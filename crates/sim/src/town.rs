@@ -308,7 +308,6 @@ impl Town {
         if self.agents[agent].behaviour().failing == Some(Failing::Closed) {
             return self.network.refuse(self.now, datagram);
         }
-        self.oracle.seen_by_agent(agent, &datagram.bytes);
         let input = agent::Input::Datagram { from: datagram.from, bytes: &datagram.bytes };
         self.agents[agent].handle(self.now, input);
         self.drain_agent(agent);

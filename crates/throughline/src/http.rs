@@ -122,7 +122,7 @@ fn follow(reader: &mut impl BufRead, take: &mut dyn FnMut(&str) -> bool) -> io::
         if size == 0 {
             return Ok(());
         }
-        if text.len() as u64 + size > LONGEST {
+        if (text.len() as u64).saturating_add(size) > LONGEST {
             return Err(broken());
         }
         if reader.take(size).read_to_end(&mut text)? as u64 != size {

@@ -6,6 +6,7 @@
 use crate::say::{Failure, say};
 use sim::{Outcome, Scenario};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::thread;
@@ -27,21 +28,9 @@ struct Sum {
 /// Runs `seeds` of them from `from` on, each with so many calls, `jobs` at once.
 pub(crate) fn run(from: u64, seeds: u64, calls: u32, jobs: u8) -> Result<(), Failure> {
     let end = from.saturating_add(seeds);
-    let next = AtomicU64::new(from);
-    let (ran, all) = mpsc::channel();
     let mut sum = Sum::default();
-    let told = thread::scope(|scope| {
-        for job in 0..jobs {
-            let (ran, next) = (ran.clone(), &next);
-            let thread = thread::Builder::new().name(format!("seeds-{job}"));
-            let begun = thread.spawn_scoped(scope, move || work(next, end, calls, &ran));
-            begun.map_err(|error| Failure(format!("no thread for another seed: {error}; give fewer --jobs")))?;
-        }
-        drop(ran);
-        in_order(from, all.iter(), |seed, outcome| tell(&mut sum, seed, outcome))
-    });
-    // Whoever still works need not go on, and none is begun after a failure.
-    told?;
+    let one = |seed| sim::run(Scenario { seed, calls });
+    side_by_side(from..end, jobs, one, |seed, outcome| tell(&mut sum, seed, outcome))?;
     let Sum { dialled, answered, crowded_out, hedged, entries, failed } = sum;
     say(&format!(
         "{seeds} seeds: {dialled} calls, {answered} answered, {crowded_out} found every trunk full, {hedged} hedged, {entries} records"
@@ -52,11 +41,33 @@ pub(crate) fn run(from: u64, seeds: u64, calls: u32, jobs: u8) -> Result<(), Fai
     Ok(())
 }
 
+/// Runs `one` for each seed, so many at once, and tells of them in order, up to the first that cannot be run.
+fn side_by_side(
+    seeds: Range<u64>,
+    jobs: u8,
+    one: impl Fn(u64) -> Result<Outcome, String> + Sync,
+    tell: impl FnMut(u64, Outcome),
+) -> Result<(), Failure> {
+    let (next, one) = (AtomicU64::new(seeds.start), &one);
+    let (ran, all) = mpsc::channel();
+    thread::scope(|scope| {
+        for job in 0..jobs {
+            let (ran, next) = (ran.clone(), &next);
+            let thread = thread::Builder::new().name(format!("seeds-{job}"));
+            let begun = thread.spawn_scoped(scope, move || work(next, seeds.end, one, &ran));
+            begun.map_err(|error| Failure(format!("no thread for another seed: {error}; give fewer --jobs")))?;
+        }
+        drop(ran);
+        // The receiver goes with this, before the threads are waited for: so after a failure each ends its seed and begins no other.
+        in_order(seeds.start, all.into_iter(), tell)
+    })
+}
+
 /// Runs seed after seed, until there is none left or nobody listens any more.
-fn work(next: &AtomicU64, end: u64, calls: u32, ran: &Sender<Ran>) {
+fn work(next: &AtomicU64, end: u64, one: impl Fn(u64) -> Result<Outcome, String>, ran: &Sender<Ran>) {
     loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
-        if seed >= end || ran.send((seed, sim::run(Scenario { seed, calls }))).is_err() {
+        if seed >= end || ran.send((seed, one(seed))).is_err() {
             return;
         }
     }
@@ -92,13 +103,16 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
     use super::*;
+    use std::sync::Mutex;
+
+    fn well(seed: u64) -> Result<Outcome, String> {
+        Ok(Outcome { seed, calls: 0, answered: 0, crowded_out: 0, hedged: 0, entries: 0, broken: vec![] })
+    }
 
     #[test]
     fn seeds_that_end_out_of_turn_are_told_in_turn() {
-        let outcome =
-            |seed| Ok(Outcome { seed, calls: 0, answered: 0, crowded_out: 0, hedged: 0, entries: 0, broken: vec![] });
         let mut told = Vec::new();
-        let ran = [9, 7, 8, 10].map(|seed| (seed, outcome(seed)));
+        let ran = [9, 7, 8, 10].map(|seed| (seed, well(seed)));
         in_order(7, ran.into_iter(), |seed, _| told.push(seed)).unwrap();
         assert_eq!(told, [7, 8, 9, 10]);
         let ran = [(7, Err("no edge".to_owned()))];
@@ -107,17 +121,29 @@ mod tests {
 
     #[test]
     fn each_seed_runs_once_whoever_runs_it() {
-        let (next, (ran, all)) = (AtomicU64::new(3), mpsc::channel());
-        thread::scope(|scope| {
-            for _ in 0..2 {
-                let (ran, next) = (ran.clone(), &next);
-                scope.spawn(move || work(next, 7, 1, &ran));
+        let mut seeds = Vec::new();
+        let one = |seed| sim::run(Scenario { seed, calls: 1 });
+        side_by_side(3..7, 2, one, |seed, outcome| seeds.push((seed, outcome.seed))).unwrap();
+        assert_eq!(seeds, [(3, 3), (4, 4), (5, 5), (6, 6)]);
+    }
+
+    /// Whoever tells is let go after the receiver; seeds beyond the one that fails wait for that, each thread at one at most.
+    #[test]
+    fn no_seed_is_begun_after_a_failure() {
+        let (begun, (telling, gone)) = (AtomicU64::new(0), mpsc::channel::<()>());
+        let gone = Mutex::new(gone);
+        let one = |seed| {
+            begun.fetch_add(1, Ordering::Relaxed);
+            if seed > 3 {
+                assert!(gone.lock().unwrap().recv().is_err(), "nothing is ever sent");
             }
-        });
-        drop(ran);
-        let mut seeds: Vec<u64> =
-            all.iter().map(|(seed, outcome)| (outcome.unwrap().seed == seed).then_some(seed).unwrap()).collect();
-        seeds.sort_unstable();
-        assert_eq!(seeds, [3, 4, 5, 6]);
+            if seed == 3 { Err("no edge".to_owned()) } else { well(seed) }
+        };
+        let tell = move |seed, _| {
+            let _kept = &telling;
+            assert!(seed < 3);
+        };
+        assert_eq!(side_by_side(0..100, 2, one, tell).unwrap_err().0, "no edge");
+        assert!(begun.load(Ordering::Relaxed) <= 6, "{begun:?}");
     }
 }

@@ -77,7 +77,7 @@ pub(crate) struct Args {
     /// Without a scenario: seeds run at once
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     jobs: u8,
-    /// Every story of one trunk up to this many signals; each one more takes six times as long
+    /// Every story of one trunk up to this many signals; each one more takes seven times as long
     #[arg(long, value_name = "N", conflicts_with_all = ["scenario", "replay", "table"],
         value_parser = clap::value_parser!(u8).range(1..=8))]
     exhaustive: Option<u8>,

@@ -344,8 +344,8 @@ impl Carrier {
 
     /// A process that was killed knows nothing of the calls it had.
     fn died_between(&self, from: Instant, to: Instant) -> bool {
-        let (from, to) = (from.since(self.zero), to.since(self.zero));
-        self.outages.iter().any(|outage| outage.kind == Kind::Refuse && outage.began_between(from, to))
+        let began = |outage: &Outage| outage.began_between(self.zero, from, to);
+        self.outages.iter().any(|outage| outage.kind == Kind::Refuse && began(outage))
     }
 
     /// Counts one more call offered; whether that is more than it takes, with so much of its capacity left.
@@ -433,6 +433,19 @@ mod tests {
         assert!(answered > 300 && vain == 0, "the answer is repeated until it is heard: {answered}, {vain}");
         let (answered, vain) = ringing(Kind::Refuse, &mut dice);
         assert!(answered == 0 && vain > 300, "they ring in vain: {answered}, {vain}");
+    }
+
+    /// An outage begins with the clock unless its text says otherwise.
+    #[test]
+    fn a_process_killed_when_the_warm_up_ends_forgets_the_calls_of_the_warm_up() {
+        let kind = Kind::Refuse;
+        let outage = Outage { trunk: "acme".into(), kind, start: S(0), end: S(2), flap: None, harmless: false };
+        let mut carrier = Carrier::new(TrunkLaw::new("acme"), vec![outage], Instant::ZERO + S(60), None);
+        let mut dice = Dice::new(4);
+        let tables: Vec<Timetable> = (0..500).map(|_| carrier.invite(&mut dice, &call(S(59)))).collect();
+        let later = |table: &&Timetable| matches!(table.end, Some((at, AttemptOutcome::Answered)) if at > Instant::ZERO + S(60));
+        assert_eq!(tables.iter().filter(later).count(), 0);
+        assert!(tables.iter().filter(|table| table.vain).count() > 200, "they ring in vain");
     }
 
     #[test]

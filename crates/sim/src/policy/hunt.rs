@@ -18,7 +18,8 @@ pub(super) struct Hunt {
     pub(super) luck: u64,
     pub(super) plan: Vec<Candidate>,
     pub(super) at: usize,
-    pub(super) turn: u32,
+    /// Number of the one event that is its next: numbers are never used twice, so no event left over from elsewhere is taken for it.
+    pub(super) turn: u64,
     pub(super) outcomes: Vec<AttemptOutcome>,
     pub(super) relayed: bool,
     // The running attempt.

@@ -3,7 +3,7 @@
 //! Times count from the end of the warm-up. Refuses to know: what a call makes of it.
 
 use super::kind::Kind;
-use model::Span;
+use model::{Instant, Span};
 use std::fmt;
 
 /// One outage of one trunk.
@@ -47,17 +47,19 @@ impl Outage {
         }
     }
 
-    /// Whether it has begun anew, after `from` and not after `to`.
-    pub const fn began_between(&self, from: Span, to: Span) -> bool {
-        let (from, to, start) = (from.as_micros(), to.as_micros(), self.start.as_micros());
-        if to < start {
+    /// Whether it has begun anew, after `from` and not after `to`, when its times count from `zero`. These are moments rather than times
+    /// since `zero`, of which there are none in the warm-up.
+    pub fn began_between(&self, zero: Instant, from: Instant, to: Instant) -> bool {
+        let (from, to) = (from.as_micros(), to.as_micros());
+        let (start, end) = ((zero + self.start).as_micros(), (zero + self.end).as_micros());
+        if to < start || end <= start {
             return false;
         }
-        let to = if to < self.end.as_micros() { to } else { self.end.as_micros().saturating_sub(1) };
+        let to = to.min(end - 1);
         match self.flap {
             Some(Flap { period, .. }) if period.as_micros() > 0 => {
                 let last = start + (to - start) / period.as_micros() * period.as_micros();
-                last > from && to >= start
+                last > from
             }
             _ => start > from,
         }
@@ -99,9 +101,13 @@ mod tests {
     #[test]
     fn beginnings_are_found_between_two_moments() {
         let (s, once) = (Span::from_secs, outage(None));
-        assert!(once.began_between(s(9), s(10)) && !once.began_between(s(10), s(60)));
+        let began = |outage: &Outage, from, to| {
+            let (zero, at) = (Instant::ZERO + s(60), |after| Instant::ZERO + s(60) + s(after));
+            outage.began_between(zero, at(from), at(to))
+        };
+        assert!(began(&once, 9, 10) && !began(&once, 10, 60));
         let flaps = outage(Some(Flap { period: s(20), bad: s(5) }));
-        assert!(flaps.began_between(s(25), s(31)) && !flaps.began_between(s(31), s(45)));
-        assert!(flaps.began_between(s(31), s(300)) && !flaps.began_between(s(80), s(300)));
+        assert!(began(&flaps, 25, 31) && !began(&flaps, 31, 45));
+        assert!(began(&flaps, 31, 300) && !began(&flaps, 80, 300));
     }
 }

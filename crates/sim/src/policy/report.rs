@@ -124,6 +124,7 @@ pub struct Report {
     pub moments: Vec<Moment>,
     /// Decisions beyond those kept.
     pub more: u64,
+    touched: u64,
     pub(super) trunks: Vec<Name>,
     pub(super) columns: Vec<Column>,
     pub(super) stretches: Vec<Vec<Stretch>>,
@@ -169,6 +170,7 @@ impl Report {
             outages: tally.outages.into_iter().map(outage).collect(),
             moments: journal.moments,
             more: journal.more,
+            touched: tally.touched,
             trunks: trunks.into_iter().map(|(_, name)| name).collect(),
             columns: tally.columns,
             stretches,
@@ -180,9 +182,9 @@ impl Report {
         self.refused + self.gave_up + self.mute
     }
 
-    /// Attempts that outages touched.
-    pub fn touched(&self) -> u64 {
-        self.outages.iter().map(|outage| outage.attempts).sum()
+    /// Attempts that outages touched, each counted once even where outages overlap.
+    pub const fn touched(&self) -> u64 {
+        self.touched
     }
 
     /// Calls that each trunk carried, and its attempts.

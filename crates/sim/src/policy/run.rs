@@ -51,15 +51,16 @@ pub fn settings(scenario: &Scenario) -> Result<Arc<Settings>, String> {
 /// Runs a scenario under a policy.
 ///
 /// # Errors
-/// When they do not fit: a trunk of the scenario that the policy does not have, or calls that no route takes.
+/// When they do not fit: a trunk of the scenario, or `from` of its calls, that the policy does not have, or calls that no route takes.
 pub fn run(scenario: &Scenario, policy: &Policy, seed: u64) -> Result<Report, String> {
     let settings = policy.settings();
-    let unknown: Vec<String> = scenario
+    let mut unknown: Vec<String> = scenario
         .trunks
         .iter()
         .filter(|trunk| id(settings, &trunk.name).is_none())
         .map(|trunk| format!("the policy has no trunk `{}`; name the scenario's trunks as the policy does", trunk.name))
         .collect();
+    unknown.extend(stranger(scenario.calls.from.as_deref(), settings));
     if !unknown.is_empty() {
         return Err(unknown.join("\n"));
     }
@@ -165,6 +166,14 @@ fn play(scenario: &Scenario, policy: &Policy, seed: u64, from: TrunkId, stage: S
     Ok(Report::new(title, seed, scenario.length, shown, tally, journal))
 }
 
+/// What is wrong with `from` in `[calls]` of a scenario: whoever names a trunk means that one, so none is taken in its place.
+fn stranger(named: Option<&str>, settings: &Settings) -> Option<String> {
+    let named = named.filter(|named| id(settings, named).is_none())?;
+    let there = trunks(settings).map(|id| format!("`{}`", name(settings, id)));
+    let there = there.collect::<Vec<_>>().join(", ");
+    Some(format!("[calls] from: the policy has no trunk `{named}`; write one of {there}, or leave `from` away"))
+}
+
 /// The trunk that calls come from: the one named, or whoever the first route takes calls from.
 fn caller(named: Option<&str>, settings: &Settings) -> Result<TrunkId, String> {
     let by_route = || settings.shape.routes().iter().find_map(|route| route.from.first().copied());
@@ -174,6 +183,35 @@ fn caller(named: Option<&str>, settings: &Settings) -> Result<TrunkId, String> {
 }
 
 fn id(settings: &Settings, wanted: &str) -> Option<TrunkId> {
+    trunks(settings).find(|id| *name(settings, *id) == *wanted)
+}
+
+/// The trunks that the policy has.
+fn trunks(settings: &Settings) -> impl Iterator<Item = TrunkId> {
     let ids = (0..settings.names.trunks.len()).map(|index| TrunkId(index as u16));
-    ids.filter(|id| settings.shape.trunk(*id).is_some()).find(|id| *name(settings, *id) == *wanted)
+    ids.filter(|id| settings.shape.trunk(*id).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+    use super::*;
+    use crate::policy::TrunkLaw;
+
+    /// Calls of a scenario that come from there, under a policy whose PBX is `office`.
+    fn from(named: Option<&str>) -> Result<Report, String> {
+        let mut scenario = Scenario::new(vec![TrunkLaw::new("acme")]);
+        scenario.length = Span::from_secs(10);
+        let policy = Policy::Edge(settings(&scenario).unwrap());
+        scenario.calls.from = named.map(String::from);
+        run(&scenario, &policy, 1)
+    }
+
+    #[test]
+    fn calls_from_a_trunk_that_the_policy_has_not_are_an_error() {
+        assert!(from(None).unwrap().calls > 0 && from(Some("office")).unwrap().calls > 0);
+        let error = from(Some("offise")).unwrap_err();
+        assert!(["`offise`", "`office`", "`acme`"].iter().all(|name| error.contains(name)), "{error}");
+    }
 }

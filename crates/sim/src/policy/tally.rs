@@ -129,6 +129,8 @@ pub(super) struct Tally {
     pub(super) mute: u64,
     pub(super) redials: u64,
     pub(super) attempts: u64,
+    /// Attempts that an outage touched: once, however many outages overlap.
+    pub(super) touched: u64,
     pub(super) changes: u32,
     active: Option<u8>,
     pub(super) downs: u32,
@@ -158,6 +160,7 @@ impl Tally {
             mute: 0,
             redials: 0,
             attempts: 0,
+            touched: 0,
             changes: 0,
             active: None,
             downs: 0,
@@ -194,11 +197,14 @@ impl Tally {
         let column = self.column(at);
         self.stretches[trunk][column].tried += 1;
         let since = at.since(self.zero);
+        let mut touched = false;
         for (failing, outage, seen) in &mut self.outages {
             if *failing == trunk && hit && outage.holds(since) {
                 seen.attempts += 1;
+                touched = true;
             }
         }
+        self.touched += u64::from(touched);
     }
 
     /// A call reached somebody through a trunk, later than it would have by so much.
@@ -346,5 +352,19 @@ mod tests {
         assert_eq!((tally.downs, tally.false_downs), (3, 2));
         let seen = tally.outages[0].2;
         assert_eq!((seen.suspect, seen.down), (Some(Span::from_secs(3)), Some(Span::from_secs(4))));
+    }
+
+    #[test]
+    fn an_attempt_under_two_outages_is_one_that_was_touched() {
+        let outage = |start: u64, end: u64| {
+            let (start, end) = (Span::from_secs(start), Span::from_secs(end));
+            (0, Outage { trunk: "a".into(), kind: Kind::Stall, start, end, flap: None, harmless: false })
+        };
+        let mut tally = Tally::new(Instant::ZERO, Span::from_secs(100), 1, vec![outage(0, 20), outage(10, 30)]);
+        for s in [5, 15, 25, 35] {
+            tally.attempt(Instant::ZERO + Span::from_secs(s), 0, true);
+        }
+        assert_eq!((tally.attempts, tally.touched), (4, 3));
+        assert_eq!(tally.outages.iter().map(|(_, _, seen)| seen.attempts).collect::<Vec<_>>(), [2, 2]);
     }
 }

@@ -20,6 +20,9 @@ use model::{
 };
 use std::collections::BinaryHeap;
 
+#[cfg(test)]
+mod tests;
+
 /// A waiting attempt is looked at so often, as `act` does it.
 const WATCH: Span = Span::from_millis(500);
 /// A silent trunk with a ringing call is asked so often, at such a distance, as `act` does it.
@@ -36,7 +39,6 @@ enum What {
     },
     Step {
         slot: u32,
-        turn: u32,
     },
     Release {
         trunk: TrunkId,
@@ -161,7 +163,7 @@ impl World {
             self.now = self.now.max(next);
             if event == Some(next) {
                 if let Some(event) = self.queue.pop() {
-                    self.happen(event.what);
+                    self.happen(event.number, event.what);
                 }
             } else {
                 self.parts.mind.tick(self.now);
@@ -172,12 +174,14 @@ impl World {
         (self.parts.tally, self.journal)
     }
 
-    fn push(&mut self, at: Instant, what: What) {
+    /// Returns the event's number.
+    fn push(&mut self, at: Instant, what: What) -> u64 {
         self.numbered += 1;
         self.queue.push(Event { at, number: self.numbered, what });
+        self.numbered
     }
 
-    fn happen(&mut self, what: What) {
+    fn happen(&mut self, event: u64, what: What) {
         match what {
             What::Arrive { number, tries } => {
                 if tries == 0 {
@@ -185,9 +189,9 @@ impl World {
                 }
                 self.call(number, tries);
             }
-            What::Step { slot, turn } => {
+            What::Step { slot } => {
                 let current = self.hunts.get(slot as usize).and_then(Option::as_ref);
-                if current.is_some_and(|hunt| hunt.turn == turn) {
+                if current.is_some_and(|hunt| hunt.turn == event) {
                     self.step(slot);
                 }
             }
@@ -368,10 +372,12 @@ impl World {
     /// Puts the next thing that will happen to a call into the queue.
     fn plan_step(&mut self, slot: u32) {
         let patience = self.parts.patience;
-        let Some(hunt) = self.hunts[slot as usize].as_mut() else { return };
-        hunt.turn += 1;
-        let (at, turn) = (hunt.next(patience).0, hunt.turn);
-        self.push(at, What::Step { slot, turn });
+        let Some(hunt) = self.hunts[slot as usize].as_ref() else { return };
+        let at = hunt.next(patience).0;
+        let turn = self.push(at, What::Step { slot });
+        if let Some(hunt) = self.hunts[slot as usize].as_mut() {
+            hunt.turn = turn;
+        }
     }
 
     fn step(&mut self, slot: u32) {
