@@ -174,9 +174,9 @@ impl Shard {
         verdict
     }
 
-    /// No call is left.
+    /// No call is left, and none is being ended.
     pub fn idle(&self) -> bool {
-        self.b2bua.calls() == 0 && self.test_calls.is_idle()
+        self.b2bua.is_idle() && self.test_calls.is_idle()
     }
 
     /// The shard in numbers.

@@ -270,6 +270,11 @@ impl B2bua {
         self.calls.len()
     }
 
+    /// No call is left, and no BYE waits for its answer: one that is lost is repeated (RFC 3261 §17.1.2.2), or its peer's leg would live on.
+    pub fn is_idle(&self) -> bool {
+        self.calls.is_empty() && self.byes.is_empty()
+    }
+
     /// What was counted.
     pub const fn counters(&self) -> &Counters {
         &self.counters

@@ -202,6 +202,20 @@ fn an_unknown_number_is_404_and_a_full_edge_says_when_to_come_again() {
     assert_eq!(lab.ended[0].ending, Ending::Refused(404));
 }
 
+/// Who waits for the last call to end waits for its BYEs too, or a lost one would never be repeated.
+#[test]
+fn it_is_idle_when_the_last_bye_is_answered() {
+    let mut lab = Lab::answered(1);
+    lab.hush(1, 1_000);
+    lab.send(0, Method::Bye, "", vec![]);
+    lab.run(100);
+    assert_eq!((lab.b2bua.calls(), lab.b2bua.is_idle()), (0, false));
+    lab.run(2_000);
+    assert!(lab.b2bua.is_idle());
+    assert_eq!(lab.peers[1].requests(Method::Bye).len(), 1, "by a repeat");
+    lab.settle();
+}
+
 #[test]
 fn no_port_is_503_and_counted_and_takes_nothing() {
     let mut lab = Lab::new(1);
