@@ -162,9 +162,8 @@ const BESIDE_MAX: usize = 3;
 const DECLINED: &[u8] = b"SIP;cause=603;text=\"Declined elsewhere\"";
 
 /// The first candidate to come that is in no doubt and has a place for the call now; beside what runs on trunks that are Down, one in
-/// doubt is better too. One that is full stays a candidate: who rings at a
-/// trunk that is gone asks again until there is a place, for nobody else will answer him. Whoever is on Probation and outside its share
-/// comes after those in doubt, and so is not better.
+/// doubt is better too. One that is full stays a candidate: who rings at a trunk that is gone asks again until there is a place, for
+/// nobody else will answer him. Whoever is on Probation and outside its share comes after those in doubt, and so is not better.
 pub(super) fn better(world: &World<'_>, call: &Call) -> Option<Candidate> {
     let anchored = !call.audio.streams.is_empty();
     let first = |is_good: fn(Health) -> bool| {
