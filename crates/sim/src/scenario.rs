@@ -206,4 +206,40 @@ mod tests {
             assert_eq!(core::mem::take(&mut town.oracle).verdict(&left), [], "seed {seed}");
         }
     }
+
+    /// A trunk at which our registration does not hold is doubted, calls go to the other one, and it comes back when it is quiet.
+    #[test]
+    fn a_lost_registration_moves_calls_and_a_new_one_brings_them_back() {
+        let variety = Variety::plain();
+        let settled = variety.settings(true, None).unwrap();
+        let mut town = Town::new(settled.clone(), 1, Weather::CALM, 7);
+        (0..3).for_each(|agent| town.behave(agent, works()));
+        let acme = settled.names.trunks.iter().position(|name| name.as_str() == "acme").unwrap();
+        let acme = model::TargetId { trunk: TrunkId(acme as u16), index: 0 };
+        let pass = |town: &mut Town, seconds| {
+            let end = town.now() + Span::from_secs(seconds);
+            town.run_until(end);
+            town.control().snapshot().table.health(acme)
+        };
+        let first_choice = |town: &mut Town| {
+            town.dial(0, "+4722334455", Span::from_secs(1), None, false);
+            pass(town, 10);
+            let last = town.oracle.entries().iter().rev().find_map(|entry| match &entry.record {
+                explain::Record::Call(call) => Some(call.attempts[0].trunk.to_string()),
+                _ => None,
+            });
+            last.unwrap()
+        };
+        assert_eq!(pass(&mut town, 10), model::Health::Up);
+        assert_eq!(first_choice(&mut town), "acme");
+        for _ in 0..2 {
+            let state = model::RegistrationState::Expired;
+            town.observe(acme, model::Observed::Registration { state });
+        }
+        assert_eq!(pass(&mut town, 1), model::Health::Suspect);
+        assert_eq!(first_choice(&mut town), "globex");
+        town.observe(acme, model::Observed::Registration { state: model::RegistrationState::Registered });
+        assert_eq!(pass(&mut town, 60), model::Health::Up);
+        assert_eq!(first_choice(&mut town), "acme");
+    }
 }

@@ -202,6 +202,14 @@ impl Town {
         self.drain_control();
     }
 
+    /// Control is told of something for which this town has no source.
+    #[cfg(test)]
+    pub(crate) fn observe(&mut self, target: model::TargetId, what: model::Observed) {
+        let signal = model::Signal { at: self.now, target, what };
+        self.control.handle(self.now, wall(self.now), ControlInput::Signal(signal));
+        self.drain_control();
+    }
+
     /// A new configuration is taken in the middle of everything.
     pub fn reload(&mut self, settings: Arc<Settings>) {
         self.settings = settings.clone();
