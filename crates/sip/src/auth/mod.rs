@@ -1,0 +1,7 @@
+//! Digest authentication: RFC 7616, RFC 2617, RFC 8760, as RFC 3261 §22 uses it.
+//!
+//! One file per side. Refuses to know: whose secrets these are, and when a request is repeated.
+
+mod client;
+
+pub use client::{Asked, Credentials, Unanswerable, answer, is_stale};
