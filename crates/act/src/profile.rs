@@ -2,7 +2,7 @@
 //!
 //! Refuses to know: files, health, policy.
 
-use crate::admission::Cidr;
+use crate::admission::{Cidr, Index};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use model::{ListenId, Name, SocketId, Span, TrunkId};
@@ -52,8 +52,8 @@ pub struct ListenProfile {
     pub media: Option<IpAddr>,
 }
 
-/// All of them.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+/// All of them, and an index of who speaks for whom. Whoever changes an address in place has it made anew by `reindex`.
+#[derive(Clone, Debug, Default)]
 pub struct Profiles {
     /// By `TrunkId`; a removed trunk leaves a hole.
     pub trunks: Vec<Option<TrunkProfile>>,
@@ -61,9 +61,21 @@ pub struct Profiles {
     pub listens: Vec<ListenProfile>,
     /// Numbers that pass every gate, as dialled.
     pub emergency: Vec<Vec<u8>>,
+    pub(crate) index: Index,
 }
 
 impl Profiles {
+    /// With their index.
+    pub fn new(trunks: Vec<Option<TrunkProfile>>, listens: Vec<ListenProfile>, emergency: Vec<Vec<u8>>) -> Self {
+        let index = Index::new(&trunks, &listens);
+        Self { trunks, listens, emergency, index }
+    }
+
+    /// Makes the index of addresses anew.
+    pub fn reindex(&mut self) {
+        self.index = Index::new(&self.trunks, &self.listens);
+    }
+
     /// A trunk, if there is one by this id.
     pub fn trunk(&self, id: TrunkId) -> Option<&TrunkProfile> {
         self.trunks.get(id.index()).and_then(Option::as_ref)

@@ -120,7 +120,9 @@ impl Shard {
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         match input {
             Input::Datagram { flow, bytes } => {
-                if let Err(rejected) = self.endpoint.receive(now, flow, bytes) {
+                let profiles = &self.snapshot.settings.profiles;
+                let is_one_peer = |asked: Flow, came: Flow| profiles.is_one_peer(asked.socket, asked.peer, came.peer);
+                if let Err(rejected) = self.endpoint.receive_among(now, flow, bytes, &is_one_peer) {
                     self.counters.reject(rejected.reason());
                 }
             }
@@ -251,6 +253,7 @@ impl Shard {
         }
         for effect in core::mem::take(&mut self.effects) {
             match effect {
+                Effect::Foreign(_) => {}
                 Effect::Signal(signal) => self.out.push_back(Output::Signal(signal)),
                 Effect::Ended(call) => {
                     let record = call_record::ended(&self.snapshot.settings, *call);

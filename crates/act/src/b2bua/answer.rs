@@ -4,9 +4,9 @@
 //! caller's, which carries the answer (RFC 3264 §4, RFC 3261 §13.2.1). Refuses to know: how the attempt was chosen.
 
 use super::call::{Leg, Phase, Side};
-use super::{B2bua, Due, World, body, headers, reach};
+use super::{B2bua, Due, Effect, World, body, headers, party, reach};
 use model::AttemptOutcome;
-use sip::{Answer, ClientKey, Dialog, Message, ServerKey};
+use sip::{Answer, ClientKey, Dialog, Flow, Message, ServerKey};
 use smallvec::SmallVec;
 
 /// Why the others are left: their phones show no missed call then (RFC 3326 §2).
@@ -112,9 +112,13 @@ impl B2bua {
     }
 
     /// An ACK for a 2xx of ours, of an INVITE or a re-INVITE.
-    pub(super) fn acknowledged(&mut self, world: &mut World<'_>, message: &Message) {
+    pub(super) fn acknowledged(&mut self, world: &mut World<'_>, flow: Flow, message: &Message) {
         let Some((slot, side)) = self.leg_of(message) else { return };
         let Some(leg) = self.calls.get_mut(slot).and_then(|call| call.leg_mut(side)) else { return };
+        if !party::is_party(world.profiles, leg, flow) {
+            self.counters.foreign_requests += 1;
+            return world.out.push(Effect::Foreign(flow));
+        }
         // 13.2.2.4: an ACK bears the CSeq number of its INVITE. A late repeat of an older one confirms nothing.
         let Some((server, _)) = leg.acking.take_if(|(_, cseq)| *cseq == message.cseq().number) else { return };
         self.by_server.remove(&server);

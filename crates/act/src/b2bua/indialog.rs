@@ -4,7 +4,7 @@
 //! know: what is in them, but for an SDP that must be bridged.
 
 use super::call::{Relayed, Side};
-use super::{ALLOW, B2bua, World, body, headers};
+use super::{ALLOW, B2bua, Effect, World, body, headers, party};
 use sip::{Answer, ClientKey, Flow, Message, Method, ServerKey};
 
 /// Requests of one call under way at once.
@@ -33,6 +33,12 @@ impl B2bua {
         let Some(leg) = self.calls.get_mut(slot).and_then(|call| call.leg_mut(side)) else {
             return world.refuse(server, 481);
         };
+        if !party::is_party(world.profiles, leg, flow) {
+            // The very answer of an unknown dialog: it says nothing about the call.
+            self.counters.foreign_requests += 1;
+            world.out.push(Effect::Foreign(flow));
+            return world.refuse(server, 481);
+        }
         if leg.dialog.accepts(message).is_err() {
             // 12.2.2: a request older than one already served.
             return world.refuse(server, 500);

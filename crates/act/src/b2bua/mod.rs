@@ -14,6 +14,7 @@ mod headers;
 mod hunt;
 mod indialog;
 mod invite;
+mod party;
 mod reinvite;
 
 pub use call::{EndedAttempt, EndedCall, Ending, LiveAttempt, LiveCall, Phase, Side};
@@ -74,6 +75,8 @@ pub enum Effect {
     Signal(Signal),
     /// A call is over.
     Ended(Box<EndedCall>),
+    /// Somebody who is not its party sent a request with the identifiers of a dialog.
+    Foreign(Flow),
 }
 
 impl World<'_> {
@@ -147,6 +150,8 @@ pub struct Counters {
     pub late_answers: u64,
     /// Requests inside a dialog that we do not know.
     pub unknown_dialogs: u64,
+    /// Requests inside a dialog from an address that is not its party's: answered as if there were no such dialog.
+    pub foreign_requests: u64,
     /// Re-INVITEs that met another one.
     pub glare: u64,
     /// Calls ended because they were too old.
@@ -176,6 +181,7 @@ impl Counters {
             ("late_replies", self.late_replies),
             ("late_answers", self.late_answers),
             ("unknown_dialogs", self.unknown_dialogs),
+            ("foreign_requests", self.foreign_requests),
             ("glare", self.glare),
             ("expired", self.expired),
             ("acks_missing", self.acks_missing),
@@ -290,7 +296,7 @@ impl B2bua {
         match event {
             Event::Request { server, flow, message } => self.request(world, server, flow, &message),
             Event::Cancelled { server } => self.cancelled(world, server),
-            Event::Ack { message, .. } => self.acknowledged(world, &message),
+            Event::Ack { flow, message } => self.acknowledged(world, flow, &message),
             Event::Response { client, flow, message } => self.response(world, client, flow, &message),
             Event::ClientFailed { client, why } => self.failed(world, client, why),
             Event::AckMissing { server } => self.ack_missing(world, server),

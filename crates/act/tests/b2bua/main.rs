@@ -8,5 +8,6 @@ mod ends;
 mod hunts;
 mod inside;
 mod peer;
+mod strangers;
 mod weather;
 mod world;

@@ -57,6 +57,8 @@ pub struct Lab {
     pub peers: Vec<Peer>,
     pub signals: Vec<Signal>,
     pub ended: Vec<EndedCall>,
+    /// Who spoke inside a dialog that is not theirs.
+    pub foreign: Vec<SocketAddr>,
     /// Everything the edge has put on the wire.
     pub sent: Vec<(Instant, SocketAddr, Message)>,
     wire: BTreeMap<(Instant, u64), Packet>,
@@ -120,11 +122,11 @@ impl Lab {
             sockets: vec![SocketId(socket)],
             media: Some(media.parse().unwrap()),
         };
-        let profiles = Profiles {
-            emergency: vec![b"112".to_vec()],
-            trunks: peers.iter().enumerate().map(trunk).collect(),
-            listens: vec![listen("inside", 0, "198.51.100.9"), listen("outside", 1, "203.0.113.9")],
-        };
+        let profiles = Profiles::new(
+            peers.iter().enumerate().map(trunk).collect(),
+            vec![listen("inside", 0, "198.51.100.9"), listen("outside", 1, "203.0.113.9")],
+            vec![b"112".to_vec()],
+        );
         let member = |trunk: u16| Member { trunk: TrunkId(trunk), weight: 1 };
         let tiers = (1..=carriers as u16).map(|trunk| vec![member(trunk)]).collect();
         let rule = |from: Vec<TrunkId>, to: u16| RouteRule { from, prefixes: vec![], to: GroupId(to) };
@@ -153,6 +155,7 @@ impl Lab {
             peers,
             signals: Vec::new(),
             ended: Vec::new(),
+            foreign: Vec::new(),
             sent: Vec::new(),
             wire: BTreeMap::new(),
             serial: 0,
@@ -205,6 +208,8 @@ impl Lab {
     }
 
     fn world(&mut self) -> (&mut B2bua, World<'_>) {
+        // Tests change addresses in place.
+        self.profiles.reindex();
         let world = World {
             paces: &self.paces,
             now: self.now,
@@ -356,6 +361,7 @@ impl Lab {
             match effect {
                 Effect::Signal(signal) => self.signals.push(signal),
                 Effect::Ended(call) => self.ended.push(*call),
+                Effect::Foreign(flow) => self.foreign.push(flow.peer),
             }
         }
     }

@@ -97,11 +97,11 @@ pub(super) fn settings(
         fingerprint: fingerprint(text),
         sockets,
         listens,
-        profiles: Arc::new(Profiles {
-            trunks: profiles,
-            listens: profiles_of_listens,
-            emergency: draft.edge.emergency.into_iter().map(String::into_bytes).collect(),
-        }),
+        profiles: Arc::new(Profiles::new(
+            profiles,
+            profiles_of_listens,
+            draft.edge.emergency.into_iter().map(String::into_bytes).collect(),
+        )),
         shape: Arc::new(Shape::new(shapes, groups, routes)),
         windows,
         probes,

@@ -46,6 +46,10 @@ counters! {
     stray_acks,
     /// CANCELs that matched no INVITE, answered 481.
     stray_cancels,
+    /// CANCELs from another host than their INVITE's, answered 481.
+    foreign_cancels,
+    /// Responses from a host that was not asked.
+    foreign_responses,
     /// Requests that came back to us, answered 482 (16.3).
     loops,
     /// Requests that came by two paths, the second answered 482 (8.2.2.2).

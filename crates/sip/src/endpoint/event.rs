@@ -80,6 +80,10 @@ pub enum Rejected {
     StrayAck,
     /// A CANCEL for nothing we know; answered 481.
     StrayCancel,
+    /// A CANCEL from another host than its INVITE's; answered 481.
+    ForeignCancel,
+    /// A response from a host that was not asked.
+    ForeignResponse,
     /// It passed us before; answered 482.
     Loop,
     /// It came by another path too; answered 482.
@@ -103,6 +107,8 @@ impl Rejected {
             Self::MisroutedResponse => "misrouted_response",
             Self::StrayAck => "stray_ack",
             Self::StrayCancel => "stray_cancel",
+            Self::ForeignCancel => "foreign_cancel",
+            Self::ForeignResponse => "foreign_response",
             Self::Loop => "loop",
             Self::Merged => "merged",
             Self::TooManyHops => "too_many_hops",

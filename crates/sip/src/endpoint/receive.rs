@@ -29,8 +29,20 @@ use smallvec::SmallVec;
 const KNOWN_EXTENSIONS: [&[u8]; 1] = [b"timer"];
 
 impl Endpoint {
-    /// Takes one datagram, or one framed message of a stream.
+    /// Takes one datagram, or one framed message of a stream. A response by datagram must come from the host that was asked.
     pub fn receive(&mut self, now: Instant, flow: Flow, bytes: &[u8]) -> Result<(), Rejected> {
+        self.receive_among(now, flow, bytes, &|_, _| false)
+    }
+
+    /// The same; `is_one_peer` says of two flows of different hosts whether both are one peer's, which may answer by another address than it
+    /// was asked at. A branch is hard to guess and easily overheard: whoever overhears one must not answer for our peer.
+    pub fn receive_among(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        bytes: &[u8],
+        is_one_peer: &dyn Fn(Flow, Flow) -> bool,
+    ) -> Result<(), Rejected> {
         self.counters.received += 1;
         if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
             // RFC 5626 3.5.1: a double CRLF on a stream is a ping. On UDP it only keeps a NAT open.
@@ -41,7 +53,7 @@ impl Endpoint {
         }
         match Message::parse(bytes.to_vec()) {
             Ok(message) if message.is_request() => self.receive_request(now, flow, message),
-            Ok(message) => self.receive_response(now, flow, message),
+            Ok(message) => self.receive_response(now, flow, message, is_one_peer),
             Err(malformed) => {
                 self.counters.malformed += 1;
                 self.answer_malformed(flow, bytes, malformed);
@@ -80,7 +92,13 @@ impl Endpoint {
         }
     }
 
-    fn receive_response(&mut self, now: Instant, flow: Flow, message: Message) -> Result<(), Rejected> {
+    fn receive_response(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        message: Message,
+        is_one_peer: &dyn Fn(Flow, Flow) -> bool,
+    ) -> Result<(), Rejected> {
         // 8.1.3.3: we put one Via on, so one must be left. Whether it is ours is known by its branch, which nobody guesses.
         if message.values(HeaderName::Via).nth(1).is_some() {
             self.counters.misrouted_responses += 1;
@@ -98,6 +116,11 @@ impl Endpoint {
             self.counters.stray_responses += 1;
             return Err(Rejected::StrayResponse);
         };
+        let asked = self.clients.get(id).map_or(flow, |client| client.flow);
+        if !is_same_host(asked, flow) && !is_one_peer(asked, flow) {
+            self.counters.foreign_responses += 1;
+            return Err(Rejected::ForeignResponse);
+        }
         self.hear(now, flow, id, code, message);
         self.send_cancel_if_due(now, id);
         self.settle_client(now, id);
@@ -231,6 +254,11 @@ impl Endpoint {
             self.counters.stray_cancels += 1;
             return self.refuse(flow, hash, message, Answer::new(481), Rejected::StrayCancel);
         };
+        // It is sent hop by hop, by whoever sent the INVITE (9.1), and no authentication can be asked of it (22.1).
+        if !is_same_host(server.source, flow) {
+            self.counters.foreign_cancels += 1;
+            return self.refuse(flow, hash, message, Answer::new(481), Rejected::ForeignCancel);
+        }
         if server.tag.is_empty() {
             server.tag = SmallVec::from_slice(&self.minter.tag());
         }
@@ -380,6 +408,11 @@ fn way_back(flow: Flow, message: &Message) -> Flow {
         return flow;
     }
     Flow { peer: SocketAddr::new(flow.peer.ip(), via.port().unwrap_or(5060)), ..flow }
+}
+
+/// A stream's far end has shown by its handshake that it is there; what comes by datagram may bear any source.
+fn is_same_host(asked: Flow, came: Flow) -> bool {
+    came.transport.is_reliable() || asked.peer.ip() == came.peer.ip()
 }
 
 /// sip and sips; tel as well, because trunks send it (8.2.2.1, RFC 3966).

@@ -296,3 +296,37 @@ fn a_nearer_deadline_moves_the_timer() {
     bench.run(800);
     assert_eq!(bench.endpoint.transactions(), 0);
 }
+
+/// Whoever overhears a branch does not answer for our peer; another address of the same peer does, when the user says so.
+#[test]
+fn a_response_comes_from_the_host_that_was_asked() {
+    let mut bench = Bench::new();
+    let (_, invite) = bench.request(0, Method::Invite);
+    let own = bench.flow;
+    bench.flow.peer = "203.0.113.66:5060".parse().unwrap();
+    let stranger = bench.flow;
+    assert_eq!(bench.reply(10, &invite, 200, "b"), Err(Rejected::ForeignResponse));
+    assert_eq!((bench.events.len(), bench.endpoint.counters().foreign_responses), (0, 1));
+    bench.flow = Flow { peer: core::net::SocketAddr::new(own.peer.ip(), 9), ..own };
+    bench.reply(20, &invite, 180, "b").unwrap();
+    assert_eq!(bench.event_kinds(), ["180"], "another port of it");
+    let text = format!(
+        "SIP/2.0 486 Busy\r\nVia: {}\r\nFrom: <sip:a@192.0.2.1>;tag=ours\r\nTo: <sip:b@192.0.2.9>;tag=b\r\nCall-ID: call-1\r\n\
+         CSeq: 1 INVITE\r\n\r\n",
+        String::from_utf8_lossy(invite.header(HeaderName::Via).unwrap())
+    );
+    let among = bench.endpoint.receive_among(at(30), stranger, text.as_bytes(), &|asked, came| {
+        (asked.peer, came.peer) == (own.peer, stranger.peer)
+    });
+    assert_eq!(among, Ok(()), "whom the user knows as one");
+}
+
+/// A stream's far end is who it is.
+#[test]
+fn a_response_by_a_stream_needs_no_second_look() {
+    let mut bench = Bench::with(Transport::Tcp, Limits::default());
+    let (_, options) = bench.request(0, Method::Options);
+    bench.flow.peer = "203.0.113.66:5060".parse().unwrap();
+    bench.reply(10, &options, 200, "b").unwrap();
+    assert_eq!(bench.event_kinds(), ["200"]);
+}

@@ -1,0 +1,24 @@
+//! Who may speak inside a dialog: its own party, and nobody else.
+//!
+//! Call-ID and tags are no secret: they pass every hop in clear text, and lie in traces. So a request that bears the right ones must also come
+//! from the leg's own peer: an address of its trunk, where its messages have come from so far, or where it wants ours (RFC 3261 §12.2.2
+//! leaves this to the user agent, §26.1.4 names the danger). Whoever is no party hears what anyone hears who asks about an unknown dialog.
+//! Refuses to know: what the request wants.
+
+use super::call::Leg;
+use super::reach;
+use crate::profile::Profiles;
+use model::TrunkId;
+use sip::Flow;
+
+/// Whether a request that came by `flow` is the peer's of this leg.
+pub(super) fn is_party(profiles: &Profiles, leg: &Leg, flow: Flow) -> bool {
+    let known = [leg.flow.peer.ip(), reach(&leg.dialog, leg.flow).peer.ip()].contains(&flow.peer.ip());
+    let is_here = profiles.is_one_side(leg.flow.socket, flow.socket);
+    (is_here && known) || speaks_for(profiles, leg.trunk, flow)
+}
+
+/// Whether what came by `flow` is the trunk's.
+pub(crate) fn speaks_for(profiles: &Profiles, trunk: TrunkId, flow: Flow) -> bool {
+    profiles.speaks_for(trunk, flow.socket, flow.peer)
+}
