@@ -30,7 +30,7 @@ impl B2bua {
         let bridged =
             if self.promote(world, slot, index) { self.bridge(world, slot, Side::Callee, message).ok() } else { None };
         let Some(body) = bridged else {
-            let flow = self.calls.get(slot).and_then(|call| call.attempt(index)).map(|attempt| attempt.flow);
+            let flow = self.calls.get(slot).and_then(|call| call.attempt(index)).map(|attempt| attempt.to.flow);
             if let Some(flow) = flow {
                 self.end_stray(world, client, flow, message);
             }
@@ -60,10 +60,10 @@ impl B2bua {
         self.setting_up.remove(&slot);
         let Some(call) = self.calls.get_mut(slot) else { return };
         let Some(attempt) = call.attempts.get_mut(index) else { return };
-        let flow = reach(&dialog, attempt.flow);
+        let flow = reach(&dialog, attempt.to.flow);
         let leg = Leg {
             dialog,
-            flow: attempt.flow,
+            flow: attempt.to.flow,
             trunk: attempt.target.trunk,
             session: attempt.session,
             version: 1,

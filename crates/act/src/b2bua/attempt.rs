@@ -4,7 +4,7 @@
 //! ended (§13.2.2.4). Refuses to know: which attempt comes next, and why.
 
 use super::bridge::{NO_PORTS, release_side};
-use super::call::{Attempt, CalleeSide, Phase};
+use super::call::{Attempt, CalleeSide, Destination, Phase};
 use super::hunt::is_doubtful;
 use super::{B2bua, Due, Left, Side, World, headers};
 use crate::profile::{Target, TrunkProfile, is_urn};
@@ -31,12 +31,25 @@ impl B2bua {
         begun: Begun,
         aside: Option<Box<CalleeSide>>,
     ) {
-        let flow = profile_of(world, target).map(|(_, target)| flow_of(target));
-        let (Some(flow), Some(call)) = (flow, self.calls.get_mut(slot)) else { return };
+        let Some((_, addressed)) = profile_of(world, target) else { return };
+        self.begin_attempt_to(world, slot, target, Destination::by(flow_of(addressed)), begun, aside);
+    }
+
+    /// The same to somewhere else than the target's own address; the target is still whom it counts on.
+    pub(super) fn begin_attempt_to(
+        &mut self,
+        world: &mut World<'_>,
+        slot: usize,
+        target: TargetId,
+        to: Destination,
+        begun: Begun,
+        aside: Option<Box<CalleeSide>>,
+    ) {
+        let Some(call) = self.calls.get_mut(slot) else { return };
         let attempt = Attempt {
             target,
             client: None,
-            flow,
+            to,
             call_id: world.endpoint.minter().call_id().as_bytes().to_vec(),
             tag: world.endpoint.minter().tag().as_bytes().to_vec(),
             cseq: 1,
@@ -80,13 +93,13 @@ impl B2bua {
         let (Some(invite), Some(attempt)) = (call.invite.as_ref(), call.attempt(index)) else { return };
         let unsendable = AttemptOutcome::Unreachable { fault: TransportFault::Local };
         let profile = profile_of(world, attempt.target);
-        let sent_by = world.endpoint.sent_by(attempt.flow.socket);
+        let sent_by = world.endpoint.sent_by(attempt.to.flow.socket);
         let (Some((profile, _)), Some(sent_by)) = (profile, sent_by) else {
             return self.attempt_over(world, slot, index, unsendable, None);
         };
         let mut draft = attempt_draft(invite, attempt, &call.called, sent_by, authorization, body);
         draft.overload = profile.overload;
-        let (id, target, flow, left) = (call.call, attempt.target, attempt.flow, call.coming.len());
+        let (id, target, flow, left) = (call.call, attempt.target, attempt.to.flow, call.coming.len());
         let pace = world.paces.of(target);
         let sent = world.endpoint.request(world.now, flow, draft, &paced(&profile.timers, pace)).ok();
         if let Some(attempt) = self.calls.get_mut(slot).and_then(|call| call.attempt_mut(index)) {
@@ -390,8 +403,11 @@ pub(super) fn policy_of(world: &World<'_>, target: TargetId) -> AttemptPolicy {
     world.shape.trunk(target.trunk).map(|trunk| trunk.attempt.clone()).unwrap_or_default()
 }
 
-/// The called number at the target, or the called name as it is.
+/// The called number at the target, or the called name as it is, unless the destination has a URI of its own.
 pub(super) fn request_uri(called: &[u8], attempt: &Attempt) -> Vec<u8> {
+    if let Some(uri) = &attempt.to.uri {
+        return uri.clone();
+    }
     if is_urn(called) {
         return called.to_vec();
     }
@@ -400,7 +416,7 @@ pub(super) fn request_uri(called: &[u8], attempt: &Attempt) -> Vec<u8> {
         uri.extend_from_slice(called);
         uri.push(b'@');
     }
-    uri.extend_from_slice(format!("{}", attempt.flow.peer).as_bytes());
+    uri.extend_from_slice(format!("{}", attempt.to.flow.peer).as_bytes());
     uri
 }
 
@@ -415,6 +431,9 @@ fn attempt_draft(
     let mut draft = Draft::new(Method::Invite, request_uri(called, attempt));
     // RFC 3261 §16.6 step 3: a B2BUA counts hops too, or two of them could call each other for ever.
     draft.max_forwards = invite.max_forwards().map_or(70, |hops| hops.saturating_sub(1));
+    for route in &attempt.to.routes {
+        draft.headers.push("Route", route);
+    }
     headers::push_addresses(&mut draft.headers, invite, attempt, called, sent_by);
     headers::pass(invite, &mut draft.headers);
     if let Some(line) = authorization {

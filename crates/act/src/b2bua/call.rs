@@ -58,12 +58,30 @@ pub(super) struct Leg {
     pub(super) acking: Option<(ServerKey, u32)>,
 }
 
+/// Where an attempt goes.
+#[derive(Clone, Debug)]
+pub(super) struct Destination {
+    /// The way its INVITE leaves.
+    pub(super) flow: Flow,
+    /// Its request URI; none is the called number at the peer's address.
+    pub(super) uri: Option<Vec<u8>>,
+    /// Values of its Route header, the first hop first (RFC 3261 §8.1.2).
+    pub(super) routes: Vec<Vec<u8>>,
+}
+
+impl Destination {
+    /// A target by its own address.
+    pub(super) const fn by(flow: Flow) -> Self {
+        Self { flow, uri: None, routes: Vec::new() }
+    }
+}
+
 /// One attempt.
 #[derive(Clone, Debug)]
 pub(super) struct Attempt {
     pub(super) target: TargetId,
     pub(super) client: Option<ClientKey>,
-    pub(super) flow: Flow,
+    pub(super) to: Destination,
     pub(super) call_id: Vec<u8>,
     pub(super) tag: Vec<u8>,
     pub(super) cseq: u32,
