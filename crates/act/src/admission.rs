@@ -42,10 +42,12 @@ pub(crate) struct Index {
     /// The listen of each socket.
     listens: Vec<Option<ListenId>>,
     exact: HashMap<(ListenId, SocketAddr), TrunkId, FixedState>,
-    hosts: HashMap<(ListenId, IpAddr), TrunkId, FixedState>,
-    /// Ranges by their length, the narrowest first.
-    ranges: Vec<(u8, HashMap<(ListenId, IpAddr), TrunkId, FixedState>)>,
+    hosts: ByHost,
+    /// Ranges by their length, the narrowest first; each by its first address.
+    ranges: Vec<(u8, ByHost)>,
 }
+
+type ByHost = HashMap<(ListenId, IpAddr), TrunkId, FixedState>;
 
 impl Index {
     /// Of equal claims the first trunk's holds.
