@@ -3,7 +3,7 @@
 # A toolchain that scripts/install-build has just installed is not on this shell's PATH yet.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: run test check fmt sim policy-table clean
+.PHONY: run test interop check fmt sim policy-table clean
 
 run: ## build, start the lab, print what to do next
 	@scripts/install-build
@@ -14,6 +14,13 @@ test: ## install what tests need, run everything
 	@scripts/install-build
 	@scripts/install-test
 	@scripts/test
+
+interop: ## install peers of other makers, place calls among them through the edge
+	@scripts/install-build
+	@scripts/install-test
+	@scripts/install-interop
+	@cargo build --release --quiet --bin throughline
+	@cargo test --package peers --quiet -- --test-threads=1
 
 check: ## what is fast: format, lints, unit tests
 	@cargo fmt --all --check

@@ -1,0 +1,179 @@
+//! Asterisk as PBX or carrier: one process in its own folder of the tree it is installed in, configured by the test.
+//!
+//! It speaks to the edge alone, as an endpoint `edge`; contexts of the dialplan say what it does with calls. Every channel that runs
+//! through `record` leaves what it has heard in a file. Refuses to know: what the test wants to prove.
+
+use crate::recording;
+use interop::wait_until;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// Tones that the peers play to each other; each has one of its own.
+pub const TONES: [u16; 5] = [440, 620, 850, 1_000, 1_300];
+
+/// What one Asterisk is.
+pub struct Setup<'a> {
+    /// Its name, and that of its folder.
+    pub name: &'a str,
+    /// Where it listens, port 5060.
+    pub ip: &'a str,
+    /// Where the edge listens for it.
+    pub edge: &'a str,
+    /// `udp`, `tcp` or `tls`.
+    pub transport: &'a str,
+    /// The tone it plays.
+    pub tone: u16,
+    /// Further lines of the endpoint in pjsip.conf.
+    pub endpoint: &'a str,
+    /// Further sections of pjsip.conf.
+    pub sections: &'a str,
+    /// What it does with a call: lines of the dialplan's context `inbound`, after the call was recorded.
+    pub inbound: &'a str,
+}
+
+/// Plays its tone until the other side hangs up.
+pub const ANSWERS: &str = "exten => _[+0-9]!,1,Answer()\n same => n,Gosub(record,s,1)\n same => n,PlayTones(TONE)\n same => n,Wait(30)\n";
+
+/// A running Asterisk.
+pub struct Asterisk {
+    process: Child,
+    folder: PathBuf,
+    config: String,
+}
+
+impl Asterisk {
+    /// Starts one and waits until it is up.
+    pub fn start(setup: &Setup<'_>) -> Self {
+        let inside = format!("/interop/{}-{}", setup.name, std::process::id());
+        let folder = tree().join(inside.trim_start_matches('/'));
+        let _left_over = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).expect("a folder for Asterisk");
+        write(&folder, "asterisk.conf", &main_of(&inside));
+        write(&folder, "modules.conf", MODULES);
+        write(&folder, "logger.conf", "[general]\n[logfiles]\nfull => notice,warning,error,verbose(3)\n");
+        write(&folder, "rtp.conf", "[general]\nrtpstart=41000\nrtpend=41999\n");
+        write(&folder, "pjsip.conf", &pjsip_of(setup));
+        write(&folder, "extensions.conf", &dialplan_of(setup, &inside));
+        let config = format!("{inside}/asterisk.conf");
+        let out = std::fs::File::create(folder.join("out")).expect("a file for its output");
+        let process = Command::new("chroot")
+            .arg(tree())
+            .args(["asterisk", "-f", "-C", &config])
+            .stdin(Stdio::null())
+            .stdout(Stdio::from(out.try_clone().expect("a second handle")))
+            .stderr(Stdio::from(out))
+            .spawn()
+            .expect("chroot runs; `make interop` installs the peers");
+        let asterisk = Self { process, folder, config };
+        wait_until(&format!("Asterisk `{}` is up", setup.name), Duration::from_secs(60), || {
+            asterisk.command("core waitfullybooted").contains("fully booted")
+        });
+        asterisk
+    }
+
+    /// Runs a command of its console.
+    pub fn command(&self, command: &str) -> String {
+        let output = Command::new("chroot").arg(tree()).args(["asterisk", "-C", &self.config, "-rx", command]).output();
+        output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+    }
+
+    /// Calls a number through the edge; the channel then runs through this extension of the dialplan: `talk`, or one of the test's own.
+    pub fn call(&self, number: &str, extension: &str) {
+        self.command(&format!("channel originate PJSIP/{number}@edge extension {extension}@outbound"));
+    }
+
+    /// Channels that are alive.
+    pub fn channels(&self) -> usize {
+        let text = self.command("core show channels count");
+        let number = text.split_whitespace().next().and_then(|word| word.parse().ok());
+        number.unwrap_or(usize::MAX)
+    }
+
+    /// Waits until it has no channel.
+    pub fn rests(&self) {
+        wait_until("Asterisk has no channel left", Duration::from_secs(60), || self.channels() == 0);
+    }
+
+    /// What its channels have heard so far, each recording by itself: milliseconds of each tone.
+    pub fn heard(&self) -> Vec<Vec<(u16, u32)>> {
+        let files = std::fs::read_dir(self.folder.join("heard")).into_iter().flatten().flatten();
+        let mut files: Vec<PathBuf> = files.map(|file| file.path()).collect();
+        files.sort();
+        files.iter().filter_map(|file| recording::heard_ms(file, &TONES)).collect()
+    }
+
+    /// Milliseconds of a tone over all that its channels have heard.
+    pub fn heard_of(&self, hz: u16) -> u32 {
+        self.heard().iter().flatten().filter(|(tone, _)| *tone == hz).map(|(_, ms)| ms).sum()
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("full")).unwrap_or_default()
+    }
+
+    /// Waits until its log has a line with this text.
+    pub fn says(&self, text: &str) {
+        wait_until(&format!("Asterisk says `{text}`"), Duration::from_secs(60), || self.log().contains(text));
+    }
+}
+
+impl Drop for Asterisk {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{} said:\n{}", self.folder.display(), self.log());
+        }
+        self.command("core stop now");
+        // It has stopped, or is made to.
+        let _gone = self.process.kill();
+        let _waited = self.process.wait();
+        let _left = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Where `scripts/install-interop` has put the tree that Asterisk lives in.
+fn tree() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/interop/sid"))
+}
+
+fn write(folder: &Path, name: &str, text: &str) {
+    std::fs::write(folder.join(name), text).expect("a configuration file");
+}
+
+fn main_of(inside: &str) -> String {
+    let own = ["astetcdir", "astdbdir", "astkeydir", "astagidir", "astspooldir", "astrundir", "astlogdir"];
+    let own: String = own.iter().map(|key| format!("{key} => {inside}\n")).collect();
+    format!(
+        "[directories]\n{own}astmoddir => /usr/lib/x86_64-linux-gnu/asterisk/modules\nastvarlibdir => /var/lib/asterisk\n\
+         astdatadir => /usr/share/asterisk\n[options]\nnocolor = yes\nverbose = 3\nmaxfiles = 10000\n"
+    )
+}
+
+const MODULES: &str = "[modules]\nautoload=yes\nnoload=chan_iax2.so\nnoload=chan_unistim.so\nnoload=chan_motif.so\nnoload=chan_console.so\n\
+    noload=app_voicemail.so\nnoload=app_voicemail_odbc.so\nnoload=app_jack.so\nnoload=res_xmpp.so\nnoload=res_snmp.so\n\
+    noload=res_config_ldap.so\nnoload=res_config_odbc.so\nnoload=res_config_pgsql.so\nnoload=res_config_sqlite3.so\nnoload=res_odbc.so\n\
+    noload=cdr_radius.so\nnoload=cel_radius.so\nnoload=pbx_dundi.so\nnoload=pbx_ael.so\nnoload=pbx_lua.so\nnoload=res_phoneprov.so\n";
+
+fn pjsip_of(setup: &Setup<'_>) -> String {
+    let Setup { ip, edge, transport, endpoint, sections, .. } = setup;
+    let (host, _) = edge.rsplit_once(':').expect("an address with a port");
+    format!(
+        "[main]\ntype=transport\nprotocol={transport}\nbind={ip}:5060\n\
+         [edge]\ntype=aor\ncontact=sip:{edge}\\;transport={transport}\n\
+         [edge]\ntype=identify\nendpoint=edge\nmatch={host}\n\
+         [edge]\ntype=endpoint\ntransport=main\ncontext=inbound\naors=edge\ndisallow=all\nallow=alaw,ulaw\ndirect_media=no\n\
+         {endpoint}\n{sections}\n"
+    )
+}
+
+/// `record` keeps what the channel hears; `outbound` is where calls of our own go on once they are answered.
+fn dialplan_of(setup: &Setup<'_>, inside: &str) -> String {
+    let text = format!(
+        "[general]\n[inbound]\n{}\n[record]\nexten => s,1,MixMonitor({inside}/mix-${{UNIQUEID}}.wav,r({inside}/heard/${{UNIQUEID}}.wav))\n \
+         same => n,Return()\n[outbound]\nexten => talk,1,Gosub(record,s,1)\n same => n,PlayTones(TONE)\n same => n,Wait(3)\n \
+         same => n,Hangup()\n",
+        setup.inbound
+    );
+    text.replace("TONE", &setup.tone.to_string())
+}
