@@ -162,6 +162,7 @@ mod tests {
             accept,
             overload: false,
             session_max: Span::from_secs(1),
+            interworking: crate::interworking::Interworking::NEUTRAL,
         })
     }
 

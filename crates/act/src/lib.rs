@@ -10,6 +10,7 @@ extern crate std;
 
 mod admission;
 mod b2bua;
+mod interworking;
 mod ports;
 mod profile;
 mod testcall;
@@ -18,6 +19,11 @@ mod testcall_audio;
 pub use admission::Cidr;
 pub use b2bua::{
     ALLOW, B2bua, Counters, Effect, EndedAttempt, EndedCall, Ending, LiveAttempt, LiveCall, Phase, Side, World,
+    is_of_a_leg,
+};
+pub use interworking::{
+    Assertion, CausePolicy, DiversionForm, FromForm, HeaderPattern, HeaderPolicy, IdentityPolicy, Interworking,
+    NumberForm, NumberPolicy, NumberRule, ReasonForm, RemoteParty, SetHeader, UriForm,
 };
 pub use ports::Ports;
 pub use profile::{ListenProfile, Profiles, Target, TrunkProfile};

@@ -3,6 +3,7 @@
 //! Refuses to know: files, health, policy.
 
 use crate::admission::{Cidr, Index};
+use crate::interworking::{self, Crossing, Interworking};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use model::{ListenId, Name, SocketId, Span, TrunkId};
@@ -39,6 +40,8 @@ pub struct TrunkProfile {
     pub overload: bool,
     /// A call longer than this is ended: nothing that was forgotten lives for ever.
     pub session_max: Span,
+    /// Headers, numbers, identity and causes towards it and from it.
+    pub interworking: Interworking,
 }
 
 /// One listen.
@@ -84,6 +87,14 @@ impl Profiles {
     /// A listen, if there is one by this id.
     pub fn listen(&self, id: ListenId) -> Option<&ListenProfile> {
         self.listens.get(id.index())
+    }
+
+    /// From the terms of one trunk to those of another; who is gone has none.
+    pub(crate) fn crossing(&self, from: Option<TrunkId>, to: Option<TrunkId>, emergency: bool) -> Crossing<'_> {
+        let terms = |id: Option<TrunkId>| {
+            id.and_then(|id| self.trunk(id)).map_or(&interworking::NEUTRAL, |trunk| &trunk.interworking)
+        };
+        Crossing { from: terms(from), to: terms(to), emergency }
     }
 
     /// Address for the audio of a trunk's listen.

@@ -76,6 +76,7 @@ impl Bench {
             auth,
             accept: Vec::new(),
             session_max: Span::from_secs(3_600),
+            interworking: act::Interworking::NEUTRAL,
             overload: false,
         };
         let script = TestCallScript {

@@ -99,7 +99,7 @@ impl B2bua {
         call.caller.acking = Some((server, call.invite_seq));
         let mut answer = Answer::new(message.status().unwrap_or(200));
         answer.to_tag = Some(call.caller.dialog.local_tag.clone());
-        headers::pass(message, &mut answer.headers);
+        headers::pass(message, &call.crossing(world.profiles, Side::Callee), None, &mut answer.headers);
         if let Some(sent_by) = world.endpoint.sent_by(call.caller.flow.socket) {
             headers::push_contact(&mut answer.headers, sent_by);
         }

@@ -4,17 +4,18 @@
 //! ended (§13.2.2.4). Refuses to know: which attempt comes next, and why.
 
 use super::bridge::{NO_PORTS, release_side};
-use super::call::{Attempt, CalleeSide, Destination, Phase};
+use super::call::{Attempt, Call, CalleeSide, Destination, Phase};
 use super::hunt::is_doubtful;
 use super::{B2bua, Due, Left, Side, World, headers};
-use crate::profile::{Target, TrunkProfile, is_urn};
+use crate::interworking::{self, Crossing, NumberPolicy, Shown};
+use crate::profile::{Profiles, Target, TrunkProfile, is_urn};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
 use decide::AttemptPolicy;
 use model::{AttemptOutcome, Begun, Instant, Observed, Pace, Span, TargetId, TransportFault};
 use sip::auth::{self, Asked};
-use sip::{Answer, ClientKey, Draft, Flow, Message, Method, TimerSet};
+use sip::{Answer, ClientKey, Draft, Flow, HeaderLines, Message, Method, TimerSet};
 
 /// T1 of an attempt is never shorter: the 95th percentile of a quick trunk is far below what a busy one may need once.
 const T1_FLOOR: Span = Span::from_millis(80);
@@ -97,7 +98,14 @@ impl B2bua {
         let (Some((profile, _)), Some(sent_by)) = (profile, sent_by) else {
             return self.attempt_over(world, slot, index, unsendable, None);
         };
-        let mut draft = attempt_draft(invite, attempt, &call.called, sent_by, authorization, body);
+        let crossing = crossing_of(world.profiles, call, attempt.target);
+        if interworking::cannot_hide(invite, &crossing, !call.audio.streams.is_empty()) {
+            // RFC 3323 §5: who insists on privacy is refused rather than shown.
+            return self.refuse_unsent(world, slot, index, 500);
+        }
+        let (mut draft, unsigned) =
+            attempt_draft(invite, &crossing, attempt, &call.number, sent_by, authorization, body);
+        self.counters.signatures_dropped += u64::from(unsigned);
         draft.overload = profile.overload;
         let (id, target, flow, left) = (call.call, attempt.target, attempt.to.flow, call.coming.len());
         let pace = world.paces.of(target);
@@ -247,7 +255,7 @@ impl B2bua {
         let mut answer = Answer::new(message.status().unwrap_or(180));
         answer.phrase = Some(message.reason_phrase().to_vec());
         answer.to_tag = Some(call.caller.dialog.local_tag.clone());
-        headers::pass(message, &mut answer.headers);
+        headers::pass(message, &call.crossing(world.profiles, Side::Callee), None, &mut answer.headers);
         if let Some(sent_by) = world.endpoint.sent_by(call.caller.flow.socket) {
             headers::push_contact(&mut answer.headers, sent_by);
         }
@@ -261,12 +269,14 @@ impl B2bua {
     /// Answers a challenge with the trunk's credentials: once, and once more when only the nonce was too old.
     fn authorise(&mut self, world: &mut World<'_>, slot: usize, index: usize, challenge: &Message) -> bool {
         let Some(call) = self.calls.get_mut(slot) else { return false };
-        let called = call.called.clone();
+        let (number, emergency) = (call.number.clone(), call.emergency);
         let tries = if auth::is_stale(challenge) { 2 } else { 1 };
         let Some(attempt) = call.attempt_mut(index).filter(|attempt| attempt.authorised < tries) else { return false };
         let Some(profile) = world.profiles.trunk(attempt.target.trunk) else { return false };
         let Some(credentials) = profile.auth.as_ref() else { return false };
-        let uri = request_uri(&called, attempt);
+        let terms = &profile.interworking.numbers;
+        let written = if emergency { number.as_slice().into() } else { terms.write(&number) };
+        let uri = request_uri(terms, &written, attempt);
         let cnonce = format!("{:016x}", world.rng.next_u64());
         let asked = Asked { method: "INVITE", uri: &uri, cnonce: &cnonce, count: 1 };
         let Ok(line) = auth::answer(challenge, credentials, asked) else { return false };
@@ -323,7 +333,8 @@ impl B2bua {
         if attempt.first_reply.is_none() && self.left.len() < LEFT_MAX {
             self.left.insert(client, Left { target: attempt.target, call: call.call, sent: attempt.sent });
         }
-        world.endpoint.cancel(world.now, client, Some(reason));
+        let passes = crossing_of(world.profiles, call, attempt.target).passes_reason();
+        world.endpoint.cancel(world.now, client, Some(reason).filter(|_| passes));
     }
 
     /// Marks an attempt as over, tells control, and gives back what it held.
@@ -403,39 +414,46 @@ pub(super) fn policy_of(world: &World<'_>, target: TargetId) -> AttemptPolicy {
     world.shape.trunk(target.trunk).map(|trunk| trunk.attempt.clone()).unwrap_or_default()
 }
 
-/// The called number at the target, or the called name as it is, unless the destination has a URI of its own.
-pub(super) fn request_uri(called: &[u8], attempt: &Attempt) -> Vec<u8> {
+/// The called number at the target as its trunk writes numbers, or the called name as it is, unless the destination has a URI of its own.
+fn request_uri(numbers: &NumberPolicy, called: &[u8], attempt: &Attempt) -> Vec<u8> {
     if let Some(uri) = &attempt.to.uri {
         return uri.clone();
     }
     if is_urn(called) {
         return called.to_vec();
     }
-    let mut uri = b"sip:".to_vec();
-    if !called.is_empty() {
-        uri.extend_from_slice(called);
-        uri.push(b'@');
-    }
-    uri.extend_from_slice(format!("{}", attempt.to.flow.peer).as_bytes());
+    let mut uri = Vec::with_capacity(called.len() + 48);
+    numbers.push_uri(&mut uri, called, format!("{}", attempt.to.flow.peer).as_bytes());
     uri
 }
 
+/// The terms of the caller's trunk and of the one that is tried: each candidate has its own.
+fn crossing_of<'p>(profiles: &'p Profiles, call: &Call, target: TargetId) -> Crossing<'p> {
+    profiles.crossing(Some(call.caller.trunk), Some(target.trunk), call.emergency)
+}
+
+/// Its INVITE, and whether the caller's signature was left behind.
 fn attempt_draft(
     invite: &Message,
+    crossing: &Crossing<'_>,
     attempt: &Attempt,
-    called: &[u8],
+    number: &[u8],
     sent_by: core::net::SocketAddr,
     authorization: Option<&[u8]>,
     body: Vec<u8>,
-) -> Draft {
-    let mut draft = Draft::new(Method::Invite, request_uri(called, attempt));
+) -> (Draft, bool) {
+    let shown = Shown::of(invite, crossing, number, format!("{sent_by}").as_bytes());
+    let uri = request_uri(&crossing.to.numbers, &shown.called, attempt);
+    let mut headers = HeaderLines::new();
+    for route in &attempt.to.routes {
+        headers.push("Route", route);
+    }
+    headers::push_addresses(&mut headers, crossing, &shown, attempt, &uri, sent_by);
+    let unsigned = headers::pass(invite, crossing, Some(&shown), &mut headers);
+    let mut draft = Draft::new(Method::Invite, uri);
+    draft.headers = headers;
     // RFC 3261 §16.6 step 3: a B2BUA counts hops too, or two of them could call each other for ever.
     draft.max_forwards = invite.max_forwards().map_or(70, |hops| hops.saturating_sub(1));
-    for route in &attempt.to.routes {
-        draft.headers.push("Route", route);
-    }
-    headers::push_addresses(&mut draft.headers, invite, attempt, called, sent_by);
-    headers::pass(invite, &mut draft.headers);
     if let Some(line) = authorization {
         draft.headers.push_raw(line);
     }
@@ -443,5 +461,5 @@ fn attempt_draft(
         headers::push_body_type(invite, &mut draft.headers);
         draft.body = body;
     }
-    draft
+    (draft, unsigned)
 }

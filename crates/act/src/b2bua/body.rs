@@ -16,15 +16,20 @@ pub(super) fn description(message: &Message) -> Option<Range<usize>> {
     match message.content_type() {
         None => Some(0..body.len()),
         Some(kind) if is_sdp(kind) => Some(0..body.len()),
-        Some(kind) if starts_with(kind, b"multipart/") => part(body, boundary(kind)?),
+        Some(kind) if starts_with(kind, b"multipart/") => part(body, 0..body.len(), boundary(kind)?, DEEPEST),
         Some(_) => None,
     }
 }
 
-/// The first part that is a description.
-fn part(body: &[u8], boundary: &[u8]) -> Option<Range<usize>> {
-    let delimiter = [b"--", boundary].concat();
-    let mut marks = memmem::find_iter(body, &delimiter).filter(|at| *at == 0 || body[at - 1] == b'\n').peekable();
+/// Parts within parts are looked into so deep: RFC 5621 §3.1 has them, and nobody needs more.
+const DEEPEST: u8 = 4;
+
+/// The first part within `whole` that is a description, or holds one.
+fn part(body: &[u8], whole: Range<usize>, between: &[u8], deeper: u8) -> Option<Range<usize>> {
+    let delimiter = [b"--", between].concat();
+    let begins = |at: &usize| *at == whole.start || body[at - 1] == b'\n';
+    let marks = memmem::find_iter(&body[whole.clone()], &delimiter).map(|at| whole.start + at);
+    let mut marks = marks.filter(begins).peekable();
     while let Some(mark) = marks.next() {
         // The line end before a delimiter belongs to it; without a closing one the part is cut off, and none is safe.
         let next = *marks.peek()?;
@@ -33,6 +38,12 @@ fn part(body: &[u8], boundary: &[u8]) -> Option<Range<usize>> {
         let (start, kind) = content(body, head..end)?;
         if is_sdp(kind) {
             return Some(start..end);
+        }
+        if starts_with(kind, b"multipart/")
+            && let (Some(boundary), Some(deeper)) = (boundary(kind), deeper.checked_sub(1))
+            && let Some(found) = part(body, start..end, boundary, deeper)
+        {
+            return Some(found);
         }
     }
     None
@@ -109,6 +120,21 @@ mod tests {
             None,
             "cut off"
         );
+    }
+
+    #[test]
+    fn a_part_within_a_part_is_found_rfc_5621_3_1() {
+        let inner = "--in\r\nContent-Type: text/plain\r\n\r\nhi\r\n--in\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n\r\n--in--";
+        let body = format!(
+            "--b\r\nContent-Type: multipart/alternative;boundary=in\r\n\r\n{inner}\r\n--b\r\nContent-Type: application/ISUP\r\n\r\n\x01\r\n--b--\r\n"
+        );
+        assert_eq!(found("multipart/mixed;boundary=b", &body), Some("v=0\r\n".into()));
+        let nest = |text: String, level: u32| {
+            format!("--l{level}\r\nContent-Type: multipart/mixed;boundary=l{}\r\n\r\n{text}\r\n--l{level}--", level + 1)
+        };
+        let bottom = String::from("--l9\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n--l9--");
+        let deep = (0..9).rev().fold(bottom, nest);
+        assert_eq!(found("multipart/mixed;boundary=l0", &deep), None, "no deeper than anyone needs");
     }
 
     proptest::proptest! {

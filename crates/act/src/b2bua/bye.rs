@@ -8,7 +8,7 @@ use super::{B2bua, Effect, World, headers, reach, reason};
 use alloc::boxed::Box;
 use media::AnchorCounters;
 use model::AttemptOutcome;
-use sip::{Answer, Message, Method, ServerKey};
+use sip::{Answer, HeaderName, Message, Method, ServerKey};
 
 impl B2bua {
     /// A BYE.
@@ -16,7 +16,8 @@ impl B2bua {
         world.endpoint.respond(world.now, server, Answer::new(200));
         if self.calls.get(slot).is_some_and(|call| call.callee.is_none()) {
             // A caller may end an early dialog by BYE (RFC 3261 §15); its INVITE is owed a final answer all the same.
-            return self.abandon(world, slot);
+            let why = message.header(HeaderName::Reason).map(<[u8]>::to_vec);
+            return self.abandon(world, slot, why.as_deref());
         }
         self.drop_pending(world, slot);
         self.send_bye(world, slot, side.other(), Some(message), None);
@@ -24,27 +25,30 @@ impl B2bua {
     }
 
     /// The caller's CANCEL, or that of a re-INVITE.
-    pub(super) fn cancelled(&mut self, world: &mut World<'_>, server: ServerKey) {
+    pub(super) fn cancelled(&mut self, world: &mut World<'_>, server: ServerKey, why: Option<&[u8]>) {
         let Some(slot) = self.by_server.get(&server).copied() else { return world.refuse(server, 487) };
         let Some(call) = self.calls.get(slot) else { return };
         if call.server == Some(server) {
-            return self.abandon(world, slot);
+            return self.abandon(world, slot, why);
         }
         // A re-INVITE: its own final answer, most likely 487, is passed back when it comes.
         if let Some(exchange) = call.exchange.as_ref().filter(|exchange| exchange.server == server) {
-            world.endpoint.cancel(world.now, exchange.client, None);
+            let passes = call.crossing(world.profiles, exchange.from).passes_reason();
+            world.endpoint.cancel(world.now, exchange.client, why.filter(|_| passes));
         }
     }
 
-    /// The caller has given up before an answer.
-    fn abandon(&mut self, world: &mut World<'_>, slot: usize) {
+    /// The caller has given up before an answer. His own reason goes on: who learns that the call was taken elsewhere shows no missed one.
+    fn abandon(&mut self, world: &mut World<'_>, slot: usize, why: Option<&[u8]>) {
+        let ours = reason(487, "the caller gave up");
+        let why = why.unwrap_or(&ours);
         for index in self.running(slot) {
             let Some(attempt) = self.calls.get(slot).and_then(|call| call.attempt(index)) else { continue };
             let outcome = AttemptOutcome::Abandoned {
                 after: world.now.since(attempt.sent),
                 progressed: attempt.progress.is_some(),
             };
-            self.cancel_attempt(world, slot, index, &reason(487, "the caller gave up"));
+            self.cancel_attempt(world, slot, index, why);
             self.close_attempt(world, slot, index, outcome);
         }
         let Some(call) = self.calls.get_mut(slot) else { return };
@@ -104,12 +108,14 @@ impl B2bua {
         because: Option<&Message>,
         why: Option<&str>,
     ) {
-        let Some(leg) = self.calls.get_mut(slot).and_then(|call| call.leg_mut(side)) else { return };
+        let Some(call) = self.calls.get_mut(slot) else { return };
+        let crossing = call.crossing(world.profiles, side.other());
+        let Some(leg) = call.leg_mut(side) else { return };
         let mut draft = leg.dialog.request(Method::Bye);
         if let Some(because) = because {
-            headers::pass(because, &mut draft.headers);
+            headers::pass(because, &crossing, None, &mut draft.headers);
         }
-        if let Some(why) = why {
+        if let Some(why) = why.filter(|_| crossing.passes_reason()) {
             draft.headers.push("Reason", &reason(480, why));
         }
         let (to, timers) = (reach(&leg.dialog, leg.flow), world.timers_of(leg.trunk));

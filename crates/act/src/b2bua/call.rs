@@ -2,6 +2,8 @@
 //!
 //! It can be printed, copied and stored; nothing in it runs. Refuses to know: how any of it changes.
 
+use crate::interworking::Crossing;
+use crate::profile::Profiles;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -202,6 +204,8 @@ pub(super) struct Call {
     pub(super) owes_ack: Option<(ClientKey, u32)>,
     pub(super) caller_number: Vec<u8>,
     pub(super) called: Vec<u8>,
+    /// The called number as the edge knows it: by the terms of the trunk it came from.
+    pub(super) number: Vec<u8>,
     pub(super) plan: Result<Plan, NoPlan>,
     /// Candidates not yet tried, in the plan's order.
     pub(super) coming: SmallVec<[Candidate; 4]>,
@@ -265,9 +269,24 @@ impl Call {
         }
     }
 
+    /// By which terms a message of one side goes to the other.
+    pub(super) fn crossing<'p>(&self, profiles: &'p Profiles, writer: Side) -> Crossing<'p> {
+        let (caller, callee) = (Some(self.caller.trunk), self.carrier());
+        match writer {
+            Side::Caller => profiles.crossing(caller, callee, self.emergency),
+            Side::Callee => profiles.crossing(callee, caller, self.emergency),
+        }
+    }
+
     /// An UPDATE with an offer is on its way (RFC 3311 §5.2).
     pub(super) fn offer_is_open(&self) -> bool {
         self.relayed.iter().any(|relayed| relayed.offers)
+    }
+
+    /// The trunk whose refusal this code is.
+    pub(super) fn refused_by(&self, code: u16) -> Option<TrunkId> {
+        let refused = |attempt: &&Attempt| matches!(attempt.outcome, Some(AttemptOutcome::Refused { code: said, .. }) if said == code);
+        self.attempts.iter().rev().find(refused).map(|attempt| attempt.target.trunk)
     }
 
     /// Trunk that carries it, or is being tried.

@@ -111,7 +111,9 @@ impl B2bua {
             message.body().to_vec()
         };
         let mut answer = Answer::new(if matches!(code, 401 | 407) { 403 } else { code });
-        headers::pass(message, &mut answer.headers);
+        if let Some(call) = self.calls.get(slot) {
+            headers::pass(message, &call.crossing(world.profiles, towards), None, &mut answer.headers);
+        }
         if message.method() == Method::Update
             && let Some(call) = self.calls.get_mut(slot)
         {

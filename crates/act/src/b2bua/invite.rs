@@ -5,6 +5,7 @@
 use super::call::{Audio, Call, Ending, Leg, Phase};
 use super::{B2bua, Side, World, body};
 use crate::profile::{bare_number, is_urn};
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use decide::{Facts, NoPlan};
 use model::TrunkId;
@@ -25,8 +26,10 @@ impl B2bua {
         }
         let Ok(uri) = Uri::parse(message.uri()) else { return world.refuse(server, 400) };
         let called = if is_urn(message.uri()) { message.uri() } else { uri.user() };
-        let Ok(number) = core::str::from_utf8(bare_number(called)) else { return world.refuse(server, 484) };
-        let facts = Facts { from, number, emergency: world.profiles.is_emergency(called) };
+        // Routes are about numbers as the edge knows them; who dials for help is understood as he dials, and never rewritten.
+        let known = number_of(world, from, called);
+        let Ok(number) = core::str::from_utf8(bare_number(&known)) else { return world.refuse(server, 484) };
+        let facts = Facts { from, number, emergency: world.profiles.is_emergency(&known) };
         let tag = world.endpoint.minter().tag();
         let Ok(dialog) = Dialog::uas(message, tag.as_bytes()) else { return world.refuse(server, 400) };
         let plan = decide::plan(world.shape, world.table, world.load, &facts, world.now, world.rng);
@@ -55,6 +58,7 @@ impl B2bua {
             owes_ack: None,
             caller_number: calling_number(message),
             called: called.to_vec(),
+            number: known.to_vec(),
             plan,
             coming,
             attempts: Vec::new(),
@@ -95,17 +99,30 @@ impl B2bua {
         let Some(call) = self.calls.get_mut(slot) else { return };
         let Some(server) = call.server.take() else { return };
         self.by_server.remove(&server);
-        let mut answer = Answer::new(code);
+        let terms = world.profiles.crossing(call.refused_by(code), Some(call.caller.trunk), call.emergency);
+        let mut answer = Answer::new(terms.to.causes.answer(code));
         answer.to_tag = Some(call.caller.dialog.local_tag.clone());
-        if let Some(said) = said.filter(|said| said.status() == Some(code)) {
-            answer.phrase = Some(said.reason_phrase().to_vec());
-            super::headers::pass(said, &mut answer.headers);
-        } else if code == 503 && (call.plan.is_err() || call.full || call.spared) {
+        let said = said.filter(|said| said.status() == Some(code));
+        if let Some(said) = said {
+            answer.phrase = (answer.code == code).then(|| said.reason_phrase().to_vec());
+            super::headers::pass(said, &terms, None, &mut answer.headers);
+        } else {
+            terms.to.causes.push_cause(code, &mut answer.headers);
+        }
+        if said.is_none() && code == 503 && (call.plan.is_err() || call.full || call.spared) {
             answer.headers.push("Retry-After", world.retry_after().as_bytes());
         }
         let ending = if call.spared { Ending::OutOfRetries(code) } else { Ending::Refused(code) };
         world.endpoint.respond(world.now, server, answer);
         self.finish(world, slot, ending);
+    }
+}
+
+/// The called number by the terms of the trunk it came from, but as dialled when that is a call for help.
+fn number_of<'m>(world: &World<'_>, from: TrunkId, called: &'m [u8]) -> Cow<'m, [u8]> {
+    match world.profiles.trunk(from) {
+        Some(trunk) if !world.profiles.is_emergency(called) => trunk.interworking.numbers.read(called),
+        _ => Cow::Borrowed(called),
     }
 }
 

@@ -18,7 +18,7 @@ mod party;
 mod reinvite;
 
 pub use call::{EndedAttempt, EndedCall, Ending, LiveAttempt, LiveCall, Phase, Side};
-pub use headers::ALLOW;
+pub use headers::{ALLOW, is_of_a_leg};
 
 use crate::ports::Ports;
 use crate::profile::Profiles;
@@ -158,6 +158,8 @@ pub struct Counters {
     pub expired: u64,
     /// Answers to which no ACK came.
     pub acks_missing: u64,
+    /// Signatures of callers left behind, since the parties they sign are written otherwise on the way (RFC 8224).
+    pub signatures_dropped: u64,
 }
 
 impl Counters {
@@ -185,6 +187,7 @@ impl Counters {
             ("glare", self.glare),
             ("expired", self.expired),
             ("acks_missing", self.acks_missing),
+            ("signatures_dropped", self.signatures_dropped),
         ]
         .into_iter()
     }
@@ -295,7 +298,7 @@ impl B2bua {
     pub fn event(&mut self, world: &mut World<'_>, event: Event) {
         match event {
             Event::Request { server, flow, message } => self.request(world, server, flow, &message),
-            Event::Cancelled { server } => self.cancelled(world, server),
+            Event::Cancelled { server, reason } => self.cancelled(world, server, reason.as_deref()),
             Event::Ack { flow, message } => self.acknowledged(world, flow, &message),
             Event::Response { client, flow, message } => self.response(world, client, flow, &message),
             Event::ClientFailed { client, why } => self.failed(world, client, why),

@@ -72,14 +72,16 @@ impl B2bua {
         message: &Message,
         body: alloc::vec::Vec<u8>,
     ) -> Option<(Draft, sip::Flow, sip::TimerSet)> {
-        let leg = self.calls.get_mut(slot)?.leg_mut(towards)?;
+        let call = self.calls.get_mut(slot)?;
+        let crossing = call.crossing(world.profiles, towards.other());
+        let leg = call.leg_mut(towards)?;
         let mut draft = leg.dialog.request(method);
         draft.max_forwards = message.max_forwards().map_or(70, |hops| hops.saturating_sub(1));
         let sent_by = world.endpoint.sent_by(leg.flow.socket)?;
         if matches!(method, Method::Invite | Method::Update) {
             headers::push_contact(&mut draft.headers, sent_by);
         }
-        headers::pass(message, &mut draft.headers);
+        headers::pass(message, &crossing, None, &mut draft.headers);
         if !body.is_empty() {
             headers::push_body_type(message, &mut draft.headers);
             draft.body = body;
@@ -93,11 +95,13 @@ impl B2bua {
             // 100 was sent already, and a provisional answer to a re-INVITE says nothing new.
             return;
         }
-        let Some(exchange) = self.calls.get(slot).and_then(|call| call.exchange.clone()) else { return };
+        let Some(call) = self.calls.get(slot) else { return };
+        let Some(exchange) = call.exchange.clone() else { return };
+        let crossing = call.crossing(world.profiles, exchange.from.other());
         if code >= 300 {
             self.close_exchange(slot);
             let mut answer = Answer::new(if matches!(code, 401 | 407) { 488 } else { code });
-            headers::pass(message, &mut answer.headers);
+            headers::pass(message, &crossing, None, &mut answer.headers);
             world.endpoint.respond(world.now, exchange.server, answer);
             // RFC 3261 §12.2.1.2: the dialog is gone on the far side.
             if matches!(code, 408 | 481) {
@@ -122,7 +126,7 @@ impl B2bua {
         let Some(leg) = call.leg_mut(exchange.from) else { return };
         leg.acking = Some((exchange.server, exchange.asked_seq));
         let mut answer = Answer::new(code);
-        headers::pass(message, &mut answer.headers);
+        headers::pass(message, &crossing, None, &mut answer.headers);
         if let Some(sent_by) = world.endpoint.sent_by(leg.flow.socket) {
             headers::push_contact(&mut answer.headers, sent_by);
         }

@@ -9,5 +9,6 @@ mod hunts;
 mod inside;
 mod peer;
 mod strangers;
+mod terms;
 mod weather;
 mod world;

@@ -178,7 +178,7 @@ impl Peer {
                     self.request(now, server, flow, &message);
                     self.heard.push((now, Heard::Request(message)));
                 }
-                Event::Cancelled { server } => {
+                Event::Cancelled { server, .. } => {
                     self.heard.push((now, Heard::Cancelled));
                     if self.yields {
                         self.due.retain(|due| due.server != server);

@@ -115,6 +115,7 @@ impl Lab {
                 accept: Vec::<Cidr>::new(),
                 overload: false,
                 session_max: Span::from_secs(12 * 3600),
+                interworking: act::Interworking::NEUTRAL,
             })
         };
         let listen = |name: &str, socket: u16, media: &str| ListenProfile {

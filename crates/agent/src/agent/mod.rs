@@ -269,7 +269,7 @@ impl Agent {
     fn event(&mut self, now: Instant, event: Event) {
         match event {
             Event::Request { server, flow, message } => self.request(now, server, flow, &message),
-            Event::Cancelled { server } => self.cancelled(now, server),
+            Event::Cancelled { server, .. } => self.cancelled(now, server),
             Event::Ack { message, .. } => self.acknowledged(now, &message),
             Event::Response { client, message, .. } => self.response(now, client, &message),
             Event::ClientFailed { client, why } => self.failed(client, why),

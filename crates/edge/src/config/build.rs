@@ -87,7 +87,10 @@ pub(super) fn settings(
             side,
         });
         test_calls[id.index()] = trunk.test_call.as_ref().map(|draft| draft.plan.clone());
-        profiles[id.index()] = Some(profile(trunk, &listens, &sockets)?);
+        let product = draft.edge.product.clone().unwrap_or_default();
+        let mut profile = profile(trunk, &listens, &sockets)?;
+        profile.interworking.headers.product = product;
+        profiles[id.index()] = Some(profile);
     }
     probes.sort_by_key(|(target, _)| *target);
     Some(Settings {
@@ -208,6 +211,7 @@ fn profile(trunk: TrunkDraft, listens: &[Listen], sockets: &[Socket]) -> Option<
         accept: trunk.accept.iter().map(|net| Cidr { addr: net.value.addr, bits: net.value.bits }).collect(),
         overload: trunk.overload,
         session_max: trunk.session_max,
+        interworking: trunk.interworking,
     })
 }
 

@@ -33,6 +33,13 @@ pub(super) static EDGE: Section = Section {
             "Numbers as dialled that pass every limit and may use every trunk, Down ones last.",
         ),
         other(
+            "product",
+            "text",
+            "nothing: whoever knows a version knows its faults",
+            "\"Throughline\"",
+            "What the edge calls itself in User-Agent and Server of calls.",
+        ),
+        other(
             "shadow",
             "a file",
             "no second policy",
@@ -50,6 +57,7 @@ pub(super) struct EdgeDraft {
     pub(super) api: Option<SocketAddr>,
     pub(super) data: Option<String>,
     pub(super) emergency: Vec<String>,
+    pub(super) product: Option<String>,
     pub(super) shadow: Option<String>,
     /// Where `api` and `data` are written, or the table.
     pub(super) places: [Range<usize>; 2],
@@ -62,6 +70,7 @@ impl Default for EdgeDraft {
             api: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8060)),
             data: None,
             emergency: vec![String::from("112"), String::from("911")],
+            product: None,
             shadow: None,
             places: [0..0, 0..0],
         }
@@ -81,6 +90,7 @@ pub(super) fn read(root: &Reader<'_, '_>, faults: &mut Faults<'_>) -> EdgeDraft 
     if let Some(node) = reader.get("emergency") {
         draft.emergency = many(node, faults, number).into_iter().map(|number: At<String>| number.value).collect();
     }
+    draft.product = reader.read("product", faults, super::interworking::one_line);
     draft.shadow = reader.read("shadow", faults, value::text).filter(|file| !file.is_empty());
     draft.places = [reader.place("api"), reader.place("data")];
     if let Some(api) = draft.api.filter(|api| !api.ip().is_loopback()) {

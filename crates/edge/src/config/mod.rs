@@ -11,6 +11,7 @@ mod edge;
 mod fault;
 mod group;
 mod health;
+mod interworking;
 mod listen;
 mod probe;
 mod reader;

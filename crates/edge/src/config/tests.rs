@@ -508,6 +508,10 @@ fn printed_defaults_compile_to_the_defaults() {
     assert_eq!(settings.probes[0].1, ProbePolicy::default());
     let profile = settings.profiles.trunk(TrunkId(0)).unwrap();
     assert_eq!(profile.timers, sip::TimerSet::default());
+    let mut terms = profile.interworking.clone();
+    // It matters with a `format` alone.
+    assert_eq!(core::mem::take(&mut terms.numbers.international), b"00");
+    assert_eq!(terms, act::Interworking::NEUTRAL);
     let group = &settings.shape.groups()[0];
     assert_eq!(*group, GroupPolicy::new(GroupId(0), group.tiers.clone()));
     // What is not written anywhere has the same defaults as what is written out.
@@ -550,7 +554,7 @@ fn faults_look_like_a_compilers() {
     let wanted = "edge.toml:14:1: error: unknown key `listne` in [trunk.NAME]
    |
 14 | listne = \"lan\"
-   | ^^^^^^ expected one of `at`, `listen`, `accept`, `codecs`, `dtmf`, `overload`, `auth`, `limits`, `probe`, `test_call`, `calls`, `timers` or `health`
+   | ^^^^^^ expected one of `at`, `listen`, `accept`, `codecs`, `dtmf`, `overload`, `auth`, `limits`, `headers`, `numbers`, `identity`, `causes`, `probe`, `test_call`, `calls`, `timers` or `health`
    = help: did you mean `listen`?
 ";
     assert!(shown.contains(wanted), "{shown}");

@@ -5,7 +5,7 @@ use super::reader::{At, Node, Reader, many};
 use super::schema::{Section, is, needed, other, table};
 use super::test_call::{self, TestCallDraft};
 use super::value::{self, Network, Secret};
-use super::{calls, health, probe, timers};
+use super::{calls, health, interworking, probe, timers};
 use core::net::SocketAddr;
 use decide::{AttemptPolicy, CallLimits, HealthPolicy};
 use model::Span;
@@ -54,6 +54,10 @@ pub(super) static TRUNK: Section = Section {
         ),
         table("auth", "Credentials for a trunk that asks for them."),
         table("limits", "How much it may carry."),
+        table("headers", "Which headers it gets and gives."),
+        table("numbers", "How it writes numbers."),
+        table("identity", "Whose identity it is told."),
+        table("causes", "How it is told why calls fail."),
         table("probe", "OPTIONS to it."),
         table("test_call", "Calls of our own to it."),
         table("calls", "How long an attempt may take."),
@@ -119,6 +123,7 @@ pub(super) struct TrunkDraft {
     pub(super) timers: TimerSet,
     pub(super) health: HealthPolicy,
     pub(super) session_max: Span,
+    pub(super) interworking: act::Interworking,
 }
 
 /// How secrets named `env:NAME` are looked up.
@@ -147,6 +152,7 @@ fn read_one(name: At<String>, node: &Node<'_>, env: Env<'_>, faults: &mut Faults
         timers: TimerSet::default(),
         health: HealthPolicy::default(),
         session_max: calls::SESSION_MAX,
+        interworking: interworking::read(&reader, faults),
         name,
     };
     probe::read(&reader, &mut draft.probe, &mut draft.health, faults);

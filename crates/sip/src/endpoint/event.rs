@@ -3,6 +3,7 @@
 use super::{ClientKey, ServerKey};
 use crate::message::{Malformed, Message};
 use crate::transport::Flow;
+use alloc::vec::Vec;
 use model::TransportFault;
 
 /// Something the user of the endpoint must know.
@@ -22,6 +23,8 @@ pub enum Event {
     Cancelled {
         /// The INVITE.
         server: ServerKey,
+        /// Why, in the CANCEL's own words (RFC 3326 §2).
+        reason: Option<Vec<u8>>,
     },
     /// An ACK for a 2xx, or one that belongs to no transaction of ours: compare its dialog and CSeq before acting on it.
     Ack {

@@ -267,7 +267,8 @@ impl Endpoint {
         let pending = matches!(&server.machine, ServerMachine::Invite(machine) if machine.is_pending());
         if pending && !server.cancelled {
             server.cancelled = true;
-            self.events.push_back(Event::Cancelled { server: ServerKey(id) });
+            let reason = message.header(HeaderName::Reason).map(<[u8]>::to_vec);
+            self.events.push_back(Event::Cancelled { server: ServerKey(id), reason });
         }
         self.answer(flow, message, &answer);
         Ok(())

@@ -92,6 +92,18 @@ fn a_refusal_never_acknowledged_ends_with_timer_h_17_2_1() {
 }
 
 #[test]
+fn a_cancel_says_why_rfc_3326_2() {
+    let mut bench = Bench::new();
+    bench.hear(0, &invite("z9hG4bKa").text()).unwrap();
+    bench.server();
+    let cancel = Ask::new("CANCEL", "z9hG4bKa").text();
+    let because = cancel.replacen("\r\n", "\r\nReason: SIP;cause=200;text=\"Call completed elsewhere\"\r\n", 1);
+    bench.hear(10, &because).unwrap();
+    let Some(Event::Cancelled { reason, .. }) = bench.events.pop_front() else { panic!("cancelled") };
+    assert_eq!(reason.as_deref(), Some(&b"SIP;cause=200;text=\"Call completed elsewhere\""[..]));
+}
+
+#[test]
 fn a_2xx_is_repeated_until_confirmed_13_3_1_4() {
     for transport in [Transport::Udp, Transport::Tcp] {
         let mut bench = Bench::with(transport, Limits::default());
@@ -153,7 +165,7 @@ fn a_cancel_is_answered_and_told_once_9_2() {
         bench.hear(10, &Ask::new("CANCEL", "z9hG4bKa").text()).unwrap();
     }
     assert_eq!(bench.sent_kinds(), ["200", "200"]);
-    assert!(matches!(bench.events.pop_front(), Some(Event::Cancelled { server: s }) if s == server));
+    assert!(matches!(bench.events.pop_front(), Some(Event::Cancelled { server: s, reason: None }) if s == server));
     assert_eq!(bench.events.len(), 0);
 }
 

@@ -186,7 +186,7 @@ impl World {
                 let after = if script.method == Method::Invite { script.answer_ms } else { script.answer_ms % 2_000 };
                 self.plan(now + Span::from_millis(after), Due::Respond { server, code: script.code });
             }
-            Event::Cancelled { server } => self.ends[1].respond(now, server, Answer::new(487)),
+            Event::Cancelled { server, .. } => self.ends[1].respond(now, server, Answer::new(487)),
             Event::Ack { message, .. } => {
                 if let Some(server) = self.answered.remove(message.call_id()) {
                     self.ends[1].confirm(now, server);

@@ -1,0 +1,188 @@
+//! What a trunk is told and believed: which headers, which numbers in which form, whose identity, which cause.
+//!
+//! One trunk's terms are one value, made when the configuration is read. A message crosses from the terms of the trunk it came from to
+//! those of the trunk it goes to, and it does so anew for each attempt: another candidate may be a stranger. Refuses to know: calls,
+//! dialogs, why this trunk was chosen.
+
+mod causes;
+mod diversion;
+mod identity;
+mod names;
+mod numbers;
+#[cfg(test)]
+mod tests;
+
+pub use causes::{CausePolicy, ReasonForm};
+pub use diversion::DiversionForm;
+pub use identity::{Assertion, FromForm, IdentityPolicy, RemoteParty};
+pub use names::{HeaderPattern, HeaderPolicy, SetHeader};
+pub use numbers::{NumberForm, NumberPolicy, NumberRule, UriForm};
+
+pub(crate) use identity::{Shown, cannot_hide};
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+use sip::{Header, HeaderLines, HeaderName, Message, NameAddr, Uri};
+
+/// The terms between the edge and one trunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interworking {
+    /// Which headers.
+    pub headers: HeaderPolicy,
+    /// Which numbers.
+    pub numbers: NumberPolicy,
+    /// Whose identity.
+    pub identity: IdentityPolicy,
+    /// Which causes.
+    pub causes: CausePolicy,
+}
+
+impl Interworking {
+    /// Everything passes as it came.
+    pub const NEUTRAL: Self = Self {
+        headers: HeaderPolicy::NEUTRAL,
+        numbers: NumberPolicy::NEUTRAL,
+        identity: IdentityPolicy::NEUTRAL,
+        causes: CausePolicy::NEUTRAL,
+    };
+
+    fn is_neutral(&self) -> bool {
+        self.headers.is_neutral()
+            && self.numbers.is_neutral()
+            && self.identity.is_neutral()
+            && self.causes.reason == ReasonForm::Pass
+    }
+}
+
+impl Default for Interworking {
+    fn default() -> Self {
+        Self::NEUTRAL
+    }
+}
+
+/// Terms of a trunk that a reload has taken away: its last calls go on as they came.
+pub(crate) static NEUTRAL: Interworking = Interworking::NEUTRAL;
+
+/// From the terms of one trunk to those of another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Crossing<'a> {
+    /// Whoever wrote the message.
+    pub(crate) from: &'a Interworking,
+    /// Whoever will read it.
+    pub(crate) to: &'a Interworking,
+    /// It belongs to a call for help.
+    pub(crate) emergency: bool,
+}
+
+impl Crossing<'_> {
+    /// A user part as the reader writes numbers.
+    pub(crate) fn number<'u>(&self, user: &'u [u8]) -> Cow<'u, [u8]> {
+        match self.from.numbers.read(user) {
+            Cow::Borrowed(same) => self.to.numbers.write(same),
+            Cow::Owned(read) => Cow::Owned(self.to.numbers.write(&read).into_owned()),
+        }
+    }
+
+    /// Both sides are in the trust domain (RFC 3325 §2.3).
+    const fn is_trusted(&self) -> bool {
+        self.from.identity.trust && self.to.identity.trust
+    }
+
+    /// The reader is told why.
+    pub(crate) fn passes_reason(&self) -> bool {
+        self.to.causes.reason != ReasonForm::Strip
+    }
+
+    /// A name-addr or a list of parameters around a URI, its number as the reader writes it; the rest as it came.
+    fn readdressed(&self, value: &[u8]) -> Vec<u8> {
+        let user = Uri::parse(NameAddr::of(value).uri).map(|uri| uri.user()).unwrap_or_default();
+        let (Cow::Owned(number), Some(at)) = (self.number(user), place_of(user, value)) else { return value.to_vec() };
+        [&value[..at], &number, &value[at + user.len()..]].concat()
+    }
+}
+
+/// Where `part` lies within `whole`, which it was cut from.
+fn place_of(part: &[u8], whole: &[u8]) -> Option<usize> {
+    let at = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
+    (at + part.len() <= whole.len()).then_some(at)
+}
+
+/// What rules a header, besides the patterns of its trunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ruled {
+    /// `identity`.
+    Identity,
+    /// `diversion` of it.
+    Diversion,
+    /// `stir` of it.
+    Signature,
+    /// `reason` of `causes`.
+    Reason,
+    /// Said inside a trust domain only (RFC 7315 §5).
+    Trust,
+    /// Nothing else.
+    Free,
+}
+
+const TRUSTED_ALONE: [&[u8]; 6] = [
+    b"P-Charging-Vector",
+    b"P-Charging-Function-Addresses",
+    b"P-Access-Network-Info",
+    b"P-Visited-Network-ID",
+    b"P-Served-User",
+    b"P-Private-Network-Indication",
+];
+
+fn ruled(header: &Header<'_>) -> Ruled {
+    match header.name {
+        HeaderName::PAssertedIdentity
+        | HeaderName::PPreferredIdentity
+        | HeaderName::RemotePartyId
+        | HeaderName::Privacy => Ruled::Identity,
+        HeaderName::Diversion | HeaderName::HistoryInfo => Ruled::Diversion,
+        HeaderName::Reason => Ruled::Reason,
+        HeaderName::Other if identity::is_signature(header) => Ruled::Signature,
+        HeaderName::Other if TRUSTED_ALONE.iter().any(|name| header.raw_name.eq_ignore_ascii_case(name)) => {
+            Ruled::Trust
+        }
+        _ => Ruled::Free,
+    }
+}
+
+/// Writes those of `headers` that pass, each as the reader takes it. `shown` is the caller as an INVITE shows him.
+/// Says whether a signature was left behind since it would no longer hold.
+pub(crate) fn cross<'m>(
+    message: &'m Message,
+    headers: impl Iterator<Item = Header<'m>>,
+    crossing: &Crossing<'_>,
+    shown: Option<&Shown>,
+    out: &mut HeaderLines,
+) -> bool {
+    if crossing.from.is_neutral() && crossing.to.is_neutral() && shown.is_none_or(|shown| shown.signature_holds) {
+        headers.for_each(|header| out.push_raw(header.line));
+        return false;
+    }
+    let mut broken = false;
+    let withheld = identity::is_withheld(message, crossing);
+    for header in headers {
+        if !names::passes(&header, crossing) || (withheld && identity::tells_of_the_user(&header)) {
+            continue;
+        }
+        match ruled(&header) {
+            Ruled::Identity | Ruled::Diversion => {}
+            Ruled::Trust if !crossing.is_trusted() => {}
+            Ruled::Reason if crossing.to.causes.reason == ReasonForm::Strip => {}
+            Ruled::Signature if !crossing.to.identity.stir => {}
+            Ruled::Signature if shown.is_some_and(|shown| !shown.signature_holds) => broken = true,
+            Ruled::Trust | Ruled::Reason | Ruled::Signature | Ruled::Free => out.push_raw(header.line),
+        }
+    }
+    let strips = |name: HeaderName| names::is_stripped(name.as_str().as_bytes(), crossing);
+    identity::push(message, crossing, shown, strips, out);
+    if !identity::hides_history(message, crossing) {
+        diversion::push(message, crossing, shown, strips, out);
+    }
+    causes::push(message, crossing, out);
+    crossing.to.headers.push_own(message.is_request(), out);
+    broken
+}
