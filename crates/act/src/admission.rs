@@ -94,7 +94,7 @@ impl Index {
 }
 
 /// The first address of the range of this length that an address is in.
-fn masked(addr: IpAddr, bits: u8) -> IpAddr {
+pub fn masked(addr: IpAddr, bits: u8) -> IpAddr {
     match addr {
         IpAddr::V4(addr) => {
             let free = 32u32.saturating_sub(u32::from(bits));

@@ -16,7 +16,7 @@ mod profile;
 mod testcall;
 mod testcall_audio;
 
-pub use admission::Cidr;
+pub use admission::{Cidr, masked};
 pub use b2bua::{
     ALLOW, B2bua, Counters, Effect, EndedAttempt, EndedCall, Ending, LiveAttempt, LiveCall, Phase, Side, World,
     is_of_a_leg,

@@ -5,9 +5,10 @@
 //! ten seconds; so no alarm is told more often than that, however fast things change. Refuses to know: the journal, the
 //! trunk table, who is told.
 
+use crate::io::Notice;
 use decide::{Change, Decision, Veto};
 use explain::{Alarm, AlarmRecord, CallRecord, Redacted};
-use model::{Health, Instant, Name, RegistrationState, Span, Wall};
+use model::{Health, Instant, Name, RegistrationState, Span, TrunkId, Wall};
 use std::collections::{BTreeMap, VecDeque};
 
 /// A situation made of events is over when there has been none for so long.
@@ -33,6 +34,9 @@ enum Key {
     Prober,
     Journal,
     Emergency,
+    ShutOut,
+    Foreign,
+    Credentials(Name),
 }
 
 /// A situation under way.
@@ -166,15 +170,30 @@ impl Alarms {
         );
     }
 
+    /// What a shard has seen; `name` is that of a trunk.
+    pub(crate) fn notice(&mut self, now: Instant, wall: Wall, notice: Notice, name: impl FnOnce(TrunkId) -> Name) {
+        let (key, alarm) = match notice {
+            Notice::ShutOut { source, cause, count, within, length } => {
+                (Key::ShutOut, Alarm::SourceShutOut { source, cause, count, within, length })
+            }
+            Notice::Foreign { source } => (Key::Foreign, Alarm::ForeignRequest { source: source.to_string() }),
+            Notice::CredentialsRefused { trunk, code } => {
+                let trunk = name(trunk);
+                (Key::Credentials(trunk.clone()), Alarm::CredentialsRefused { trunk, code })
+            }
+        };
+        self.event(now, wall, key, alarm);
+    }
+
     /// A new configuration: trunks and groups that are gone can be in no situation any more.
     pub(crate) fn keep(&mut self, now: Instant, trunks: &[Name], groups: &[Name]) {
         self.down.retain(|name, _| trunks.contains(name));
         for (key, active) in &mut self.active {
             let stays = match key {
                 Key::Group(name) => groups.contains(name),
-                Key::Registration(name) => trunks.contains(name),
+                Key::Registration(name) | Key::Credentials(name) => trunks.contains(name),
                 Key::Shared => self.down.len() > 1,
-                Key::Ourselves | Key::Prober | Key::Journal | Key::Emergency => true,
+                Key::Ourselves | Key::Prober | Key::Journal | Key::Emergency | Key::ShutOut | Key::Foreign => true,
             };
             if !stays {
                 active.over = Some(now);
@@ -297,6 +316,30 @@ mod tests {
         alarms.decided(at(60_000), WALL, &globex, &fall(Health::Probation, None), false);
         alarms.tick(at(70_000));
         assert_eq!(told(&mut alarms), [("shared_failure", true)]);
+    }
+
+    #[test]
+    fn what_shards_notice_is_told_once_a_minute() {
+        let mut alarms = Alarms::default();
+        let shut_out = |source: &str| Notice::ShutOut {
+            source: source.into(),
+            cause: explain::ShutOutCause::Scanner,
+            count: 1,
+            within: Span::from_secs(10),
+            length: Span::from_secs(300),
+        };
+        let name = |_: TrunkId| Name::from("acme");
+        for ms in [0, 10, 20] {
+            alarms.notice(at(ms), WALL, shut_out("203.0.113.9"), name);
+            alarms.notice(at(ms), WALL, Notice::Foreign { source: "203.0.113.9:5060".parse().expect("one") }, name);
+            alarms.notice(at(ms), WALL, Notice::CredentialsRefused { trunk: TrunkId(1), code: 403 }, name);
+        }
+        let first = ["source_shut_out", "foreign_request", "credentials_refused"].map(|kind| (kind, false));
+        assert_eq!(told(&mut alarms), first);
+        alarms.keep(at(30), &[], &[]);
+        assert_eq!(told(&mut alarms), [("credentials_refused", true)], "its trunk is gone");
+        alarms.tick(at(60_020));
+        assert_eq!(told(&mut alarms).len(), 2);
     }
 
     #[test]

@@ -83,6 +83,11 @@ impl Control {
             ControlInput::Signal(signal) => self.signal(now, &signal),
             ControlInput::Ended(record) => self.ended(now, record),
             ControlInput::Tested(tested) => self.tested(now, &tested),
+            ControlInput::Notice(notice) => {
+                let names = self.snapshot.settings.names.clone();
+                let name = |trunk: TrunkId| names.trunks.get(trunk.index()).cloned().unwrap_or_else(|| Name::from("?"));
+                self.alarms.notice(now, wall, notice, name);
+            }
             ControlInput::TestNow { trunk, ticket } => self.test_now(now, trunk, ticket),
             ControlInput::Lost { count, why } => self.alarms.lost(now, wall, count, why),
             ControlInput::Operate { trunk, act, via } => self.operate(now, trunk, act, via),

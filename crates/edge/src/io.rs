@@ -7,10 +7,10 @@ use crate::config::Settings;
 use crate::view::{CallView, ShardView, TestCallView};
 use core::net::SocketAddr;
 use decide::TrunkTable;
-use explain::{CallRecord, Entry};
+use explain::{CallRecord, Entry, ShutOutCause};
 use media::player::Packet;
 use media::{Component, PairId};
-use model::{CallRef, ListenId, Name, Paces, Qualities, Signal, SocketId, TargetId, TransportFault, TrunkId, Wall};
+use model::{CallRef, ListenId, Name, Paces, Qualities, Signal, SocketId, Span, TargetId, TransportFault, TrunkId, Wall};
 use sense::{NotNow, ProbeOrder, TestCallOrder};
 use sip::{Flow, Transmit};
 use std::sync::Arc;
@@ -22,6 +22,13 @@ pub use act::{NoVerdict, TestCallOutcome};
 pub enum Input<'a> {
     /// A SIP datagram.
     Datagram {
+        /// Where it came from and by which socket.
+        flow: Flow,
+        /// The whole datagram.
+        bytes: &'a [u8],
+    },
+    /// A SIP datagram that another shard has let in and passed on, since it belongs here.
+    Passed {
         /// Where it came from and by which socket.
         flow: Flow,
         /// The whole datagram.
@@ -75,6 +82,8 @@ pub enum Output {
     Ended(Box<CallRecord>),
     /// A test call has ended, or was not placed.
     Tested(Box<Tested>),
+    /// Something an operator should hear of.
+    Notice(Notice),
     /// Send this packet of ours by a media port.
     Media {
         /// By this pair.
@@ -101,6 +110,36 @@ pub enum Output {
         view: Box<ShardView>,
         /// The calls asked for.
         calls: Vec<CallView>,
+    },
+}
+
+/// What a shard has seen that an operator should hear of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A source is shut out.
+    ShutOut {
+        /// Its address, or its network for IPv6.
+        source: String,
+        /// What for.
+        cause: ShutOutCause,
+        /// How often it did it.
+        count: u32,
+        /// Within which time.
+        within: Span,
+        /// How long it is shut out.
+        length: Span,
+    },
+    /// Somebody sent a request inside a call that is not his.
+    Foreign {
+        /// Who.
+        source: SocketAddr,
+    },
+    /// A trunk refused our credentials.
+    CredentialsRefused {
+        /// The trunk.
+        trunk: TrunkId,
+        /// With this code.
+        code: u16,
     },
 }
 
@@ -137,6 +176,8 @@ pub enum ControlInput {
     Ended(Box<CallRecord>),
     /// From a shard.
     Tested(Box<Tested>),
+    /// From a shard.
+    Notice(Notice),
     /// Someone wants a test call to a trunk now; answered by `ControlOutput::Tested` with the same ticket.
     TestNow {
         /// Which trunk.

@@ -7,6 +7,7 @@ mod alarms;
 mod call_record;
 pub mod config;
 mod control;
+mod guard;
 pub mod io;
 mod options;
 mod shadow;
@@ -20,10 +21,11 @@ mod window;
 pub use alarms::Active;
 pub use control::Control;
 pub use io::{
-    ControlInput, ControlOutput, Input, NoVerdict, Output, ReloadFault, Snapshot, TestCallOutcome, Tested, TrunkAct,
+    ControlInput, ControlOutput, Input, NoVerdict, Notice, Output, ReloadFault, Snapshot, TestCallOutcome, Tested, TrunkAct,
 };
+pub use guard::{GuardPolicy, Strangers};
 pub use shadow::ShadowPolicy;
 pub use shard::{Shard, ShardConfig, ShardLimits};
 pub use steer::steer;
-pub use view::{AttemptView, CallView, RouteView, ShardView, TargetView, TestCallView, TestCallsView, TrunkView};
+pub use view::{AttemptView, CallView, RouteView, ShardView, ShutOutView, TargetView, TestCallView, TestCallsView, TrunkView};
 pub use window::{Calendar, Hours};

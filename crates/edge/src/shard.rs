@@ -4,7 +4,8 @@
 //! every input. One mutation, then drain. Refuses to know: sockets, other shards, who judges trunks.
 
 use crate::call_record;
-use crate::io::{Input, Output, Snapshot};
+use crate::guard::{Arrival, Guard, Offence};
+use crate::io::{Input, Notice, Output, Snapshot};
 use crate::options::{self, Probes, Situation};
 use crate::test_calls::TestCalls;
 use crate::view::ShardView;
@@ -13,7 +14,7 @@ use core::net::SocketAddr;
 use decide::Load;
 use media::{Component, Forward, PairId, Relay};
 use model::{CallRef, Instant, Rng, ShardId};
-use sip::{Endpoint, Event, Flow, Message, Method, Minter, ServerKey};
+use sip::{Endpoint, Event, Flow, Message, Method, Minter, Rejected, ServerKey};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -66,6 +67,9 @@ pub struct Shard {
     b2bua: B2bua,
     probes: Probes,
     test_calls: TestCalls,
+    guard: Guard,
+    /// Key of the marks that tokens of ours bear.
+    key: u64,
     load: Load,
     rng: Rng,
     draining: bool,
@@ -104,6 +108,8 @@ impl Shard {
             b2bua: B2bua::new(config.limits.calls, config.shard, config.seed),
             probes: Probes::new(config.limits.probes),
             test_calls: TestCalls::default(),
+            guard: Guard::new(snapshot.settings.guard.clone(), config.shards, config.seed ^ config.key),
+            key: config.key,
             load: Load::of_shard(config.shard.0, config.shards),
             rng: Rng::new(config.seed),
             draining: false,
@@ -120,12 +126,11 @@ impl Shard {
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         match input {
             Input::Datagram { flow, bytes } => {
-                let profiles = &self.snapshot.settings.profiles;
-                let is_one_peer = |asked: Flow, came: Flow| profiles.is_one_peer(asked.socket, asked.peer, came.peer);
-                if let Err(rejected) = self.endpoint.receive_among(now, flow, bytes, &is_one_peer) {
-                    self.counters.reject(rejected.reason());
+                if self.lets_in(now, flow, bytes) {
+                    self.receive(now, flow, bytes);
                 }
             }
+            Input::Passed { flow, bytes } => self.receive(now, flow, bytes),
             Input::Undeliverable { socket, peer, sent, fault } => {
                 self.endpoint.undeliverable(now, socket, peer, sent, fault);
             }
@@ -143,6 +148,37 @@ impl Shard {
             Input::Tick => self.tick(now),
         }
         self.settle(now);
+    }
+
+    /// Whether a datagram may come in at all. Whoever passes it on to another shard asks first: what is kept out makes no work there.
+    pub fn lets_in(&mut self, now: Instant, flow: Flow, bytes: &[u8]) -> bool {
+        let profiles = &self.snapshot.settings.profiles;
+        let arrival = Arrival {
+            from: flow.peer.ip(),
+            listen: profiles.side_of(flow.socket),
+            known: profiles.admit(flow.socket, flow.peer).is_some(),
+            key: self.key,
+            bytes,
+        };
+        self.guard.screen(now, &arrival).is_ok()
+    }
+
+    fn receive(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
+        let profiles = &self.snapshot.settings.profiles;
+        let is_one_peer = |asked: Flow, came: Flow| profiles.is_one_peer(asked.socket, asked.peer, came.peer);
+        let Err(rejected) = self.endpoint.receive_among(now, flow, bytes, &is_one_peer) else { return };
+        self.counters.reject(rejected.reason());
+        if matches!(rejected, Rejected::Malformed(_)) && profiles.admit(flow.socket, flow.peer).is_none() {
+            self.guard.offence(now, flow.peer.ip(), Offence::Malformed);
+        }
+    }
+
+    /// A request inside a call that is not its sender's. A trunk that errs is told of; a stranger is also held to it.
+    fn foreign(&mut self, now: Instant, flow: Flow) {
+        if self.snapshot.settings.profiles.admit(flow.socket, flow.peer).is_none() {
+            self.guard.offence(now, flow.peer.ip(), Offence::Failure);
+        }
+        self.guard.tell(now, Notice::Foreign { source: flow.peer });
     }
 
     /// What is to be done next, if anything.
@@ -190,6 +226,7 @@ impl Shard {
         counters.extend(self.endpoint.counters().iter().map(|(name, n)| (format!("sip_{name}"), n)));
         counters.extend(self.b2bua.counters().iter().map(|(name, n)| (format!("call_{name}"), n)));
         counters.extend(self.test_calls.counters().map(|(name, n)| (format!("test_calls_{name}"), n)));
+        counters.extend(self.guard.counters().map(|(name, n)| (name.to_owned(), n)));
         counters.extend(self.relay.counters().iter().map(|(name, n)| (format!("media_{name}"), n)));
         ShardView {
             shard: self.shard.0,
@@ -200,12 +237,14 @@ impl Shard {
             epoch: self.snapshot.table.epoch(),
             trunk_calls: self.load.calls.clone(),
             counters,
+            shut_out: self.guard.view(),
         }
     }
 
     fn update(&mut self, now: Instant, snapshot: Arc<Snapshot>) {
         let epoch = self.snapshot.table.epoch();
         self.snapshot = snapshot;
+        self.guard.install(&self.snapshot.settings.guard);
         self.bind();
         if self.snapshot.table.epoch() != epoch {
             let (b2bua, mut world) = self.split(now);
@@ -253,7 +292,7 @@ impl Shard {
         }
         for effect in core::mem::take(&mut self.effects) {
             match effect {
-                Effect::Foreign(_) => {}
+                Effect::Foreign(flow) => self.foreign(now, flow),
                 Effect::Signal(signal) => self.out.push_back(Output::Signal(signal)),
                 Effect::Ended(call) => {
                     let record = call_record::ended(&self.snapshot.settings, *call);
@@ -262,6 +301,7 @@ impl Shard {
             }
         }
         self.test_calls.settle(&mut self.load, &mut self.out);
+        self.out.extend(core::iter::from_fn(|| self.guard.poll()).map(Output::Notice));
         while let Some((listen, count)) = self.ports.want() {
             self.out.push_back(Output::WantPorts { listen, count });
         }

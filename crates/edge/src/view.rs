@@ -3,7 +3,7 @@
 //! Refuses to know: how it is shown.
 
 use decide::Plan;
-use explain::AttemptRecord;
+use explain::{AttemptRecord, ShutOutCause};
 use model::{Admin, CallRef, Epoch, Health, Instant, Name, Span, TestCallResult, Wish};
 use serde::{Deserialize, Serialize};
 
@@ -148,6 +148,22 @@ pub struct ShardView {
     pub trunk_calls: Vec<u32>,
     /// Everything counted, by name.
     pub counters: Vec<(String, u64)>,
+    /// Who is shut out, those for longest first; at most a hundred.
+    #[serde(default)]
+    pub shut_out: Vec<ShutOutView>,
+}
+
+/// A source that is shut out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShutOutView {
+    /// Its address, or its network for IPv6.
+    pub source: String,
+    /// What for.
+    pub cause: ShutOutCause,
+    /// For how long still.
+    pub left: Span,
+    /// How often by now.
+    pub times: u8,
 }
 
 /// A dry run of the routing for one number.

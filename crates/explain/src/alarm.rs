@@ -4,7 +4,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use model::{CallRef, Name, RegistrationState};
+use model::{CallRef, Name, RegistrationState, Span};
 use serde::{Deserialize, Serialize};
 
 /// One of the two moments of an alarm.
@@ -66,6 +66,31 @@ pub enum Alarm {
         /// The calling number, all but its end hidden.
         number: String,
     },
+    /// A source that is no trunk is shut out for a while.
+    SourceShutOut {
+        /// Its address, or its network for IPv6.
+        source: String,
+        /// What for.
+        cause: ShutOutCause,
+        /// How often it did it.
+        count: u32,
+        /// Within which time.
+        within: Span,
+        /// How long it is shut out.
+        length: Span,
+    },
+    /// Somebody sent a request with the identifiers of a call that is not his; it changed nothing.
+    ForeignRequest {
+        /// His address.
+        source: String,
+    },
+    /// A trunk refuses our credentials.
+    CredentialsRefused {
+        /// The trunk.
+        trunk: Name,
+        /// With this code, after its challenge was answered.
+        code: u16,
+    },
     /// Words of a version that wrote alarms as text.
     Text {
         /// In one sentence.
@@ -73,9 +98,23 @@ pub enum Alarm {
     },
 }
 
+/// What a source is shut out for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShutOutCause {
+    /// It says that it is a scanner.
+    Scanner,
+    /// Broken messages.
+    Malformed,
+    /// More messages than a stranger may send.
+    Requests,
+    /// Wrong passwords, or requests inside calls that are not its own.
+    Failures,
+}
+
 impl Alarm {
     /// Every word that [`Alarm::kind`] gives for alarms of today.
-    pub const KINDS: [&str; 7] = [
+    pub const KINDS: [&str; 10] = [
         "suspect_ourselves",
         "shared_failure",
         "group_has_nobody",
@@ -83,6 +122,9 @@ impl Alarm {
         "prober_stalled",
         "journal_dropped",
         "emergency_used",
+        "source_shut_out",
+        "foreign_request",
+        "credentials_refused",
     ];
 
     /// One word for tables and statistics.
@@ -95,6 +137,9 @@ impl Alarm {
             Self::ProberStalled { .. } => "prober_stalled",
             Self::JournalDropped { .. } => "journal_dropped",
             Self::EmergencyUsed { .. } => "emergency_used",
+            Self::SourceShutOut { .. } => "source_shut_out",
+            Self::ForeignRequest { .. } => "foreign_request",
+            Self::CredentialsRefused { .. } => "credentials_refused",
             Self::Text { .. } => "text",
         }
     }

@@ -20,7 +20,7 @@ mod samples;
 mod why;
 pub mod words;
 
-pub use alarm::{Alarm, AlarmRecord};
+pub use alarm::{Alarm, AlarmRecord, ShutOutCause};
 pub use cdr::{Cdr, cdr};
 pub use group::{GroupView, MemberView, TierView, group_view, why_group};
 pub use record::{Act, AttemptRecord, CallRecord, Direction, Ending, Entry, MediaRecord, Names, Operator, Record, Who};

@@ -171,6 +171,15 @@ fn alarms() -> Vec<Alarm> {
             from: "office".into(),
             number: "…456".into(),
         },
+        Alarm::SourceShutOut { .. } => Alarm::SourceShutOut {
+            source: "203.0.113.9".into(),
+            cause: explain::ShutOutCause::Malformed,
+            count: 40,
+            within: s(10),
+            length: s(300),
+        },
+        Alarm::ForeignRequest { .. } => Alarm::ForeignRequest { source: "203.0.113.9:5060".into() },
+        Alarm::CredentialsRefused { .. } => Alarm::CredentialsRefused { trunk: "acme".into(), code: 403 },
         Alarm::Text { .. } => Alarm::Text { text: "words of an earlier version".into() },
     )
 }

@@ -328,6 +328,7 @@ impl ControlThread {
             }
             Report::Ended(record) => self.input(ControlInput::Ended(record)),
             Report::Tested(tested) => self.input(ControlInput::Tested(tested)),
+            Report::Notice(notice) => self.input(ControlInput::Notice(notice)),
             Report::View { ticket, view, calls } => self.looks.answer(ticket, *view, calls),
             Report::Ready { pairs, refused } => {
                 self.shards[shard].ready = true;

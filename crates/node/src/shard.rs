@@ -15,7 +15,7 @@ use crate::pace::Pace;
 use crate::ring::{Receiver, Sender};
 use crate::sockets::Sockets;
 use crate::stock::Stock;
-use edge::{CallView, Input, Output, Shard, ShardConfig, ShardView, Snapshot, Tested, steer};
+use edge::{CallView, Input, Notice, Output, Shard, ShardConfig, ShardView, Snapshot, Tested, steer};
 use explain::CallRecord;
 use model::{CallRef, Instant, ShardId, Signal, SocketId, Span, TransportFault};
 use sense::{ProbeOrder, TestCallOrder};
@@ -74,6 +74,8 @@ pub(crate) enum Report {
     Ended(Box<CallRecord>),
     /// A test call ended.
     Tested(Box<Tested>),
+    /// Something an operator should hear of.
+    Notice(Notice),
     /// Answer to a look.
     View {
         /// Number of the question.
@@ -281,6 +283,7 @@ impl ShardThread {
                 Output::Signal(signal) => self.report(Report::Signal(signal)),
                 Output::Ended(record) => self.report(Report::Ended(record)),
                 Output::Tested(tested) => self.report(Report::Tested(tested)),
+                Output::Notice(notice) => self.report(Report::Notice(notice)),
                 Output::Media { pair, component, to, packet } => {
                     self.media.send(pair, component, to, &packet[..]);
                 }
@@ -326,8 +329,10 @@ impl ShardThread {
         let flow = Flow { socket, peer, transport: Transport::Udp };
         let owner = self.owner(bytes);
         if owner != self.config.shard {
-            let hop = Hop::Datagram(flow, bytes.to_vec());
-            self.hop(owner, hop);
+            if self.shard.lets_in(self.now, flow, bytes) {
+                let hop = Hop::Datagram(flow, bytes.to_vec());
+                self.hop(owner, hop);
+            }
             return;
         }
         self.shard.handle(self.now, Input::Datagram { flow, bytes });
@@ -456,7 +461,7 @@ impl ShardThread {
             for taken in 0.. {
                 let Some(hop) = self.links.hops_in[from].next() else { break };
                 match hop {
-                    Hop::Datagram(flow, bytes) => self.input(Input::Datagram { flow, bytes: &bytes }),
+                    Hop::Datagram(flow, bytes) => self.input(Input::Passed { flow, bytes: &bytes }),
                     Hop::Refused(socket, peer, sent, fault) => {
                         self.input(Input::Undeliverable { socket, peer, sent: &sent, fault });
                     }

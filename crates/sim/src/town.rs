@@ -362,6 +362,10 @@ impl Town {
                     let from = self.pairs.address(shard, pair, component);
                     self.network.send(self.now, Datagram { from, to, bytes: packet.to_vec() });
                 }
+                Output::Notice(notice) => {
+                    self.control.handle(self.now, wall(self.now), ControlInput::Notice(notice));
+                    self.drain_control();
+                }
                 Output::WantPorts { listen, count } => self.stock(shard, listen, count),
                 Output::View { .. } => {}
             }

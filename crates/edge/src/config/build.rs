@@ -63,6 +63,7 @@ pub(super) fn settings(
     let groups = groups(&draft, &ids);
     let windows = (0_u16..).zip(&mut draft.groups);
     let windows = windows.filter_map(|(id, group)| Some((GroupId(id), group.windows.take()?.value))).collect();
+    let guard = Arc::new(super::guard::policy(&draft));
     let names = explain::Names { trunks: ids.names.clone(), groups: group_names(&draft) };
     let routes = routes(&draft, &ids);
     let profiles_of_listens = listen_profiles(&listens, &sockets);
@@ -106,6 +107,7 @@ pub(super) fn settings(
             draft.edge.emergency.into_iter().map(String::into_bytes).collect(),
         )),
         shape: Arc::new(Shape::new(shapes, groups, routes)),
+        guard,
         windows,
         probes,
         blames,

@@ -21,6 +21,7 @@ pub(super) fn check(draft: &Draft, faults: &mut Faults<'_>) {
     }
     names(draft, faults);
     listens(draft, faults);
+    super::guard::check(draft, faults);
     for (index, trunk) in draft.trunks.iter().enumerate() {
         way_out(draft, trunk, faults);
         for earlier in &draft.trunks[..index] {

@@ -3,17 +3,19 @@
 use super::edge::EdgeDraft;
 use super::fault::Faults;
 use super::group::GroupDraft;
+use super::guard::GuardDraft;
 use super::listen::ListenDraft;
 use super::reader::Reader;
 use super::route::RouteDraft;
 use super::trunk::{Env, TrunkDraft};
-use super::{edge, group, listen, route, trunk};
+use super::{edge, group, guard, listen, route, trunk};
 use toml::de::DeTable;
 
 #[derive(Debug)]
 pub(super) struct Draft {
     pub(super) edge: EdgeDraft,
     pub(super) listens: Vec<ListenDraft>,
+    pub(super) guard: GuardDraft,
     pub(super) trunks: Vec<TrunkDraft>,
     pub(super) groups: Vec<GroupDraft>,
     pub(super) routes: Vec<RouteDraft>,
@@ -25,6 +27,7 @@ pub(super) fn read(table: &DeTable<'_>, env: Env<'_>, faults: &mut Faults<'_>) -
     Draft {
         edge: edge::read(&root, faults),
         listens: listen::read(&root, faults),
+        guard: guard::read(&root, faults),
         trunks: trunk::read(&root, env, faults),
         groups: group::read(&root, faults),
         routes: route::read(&root, faults),

@@ -4,7 +4,7 @@ use super::fault::Faults;
 use super::reader::{At, Reader, many};
 use super::schema::{Section, needed, other};
 use super::settings::MediaRange;
-use super::value;
+use super::value::{self, Network};
 use core::net::{IpAddr, SocketAddr};
 
 pub(super) static LISTEN: Section = Section {
@@ -17,6 +17,13 @@ pub(super) static LISTEN: Section = Section {
             "\"udp:ADDRESS:PORT\" or a list",
             "[\"udp:198.51.100.10:5060\"]",
             "SIP addresses. Calls to a trunk leave from the first one of its address family.",
+        ),
+        other(
+            "allow",
+            "list of addresses and networks",
+            "everybody is heard",
+            "[\"192.0.2.0/24\"]",
+            "Who may send to it, besides the trunks of this listen: what comes from anyone else is dropped before it is read.",
         ),
         other(
             "media",
@@ -42,6 +49,8 @@ pub(super) struct ListenDraft {
     pub(super) sockets: Vec<At<SocketAddr>>,
     pub(super) media: Option<At<MediaRange>>,
     pub(super) advertise: Option<IpAddr>,
+    /// Who is heard, besides trunks; empty is everybody.
+    pub(super) allow: Vec<At<Network>>,
 }
 
 pub(super) fn read(root: &Reader<'_, '_>, faults: &mut Faults<'_>) -> Vec<ListenDraft> {
@@ -56,7 +65,8 @@ fn read_one(name: At<String>, node: &super::reader::Node<'_>, faults: &mut Fault
         value: MediaRange { bind, advertised: advertise.unwrap_or(bind), first, last },
         at: reader.place("media"),
     });
-    let draft = ListenDraft { name, sockets: sockets.unwrap_or_default(), media, advertise };
+    let allow = reader.get("allow").map(|node| super::guard::networks(node, faults)).unwrap_or_default();
+    let draft = ListenDraft { name, sockets: sockets.unwrap_or_default(), media, advertise, allow };
     if reader.get("sip").is_some_and(|node| node.get_ref().as_array().is_some_and(|list| list.is_empty())) {
         faults.error(&reader.place("sip"), "nobody can reach this listen", "\"udp:ADDRESS:PORT\"", None);
     }

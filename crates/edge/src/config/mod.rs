@@ -10,6 +10,7 @@ mod draft;
 mod edge;
 mod fault;
 mod group;
+mod guard;
 mod health;
 mod interworking;
 mod listen;

@@ -82,6 +82,7 @@ pub const fn table(name: &'static str, why: &'static str) -> Key {
 pub(super) static SECTIONS: &[&Section] = &[
     &super::edge::EDGE,
     &super::listen::LISTEN,
+    &super::guard::GUARD,
     &super::trunk::TRUNK,
     &super::trunk::AUTH,
     &super::trunk::LIMITS,
@@ -108,6 +109,7 @@ pub(super) static ROOT: Section = Section {
     keys: &[
         table("edge", "This edge."),
         table("listen", "Local sides of the edge."),
+        table("guard", "Who is kept out."),
         table("trunk", "Peers that carry calls."),
         table("group", "What routes point to."),
         table("route", "Which calls go where."),

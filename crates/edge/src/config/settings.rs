@@ -28,6 +28,8 @@ pub struct Settings {
     pub profiles: Arc<act::Profiles>,
     /// What `decide` needs.
     pub shape: Arc<decide::Shape>,
+    /// Who is kept out.
+    pub guard: Arc<crate::guard::GuardPolicy>,
     /// When the groups that have windows may take a trunk back.
     pub windows: Vec<(GroupId, Calendar)>,
     /// How each target is probed.

@@ -1,10 +1,10 @@
 //! Words for alarms: what is the matter, what it means for calls, what to do.
 
 use super::outcome::count;
-use crate::alarm::{Alarm, AlarmRecord};
+use crate::alarm::{Alarm, AlarmRecord, ShutOutCause};
 use alloc::format;
 use alloc::string::String;
-use model::{Name, RegistrationState, Wall};
+use model::{Name, RegistrationState, Span, Wall};
 
 /// One sentence.
 pub(super) fn sentence(wall: Wall, alarm: &AlarmRecord) -> String {
@@ -43,7 +43,31 @@ pub fn raised(alarm: &Alarm) -> String {
         Alarm::EmergencyUsed { call, from, number } => {
             format!("emergency call {call} from {number} by {from}; `throughline why call {call}` tells how it went")
         }
+        Alarm::SourceShutOut { source, cause, count: n, within, length } => {
+            format!("source {source} is shut out for {length}: {}", shut_out(*cause, *n, *within))
+        }
+        Alarm::ForeignRequest { source } => format!(
+            "{source} sent a request inside a call that is not its own; it was refused and changed nothing, and whoever sent it knows \
+             identifiers that only its parties should: if it is an address of a trunk, name it in that trunk's `accept`"
+        ),
+        Alarm::CredentialsRefused { trunk, code } => format!(
+            "trunk {trunk} refuses our credentials with {code}, after its challenge was answered: the trunk is alive, its `auth` is wrong or \
+             barred; calls go to whoever is left"
+        ),
         Alarm::Text { text } => text.clone(),
+    }
+}
+
+fn shut_out(cause: ShutOutCause, n: u32, within: Span) -> String {
+    let times = |one: &str, many: &str| format!("{} in {within}", count(n, one, many));
+    match cause {
+        ShutOutCause::Scanner => String::from("its software calls itself a scanner"),
+        ShutOutCause::Malformed => times("malformed message", "malformed messages"),
+        ShutOutCause::Requests => times("message of a stranger", "messages of a stranger"),
+        ShutOutCause::Failures => times(
+            "wrong password or request inside a foreign call",
+            "wrong passwords or requests inside foreign calls",
+        ),
     }
 }
 
@@ -59,6 +83,11 @@ fn over(alarm: &Alarm) -> String {
             format!("no record has been lost to the journal for 1 min; {lost} lost in all")
         }
         Alarm::EmergencyUsed { .. } => String::from("no emergency call has ended for 1 min"),
+        Alarm::SourceShutOut { .. } => String::from("no source has been shut out for 1 min"),
+        Alarm::ForeignRequest { .. } => String::from("nobody has spoken inside a foreign call for 1 min"),
+        Alarm::CredentialsRefused { trunk, .. } => {
+            format!("trunk {trunk} has not refused our credentials for 1 min")
+        }
         Alarm::Text { text } => text.clone(),
     }
 }

@@ -1,0 +1,239 @@
+use super::*;
+use act::Cidr;
+use model::{ShardId, Span};
+use proptest::prelude::{prop_assert, proptest};
+use sip::Minter;
+
+const KEY: u64 = 99;
+const STRANGER: &str = "203.0.113.9";
+
+fn at(ms: u64) -> Instant {
+    Instant::ZERO + Span::from_millis(ms)
+}
+
+fn guard(change: impl FnOnce(&mut GuardPolicy)) -> Guard {
+    let mut policy = GuardPolicy::default();
+    change(&mut policy);
+    Guard::new(Arc::new(policy), 1, 7)
+}
+
+fn request(method: &str, agent: &str, to_tag: &str) -> Vec<u8> {
+    format!(
+        "{method} sip:100@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 203.0.113.9;branch=z9hG4bKx\r\nFrom: <sip:a@b>;tag=1\r\n\
+         To: <sip:100@b>{to_tag}\r\nCall-ID: x\r\nCSeq: 1 {method}\r\nUser-Agent: {agent}\r\nContent-Length: 0\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+fn response(branch: &str) -> Vec<u8> {
+    format!(
+        "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.1;branch={branch}\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:b@b>;tag=2\r\n\
+         Call-ID: x\r\nCSeq: 1 OPTIONS\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+fn comes(guard: &mut Guard, ms: u64, from: &str, bytes: &[u8]) -> Result<(), Shut> {
+    comes_as(guard, ms, from, bytes, false)
+}
+
+fn comes_as(guard: &mut Guard, ms: u64, from: &str, bytes: &[u8], known: bool) -> Result<(), Shut> {
+    let arrival = Arrival { from: from.parse().unwrap(), listen: Some(ListenId(0)), known, key: KEY, bytes };
+    guard.screen(at(ms), &arrival)
+}
+
+fn count(guard: &Guard, name: &str) -> u64 {
+    guard.counters().find(|(known, _)| *known == name).unwrap().1
+}
+
+#[test]
+fn a_scanner_is_shut_out_by_its_first_word_and_twice_as_long_the_next_time() {
+    let mut guard = guard(|_| {});
+    let scan = request("OPTIONS", "Friendly-Scanner", "");
+    assert_eq!(comes(&mut guard, 0, STRANGER, &scan), Err(Shut::Scanner));
+    let plain = request("OPTIONS", "phone", "");
+    assert_eq!(comes(&mut guard, 299_999, STRANGER, &plain), Err(Shut::Banned));
+    assert_eq!(comes(&mut guard, 300_000, STRANGER, &plain), Ok(()));
+    assert_eq!(comes(&mut guard, 300_001, STRANGER, &scan), Err(Shut::Scanner));
+    assert_eq!(comes(&mut guard, 900_000, STRANGER, &plain), Err(Shut::Banned));
+    assert_eq!(comes(&mut guard, 900_001, STRANGER, &plain), Ok(()));
+    let lengths = std::iter::from_fn(|| guard.poll()).map(|notice| match notice {
+        Notice::ShutOut { source, cause: ShutOutCause::Scanner, length, .. } => (source, length.as_secs()),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(lengths.collect::<Vec<_>>(), [(STRANGER.into(), 600), (STRANGER.into(), 300)]);
+    assert_eq!((count(&guard, "guard_scanners"), count(&guard, "guard_banned")), (2, 2));
+    // The name in a number or a display name is no name of software.
+    let called = String::from_utf8(plain).unwrap().replace("sip:100@b", "sip:sipvicious@b").into_bytes();
+    assert_eq!(comes(&mut guard, 2_000_000, "203.0.113.10", &called), Ok(()));
+}
+
+#[test]
+fn shut_outs_double_up_to_the_longest_and_are_forgiven_after_it() {
+    let mut guard = guard(|policy| policy.longest = Span::from_secs(1_000));
+    let scan = request("OPTIONS", "sipvicious", "");
+    let mut now = 0;
+    let mut lengths = Vec::new();
+    for _ in 0..4 {
+        assert_eq!(comes(&mut guard, now, STRANGER, &scan), Err(Shut::Scanner));
+        let Some(Notice::ShutOut { length, .. }) = guard.poll() else { panic!("told") };
+        lengths.push(length.as_secs());
+        now += length.as_millis();
+    }
+    assert_eq!(lengths, [300, 600, 1_000, 1_000]);
+    assert_eq!(comes(&mut guard, now + 1_000_000, STRANGER, &scan), Err(Shut::Scanner));
+    let Some(Notice::ShutOut { length, .. }) = guard.poll() else { panic!("told") };
+    assert_eq!(length.as_secs(), 300, "it has behaved for as long as the longest");
+}
+
+#[test]
+fn garbage_shuts_its_source_out_within_the_window_and_not_beyond() {
+    let mut guard = guard(|policy| policy.malformed = 5);
+    for turn in 0..20 {
+        assert_eq!(comes(&mut guard, turn * 2_500, STRANGER, b"\x16\x03\x01"), Err(Shut::Garbage), "four in ten seconds");
+    }
+    for _ in 0..5 {
+        assert_eq!(comes(&mut guard, 100_000, STRANGER, b"\x16\x03\x01"), Err(Shut::Garbage));
+    }
+    assert_eq!(comes(&mut guard, 100_001, STRANGER, &request("OPTIONS", "x", "")), Err(Shut::Banned));
+    let told = guard.poll();
+    assert!(matches!(told, Some(Notice::ShutOut { cause: ShutOutCause::Malformed, count: 5, .. })), "{told:?}");
+    let (shown, source) = (guard.view(), STRANGER.to_owned());
+    assert_eq!((shown.len(), &shown[0].source, shown[0].times), (1, &source, 1));
+    assert_eq!(comes_as(&mut guard, 500_000, "192.0.2.1", b"x", true), Ok(()));
+    assert_eq!(guard.view(), []);
+}
+
+#[test]
+fn offences_found_later_count_as_well() {
+    let mut guard = guard(|policy| (policy.malformed, policy.failures) = (3, 2));
+    for offence in [Offence::Malformed, Offence::Malformed, Offence::Failure] {
+        guard.offence(at(0), STRANGER.parse().unwrap(), offence);
+    }
+    assert!(guard.poll().is_none());
+    guard.offence(at(1), STRANGER.parse().unwrap(), Offence::Failure);
+    assert!(matches!(guard.poll(), Some(Notice::ShutOut { cause: ShutOutCause::Failures, count: 2, .. })));
+}
+
+#[test]
+fn a_trunk_is_never_shut_out_and_what_bears_our_mark_passes() {
+    let mut guard = guard(|policy| (policy.requests, policy.strangers) = (3, Strangers::Silent));
+    for _ in 0..1_000 {
+        for bytes in [&b"\x00"[..], &request("OPTIONS", "sipvicious", "")] {
+            assert_eq!(comes_as(&mut guard, 0, STRANGER, bytes, true), Ok(()));
+        }
+    }
+    let mut minter = Minter::new(1, ShardId(0), KEY, 5);
+    let mine = [
+        response(minter.branch().as_str()),
+        request("BYE", "x", &format!(";tag={}", minter.tag().as_str())),
+        request("ACK", "x", &format!(";tag={}", minter.tag().as_str())),
+    ];
+    for bytes in mine.iter().cycle().take(30) {
+        assert_eq!(comes(&mut guard, 0, "192.0.2.55", bytes), Ok(()), "more of them than a stranger may send");
+    }
+    let theirs = Minter::new(1, ShardId(0), KEY + 1, 5).tag();
+    let forged = request("BYE", "x", &format!(";tag={}", theirs.as_str()));
+    assert_eq!(comes(&mut guard, 0, "192.0.2.56", &forged), Err(Shut::Silent));
+    assert_eq!(comes(&mut guard, 0, "192.0.2.57", &response("z9hG4bKguess")), Err(Shut::Stray));
+    assert_eq!(guard.poll().map(|_| ()), None);
+}
+
+#[test]
+fn lists_go_before_everything_and_a_trunk_passes_that_of_its_listen() {
+    let net = |addr: &str, bits| Cidr { addr: addr.parse().unwrap(), bits };
+    let mut guard = guard(|policy| {
+        policy.deny = [net("198.51.100.0", 24)].into_iter().collect();
+        policy.allow = vec![[net("192.0.2.0", 24), net("2001:db8::", 32)].into_iter().collect()];
+    });
+    let plain = request("REGISTER", "phone", "");
+    assert_eq!(comes(&mut guard, 0, "192.0.2.7", &plain), Ok(()));
+    assert_eq!(comes(&mut guard, 0, "2001:db8::7", &plain), Ok(()));
+    assert_eq!(comes(&mut guard, 0, STRANGER, &plain), Err(Shut::NotAllowed));
+    assert_eq!(comes_as(&mut guard, 0, STRANGER, &plain, true), Ok(()));
+    assert_eq!(comes_as(&mut guard, 0, "198.51.100.1", &plain, true), Err(Shut::Denied));
+}
+
+/// No amplification: whatever many strangers ask, answers are few.
+#[test]
+fn strangers_together_get_so_many_answers_a_second() {
+    let mut guard = guard(|policy| policy.answers = 10);
+    let mut passed = 0;
+    for n in 0..10_000_u32 {
+        let from = format!("203.{}.{}.1", n / 250 % 250, n % 250);
+        let method = if n % 2 == 0 { "INVITE" } else { "OPTIONS" };
+        passed += usize::from(comes(&mut guard, u64::from(n) / 5, &from, &request(method, "x", "")).is_ok());
+    }
+    assert!((25..=30).contains(&passed), "{passed} within two seconds and what was saved up");
+    assert_eq!(count(&guard, "guard_unanswered"), 10_000 - passed as u64);
+    assert_eq!(comes(&mut guard, 2_000, STRANGER, &request("ACK", "x", "")), Ok(()), "what needs no answer takes none");
+}
+
+#[test]
+fn an_ipv6_subscriber_is_one_source() {
+    let mut guard = guard(|_| {});
+    let scan = request("OPTIONS", "sipcli/v1.8", "");
+    assert_eq!(comes(&mut guard, 0, "2001:db8:1:2::1", &scan), Err(Shut::Scanner));
+    let plain = request("OPTIONS", "x", "");
+    assert_eq!(comes(&mut guard, 1, "2001:db8:1:2:ffff::9", &plain), Err(Shut::Banned));
+    assert_eq!(comes(&mut guard, 1, "2001:db8:1:3::1", &plain), Ok(()));
+    assert!(matches!(guard.poll(), Some(Notice::ShutOut { source, .. }) if source == "2001:db8:1:2::/64"));
+}
+
+/// A flood from made-up addresses: the table stays as large as it is, shut-outs are the last to be forgotten, and few are told.
+#[test]
+fn made_up_sources_fill_nothing() {
+    let mut guard = guard(|_| {});
+    let scan = request("OPTIONS", "sipvicious", "");
+    assert_eq!(comes(&mut guard, 0, STRANGER, &scan), Err(Shut::Scanner));
+    for n in 0..200_000_u32 {
+        let from = core::net::Ipv4Addr::from_bits(0x0a00_0000 + n);
+        let bytes = b"INVITE";
+        let arrival = Arrival { from: from.into(), listen: None, known: false, key: KEY, bytes };
+        let _garbage = guard.screen(at(1 + u64::from(n) / 20), &arrival);
+    }
+    assert_eq!(comes(&mut guard, 20_000, STRANGER, &scan), Err(Shut::Banned), "still remembered");
+    for n in 0..1_000_u32 {
+        let from = format!("203.0.{}.{}", n / 250, n % 250);
+        assert!(comes(&mut guard, 20_001, &from, &scan).is_err());
+    }
+    let told = std::iter::from_fn(|| guard.poll()).count();
+    assert!(told <= 10 && count(&guard, "guard_untold") > 900, "{told} are told of a thousand");
+    assert!(guard.view().len() <= SHOWN);
+}
+
+#[test]
+fn a_new_policy_holds_at_once_and_forgives_nobody() {
+    let mut guard = guard(|_| {});
+    assert!(comes(&mut guard, 0, STRANGER, &request("OPTIONS", "sipvicious", "")).is_err());
+    guard.install(&Arc::new(GuardPolicy { strangers: Strangers::Silent, ..GuardPolicy::default() }));
+    assert_eq!(comes(&mut guard, 1, STRANGER, b"x"), Err(Shut::Banned));
+    assert_eq!(comes(&mut guard, 1, "203.0.113.10", &request("OPTIONS", "x", "")), Err(Shut::Silent));
+}
+
+proptest! {
+    /// Whatever comes, a trunk is let in, and whoever is shut out has done what he is shut out for.
+    #[test]
+    fn nobody_is_shut_out_for_nothing(
+        script in proptest::collection::vec((0u8..4, 0u64..3_000, 0u8..5), 1..200),
+    ) {
+        let mut guard = guard(|policy| (policy.malformed, policy.requests) = (4, 6));
+        let mut done = [0u32; 4];
+        let mut now = 0;
+        for (who, pause, what) in script {
+            now += pause;
+            let from = format!("203.0.113.{who}");
+            let bytes = match what {
+                0 => b"nonsense".to_vec(),
+                1 => request("OPTIONS", "sipvicious", ""),
+                2 => response("z9hG4bKguess"),
+                _ => request("INVITE", "phone", ""),
+            };
+            prop_assert!(comes_as(&mut guard, now, "192.0.2.1", &bytes, true).is_ok());
+            let seen = comes(&mut guard, now, &from, &bytes);
+            let done = &mut done[usize::from(who)];
+            prop_assert!(seen != Err(Shut::Banned) || *done >= 4, "he has done {done}");
+            *done += if what == 1 { 4 } else { 1 };
+        }
+    }
+}

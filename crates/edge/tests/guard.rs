@@ -1,0 +1,161 @@
+//! A whole shard among strangers: they are kept out and told of, and the trunks' calls notice nothing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use edge::config::compile;
+use edge::{Control, ControlInput, ControlOutput, Input, Notice, Output, Shard, ShardConfig, ShardLimits};
+use explain::{Alarm, Record, ShutOutCause};
+use model::{Instant, Seq, ShardId, SocketId, Span, Wall};
+use sip::{Flow, Message, Transport};
+use std::sync::Arc;
+
+const EXAMPLE: &str = "[listen.lan]\nsip = [\"udp:192.0.2.10:5060\"]\n[trunk.office]\nat = \"sip:192.0.2.20:5060\"\nlisten = \"lan\"\n\
+    [trunk.acme]\nat = \"sip:192.0.2.30:5060\"\nlisten = \"lan\"\n[group.carriers]\ntiers = [[\"acme\"]]\n\
+    [[route]]\nfrom = [\"office\"]\nto = \"carriers\"\n";
+const STRANGER: &str = "203.0.113.9:5060";
+
+struct Bench {
+    control: Control,
+    shard: Shard,
+    sent: Vec<(String, Message)>,
+    notices: Vec<Notice>,
+}
+
+impl Bench {
+    fn new(more: &str) -> Self {
+        let settings = Arc::new(compile(&format!("{EXAMPLE}{more}"), "edge.toml", &|_| None, None).settings.unwrap());
+        let control = Control::new(Instant::ZERO, Wall::from_micros(0), settings, 1, Seq(1));
+        let config = ShardConfig {
+            shard: ShardId(0),
+            shards: 1,
+            node: 1,
+            key: 7,
+            seed: 7,
+            limits: ShardLimits { calls: 32, transactions: 1_024, pairs: 64, probes: 8 },
+        };
+        let shard = Shard::new(&config, Arc::clone(control.snapshot()));
+        Self { control, shard, sent: Vec::new(), notices: Vec::new() }
+    }
+
+    fn comes(&mut self, ms: u64, from: &str, text: &str) {
+        let flow = Flow { socket: SocketId(0), peer: from.parse().unwrap(), transport: Transport::Udp };
+        let now = Instant::ZERO + Span::from_millis(ms);
+        self.shard.handle(now, Input::Datagram { flow, bytes: text.as_bytes() });
+        while let Some(output) = self.shard.poll() {
+            match output {
+                Output::Datagram(transmit) => {
+                    self.sent.push((transmit.flow.peer.to_string(), Message::parse(transmit.bytes).unwrap()));
+                }
+                Output::Notice(notice) => self.notices.push(notice),
+                _ => {}
+            }
+        }
+    }
+
+    fn count(&self, name: &str) -> u64 {
+        self.shard.view().counters.iter().find(|(known, _)| known == name).unwrap().1
+    }
+
+    fn answers(&self, to: &str) -> Vec<u16> {
+        self.sent.iter().filter(|(peer, _)| peer == to).filter_map(|(_, message)| message.status()).collect()
+    }
+}
+
+fn request(method: &str, from: &str, call_id: &str, extra: &str) -> String {
+    format!(
+        "{method} sip:+4722@192.0.2.10 SIP/2.0\r\nVia: SIP/2.0/UDP {from};rport;branch=z9hG4bK{call_id}\r\nFrom: <sip:a@b>;tag=1\r\n\
+         To: <sip:+4722@192.0.2.10>\r\nCall-ID: {call_id}\r\nCSeq: 1 {method}\r\nContact: <sip:a@{from}>\r\nMax-Forwards: 70\r\n{extra}\
+         Content-Length: 0\r\n\r\n"
+    )
+}
+
+/// A scanner hears nothing from its first word on, and the operator is told once; an honest stranger is refused.
+#[test]
+fn a_scanner_is_shut_out_and_told_of() {
+    let mut bench = Bench::new("");
+    bench.comes(0, STRANGER, &request("OPTIONS", STRANGER, "a", "User-Agent: friendly-scanner\r\n"));
+    for n in 0..100 {
+        bench.comes(n, STRANGER, &request("INVITE", STRANGER, &format!("b{n}"), ""));
+    }
+    assert_eq!(bench.answers(STRANGER), [0; 0]);
+    assert_eq!((bench.count("guard_banned"), bench.count("guard_shut_out")), (100, 1));
+    assert_eq!((bench.count("sip_received"), bench.shard.view().shut_out.len()), (0, 1));
+    let told = bench.notices.remove(0);
+    assert!(matches!(&told, Notice::ShutOut { cause: ShutOutCause::Scanner, .. }), "{told:?}");
+    bench.control.handle(Instant::ZERO, Wall::from_micros(0), ControlInput::Notice(told));
+    let written = std::iter::from_fn(|| bench.control.poll()).find_map(|output| match output {
+        ControlOutput::Entry(entry) => match &entry.record {
+            Record::Alarm(alarm) if matches!(alarm.what, Alarm::SourceShutOut { .. }) => Some(explain::sentence(&entry)),
+            _ => None,
+        },
+        _ => None,
+    });
+    let wanted = "source 203.0.113.9 is shut out for 5 min: its software calls itself a scanner";
+    assert!(written.as_ref().is_some_and(|said| said.contains(wanted)), "{written:?}");
+    bench.comes(200, "203.0.113.10:5060", &request("OPTIONS", "203.0.113.10:5060", "c", ""));
+    assert_eq!(bench.answers("203.0.113.10:5060"), [403]);
+}
+
+/// What is no SIP, or broken SIP, is dropped and counted; its source is shut out. The same from a trunk is answered for ever.
+#[test]
+fn broken_messages_shut_out_strangers_and_no_trunk() {
+    let mut bench = Bench::new("[guard]\nmalformed = 10\n");
+    for from in [STRANGER, "192.0.2.20:5060"] {
+        for n in 0..50 {
+            let text = request("INVITE", from, &format!("m{n}"), "").replace("SIP/2.0\r\nVia", "SIP/3.0\r\nVia");
+            bench.comes(n, from, &text);
+        }
+    }
+    assert_eq!((bench.answers(STRANGER).len(), bench.answers("192.0.2.20:5060").len()), (10, 50));
+    assert_eq!((bench.count("guard_banned"), bench.notices.len()), (40, 1));
+}
+
+/// The route of a flood: whatever strangers send, a trunk is served as if they were not there.
+#[test]
+fn a_trunk_is_served_whatever_strangers_send() {
+    let mut bench = Bench::new("[guard]\nanswers = 5\n");
+    for n in 0..20_000_u64 {
+        let from = format!("198.51.{}.{}:5060", n / 200 % 200, n % 200);
+        bench.comes(n / 20, &from, &request("INVITE", &from, &format!("s{n}"), ""));
+        if n % 1_000 == 0 {
+            bench.comes(n / 20, "192.0.2.20:5060", &request("OPTIONS", "192.0.2.20:5060", &format!("o{n}"), ""));
+        }
+    }
+    assert_eq!(bench.answers("192.0.2.20:5060"), [200; 20]);
+    let to_strangers = bench.sent.iter().filter(|(peer, _)| peer.starts_with("198.51.")).count();
+    assert!(to_strangers <= 2 * 10, "100 and 403 to each of at most ten: {to_strangers}");
+    assert!(bench.shard.view().transactions <= 64, "what is dropped holds nothing");
+}
+
+/// RFC 3261 §26.1.4: who speaks inside a call that is not his is told of, and shut out when he goes on.
+#[test]
+fn whoever_speaks_inside_foreign_calls_is_told_of() {
+    let mut bench = Bench::new("[guard]\nfailures = 3\n");
+    bench.comes(0, "192.0.2.20:5060", &request("INVITE", "192.0.2.20:5060", "call", ""));
+    let tag = {
+        let ok = |message: &&(String, Message)| message.0.starts_with("192.0.2.30") && message.1.is_request();
+        let invite = bench.sent.iter().find(ok).expect("an attempt").1.clone();
+        let ringing = format!(
+            "SIP/2.0 180 Ringing\r\nVia: {}\r\nFrom: {}\r\nTo: {};tag=c\r\nCall-ID: {}\r\nCSeq: 1 INVITE\r\nContact: <sip:c@192.0.2.30>\r\n\r\n",
+            String::from_utf8_lossy(invite.header(sip::HeaderName::Via).unwrap()),
+            String::from_utf8_lossy(invite.header(sip::HeaderName::From).unwrap()),
+            String::from_utf8_lossy(invite.header(sip::HeaderName::To).unwrap()),
+            String::from_utf8_lossy(invite.call_id()),
+        );
+        bench.comes(10, "203.0.113.77:5060", &ringing);
+        assert_eq!(bench.count("sip_foreign_responses"), 1, "nor does a stranger answer for the carrier");
+        bench.comes(10, "192.0.2.30:5060", &ringing);
+        let told = bench.sent.iter().rev().find(|(_, message)| message.status() == Some(180)).expect("it rings");
+        String::from_utf8(told.1.to().tag().unwrap().to_vec()).unwrap()
+    };
+    for n in 0..5_u64 {
+        let bye = request("BYE", STRANGER, "call", "")
+            .replace("branch=z9hG4bKcall", &format!("branch=z9hG4bKf{n}"))
+            .replace("To: <sip:+4722@192.0.2.10>", &format!("To: <sip:+4722@192.0.2.10>;tag={tag}"));
+        bench.comes(20 + n, STRANGER, &bye);
+    }
+    assert_eq!(bench.answers(STRANGER), [481, 481, 481], "then he is shut out");
+    assert_eq!(bench.count("call_foreign_requests"), 3);
+    let told = |notice: &&Notice| matches!(notice, Notice::Foreign { source } if source.to_string() == STRANGER);
+    assert_eq!(bench.notices.iter().filter(told).count(), 3);
+    assert!(bench.notices.iter().any(|one| matches!(one, Notice::ShutOut { cause: ShutOutCause::Failures, .. })));
+}
