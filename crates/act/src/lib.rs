@@ -11,6 +11,7 @@ extern crate std;
 mod admission;
 mod b2bua;
 mod interworking;
+mod nonces;
 mod ports;
 mod profile;
 mod testcall;
@@ -25,6 +26,7 @@ pub use interworking::{
     Assertion, CausePolicy, DiversionForm, FromForm, HeaderPattern, HeaderPolicy, IdentityPolicy, Interworking,
     NumberForm, NumberPolicy, NumberRule, ReasonForm, RemoteParty, SetHeader, UriForm,
 };
+pub use nonces::Nonces;
 pub use ports::Ports;
 pub use profile::{ListenProfile, Profiles, Target, TrunkProfile};
 pub use testcall::{Expected, NoVerdict, TestCall, TestCallOutcome, TestCallScript, TestCallWorld};

@@ -5,6 +5,7 @@
 //! answer, also for one that comes too late. Refuses to know: when a test call is due, what its outcome means for the trunk.
 
 use crate::b2bua::{ALLOW, reach};
+use crate::nonces::Nonces;
 use crate::ports::Ports;
 use crate::profile::{Target, TrunkProfile};
 use crate::testcall_audio::{Audio, Heard, offer};
@@ -13,8 +14,8 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use media::player::Packet;
 use media::{Component, PairId, Relay};
-use model::{Instant, ListenId, Rng, Span, TestCallResult};
-use sip::auth::{self, Asked, Credentials};
+use model::{Instant, ListenId, Rng, Span, TestCallResult, TrunkId};
+use sip::auth::{self, Credentials};
 use sip::{
     Answer, ClientKey, Dialog, Draft, Endpoint, Failure, Flow, HeaderLines, Message, Method, ServerKey, TimerSet,
 };
@@ -112,6 +113,8 @@ pub struct TestCallWorld<'a> {
     pub relay: &'a mut Relay,
     /// Media ports.
     pub ports: &'a mut Ports,
+    /// Challenges of trunks.
+    pub nonces: &'a mut Nonces,
     /// For numbers.
     pub rng: &'a mut Rng,
 }
@@ -137,6 +140,7 @@ pub struct TestCall {
     script: TestCallScript,
     flow: Flow,
     timers: TimerSet,
+    trunk: TrunkId,
     auth: Option<Credentials>,
     call_id: Vec<u8>,
     tag: Vec<u8>,
@@ -144,6 +148,8 @@ pub struct TestCall {
     cseq: u32,
     /// Challenges answered, to INVITE and to BYE.
     authorised: (u8, u8),
+    /// The lines that signed its INVITE, which the ACK repeats (RFC 3261 §13.2.2.4).
+    signed: Vec<Vec<u8>>,
     sent: Instant,
     ringback: Option<Span>,
     answer: Option<Span>,
@@ -163,7 +169,7 @@ impl TestCall {
     pub fn place(
         world: &mut TestCallWorld<'_>,
         script: &TestCallScript,
-        trunk: &TrunkProfile,
+        (id, trunk): (TrunkId, &TrunkProfile),
         target: Target,
         media: Option<ListenId>,
     ) -> Result<Self, NoVerdict> {
@@ -183,12 +189,14 @@ impl TestCall {
         let mut call = Self {
             flow: Flow { socket: target.socket, peer: target.addr, transport: target.transport },
             timers: trunk.timers,
+            trunk: id,
             auth: trunk.auth.clone(),
             call_id: world.endpoint.minter().call_id().as_bytes().to_vec(),
             tag: world.endpoint.minter().tag().as_bytes().to_vec(),
             from: script.from.clone().or(user).unwrap_or_else(|| NOBODY.to_vec()),
             cseq: 1,
             authorised: (0, 0),
+            signed: Vec::new(),
             sent: world.now,
             ringback: None,
             answer: None,
@@ -199,7 +207,7 @@ impl TestCall {
             outcome: None,
             script: script.clone(),
         };
-        if call.invite(world, sent_by, None) {
+        if call.invite(world, sent_by) {
             return Ok(call);
         }
         call.free(world);
@@ -352,7 +360,10 @@ impl TestCall {
                 self.ringback.get_or_insert(world.now.since(self.sent));
             }
             0..=199 => {}
-            200..=299 => self.answered(world, client, code, message),
+            200..=299 => {
+                world.nonces.accepted(self.trunk, message);
+                self.answered(world, client, code, message);
+            }
             401 | 407 if waits && self.invite_again(world, message) => {}
             _ => {
                 if waits {
@@ -373,7 +384,8 @@ impl TestCall {
             self.state = State::Over;
             return;
         };
-        let ack = dialog.ack(message.cseq().number);
+        let mut ack = dialog.ack(message.cseq().number);
+        self.signed.iter().for_each(|line| ack.headers.push_raw(line));
         world.endpoint.ack(world.now, client, reach(&dialog, self.flow), ack);
         self.state = State::Talking(dialog);
         if !waits {
@@ -430,8 +442,8 @@ impl TestCall {
         }
     }
 
-    /// Sends the INVITE; `authorization` answers its challenge. False when that cannot be.
-    fn invite(&mut self, world: &mut TestCallWorld<'_>, sent_by: SocketAddr, authorization: Option<&[u8]>) -> bool {
+    /// Sends the INVITE, signed with what is known of the trunk's challenges. False when that cannot be.
+    fn invite(&mut self, world: &mut TestCallWorld<'_>, sent_by: SocketAddr) -> bool {
         let mut headers = HeaderLines::new();
         let party = |user: &[u8], at: SocketAddr| [b"<sip:", user, b"@", format!("{at}>").as_bytes()].concat();
         headers.push("From", &[&party(&self.from, sent_by)[..], b";tag=", &self.tag].concat());
@@ -441,10 +453,8 @@ impl TestCall {
         headers.push("Contact", &party(&self.from, sent_by));
         headers.push("Allow", ALLOW);
         headers.push("Content-Type", b"application/sdp");
-        if let Some(line) = authorization {
-            headers.push_raw(line);
-        }
-        let draft = Draft { headers, body: self.offer.clone(), ..Draft::new(Method::Invite, self.uri()) };
+        let mut draft = Draft { headers, body: self.offer.clone(), ..Draft::new(Method::Invite, self.uri()) };
+        self.signed = world.nonces.sign(self.trunk, self.auth.as_ref(), &mut draft);
         let sent = world.endpoint.request(world.now, self.flow, draft, &self.timers);
         self.state = sent.map_or(State::Over, State::Calling);
         !matches!(self.state, State::Over)
@@ -460,29 +470,25 @@ impl TestCall {
         if self.authorised.0 >= tries {
             return false;
         }
-        let Some(line) = self.authorise(world, challenge, "INVITE", &self.uri()) else { return false };
+        if !self.challenged(world, challenge) {
+            return false;
+        }
         let Some(sent_by) = world.endpoint.sent_by(self.flow.socket) else { return false };
         self.authorised.0 += 1;
         self.cseq += 1;
-        self.invite(world, sent_by, Some(&line))
+        self.invite(world, sent_by)
     }
 
-    fn authorise(
-        &self,
-        world: &mut TestCallWorld<'_>,
-        challenge: &Message,
-        method: &str,
-        uri: &[u8],
-    ) -> Option<Vec<u8>> {
-        let cnonce = format!("{:016x}", world.rng.next_u64());
-        let asked = Asked { method, uri, cnonce: &cnonce, count: 1 };
-        auth::answer(challenge, self.auth.as_ref()?, asked).ok()
+    fn challenged(&self, world: &mut TestCallWorld<'_>, challenge: &Message) -> bool {
+        let Some(credentials) = &self.auth else { return false };
+        world.nonces.challenged(self.trunk, credentials, challenge, world.rng)
     }
 
     fn bye(&mut self, world: &mut TestCallWorld<'_>) {
         let State::Talking(mut dialog) = core::mem::replace(&mut self.state, State::Over) else { return };
-        let draft = dialog.request(Method::Bye);
+        let mut draft = dialog.request(Method::Bye);
         let to = reach(&dialog, self.flow);
+        world.nonces.sign(self.trunk, self.auth.as_ref(), &mut draft);
         // When no transaction can be had, the target's own session expiry ends it.
         if let Ok(client) = world.endpoint.request(world.now, to, draft, &self.timers) {
             self.state = State::Ending(client, dialog);
@@ -497,8 +503,10 @@ impl TestCall {
         }
         let mut dialog = dialog.clone();
         let mut draft = dialog.request(Method::Bye);
-        let Some(line) = self.authorise(world, challenge, "BYE", &draft.uri) else { return false };
-        draft.headers.push_raw(&line);
+        if !self.challenged(world, challenge) {
+            return false;
+        }
+        world.nonces.sign(self.trunk, self.auth.as_ref(), &mut draft);
         let to = reach(&dialog, self.flow);
         let Ok(client) = world.endpoint.request(world.now, to, draft, &self.timers) else { return false };
         self.authorised.1 += 1;

@@ -36,6 +36,7 @@ struct Bench {
     far: Endpoint,
     relay: Relay,
     ports: Ports,
+    nonces: act::Nonces,
     rng: Rng,
     call: Option<TestCall>,
     /// What the far end was told, newest last.
@@ -59,6 +60,7 @@ impl Bench {
             far: end(1, FAR),
             relay: Relay::new(16),
             ports,
+            nonces: act::Nonces::default(),
             rng: Rng::new(3),
             call: None,
             told: Vec::new(),
@@ -91,9 +93,10 @@ impl Bench {
             endpoint: &mut self.near,
             relay: &mut self.relay,
             ports: &mut self.ports,
+            nonces: &mut self.nonces,
             rng: &mut self.rng,
         };
-        self.call = Some(TestCall::place(&mut world, &script, &trunk, target, Some(LISTEN))?);
+        self.call = Some(TestCall::place(&mut world, &script, (model::TrunkId(1), &trunk), target, Some(LISTEN))?);
         self.cross();
         Ok(())
     }
@@ -105,6 +108,7 @@ impl Bench {
             endpoint: &mut self.near,
             relay: &mut self.relay,
             ports: &mut self.ports,
+            nonces: &mut self.nonces,
             rng: &mut self.rng,
         };
         act(&mut call, &mut world);
@@ -246,7 +250,7 @@ impl Bench {
 }
 
 fn credentials() -> Option<Credentials> {
-    Some(Credentials { user: "u1001".into(), secret: "hunter2".into() })
+    Some(Credentials { user: "u1001".into(), secret: "hunter2".into(), realm: None })
 }
 
 fn challenge() -> Answer {

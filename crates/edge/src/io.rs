@@ -10,7 +10,9 @@ use decide::TrunkTable;
 use explain::{CallRecord, Entry, ShutOutCause};
 use media::player::Packet;
 use media::{Component, PairId};
-use model::{CallRef, ListenId, Name, Paces, Qualities, Signal, SocketId, Span, TargetId, TransportFault, TrunkId, Wall};
+use model::{
+    CallRef, ListenId, Name, Paces, Qualities, Signal, SocketId, Span, TargetId, TransportFault, TrunkId, Wall,
+};
 use sense::{NotNow, ProbeOrder, TestCallOrder};
 use sip::{Flow, Transmit};
 use std::sync::Arc;

@@ -20,12 +20,15 @@ mod window;
 
 pub use alarms::Active;
 pub use control::Control;
-pub use io::{
-    ControlInput, ControlOutput, Input, NoVerdict, Notice, Output, ReloadFault, Snapshot, TestCallOutcome, Tested, TrunkAct,
-};
 pub use guard::{GuardPolicy, Strangers};
+pub use io::{
+    ControlInput, ControlOutput, Input, NoVerdict, Notice, Output, ReloadFault, Snapshot, TestCallOutcome, Tested,
+    TrunkAct,
+};
 pub use shadow::ShadowPolicy;
 pub use shard::{Shard, ShardConfig, ShardLimits};
 pub use steer::steer;
-pub use view::{AttemptView, CallView, RouteView, ShardView, ShutOutView, TargetView, TestCallView, TestCallsView, TrunkView};
+pub use view::{
+    AttemptView, CallView, RouteView, ShardView, ShutOutView, TargetView, TestCallView, TestCallsView, TrunkView,
+};
 pub use window::{Calendar, Hours};

@@ -4,9 +4,9 @@
 //! with Retry-After when we drain or when everybody behind its route is dead (RFC 3261 §11.2). Probes leave by the very
 //! socket that calls use. Refuses to know: when a probe is due or what its result means.
 
-use act::{Profiles, TrunkProfile};
+use act::{Nonces, Profiles, TrunkProfile};
 use decide::{Facts, Load, Shape, TrunkTable};
-use model::{Instant, Observed, ProbeResult, Signal, TargetId, TrunkId};
+use model::{Instant, Observed, ProbeResult, Rng, Signal, TargetId, TrunkId};
 use sense::ProbeOrder;
 use sip::{Answer, ClientKey, Draft, Endpoint, Failure, Flow, HeaderLines, Message, Method, Uri};
 
@@ -25,6 +25,8 @@ struct Waiting {
     client: ClientKey,
     order: ProbeOrder,
     sent: Instant,
+    /// The OPTIONS, unsigned, to be sent again when it is challenged; there for trunks that we have credentials for.
+    again: Option<Box<Draft>>,
 }
 
 impl Probes {
@@ -38,6 +40,7 @@ impl Probes {
         &mut self,
         now: Instant,
         endpoint: &mut Endpoint,
+        nonces: &mut Nonces,
         profile: &TrunkProfile,
         order: ProbeOrder,
     ) -> bool {
@@ -58,9 +61,43 @@ impl Probes {
         let uri = format!("sip:{}", target.addr).into_bytes();
         let draft = Draft { headers, overload: profile.overload, ..Draft::new(Method::Options, uri) };
         let flow = Flow { socket: target.socket, peer: target.addr, transport: target.transport };
-        let Ok(client) = endpoint.request(now, flow, draft, &profile.timers) else { return false };
-        self.waiting.push(Waiting { client, order, sent: now });
+        let again = profile.auth.is_some().then(|| Box::new(draft.clone()));
+        let Some(client) = request(now, (endpoint, nonces), (order.target.trunk, profile), flow, draft) else {
+            return false;
+        };
+        self.waiting.push(Waiting { client, order, sent: now, again });
         true
+    }
+
+    /// A challenge to a probe is answered once by the trunk's credentials; what comes then is the probe's outcome. True when that was done.
+    pub(crate) fn challenged(
+        &mut self,
+        now: Instant,
+        (endpoint, nonces, rng): (&mut Endpoint, &mut Nonces, &mut Rng),
+        client: ClientKey,
+        profiles: &Profiles,
+        response: &Message,
+    ) -> bool {
+        let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.client == client) else { return false };
+        let id = waiting.order.target.trunk;
+        let (Some(401 | 407), Some(profile)) = (response.status(), profiles.trunk(id)) else {
+            if response.status() >= Some(200) {
+                nonces.accepted(id, response);
+            }
+            return false;
+        };
+        let target = profile.targets.get(usize::from(waiting.order.target.index));
+        let (Some(target), Some(credentials), Some(mut draft)) = (target, &profile.auth, waiting.again.take()) else {
+            return false;
+        };
+        if !nonces.challenged(id, credentials, response, rng) {
+            return false;
+        }
+        draft.headers.set("CSeq", b"2 OPTIONS");
+        let flow = Flow { socket: target.socket, peer: target.addr, transport: target.transport };
+        let sent = request(now, (endpoint, nonces), (id, profile), flow, *draft);
+        waiting.client = sent.unwrap_or(client);
+        sent.is_some()
     }
 
     /// A response that may answer a probe.
@@ -106,6 +143,18 @@ impl Probes {
         let index = self.waiting.iter().position(|waiting| waiting.client == client)?;
         Some(self.waiting.swap_remove(index))
     }
+}
+
+/// Sends an OPTIONS, signed with what is known of the trunk's challenges.
+fn request(
+    now: Instant,
+    (endpoint, nonces): (&mut Endpoint, &mut Nonces),
+    (id, profile): (TrunkId, &TrunkProfile),
+    flow: Flow,
+    mut draft: Draft,
+) -> Option<ClientKey> {
+    nonces.sign(id, profile.auth.as_ref(), &mut draft);
+    endpoint.request(now, flow, draft, &profile.timers).ok()
 }
 
 fn signal(now: Instant, waiting: &Waiting, result: ProbeResult) -> Signal {

@@ -9,12 +9,12 @@ use crate::io::{Input, Notice, Output, Snapshot};
 use crate::options::{self, Probes, Situation};
 use crate::test_calls::TestCalls;
 use crate::view::ShardView;
-use act::{B2bua, Effect, Ports, TestCallWorld, World};
+use act::{B2bua, Effect, Nonces, Ports, TestCallWorld, World};
 use core::net::SocketAddr;
 use decide::Load;
 use media::{Component, Forward, PairId, Relay};
 use model::{CallRef, Instant, Rng, ShardId};
-use sip::{Endpoint, Event, Flow, Message, Method, Minter, Rejected, ServerKey};
+use sip::{Answer, Endpoint, Event, Flow, Message, Method, Minter, Rejected, ServerKey};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -68,6 +68,7 @@ pub struct Shard {
     probes: Probes,
     test_calls: TestCalls,
     guard: Guard,
+    nonces: Nonces,
     /// Key of the marks that tokens of ours bear.
     key: u64,
     load: Load,
@@ -84,6 +85,7 @@ struct Counters {
     rejected: Vec<(&'static str, u64)>,
     probes_unsent: u64,
     options_answered: u64,
+    credentials_refused: u64,
 }
 
 impl Counters {
@@ -109,6 +111,7 @@ impl Shard {
             probes: Probes::new(config.limits.probes),
             test_calls: TestCalls::default(),
             guard: Guard::new(snapshot.settings.guard.clone(), config.shards, config.seed ^ config.key),
+            nonces: Nonces::default(),
             key: config.key,
             load: Load::of_shard(config.shard.0, config.shards),
             rng: Rng::new(config.seed),
@@ -223,6 +226,7 @@ impl Shard {
             self.counters.rejected.iter().map(|(reason, n)| (format!("sip_rejected_{reason}"), *n)).collect();
         counters.push(("probes_unsent".into(), self.counters.probes_unsent));
         counters.push(("options_answered".into(), self.counters.options_answered));
+        counters.push(("credentials_refused".into(), self.counters.credentials_refused));
         counters.extend(self.endpoint.counters().iter().map(|(name, n)| (format!("sip_{name}"), n)));
         counters.extend(self.b2bua.counters().iter().map(|(name, n)| (format!("call_{name}"), n)));
         counters.extend(self.test_calls.counters().map(|(name, n)| (format!("test_calls_{name}"), n)));
@@ -245,6 +249,8 @@ impl Shard {
         let epoch = self.snapshot.table.epoch();
         self.snapshot = snapshot;
         self.guard.install(&self.snapshot.settings.guard);
+        let profiles = &self.snapshot.settings.profiles;
+        self.nonces.retain(|trunk| profiles.trunk(trunk).is_some_and(|profile| profile.auth.is_some()));
         self.bind();
         if self.snapshot.table.epoch() != epoch {
             let (b2bua, mut world) = self.split(now);
@@ -263,7 +269,7 @@ impl Shard {
     fn probe(&mut self, now: Instant, order: sense::ProbeOrder) {
         let profiles = self.snapshot.settings.profiles.clone();
         let sent = options::profile_of(&profiles, order.target)
-            .is_some_and(|profile| self.probes.send(now, &mut self.endpoint, profile, order));
+            .is_some_and(|profile| self.probes.send(now, &mut self.endpoint, &mut self.nonces, profile, order));
         self.counters.probes_unsent += u64::from(!sent);
     }
 
@@ -293,6 +299,10 @@ impl Shard {
         for effect in core::mem::take(&mut self.effects) {
             match effect {
                 Effect::Foreign(flow) => self.foreign(now, flow),
+                Effect::CredentialsRefused(trunk, code) => {
+                    self.counters.credentials_refused += 1;
+                    self.guard.tell(now, Notice::CredentialsRefused { trunk, code });
+                }
                 Effect::Signal(signal) => self.out.push_back(Output::Signal(signal)),
                 Effect::Ended(call) => {
                     let record = call_record::ended(&self.snapshot.settings, *call);
@@ -308,11 +318,17 @@ impl Shard {
     }
 
     fn event(&mut self, now: Instant, event: Event) {
+        let profiles = &self.snapshot.settings.profiles;
         match event {
             Event::Request { server, flow, message } if asks_us(&message) => {
                 self.answer_options(now, server, flow, &message)
             }
             Event::Response { client, message, .. } if self.probes.owns(client) => {
+                let profiles = self.snapshot.settings.profiles.clone();
+                let (endpoint, nonces, rng) = (&mut self.endpoint, &mut self.nonces, &mut self.rng);
+                if self.probes.challenged(now, (endpoint, nonces, rng), client, &profiles, &message) {
+                    return;
+                }
                 let wish = self.probes.overload(now, client, &self.snapshot.settings.profiles, &message);
                 let signal = self.probes.answered(now, client, message.status().unwrap_or(0));
                 self.out.extend(wish.into_iter().chain(signal).map(Output::Signal));
@@ -328,6 +344,10 @@ impl Shard {
             Event::ClientFailed { client, why } if self.test_calls.owns(client) => {
                 let (test_calls, mut world, _) = self.split_tests(now);
                 test_calls.failed(&mut world, client, why);
+            }
+            Event::Request { flow, message, server } if self.test_calls.is_foreign(profiles, flow, &message) => {
+                self.endpoint.respond(now, server, Answer::new(481));
+                self.foreign(now, flow);
             }
             Event::Request { server, message, .. } if self.test_calls.owns_dialog(&message) => {
                 let (test_calls, mut world, _) = self.split_tests(now);
@@ -367,6 +387,7 @@ impl Shard {
             table: &self.snapshot.table,
             paces: &self.snapshot.paces,
             load: &mut self.load,
+            nonces: &mut self.nonces,
             rng: &mut self.rng,
             out: &mut self.effects,
         };
@@ -380,6 +401,7 @@ impl Shard {
             endpoint: &mut self.endpoint,
             relay: &mut self.relay,
             ports: &mut self.ports,
+            nonces: &mut self.nonces,
             rng: &mut self.rng,
         };
         (&mut self.test_calls, world, &mut self.load)

@@ -5,13 +5,13 @@
 
 use crate::config::Settings;
 use crate::io::{Output, Tested};
-use act::{NoVerdict, TestCall, TestCallWorld};
+use act::{NoVerdict, Profiles, TestCall, TestCallWorld};
 use core::net::SocketAddr;
 use decide::Load;
 use media::{Component, PairId};
 use model::Instant;
 use sense::TestCallOrder;
-use sip::{ClientKey, Failure, Message, ServerKey};
+use sip::{ClientKey, Failure, Flow, Message, ServerKey};
 use std::collections::VecDeque;
 
 /// At once in one shard, those that are being torn down included.
@@ -86,7 +86,7 @@ impl TestCalls {
             return Err(NoVerdict::Full);
         }
         let media = settings.profiles.media_of(trunk).map(|(listen, _)| listen);
-        TestCall::place(world, &plan.script, profile, *target, media)
+        TestCall::place(world, &plan.script, (trunk, profile), *target, media)
     }
 
     /// Whether the transaction is one of theirs.
@@ -97,6 +97,12 @@ impl TestCalls {
     /// Whether the request belongs to one of their dialogs.
     pub(crate) fn owns_dialog(&self, message: &Message) -> bool {
         self.running.iter().any(|running| running.call.owns_dialog(message))
+    }
+
+    /// Whether a request bears the identifiers of one of their dialogs and comes from neither its target nor its trunk.
+    pub(crate) fn is_foreign(&self, profiles: &Profiles, flow: Flow, message: &Message) -> bool {
+        let owner = self.running.iter().find(|running| running.call.owns_dialog(message));
+        owner.is_some_and(|running| !profiles.speaks_for(running.order.target.trunk, flow.socket, flow.peer))
     }
 
     /// A response to one of their requests.
@@ -190,7 +196,7 @@ mod tests {
     use model::{Evidence, ListenId, Seq, ShardId, Span, TargetId, TestCallResult, TrunkId, Wall};
     use sense::NotNow;
     use sip::HeaderName::{CSeq, CallId, From, To, Via};
-    use sip::{Flow, Method, Transport};
+    use sip::{Method, Transport};
     use std::sync::Arc;
 
     const EXAMPLE: &str = include_str!("../../../examples/two-carriers.toml");
@@ -380,6 +386,7 @@ mod tests {
             endpoint: &mut sip::Endpoint::new(sip::Minter::new(1, ShardId(0), 3, 4), sip::Limits::default(), 1),
             relay: &mut media::Relay::new(4),
             ports: &mut act::Ports::new(4),
+            nonces: &mut act::Nonces::default(),
             rng: &mut model::Rng::new(1),
         };
         let order = TestCallOrder { target: TARGET, order: 1, deadline: Span::from_secs(30), asked: false };

@@ -84,7 +84,9 @@ fn a_scanner_is_shut_out_and_told_of() {
     bench.control.handle(Instant::ZERO, Wall::from_micros(0), ControlInput::Notice(told));
     let written = std::iter::from_fn(|| bench.control.poll()).find_map(|output| match output {
         ControlOutput::Entry(entry) => match &entry.record {
-            Record::Alarm(alarm) if matches!(alarm.what, Alarm::SourceShutOut { .. }) => Some(explain::sentence(&entry)),
+            Record::Alarm(alarm) if matches!(alarm.what, Alarm::SourceShutOut { .. }) => {
+                Some(explain::sentence(&entry))
+            }
             _ => None,
         },
         _ => None,

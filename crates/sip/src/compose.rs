@@ -43,6 +43,28 @@ impl HeaderLines {
         self.0.extend_from_slice(b"\r\n");
     }
 
+    /// Gives the first line of this name another value; adds one when there is none.
+    pub fn set(&mut self, name: &str, value: &[u8]) {
+        let mut out = Self(Vec::with_capacity(self.0.len() + value.len()));
+        let mut done = false;
+        for line in lines(&self.0) {
+            let is_it = line
+                .split(|byte| *byte == b':')
+                .next()
+                .is_some_and(|own| own.trim_ascii_end().eq_ignore_ascii_case(name.as_bytes()));
+            if is_it && !done {
+                done = true;
+                out.push(name, value);
+            } else {
+                out.push_raw(line);
+            }
+        }
+        if !done {
+            out.push(name, value);
+        }
+        *self = out;
+    }
+
     /// The lines.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -359,5 +381,24 @@ pub fn phrase(code: u16) -> &'static str {
             5 => "Server Failure",
             _ => "Global Failure",
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::String;
+
+    #[test]
+    fn a_line_is_set_in_its_place_and_folds_stay() {
+        let mut headers = HeaderLines::new();
+        headers.push("From", b"a");
+        headers.push_raw(b"Subject: one\r\n two\r\n");
+        headers.push("CSeq", b"1 BYE");
+        headers.push("X", b"CSeq: 9");
+        headers.set("cseq", b"2 BYE");
+        headers.set("Y", b"new");
+        let text = String::from_utf8_lossy(headers.as_bytes());
+        assert_eq!(text, "From: a\r\nSubject: one\r\n two\r\ncseq: 2 BYE\r\nX: CSeq: 9\r\nY: new\r\n");
     }
 }

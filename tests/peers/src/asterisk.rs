@@ -33,7 +33,8 @@ pub struct Setup<'a> {
 }
 
 /// Plays its tone until the other side hangs up.
-pub const ANSWERS: &str = "exten => _[+0-9]!,1,Answer()\n same => n,Gosub(record,s,1)\n same => n,PlayTones(TONE)\n same => n,Wait(30)\n";
+pub const ANSWERS: &str =
+    "exten => _[+0-9]!,1,Answer()\n same => n,Gosub(record,s,1)\n same => n,PlayTones(TONE)\n same => n,Wait(30)\n";
 
 /// A running Asterisk.
 pub struct Asterisk {

@@ -68,6 +68,7 @@ impl B2bua {
             session: attempt.session,
             version: 1,
             shown: core::mem::take(&mut attempt.shown),
+            signed: core::mem::take(&mut attempt.signed),
             acking: None,
         };
         let cseq = message.cseq().number;
@@ -75,7 +76,7 @@ impl B2bua {
         if call.late_offer && body::description(message).is_some() {
             call.owes_ack = Some((client, cseq));
         } else {
-            let ack = leg.dialog.ack(cseq);
+            let ack = leg.ack(cseq);
             world.endpoint.ack(world.now, client, flow, ack);
         }
         call.callee = Some(leg);
@@ -149,7 +150,7 @@ impl B2bua {
         // An ACK cannot be refused: an answer that is nonsense leaves the far side without one, and it will end the call.
         let body = self.bridge(world, slot, side, message).unwrap_or_default();
         let Some(leg) = self.calls.get(slot).and_then(|call| call.leg(side.other())) else { return };
-        let mut ack = leg.dialog.ack(cseq);
+        let mut ack = leg.ack(cseq);
         if !body.is_empty() {
             headers::push_body_type(message, &mut ack.headers);
             ack.body = body;

@@ -14,7 +14,7 @@ use alloc::format;
 use alloc::vec::Vec;
 use decide::AttemptPolicy;
 use model::{AttemptOutcome, Begun, Instant, Observed, Pace, Span, TargetId, TransportFault};
-use sip::auth::{self, Asked};
+use sip::auth;
 use sip::{Answer, ClientKey, Draft, Flow, HeaderLines, Message, Method, TimerSet};
 
 /// T1 of an attempt is never shorter: the 95th percentile of a quick trunk is far below what a busy one may need once.
@@ -61,6 +61,7 @@ impl B2bua {
             took: Span::ZERO,
             outcome: None,
             authorised: 0,
+            signed: Vec::new(),
             rings_with: None,
             asked: 0,
             asked_at: world.now,
@@ -81,11 +82,11 @@ impl B2bua {
             call.front = index;
         }
         call.attempts.push(attempt);
-        self.send_attempt(world, slot, index, None);
+        self.send_attempt(world, slot, index, true);
     }
 
-    /// Sends an attempt's INVITE; `authorization` answers its challenge.
-    fn send_attempt(&mut self, world: &mut World<'_>, slot: usize, index: usize, authorization: Option<&[u8]>) {
+    /// Sends an attempt's INVITE, signed with what is known of its trunk's challenges; the `first` time, or to answer one.
+    fn send_attempt(&mut self, world: &mut World<'_>, slot: usize, index: usize, first: bool) {
         let body = match self.offer(world, slot, index) {
             Ok(body) => body,
             Err(code) => return self.refuse_unsent(world, slot, index, code),
@@ -103,17 +104,16 @@ impl B2bua {
             // RFC 3323 §5: who insists on privacy is refused rather than shown.
             return self.refuse_unsent(world, slot, index, 500);
         }
-        let (mut draft, unsigned) =
-            attempt_draft(invite, &crossing, attempt, &call.number, sent_by, authorization, body);
+        let (mut draft, unsigned) = attempt_draft(invite, &crossing, attempt, &call.number, sent_by, body);
         self.counters.signatures_dropped += u64::from(unsigned);
         draft.overload = profile.overload;
+        let signed = world.nonces.sign(attempt.target.trunk, profile.auth.as_ref(), &mut draft);
         let (id, target, flow, left) = (call.call, attempt.target, attempt.to.flow, call.coming.len());
         let pace = world.paces.of(target);
         let sent = world.endpoint.request(world.now, flow, draft, &paced(&profile.timers, pace)).ok();
         if let Some(attempt) = self.calls.get_mut(slot).and_then(|call| call.attempt_mut(index)) {
-            attempt.client = sent;
+            (attempt.client, attempt.signed) = (sent, signed);
         }
-        let first = authorization.is_none();
         if first {
             world.load.begin(world.now, target.trunk);
             world.signal(target, Observed::AttemptStarted { call: id });
@@ -164,6 +164,7 @@ impl B2bua {
         let code = message.status().unwrap_or(0);
         self.note_first_reply(world, slot, index);
         self.note_overload(world, slot, index, message);
+        self.note_credentials(world, slot, index, message);
         if self.still_rings(world, slot, index, code) {
             return;
         }
@@ -268,25 +269,37 @@ impl B2bua {
 
     /// Answers a challenge with the trunk's credentials: once, and once more when only the nonce was too old.
     fn authorise(&mut self, world: &mut World<'_>, slot: usize, index: usize, challenge: &Message) -> bool {
-        let Some(call) = self.calls.get_mut(slot) else { return false };
-        let (number, emergency) = (call.number.clone(), call.emergency);
         let tries = if auth::is_stale(challenge) { 2 } else { 1 };
-        let Some(attempt) = call.attempt_mut(index).filter(|attempt| attempt.authorised < tries) else { return false };
-        let Some(profile) = world.profiles.trunk(attempt.target.trunk) else { return false };
-        let Some(credentials) = profile.auth.as_ref() else { return false };
-        let terms = &profile.interworking.numbers;
-        let written = if emergency { number.as_slice().into() } else { terms.write(&number) };
-        let uri = request_uri(terms, &written, attempt);
-        let cnonce = format!("{:016x}", world.rng.next_u64());
-        let asked = Asked { method: "INVITE", uri: &uri, cnonce: &cnonce, count: 1 };
-        let Ok(line) = auth::answer(challenge, credentials, asked) else { return false };
+        let Some(attempt) = self.calls.get_mut(slot).and_then(|call| call.attempt_mut(index)) else { return false };
+        let trunk = attempt.target.trunk;
+        let credentials = world.profiles.trunk(trunk).and_then(|profile| profile.auth.as_ref());
+        let Some(credentials) = credentials else { return false };
+        if attempt.authorised >= tries || !world.nonces.challenged(trunk, credentials, challenge, world.rng) {
+            world.credentials_refused(trunk, challenge.status().unwrap_or(0));
+            return false;
+        }
         attempt.authorised += 1;
         attempt.cseq += 1;
         if let Some(old) = attempt.client.take() {
             self.by_client.remove(&old);
         }
-        self.send_attempt(world, slot, index, Some(&line));
+        self.send_attempt(world, slot, index, false);
         true
+    }
+
+    /// What a response says of the credentials that its INVITE bore. A 403 right after a challenge was answered, from a trunk that has
+    /// never taken them, is about them; later it is about the call.
+    fn note_credentials(&self, world: &mut World<'_>, slot: usize, index: usize, response: &Message) {
+        let Some(attempt) = self.calls.get(slot).and_then(|call| call.attempt(index)) else { return };
+        let (trunk, code) = (attempt.target.trunk, response.status().unwrap_or(0));
+        if attempt.signed.is_empty() || matches!(code, 0..=100 | 401 | 407) {
+            return;
+        }
+        if code == 403 && attempt.authorised > 0 && !world.nonces.are_proven(trunk) {
+            world.credentials_refused(trunk, code);
+        } else if code != 403 {
+            world.nonces.accepted(trunk, response);
+        }
     }
 
     /// Its deadline has passed.
@@ -439,7 +452,6 @@ fn attempt_draft(
     attempt: &Attempt,
     number: &[u8],
     sent_by: core::net::SocketAddr,
-    authorization: Option<&[u8]>,
     body: Vec<u8>,
 ) -> (Draft, bool) {
     let shown = Shown::of(invite, crossing, number, format!("{sent_by}").as_bytes());
@@ -454,9 +466,6 @@ fn attempt_draft(
     draft.headers = headers;
     // RFC 3261 §16.6 step 3: a B2BUA counts hops too, or two of them could call each other for ever.
     draft.max_forwards = invite.max_forwards().map_or(70, |hops| hops.saturating_sub(1));
-    if let Some(line) = authorization {
-        draft.headers.push_raw(line);
-    }
     if !body.is_empty() {
         headers::push_body_type(invite, &mut draft.headers);
         draft.body = body;

@@ -4,6 +4,7 @@
 //! which end by their own timers. Refuses to know: why anyone hangs up.
 
 use super::call::{EndedAttempt, EndedCall, Ending, Side};
+use super::challenge::Again;
 use super::{B2bua, Effect, World, headers, reach, reason};
 use alloc::boxed::Box;
 use media::AnchorCounters;
@@ -79,7 +80,7 @@ impl B2bua {
             && let Some(leg) = call.callee.as_ref()
         {
             // The callee's 200 must be acknowledged before it is ended.
-            world.endpoint.ack(world.now, client, reach(&leg.dialog, leg.flow), leg.dialog.ack(cseq));
+            world.endpoint.ack(world.now, client, reach(&leg.dialog, leg.flow), leg.ack(cseq));
         }
         let exchange = call.exchange.clone();
         for relayed in relayed {
@@ -93,7 +94,7 @@ impl B2bua {
             } else if exchange.late
                 && let Some(leg) = self.calls.get(slot).and_then(|call| call.leg(exchange.from.other()))
             {
-                let (to, ack) = (reach(&leg.dialog, leg.flow), leg.dialog.ack(exchange.cseq));
+                let (to, ack) = (reach(&leg.dialog, leg.flow), leg.ack(exchange.cseq));
                 world.endpoint.ack(world.now, exchange.client, to, ack);
             }
             self.close_exchange(slot);
@@ -118,12 +119,9 @@ impl B2bua {
         if let Some(why) = why.filter(|_| crossing.passes_reason()) {
             draft.headers.push("Reason", &reason(480, why));
         }
-        let (to, timers) = (reach(&leg.dialog, leg.flow), world.timers_of(leg.trunk));
-        let target = world.target_at(leg.trunk, to);
-        // When no transaction can be had, the peer's own session expiry ends its side.
-        if let (Ok(client), Some(target)) = (world.endpoint.request(world.now, to, draft, &timers), target) {
-            self.byes.insert(client, target);
-        }
+        let (to, timers, dialog) = (reach(&leg.dialog, leg.flow), world.timers_of(leg.trunk), leg.dialog.clone());
+        let (trunk, target) = (leg.trunk, world.target_at(leg.trunk, to));
+        self.last_word(world, dialog, Again::new(Some(trunk), draft, to, timers), target);
     }
 
     /// Gives everything back and tells of the call.

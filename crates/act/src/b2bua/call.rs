@@ -2,6 +2,7 @@
 //!
 //! It can be printed, copied and stored; nothing in it runs. Refuses to know: how any of it changes.
 
+use super::challenge::Again;
 use crate::interworking::Crossing;
 use crate::profile::Profiles;
 use alloc::boxed::Box;
@@ -10,7 +11,7 @@ use core::net::SocketAddr;
 use decide::{Candidate, NoPlan, Plan};
 use media::{AnchorCounters, PairId, Peer, Shape};
 use model::{AttemptOutcome, Begun, CallRef, Instant, ListenId, Span, TargetId, TrunkId};
-use sip::{ClientKey, Dialog, Flow, Message, ServerKey, TimerId};
+use sip::{ClientKey, Dialog, Draft, Flow, Message, ServerKey, TimerId};
 use smallvec::SmallVec;
 
 /// One side of a call.
@@ -56,6 +57,8 @@ pub(super) struct Leg {
     pub(super) version: u64,
     /// What this leg was shown last, so that the version rises only with a change.
     pub(super) shown: Vec<u8>,
+    /// The lines that signed the INVITE we have sent it, which its ACK repeats.
+    pub(super) signed: Vec<Vec<u8>>,
     /// A 2xx of ours that waits for its ACK, and the CSeq number of its INVITE.
     pub(super) acking: Option<(ServerKey, u32)>,
 }
@@ -95,6 +98,8 @@ pub(super) struct Attempt {
     pub(super) outcome: Option<AttemptOutcome>,
     /// How many challenges were answered.
     pub(super) authorised: u8,
+    /// The lines that signed its INVITE, which its ACK repeats (RFC 3261 §13.2.2.4).
+    pub(super) signed: Vec<Vec<u8>>,
     /// The last provisional response other than 100.
     pub(super) rings_with: Option<u16>,
     /// How often it was asked whether it still rings, since it last said so.
@@ -174,16 +179,20 @@ pub(super) struct Exchange {
     pub(super) late: bool,
     /// The far side has answered 2xx and still waits for its ACK.
     pub(super) answered: bool,
+    /// What it takes to answer a challenge.
+    pub(super) again: Option<Box<Again>>,
 }
 
 /// Another request inside the dialog on its way from one side to the other.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Relayed {
     pub(super) from: Side,
     /// It carries an offer.
     pub(super) offers: bool,
     pub(super) server: ServerKey,
     pub(super) client: ClientKey,
+    /// What it takes to answer a challenge.
+    pub(super) again: Option<Box<Again>>,
 }
 
 /// One call.
@@ -234,7 +243,38 @@ pub(super) struct Call {
     pub(super) answered: Option<Instant>,
 }
 
+impl Leg {
+    /// The ACK for its 2xx.
+    pub(super) fn ack(&self, cseq: u32) -> Draft {
+        let mut ack = self.dialog.ack(cseq);
+        self.signed.iter().for_each(|line| ack.headers.push_raw(line));
+        ack
+    }
+}
+
 impl Call {
+    /// The side a request under way came from, and what it takes to send it again, when there is any.
+    pub(super) fn take_again(&mut self, client: ClientKey) -> Option<(Side, Box<Again>)> {
+        if let Some(exchange) = self.exchange.as_mut().filter(|exchange| exchange.client == client) {
+            return Some((exchange.from, exchange.again.take()?));
+        }
+        let relayed = self.relayed.iter_mut().find(|relayed| relayed.client == client)?;
+        Some((relayed.from, relayed.again.take()?))
+    }
+
+    /// Puts it back; `sent` is the transaction and CSeq number it runs by from now on, when it was sent again.
+    pub(super) fn put_again(&mut self, client: ClientKey, again: Box<Again>, sent: Option<(ClientKey, u32)>) {
+        if let Some(exchange) = self.exchange.as_mut().filter(|exchange| exchange.client == client) {
+            exchange.again = Some(again);
+            if let Some(sent) = sent {
+                (exchange.client, exchange.cseq) = sent;
+            }
+        } else if let Some(relayed) = self.relayed.iter_mut().find(|relayed| relayed.client == client) {
+            relayed.again = Some(again);
+            relayed.client = sent.map_or(client, |(fresh, _)| fresh);
+        }
+    }
+
     /// An attempt that runs.
     pub(super) fn attempt(&self, index: usize) -> Option<&Attempt> {
         self.attempts.get(index).filter(|attempt| attempt.outcome.is_none())

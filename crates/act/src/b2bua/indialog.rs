@@ -4,7 +4,9 @@
 //! know: what is in them, but for an SDP that must be bridged.
 
 use super::call::{Relayed, Side};
+use super::challenge::Again;
 use super::{ALLOW, B2bua, Effect, World, body, headers, party};
+use alloc::boxed::Box;
 use sip::{Answer, ClientKey, Flow, Message, Method, ServerKey};
 
 /// Requests of one call under way at once.
@@ -79,14 +81,17 @@ impl B2bua {
             Err(code) => return world.refuse(server, code),
         };
         let drafted = self.draft_for(world, slot, side.other(), message.method(), message, body);
-        let sent = drafted.and_then(|(draft, to, timers)| world.endpoint.request(world.now, to, draft, &timers).ok());
+        let trunk = self.calls.get(slot).and_then(|call| call.leg(side.other())).map(|leg| leg.trunk);
+        let mut again = drafted.map(|(draft, to, timers)| Again::new(trunk, draft, to, timers));
+        let sent = again.as_mut().and_then(|again| again.send(world));
+        let again = again.filter(|again| again.can_be_signed(world)).map(Box::new);
         let (Some(client), Some(call)) = (sent, self.calls.get_mut(slot)) else {
             return world.refuse_for_now(server, 500);
         };
         if let Some(leg) = call.leg_mut(side) {
             leg.dialog.refresh_target(message);
         }
-        call.relayed.push(Relayed { from: side, offers, server, client });
+        call.relayed.push(Relayed { from: side, offers, server, client, again });
         self.by_client.insert(client, slot);
     }
 

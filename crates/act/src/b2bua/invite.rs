@@ -44,6 +44,7 @@ impl B2bua {
             session: world.rng.next_u64() >> 20,
             version: 0,
             shown: Vec::new(),
+            signed: Vec::new(),
             acking: None,
         };
         let slot = self.calls.insert(Call {

@@ -10,6 +10,7 @@ mod body;
 mod bridge;
 mod bye;
 mod call;
+mod challenge;
 mod headers;
 mod hunt;
 mod indialog;
@@ -20,6 +21,7 @@ mod reinvite;
 pub use call::{EndedAttempt, EndedCall, Ending, LiveAttempt, LiveCall, Phase, Side};
 pub use headers::{ALLOW, is_of_a_leg};
 
+use crate::nonces::Nonces;
 use crate::ports::Ports;
 use crate::profile::Profiles;
 use alloc::boxed::Box;
@@ -27,6 +29,7 @@ use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use call::Call;
+use challenge::{Again, LastWord};
 use decide::{Load, RetryBudget, Shape, TrunkTable};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -62,6 +65,8 @@ pub struct World<'a> {
     pub paces: &'a Paces,
     /// What trunks carry.
     pub load: &'a mut Load,
+    /// Challenges of trunks.
+    pub nonces: &'a mut Nonces,
     /// For weights and numbers.
     pub rng: &'a mut Rng,
     /// What follows from the event.
@@ -75,6 +80,8 @@ pub enum Effect {
     Signal(Signal),
     /// A call is over.
     Ended(Box<EndedCall>),
+    /// A trunk refuses our credentials, with this code.
+    CredentialsRefused(model::TrunkId, u16),
     /// Somebody who is not its party sent a request with the identifiers of a dialog.
     Foreign(Flow),
 }
@@ -232,7 +239,7 @@ pub struct B2bua {
     by_client: HashMap<ClientKey, usize, FixedState>,
     by_server: HashMap<ServerKey, usize, FixedState>,
     /// BYEs under way, of calls that are over: each ends by a response or a failure, so they are no more than transactions.
-    byes: HashMap<ClientKey, TargetId, FixedState>,
+    byes: HashMap<ClientKey, LastWord, FixedState>,
     /// Attempts that were left in silence: each ends by a response or a failure, as BYEs do.
     left: HashMap<ClientKey, Left, FixedState>,
     /// Calls that are not answered yet, by their place.
@@ -355,7 +362,7 @@ impl B2bua {
         let Some(slot) = self.by_client.get(&client).copied() else {
             self.late_reply(world, client);
             if code >= 200 {
-                self.byes.remove(&client);
+                self.bye_response(world, client, message);
             }
             if (200..300).contains(&code) && message.method() == Method::Invite {
                 self.end_stray(world, client, flow, message);
@@ -366,6 +373,10 @@ impl B2bua {
         if let Some(index) = call.attempt_by(client) {
             return self.attempt_response(world, slot, index, client, message);
         }
+        if self.is_sent_again(world, slot, client, message) {
+            return;
+        }
+        let Some(call) = self.calls.get(slot) else { return };
         if call.exchange.as_ref().is_some_and(|exchange| exchange.client == client) {
             return self.exchange_response(world, slot, code, message);
         }
@@ -381,8 +392,11 @@ impl B2bua {
 
     fn failed(&mut self, world: &mut World<'_>, client: ClientKey, why: Failure) {
         self.left.remove(&client);
-        if let (Some(target), Failure::Unreachable(fault)) = (self.byes.remove(&client), why) {
-            return world.signal(target, Observed::Transport { fault });
+        if let Some(word) = self.byes.remove(&client) {
+            if let (Some(target), Failure::Unreachable(fault)) = (word.target, why) {
+                world.signal(target, Observed::Transport { fault });
+            }
+            return;
         }
         let Some(slot) = self.by_client.get(&client).copied() else { return };
         let Some(call) = self.calls.get(slot) else { return };
@@ -416,8 +430,8 @@ impl B2bua {
         world.endpoint.ack(world.now, client, to, ack);
         let mut bye = dialog.request(Method::Bye);
         bye.headers.push("Reason", b"SIP;cause=487;text=\"answered too late\"");
-        // When no transaction can be had, the peer's own session expiry ends it.
-        let _unsent = world.endpoint.request(world.now, to, bye, &TimerSet::default());
+        let trunk = world.profiles.admit(flow.socket, flow.peer);
+        self.last_word(world, dialog, Again::new(trunk, bye, to, TimerSet::default()), None);
     }
 
     /// After a rush, when the last call has ended, its memory is given back.

@@ -4,7 +4,9 @@
 //! the session as it was, unless it says that the dialog is gone. Refuses to know: what the descriptions say.
 
 use super::call::{Exchange, Leg, Side};
+use super::challenge::Again;
 use super::{B2bua, World, body, headers, reach};
+use alloc::boxed::Box;
 use sip::{Answer, Draft, Message, Method, ServerKey};
 
 impl B2bua {
@@ -41,9 +43,10 @@ impl B2bua {
         let Some((draft, to, timers)) = self.draft_for(world, slot, side.other(), Method::Invite, message, body) else {
             return world.refuse(server, 500);
         };
-        let Ok(client) = world.endpoint.request(world.now, to, draft, &timers) else {
-            return world.refuse_for_now(server, 500);
-        };
+        let trunk = self.calls.get(slot).and_then(|call| call.leg(side.other())).map(|leg| leg.trunk);
+        let mut again = Again::new(trunk, draft, to, timers);
+        let Some(client) = again.send(world) else { return world.refuse_for_now(server, 500) };
+        let again = again.can_be_signed(world).then(|| Box::new(again));
         let Some(call) = self.calls.get_mut(slot) else { return };
         let cseq = call.leg(side.other()).map_or(0, |leg| leg.dialog.local_seq);
         if let Some(leg) = call.leg_mut(side) {
@@ -57,6 +60,7 @@ impl B2bua {
             cseq,
             late: body::description(message).is_none(),
             answered: false,
+            again,
         });
         self.by_client.insert(client, slot);
         self.by_server.insert(server, slot);
@@ -115,8 +119,9 @@ impl B2bua {
         let Some(call) = self.calls.get_mut(slot) else { return };
         if let Some(leg) = call.leg_mut(towards) {
             leg.dialog.refresh_target(message);
+            leg.signed = exchange.again.as_ref().map(|again| again.signed.clone()).unwrap_or_default();
             if !exchange.late {
-                let ack = leg.dialog.ack(exchange.cseq);
+                let ack = leg.ack(exchange.cseq);
                 world.endpoint.ack(world.now, exchange.client, reach(&leg.dialog, leg.flow), ack);
             }
         }

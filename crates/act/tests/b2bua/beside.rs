@@ -558,7 +558,7 @@ fn without_a_port_for_it_nothing_begins_beside_and_the_call_goes_on() {
 fn a_challenge_to_the_one_beside_is_answered() {
     let header = ("WWW-Authenticate", "Digest realm=\"carrier\", nonce=\"abc\", qop=\"auth\", algorithm=MD5");
     let mut lab = Lab::new(2);
-    let credentials = sip::auth::Credentials { user: "edge".into(), secret: "s3cret".into() };
+    let credentials = sip::auth::Credentials { user: "edge".into(), secret: "s3cret".into(), realm: None };
     lab.profiles.trunks[2].as_mut().unwrap().auth = Some(credentials);
     lab.peers[1].steps = vec![vec![]];
     lab.peers[2].steps = vec![vec![Step { headers: vec![header], ..say(10, 401) }], vec![say(10, 180), sdp(50, 200)]];

@@ -328,7 +328,7 @@ fn an_emergency_service_is_called_by_its_urn() {
     let headers = vec![("WWW-Authenticate", "Digest realm=\"carrier\", nonce=\"abc\", qop=\"auth\", algorithm=MD5")];
     let mut lab = Lab::new(1);
     lab.profiles.trunks[1].as_mut().unwrap().auth =
-        Some(sip::auth::Credentials { user: "edge".into(), secret: "s3cret".into() });
+        Some(sip::auth::Credentials { user: "edge".into(), secret: "s3cret".into(), realm: None });
     lab.shape.trunks[1].as_mut().unwrap().limits.calls = Some(0);
     lab.peers[1].steps = vec![vec![Step { headers, ..say(10, 401) }], vec![say(10, 180), sdp(50, 200)]];
     let client = lab.call("urn:service:sos.fire");
@@ -375,7 +375,7 @@ fn a_challenge_is_answered_with_the_trunks_credentials_once() {
     };
     let mut lab = Lab::new(2);
     let trunk = lab.profiles.trunks[1].as_mut().unwrap();
-    trunk.auth = Some(sip::auth::Credentials { user: "edge".into(), secret: "s3cret".into() });
+    trunk.auth = Some(sip::auth::Credentials { user: "edge".into(), secret: "s3cret".into(), realm: None });
     lab.peers[1].steps = vec![vec![challenge()], vec![say(10, 180), sdp(50, 200)]];
     let client = lab.call("+4722");
     lab.run(500);
@@ -391,7 +391,7 @@ fn a_challenge_is_answered_with_the_trunks_credentials_once() {
     // Refused again: the credentials are wrong; the caller is not asked for ours.
     let mut lab = Lab::new(1);
     let trunk = lab.profiles.trunks[1].as_mut().unwrap();
-    trunk.auth = Some(sip::auth::Credentials { user: "edge".into(), secret: "wrong".into() });
+    trunk.auth = Some(sip::auth::Credentials { user: "edge".into(), secret: "wrong".into(), realm: None });
     lab.peers[1].steps = vec![vec![challenge()]];
     let client = lab.call("+4722");
     lab.run(500);

@@ -3,6 +3,7 @@
 
 mod beside;
 mod calls;
+mod challenges;
 mod deadlines;
 mod ends;
 mod hunts;

@@ -66,6 +66,8 @@ pub struct Peer {
     pub inside: Vec<Step>,
     /// Code for any other request inside a dialog.
     pub others: u16,
+    /// Every request but ACK and CANCEL must be signed with this nonce, and "never" is one that nothing satisfies; a challenge may say more.
+    pub asks: Option<(&'static str, &'static str)>,
     /// Acknowledges 2xx.
     pub acks: bool,
     /// Answers a CANCEL by 487.
@@ -101,6 +103,7 @@ impl Peer {
             steps: vec![vec![say(20, 180), sdp(200, 200)]],
             inside: vec![sdp(10, 200)],
             others: 200,
+            asks: None,
             acks: true,
             yields: true,
             dead: false,
@@ -210,7 +213,24 @@ impl Peer {
         }
     }
 
+    /// Whether a request bears no credentials for the nonce that is asked for; then it was challenged.
+    fn challenged(&mut self, now: Instant, server: ServerKey, message: &Message) -> bool {
+        let Some((nonce, more)) = self.asks else { return false };
+        let signed = message.header(sip::HeaderName::Authorization).unwrap_or_default();
+        if nonce != "never" && String::from_utf8_lossy(signed).contains(&format!("nonce=\"{nonce}\"")) {
+            return false;
+        }
+        let mut answer = Answer::new(401);
+        let line = format!("Digest realm=\"carrier\", nonce=\"{nonce}\", qop=\"auth\", algorithm=SHA-256{more}");
+        answer.headers.push("WWW-Authenticate", line.as_bytes());
+        self.endpoint.respond(now, server, answer);
+        true
+    }
+
     fn request(&mut self, now: Instant, server: ServerKey, flow: Flow, message: &Message) {
+        if self.challenged(now, server, message) {
+            return;
+        }
         if message.to().tag().is_some() {
             return self.request_inside(now, server, message);
         }

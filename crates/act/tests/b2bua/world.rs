@@ -52,6 +52,7 @@ pub struct Lab {
     pub paces: model::Paces,
     pub table: TrunkTable,
     pub load: Load,
+    pub nonces: act::Nonces,
     pub rng: Rng,
     effects: Vec<Effect>,
     pub peers: Vec<Peer>,
@@ -59,6 +60,8 @@ pub struct Lab {
     pub ended: Vec<EndedCall>,
     /// Who spoke inside a dialog that is not theirs.
     pub foreign: Vec<SocketAddr>,
+    /// Trunks that have refused our credentials, and how.
+    pub refused: Vec<(u16, u16)>,
     /// Everything the edge has put on the wire.
     pub sent: Vec<(Instant, SocketAddr, Message)>,
     wire: BTreeMap<(Instant, u64), Packet>,
@@ -151,12 +154,14 @@ impl Lab {
             table: TrunkTable::new(&shape),
             shape,
             load,
+            nonces: act::Nonces::default(),
             rng: Rng::new(seed),
             effects: Vec::new(),
             peers,
             signals: Vec::new(),
             ended: Vec::new(),
             foreign: Vec::new(),
+            refused: Vec::new(),
             sent: Vec::new(),
             wire: BTreeMap::new(),
             serial: 0,
@@ -221,6 +226,7 @@ impl Lab {
             shape: &self.shape,
             table: &self.table,
             load: &mut self.load,
+            nonces: &mut self.nonces,
             rng: &mut self.rng,
             out: &mut self.effects,
         };
@@ -362,6 +368,7 @@ impl Lab {
             match effect {
                 Effect::Signal(signal) => self.signals.push(signal),
                 Effect::Ended(call) => self.ended.push(*call),
+                Effect::CredentialsRefused(trunk, code) => self.refused.push((trunk.0, code)),
                 Effect::Foreign(flow) => self.foreign.push(flow.peer),
             }
         }

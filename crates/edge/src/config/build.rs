@@ -209,7 +209,7 @@ fn profile(trunk: TrunkDraft, listens: &[Listen], sockets: &[Socket]) -> Option<
         targets: trunk.targets.iter().filter_map(|addr| target(addr.value)).collect(),
         listen,
         timers: trunk.timers,
-        auth: trunk.auth.map(|(user, secret)| Credentials { user, secret: secret.reveal() }),
+        auth: trunk.auth.map(|(user, secret, realm)| Credentials { user, secret: secret.reveal(), realm }),
         accept: trunk.accept.iter().map(|net| Cidr { addr: net.value.addr, bits: net.value.bits }).collect(),
         overload: trunk.overload,
         session_max: trunk.session_max,

@@ -130,7 +130,8 @@ pub(super) fn check(draft: &Draft, faults: &mut Faults<'_>) {
             let targets = trunk.targets.iter().map(|target| Network::one(target.value.ip()));
             let mut own = targets.chain(trunk.accept.iter().map(|net| net.value));
             if own.any(|net| net.meets(denied.value)) {
-                let what = format!("{} has addresses of trunk `{}`: it would never be heard", denied.value, trunk.name.value);
+                let what =
+                    format!("{} has addresses of trunk `{}`: it would never be heard", denied.value, trunk.name.value);
                 faults.error(&denied.at, what, "networks without any trunk", None);
             }
         }
@@ -176,7 +177,10 @@ mod tests {
         let guard = with(text).settings.unwrap().guard;
         assert!(guard.deny.contains("100.127.0.1".parse().unwrap()));
         assert!(!guard.deny.contains("100.128.0.1".parse().unwrap()));
-        assert_eq!((guard.strangers, guard.answers, guard.scanners.clone()), (Strangers::Silent, 7, vec!["nmap".to_owned()]));
+        assert_eq!(
+            (guard.strangers, guard.answers, guard.scanners.clone()),
+            (Strangers::Silent, 7, vec!["nmap".to_owned()])
+        );
         assert_eq!((guard.malformed, guard.requests, guard.failures), (3, 4, 5));
         let spans = [guard.window, guard.ban, guard.longest].map(Span::as_secs);
         assert_eq!(spans, [6, 60, 7_200]);

@@ -69,7 +69,8 @@ pub(super) static TRUNK: Section = Section {
 pub(super) static AUTH: Section = Section {
     title: "auth of [trunk.NAME]",
     example: "[trunk.acme.auth]",
-    about: "Digest credentials for 401 and 407 from this trunk. Both keys belong together.",
+    about: "Digest credentials for 401 and 407 from this trunk, inside calls too: MD5, SHA-256 and SHA-512-256. `user` and `secret` belong \
+            together.",
     keys: &[
         other("user", "text", "no credentials", "\"u1001\"", "User name."),
         other(
@@ -78,6 +79,13 @@ pub(super) static AUTH: Section = Section {
             "no credentials",
             "\"env:ACME_SECRET\"",
             "Environment variable that holds the password.",
+        ),
+        other(
+            "realm",
+            "text",
+            "whoever asks",
+            "\"sip.acme.example\"",
+            "The only realm that gets an answer: a proxy on the way that asks in the name of another one is not helped to guess.",
         ),
     ],
 };
@@ -113,7 +121,7 @@ pub(super) struct TrunkDraft {
     pub(super) listen: Option<At<String>>,
     /// Besides its targets.
     pub(super) accept: Vec<At<Network>>,
-    pub(super) auth: Option<(String, Secret)>,
+    pub(super) auth: Option<(String, Secret, Option<String>)>,
     pub(super) limits: CallLimits,
     pub(super) overload: bool,
     pub(super) probe: ProbePolicy,
@@ -164,7 +172,11 @@ fn read_one(name: At<String>, node: &Node<'_>, env: Env<'_>, faults: &mut Faults
     Some(draft)
 }
 
-fn read_auth(trunk: &Reader<'_, '_>, env: Env<'_>, faults: &mut Faults<'_>) -> Option<(String, Secret)> {
+fn read_auth(
+    trunk: &Reader<'_, '_>,
+    env: Env<'_>,
+    faults: &mut Faults<'_>,
+) -> Option<(String, Secret, Option<String>)> {
     let node = trunk.get("auth")?;
     let reader = Reader::open(node, &node.span(), &AUTH, faults)?;
     let user = reader.read("user", faults, value::text);
@@ -175,7 +187,8 @@ fn read_auth(trunk: &Reader<'_, '_>, env: Env<'_>, faults: &mut Faults<'_>) -> O
             faults.error(&reader.at, format!("`{key}` is missing in {}", AUTH.title), expected, None);
         }
     }
-    user.zip(secret)
+    let realm = reader.read("realm", faults, value::text);
+    user.zip(secret).map(|(user, secret)| (user, secret, realm))
 }
 
 fn read_limits(trunk: &Reader<'_, '_>, faults: &mut Faults<'_>) -> CallLimits {

@@ -90,7 +90,11 @@ fn shut_outs_double_up_to_the_longest_and_are_forgiven_after_it() {
 fn garbage_shuts_its_source_out_within_the_window_and_not_beyond() {
     let mut guard = guard(|policy| policy.malformed = 5);
     for turn in 0..20 {
-        assert_eq!(comes(&mut guard, turn * 2_500, STRANGER, b"\x16\x03\x01"), Err(Shut::Garbage), "four in ten seconds");
+        assert_eq!(
+            comes(&mut guard, turn * 2_500, STRANGER, b"\x16\x03\x01"),
+            Err(Shut::Garbage),
+            "four in ten seconds"
+        );
     }
     for _ in 0..5 {
         assert_eq!(comes(&mut guard, 100_000, STRANGER, b"\x16\x03\x01"), Err(Shut::Garbage));

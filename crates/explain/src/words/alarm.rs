@@ -64,10 +64,9 @@ fn shut_out(cause: ShutOutCause, n: u32, within: Span) -> String {
         ShutOutCause::Scanner => String::from("its software calls itself a scanner"),
         ShutOutCause::Malformed => times("malformed message", "malformed messages"),
         ShutOutCause::Requests => times("message of a stranger", "messages of a stranger"),
-        ShutOutCause::Failures => times(
-            "wrong password or request inside a foreign call",
-            "wrong passwords or requests inside foreign calls",
-        ),
+        ShutOutCause::Failures => {
+            times("wrong password or request inside a foreign call", "wrong passwords or requests inside foreign calls")
+        }
     }
 }
 

@@ -1,16 +1,22 @@
-//! Digest authentication as client: RFC 7616, RFC 2617, RFC 8760.
+//! Digest authentication as client: RFC 7616, RFC 2617, RFC 8760, RFC 3261 §22.
 //!
-//! MD5 and SHA-256, with and without `-sess`, `qop=auth` or none. Refuses to know: when a request is repeated, and what
-//! the secret is for.
+//! MD5, SHA-256 and SHA-512-256, with and without `-sess`; `qop=auth`, `auth-int` or none. A challenge becomes a session, which signs as many
+//! requests as its nonce lasts for. Refuses to know: when a request is repeated, and what the secret is for.
 
 use crate::message::Message;
 use crate::wire::{HeaderName, Params, split_list};
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use md5::{Digest, Md5};
-use sha2::Sha256;
+use sha2::{Sha256, Sha512_256};
+
+/// The longest challenge that is kept: nonces of some hundred bytes are usual.
+const LONGEST: usize = 4_096;
+/// Challenges of one response that are answered: one for each proxy on the way, and the far end's.
+const MOST: usize = 8;
 
 /// Who we are to a trunk.
 #[derive(Clone, PartialEq, Eq)]
@@ -19,12 +25,14 @@ pub struct Credentials {
     pub user: String,
     /// Password.
     pub secret: String,
+    /// The only realm they are for; none is whoever asks.
+    pub realm: Option<String>,
 }
 
 /// The secret is never printed.
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
+        f.debug_struct("Credentials").field("user", &self.user).field("realm", &self.realm).finish_non_exhaustive()
     }
 }
 
@@ -33,56 +41,206 @@ impl fmt::Debug for Credentials {
 pub enum Unanswerable {
     /// The response carries no Digest challenge we can read.
     NoChallenge,
-    /// Only algorithms or protections that we do not have; MD5 and SHA-256 with `auth` are served.
+    /// Only algorithms or protections that we do not have; MD5, SHA-256 and SHA-512-256 with `auth` or `auth-int` are served.
     Unsupported,
+    /// Only of realms that the credentials are not for.
+    OtherRealm,
 }
 
-/// What is asked for, beside the challenge.
+/// What is signed.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub struct Signed<'a> {
     /// Method of the request.
     pub method: &'a str,
     /// Its request URI.
     pub uri: &'a [u8],
-    /// Fresh text of ours.
-    pub cnonce: &'a str,
-    /// How often this nonce has been used, from 1.
-    pub count: u32,
+    /// Its body, which `auth-int` protects.
+    pub body: &'a [u8],
+}
+
+/// Who asks: the far end, or a proxy on the way (RFC 3261 §22.2, §22.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// WWW-Authenticate, answered by Authorization.
+    FarEnd,
+    /// Proxy-Authenticate, answered by Proxy-Authorization.
+    Proxy,
+}
+
+impl Asker {
+    const fn of(name: HeaderName) -> Option<Self> {
+        match name {
+            HeaderName::WwwAuthenticate => Some(Self::FarEnd),
+            HeaderName::ProxyAuthenticate => Some(Self::Proxy),
+            _ => None,
+        }
+    }
+
+    const fn answer(self) -> &'static str {
+        match self {
+            Self::FarEnd => "Authorization",
+            Self::Proxy => "Proxy-Authorization",
+        }
+    }
+
+    const fn info(self) -> &'static str {
+        match self {
+            Self::FarEnd => "Authentication-Info",
+            Self::Proxy => "Proxy-Authentication-Info",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Algorithm {
     Md5,
     Sha256,
+    Sha512Trunc256,
 }
 
-struct Challenge<'a> {
-    params: Params<'a>,
+impl Algorithm {
+    fn hash(self, parts: &[&[u8]]) -> String {
+        let text = parts.join(&b':');
+        match self {
+            Self::Md5 => hex(&Md5::digest(text)),
+            Self::Sha256 => hex(&Sha256::digest(text)),
+            Self::Sha512Trunc256 => hex(&Sha512_256::digest(text)),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protection {
+    None,
+    Auth,
+    AuthInt,
+}
+
+/// A challenge that we can answer, and how often we have: each answer bears a higher count, so that nobody can repeat one (RFC 7616 §3.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    asker: Asker,
+    /// Its parameters as they came.
+    challenge: Box<[u8]>,
     algorithm: Algorithm,
-    session: bool,
+    bound: bool,
+    protection: Protection,
+    nonce: Box<[u8]>,
+    cnonce: Box<str>,
+    count: u32,
 }
 
-/// The whole header line, without line end, that answers the best challenge of a 401 or 407.
-///
-/// # Errors
-/// No challenge, or none that we can answer.
-pub fn answer(challenged: &Message, credentials: &Credentials, asked: Asked<'_>) -> Result<Vec<u8>, Unanswerable> {
-    let (from, to) = match challenged.status() {
-        Some(407) => (HeaderName::ProxyAuthenticate, "Proxy-Authorization"),
-        _ => (HeaderName::WwwAuthenticate, "Authorization"),
-    };
-    let lines = challenged.headers().filter(|header| header.name == from).map(|header| header.value);
-    let mut seen = false;
-    let readable = lines.filter_map(|value| {
-        let rest = digest(value)?;
-        seen = true;
-        challenge(rest)
-    });
-    // RFC 8760 §2.4: the first that we support, which the server lists by its preference.
-    let Some(challenge) = readable.into_iter().next() else {
-        return Err(if seen { Unanswerable::Unsupported } else { Unanswerable::NoChallenge });
-    };
-    Ok(write(to, &challenge, credentials, asked))
+impl Session {
+    /// Every challenge of a 401 or 407 that can be answered: for each realm of each asker the first that we support, which is the one its
+    /// server likes best (RFC 8760 §2.4). Proxies that fork put those of several realms into one response (RFC 3261 §16.7 step 7, §22.3).
+    /// `cnonce` is fresh text of ours.
+    ///
+    /// # Errors
+    /// No challenge, or none that we can answer.
+    pub fn open(challenged: &Message, credentials: &Credentials, cnonce: &str) -> Result<Vec<Self>, Unanswerable> {
+        let mut opened: Vec<Self> = Vec::new();
+        let mut why = Unanswerable::NoChallenge;
+        for header in challenged.headers() {
+            let (Some(asker), Some(text)) = (Asker::of(header.name), digest(header.value)) else { continue };
+            let Some(session) = Self::of(asker, text, cnonce) else {
+                why = Unanswerable::Unsupported;
+                continue;
+            };
+            if credentials.realm.as_ref().is_some_and(|realm| realm.as_bytes() != session.realm()) {
+                why = if why == Unanswerable::NoChallenge { Unanswerable::OtherRealm } else { why };
+            } else if opened.len() < MOST && !opened.iter().any(|known| known.is_from(asker, session.realm())) {
+                opened.push(session);
+            }
+        }
+        if opened.is_empty() { Err(why) } else { Ok(opened) }
+    }
+
+    fn of(asker: Asker, text: &[u8], cnonce: &str) -> Option<Self> {
+        let (algorithm, bound) = algorithm(get(text, "algorithm").unwrap_or(b"MD5"))?;
+        let offered = |name: &[u8]| {
+            get(text, "qop").is_some_and(|list| split_list(list).any(|one| one.eq_ignore_ascii_case(name)))
+        };
+        // `auth` first: a proxy on the way may touch the body, and then `auth-int` says that somebody lies.
+        let protection = match get(text, "qop") {
+            None => Protection::None,
+            Some(_) if offered(b"auth") => Protection::Auth,
+            Some(_) if offered(b"auth-int") => Protection::AuthInt,
+            Some(_) => return None,
+        };
+        let nonce = get(text, "nonce")?.into();
+        let complete = get(text, "realm").is_some() && text.len() <= LONGEST;
+        let (challenge, cnonce) = (text.into(), cnonce.into());
+        complete.then_some(Self { asker, challenge, algorithm, bound, protection, nonce, cnonce, count: 0 })
+    }
+
+    /// Whose passwords it is about.
+    pub fn realm(&self) -> &[u8] {
+        get(&self.challenge, "realm").unwrap_or_default()
+    }
+
+    /// Whether it was opened by this asker for this realm.
+    pub fn is_from(&self, asker: Asker, realm: &[u8]) -> bool {
+        self.asker == asker && self.realm() == realm
+    }
+
+    /// Whether it takes the place of another one.
+    pub fn replaces(&self, other: &Self) -> bool {
+        self.is_from(other.asker, other.realm())
+    }
+
+    /// A response to a request that it has signed: it may name the nonce that is to be used next (RFC 7616 §3.5).
+    pub fn hear(&mut self, response: &Message) {
+        let info = response.named(self.asker.info());
+        if let Some(next) = info.and_then(|info| get(info, "nextnonce")).filter(|next| next.len() <= LONGEST) {
+            (self.nonce, self.count) = (next.into(), 0);
+        }
+    }
+
+    /// The whole header line, without line end, that signs a request.
+    pub fn sign(&mut self, credentials: &Credentials, signed: &Signed<'_>) -> Vec<u8> {
+        self.count = self.count.saturating_add(1);
+        // Works on bytes: what the challenge says goes back as it came, whatever its character set.
+        let of = |name: &str| get(&self.challenge, name);
+        let hash = |parts: &[&[u8]]| self.algorithm.hash(parts);
+        let (realm, nonce) = (self.realm(), &self.nonce[..]);
+        let (user, cnonce) = (credentials.user.as_bytes(), self.cnonce.as_bytes());
+        let mut first = hash(&[user, realm, credentials.secret.as_bytes()]);
+        if self.bound {
+            first = hash(&[first.as_bytes(), nonce, cnonce]);
+        }
+        let (protection, second) = match self.protection {
+            Protection::AuthInt => {
+                let body = hash(&[signed.body]);
+                ("auth-int", hash(&[signed.method.as_bytes(), signed.uri, body.as_bytes()]))
+            }
+            _ => ("auth", hash(&[signed.method.as_bytes(), signed.uri])),
+        };
+        let count = format!("{:08x}", self.count);
+        let is_protected = self.protection != Protection::None;
+        let (first, second) = (first.as_bytes(), second.as_bytes());
+        let response = if is_protected {
+            hash(&[first, nonce, count.as_bytes(), cnonce, protection.as_bytes(), second])
+        } else {
+            hash(&[first, nonce, second])
+        };
+        let mut line = format!("{}: Digest username=\"", self.asker.answer()).into_bytes();
+        let quoted = [&quotable(user)[..], b"\", realm=\"", realm, b"\", nonce=\"", nonce, b"\", uri=\"", signed.uri];
+        line.extend(quoted.concat());
+        line.extend([b"\", response=\"", response.as_bytes(), b"\""].concat());
+        if let Some(name) = of("algorithm") {
+            line.extend([b", algorithm=", name].concat());
+        }
+        if is_protected {
+            line.extend([b", qop=", protection.as_bytes(), b", nc=", count.as_bytes()].concat());
+        }
+        if is_protected || self.bound {
+            line.extend([b", cnonce=\"", cnonce, b"\""].concat());
+        }
+        if let Some(opaque) = of("opaque") {
+            line.extend([b", opaque=\"", opaque, b"\""].concat());
+        }
+        line
+    }
 }
 
 /// Whether a challenge only says that the nonce was too old: the secret is right, and another try with the new nonce is due
@@ -91,10 +249,15 @@ pub fn is_stale(challenged: &Message) -> bool {
     let stale = |value| {
         digest(value).and_then(|rest| get(rest, "stale")).is_some_and(|word| word.eq_ignore_ascii_case(b"true"))
     };
-    challenged
-        .headers()
-        .filter(|header| matches!(header.name, HeaderName::WwwAuthenticate | HeaderName::ProxyAuthenticate))
-        .any(|header| stale(header.value))
+    challenged.headers().filter(|header| Asker::of(header.name).is_some()).any(|header| stale(header.value))
+}
+
+fn algorithm(name: &[u8]) -> Option<(Algorithm, bool)> {
+    let bound = name.len().checked_sub(5).filter(|at| name[*at..].eq_ignore_ascii_case(b"-sess"));
+    let known =
+        [(&b"MD5"[..], Algorithm::Md5), (b"SHA-256", Algorithm::Sha256), (b"SHA-512-256", Algorithm::Sha512Trunc256)];
+    let plain = &name[..bound.unwrap_or(name.len())];
+    known.into_iter().find(|(text, _)| plain.eq_ignore_ascii_case(text)).map(|(_, found)| (found, bound.is_some()))
 }
 
 /// What follows the word Digest and its blank, which may be a fold.
@@ -111,60 +274,6 @@ fn get<'a>(text: &'a [u8], name: &str) -> Option<&'a [u8]> {
 
 fn unquote(value: &[u8]) -> &[u8] {
     value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value)
-}
-
-fn challenge(text: &[u8]) -> Option<Challenge<'_>> {
-    let (algorithm, session) = match get(text, "algorithm").unwrap_or(b"MD5") {
-        name if name.eq_ignore_ascii_case(b"MD5") => (Algorithm::Md5, false),
-        name if name.eq_ignore_ascii_case(b"MD5-sess") => (Algorithm::Md5, true),
-        name if name.eq_ignore_ascii_case(b"SHA-256") => (Algorithm::Sha256, false),
-        name if name.eq_ignore_ascii_case(b"SHA-256-sess") => (Algorithm::Sha256, true),
-        _ => return None,
-    };
-    let protection = get(text, "qop");
-    let auth = protection.is_none_or(|list| split_list(list).any(|one| one.eq_ignore_ascii_case(b"auth")));
-    let complete = get(text, "nonce").is_some() && get(text, "realm").is_some();
-    (auth && complete).then_some(Challenge { params: Params(text), algorithm, session })
-}
-
-/// Works on bytes: what the challenge says goes back as it came, whatever its character set.
-fn write(header: &str, challenge: &Challenge<'_>, credentials: &Credentials, asked: Asked<'_>) -> Vec<u8> {
-    let of = |name: &str| get(challenge.params.0, name);
-    let hash = |parts: &[&[u8]]| match challenge.algorithm {
-        Algorithm::Md5 => hex(&Md5::digest(parts.join(&b':'))),
-        Algorithm::Sha256 => hex(&Sha256::digest(parts.join(&b':'))),
-    };
-    let (realm, nonce) = (of("realm").unwrap_or_default(), of("nonce").unwrap_or_default());
-    let (user, cnonce) = (credentials.user.as_bytes(), asked.cnonce.as_bytes());
-    let mut first = hash(&[user, realm, credentials.secret.as_bytes()]);
-    if challenge.session {
-        first = hash(&[first.as_bytes(), nonce, cnonce]);
-    }
-    let second = hash(&[asked.method.as_bytes(), asked.uri]);
-    let count = format!("{:08x}", asked.count);
-    let protected = of("qop").is_some();
-    let response = if protected {
-        hash(&[first.as_bytes(), nonce, count.as_bytes(), cnonce, b"auth", second.as_bytes()])
-    } else {
-        hash(&[first.as_bytes(), nonce, second.as_bytes()])
-    };
-    let user = quotable(user);
-    let mut line =
-        [header.as_bytes(), b": Digest username=\"", &user, b"\", realm=\"", realm, b"\", nonce=\"", nonce].concat();
-    line.extend([b"\", uri=\"", asked.uri, b"\", response=\"", response.as_bytes(), b"\""].concat());
-    if let Some(name) = of("algorithm") {
-        line.extend([b", algorithm=", name].concat());
-    }
-    if protected {
-        line.extend([b", qop=auth, nc=", count.as_bytes()].concat());
-    }
-    if protected || challenge.session {
-        line.extend([b", cnonce=\"", cnonce, b"\""].concat());
-    }
-    if let Some(opaque) = of("opaque") {
-        line.extend([b", opaque=\"", opaque, b"\""].concat());
-    }
-    line
 }
 
 /// Fit to stand between quotes (RFC 3261 §25.1, `quoted-pair`); line ends become blanks.
@@ -197,6 +306,17 @@ mod tests {
         Message::parse(Vec::from(text)).unwrap()
     }
 
+    fn known(user: &str, secret: &str) -> Credentials {
+        Credentials { user: user.into(), secret: secret.into(), realm: None }
+    }
+
+    const SHA_512_256: (&str, &str) =
+        ("SHA-512-256", "430d05014cecc49cab6fbe03176d41a1da86cbfe24a16580e22aaad928d960d0");
+    const SHA_512_256_SESS: (&str, &str) =
+        ("SHA-512-256-sess", "3f2a34f923c38b0fb26dce2fdfc2ce326c23cecf86fbb1444f3e51fbbc2cb92e");
+    const AUTH_INT: &str = "response=\"12a67fa2c532f49d9dc547f45d42b2aa39403f4ecfaaa26db95878ef713a8068\"";
+    const INVITE: Signed<'_> = Signed { method: "INVITE", uri: b"sip:x", body: b"v=0" };
+
     fn respond(
         line: &str,
         user: &str,
@@ -205,9 +325,9 @@ mod tests {
         uri: &[u8],
         cnonce: &str,
     ) -> Result<String, Unanswerable> {
-        let credentials = Credentials { user: user.into(), secret: secret.into() };
-        let asked = Asked { method, uri, cnonce, count: 1 };
-        answer(&challenged(line), &credentials, asked).map(|line| String::from_utf8(line).unwrap())
+        let credentials = known(user, secret);
+        let mut opened = Session::open(&challenged(line), &credentials, cnonce)?;
+        Ok(String::from_utf8(opened[0].sign(&credentials, &Signed { method, uri, body: b"" })).unwrap())
     }
 
     #[test]
@@ -242,15 +362,15 @@ mod tests {
         let of = |line: &str| respond(line, "u", "s", "INVITE", b"sip:x", "c");
         assert_eq!(of("WWW-Authenticate: Basic realm=\"x\""), Err(Unanswerable::NoChallenge));
         assert_eq!(
-            of("WWW-Authenticate: Digest realm=\"x\", nonce=\"y\", algorithm=SHA-512-256"),
+            of("WWW-Authenticate: Digest realm=\"x\", nonce=\"y\", algorithm=SHA-1024"),
             Err(Unanswerable::Unsupported)
         );
         assert_eq!(
-            of("WWW-Authenticate: Digest realm=\"x\", nonce=\"y\", qop=\"auth-int\""),
+            of("WWW-Authenticate: Digest realm=\"x\", nonce=\"y\", qop=\"auth-conf\""),
             Err(Unanswerable::Unsupported)
         );
         // RFC 8760 §2.4: the first that is supported is taken.
-        let two = "WWW-Authenticate: Digest realm=\"x\", nonce=\"y\", algorithm=SHA-512-256\r\n\
+        let two = "WWW-Authenticate: Digest realm=\"x\", nonce=\"y\", algorithm=SHA-1024\r\n\
                    WWW-Authenticate: Digest realm=\"x\", nonce=\"z\", algorithm=SHA-256";
         assert!(of(two).unwrap().contains("nonce=\"z\""));
     }
@@ -280,28 +400,123 @@ mod tests {
         }
     }
 
+    /// RFC 3261 §22.3, §16.7 step 7: a proxy that forked hands on what all have asked, in one response.
     #[test]
-    fn a_407_is_answered_to_the_proxy_22_3() {
-        let text = challenged(
-            "Proxy-Authenticate: Digest\r\n realm=\"x\", nonce=\"y\"\r\nWWW-Authenticate: Digest realm=\"not\", nonce=\"this\"",
+    fn every_asker_is_answered_by_its_own_header_22_3() {
+        let message = challenged(
+            "Proxy-Authenticate: Digest\r\n realm=\"x\", nonce=\"1\"\r\nWWW-Authenticate: Digest realm=\"x\", nonce=\"2\"\r\n\
+             Proxy-Authenticate: Digest realm=\"z\", nonce=\"3\"\r\nProxy-Authenticate: Digest realm=\"x\", nonce=\"4\"",
         );
-        let text = String::from_utf8(text.bytes().to_vec()).unwrap().replacen("401 Unauthorized", "407 Proxy", 1);
-        let message = Message::parse(text.into_bytes()).unwrap();
-        let credentials = Credentials { user: "u".into(), secret: "s".into() };
-        let asked = Asked { method: "INVITE", uri: b"sip:x", cnonce: "c", count: 1 };
-        let line = answer(&message, &credentials, asked).unwrap();
-        assert!(
-            line.starts_with(b"Proxy-Authorization: Digest username=\"u\", realm=\"x\", nonce=\"y\", uri=\"sip:x\"")
-        );
+        let credentials = known("u", "s");
+        let mut opened = Session::open(&message, &credentials, "c").unwrap();
+        let mut lines = opened.iter_mut().map(|one| String::from_utf8(one.sign(&credentials, &INVITE)).unwrap());
+        for wanted in [
+            "Proxy-Authorization: Digest username=\"u\", realm=\"x\", nonce=\"1\", uri=\"sip:x\"",
+            "Authorization: Digest username=\"u\", realm=\"x\", nonce=\"2\"",
+            "Proxy-Authorization: Digest username=\"u\", realm=\"z\", nonce=\"3\"",
+        ] {
+            let line = lines.next().unwrap();
+            assert!(line.starts_with(wanted), "{line}");
+        }
+        assert_eq!(lines.next(), None, "one answer for each realm of each asker");
+        let only = Credentials { realm: Some("z".into()), ..credentials };
+        assert_eq!(Session::open(&message, &only, "c").unwrap().len(), 1);
+        let other = Credentials { realm: Some("elsewhere".into()), ..only };
+        assert_eq!(Session::open(&message, &other, "c"), Err(Unanswerable::OtherRealm));
+    }
+
+    /// RFC 8760 §2.4: the topmost that is supported, which is what the server likes best.
+    #[test]
+    fn the_first_supported_algorithm_is_taken_8760_2_4() {
+        let of = |names: &[&str]| {
+            let lines: Vec<String> = names
+                .iter()
+                .map(|name| format!("WWW-Authenticate: Digest realm=\"x\", nonce=\"{name}\", algorithm={name}"))
+                .collect();
+            respond(&lines.join("\r\n"), "u", "s", "INVITE", b"sip:x", "c").unwrap()
+        };
+        assert!(of(&["SHA-512-256", "SHA-256", "MD5"]).contains("algorithm=SHA-512-256"));
+        assert!(of(&["SHA-384", "sha-256", "MD5"]).contains("algorithm=sha-256"));
+        assert!(of(&["SHA3-sess", "MD5-sess"]).contains("algorithm=MD5-sess"));
+    }
+
+    /// RFC 7616 §3.9.2 hashes the user name too, which nobody asks for in SIP; the figures here were computed by another implementation.
+    #[test]
+    fn sha_512_256_and_its_session() {
+        let cnonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ";
+        for (algorithm, response) in [SHA_512_256, SHA_512_256_SESS] {
+            let line = format!(
+                "WWW-Authenticate: Digest realm=\"http-auth@example.org\", qop=auth, algorithm={algorithm}, \
+                 nonce=\"7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v\""
+            );
+            let answer = respond(&line, "Mufasa", "Circle of Life", "GET", b"/dir/index.html", cnonce).unwrap();
+            assert!(answer.contains(&format!("response=\"{response}\"")), "{answer}");
+        }
+    }
+
+    /// RFC 7616 §3.4.3: the body is part of what is signed, when nothing less is offered.
+    #[test]
+    fn auth_int_covers_the_body() {
+        let message =
+            challenged("WWW-Authenticate: Digest realm=\"x\", nonce=\"y\", qop=\"auth-int\", algorithm=SHA-256");
+        let credentials = known("u", "s");
+        let sign = |body: &[u8]| {
+            let mut session = Session::open(&message, &credentials, "c").unwrap().remove(0);
+            String::from_utf8(session.sign(&credentials, &Signed { body, ..INVITE })).unwrap()
+        };
+        assert!(sign(b"v=0").contains(AUTH_INT) && sign(b"v=0").contains("qop=auth-int"), "{}", sign(b"v=0"));
+        assert!(!sign(b"v=1").contains(AUTH_INT));
+    }
+
+    /// RFC 7616 §3.4: the count of a nonce rises by one with each request it is used for; `nextnonce` begins anew (§3.5).
+    #[test]
+    fn a_nonce_is_counted_and_replaced() {
+        let message = challenged("Proxy-Authenticate: Digest realm=\"x\", nonce=\"y\", qop=auth");
+        let credentials = known("u", "s");
+        let mut session = Session::open(&message, &credentials, "c").unwrap().remove(0);
+        let sign = |session: &mut Session| String::from_utf8(session.sign(&credentials, &INVITE)).unwrap();
+        let lines: Vec<String> = (0..3).map(|_| sign(&mut session)).collect();
+        for (count, line) in lines.iter().enumerate() {
+            assert!(line.contains(&format!("nc=0000000{}", count + 1)), "{line}");
+        }
+        assert!(lines[0] != lines[1], "the response changes with the count");
+        session.hear(&challenged("Authentication-Info: nextnonce=\"not-the-proxys\""));
+        assert!(sign(&mut session).contains("nonce=\"y\""));
+        session.hear(&challenged("Proxy-Authentication-Info: qop=auth, nextnonce=\"fresh\", rspauth=\"00\""));
+        let line = sign(&mut session);
+        assert!(line.contains("nonce=\"fresh\"") && line.contains("nc=00000001"), "{line}");
+    }
+
+    /// What is kept is bounded, whatever a peer sends.
+    #[test]
+    fn challenges_are_bounded_in_length_and_number() {
+        let of = |line: String| Session::open(&challenged(&line), &known("u", "s"), "c");
+        let long = format!("WWW-Authenticate: Digest realm=\"x\", nonce=\"{}\"", "n".repeat(LONGEST));
+        assert_eq!(of(long), Err(Unanswerable::Unsupported));
+        let many: Vec<String> =
+            (0..50).map(|n| format!("WWW-Authenticate: Digest realm=\"{n}\", nonce=\"y\"")).collect();
+        assert_eq!(of(many.join("\r\n")).unwrap().len(), MOST);
+    }
+
+    proptest::proptest! {
+        /// Whatever a challenge says, what answers it is one line that a server can read back.
+        #[test]
+        fn an_answer_is_one_line(text in "[ -~]{0,80}", user in "\\PC{0,12}", uri in "[!-~]{1,20}") {
+            let line = format!("WWW-Authenticate: Digest realm=\"r\", nonce=\"n\", {text}");
+            let signed = respond(&line, &user, "s", "INVITE", uri.as_bytes(), "c");
+            if let Ok(line) = signed {
+                proptest::prop_assert!(!line.contains(['\r', '\n']) && line.starts_with("Authorization: Digest "));
+            }
+        }
     }
 
     #[test]
     fn a_realm_goes_back_and_is_hashed_as_it_came() {
         let text = challenged("WWW-Authenticate: Digest realm=\"caf@\", nonce=\"y\"").bytes().to_vec();
         let latin = text.iter().map(|byte| if *byte == b'@' { 0xe9 } else { *byte }).collect();
-        let credentials = Credentials { user: "u".into(), secret: "s".into() };
-        let asked = Asked { method: "INVITE", uri: b"sip:x", cnonce: "c", count: 1 };
-        let line = answer(&Message::parse(latin).unwrap(), &credentials, asked).unwrap();
+        let credentials = known("u", "s");
+        let message = Message::parse(latin).unwrap();
+        let line = Session::open(&message, &credentials, "c").unwrap()[0].sign(&credentials, &INVITE);
         assert!(memchr::memmem::find(&line, b"realm=\"caf\xe9\"").is_some());
         assert!(memchr::memmem::find(&line, b"response=\"e2f10f361ba83c8086154cd56858869c\"").is_some());
     }
@@ -325,7 +540,6 @@ mod tests {
 
     #[test]
     fn the_secret_is_not_printed() {
-        let credentials = Credentials { user: "u".into(), secret: "hush".into() };
-        assert!(!format!("{credentials:?}").contains("hush"));
+        assert!(!format!("{:?}", known("u", "hush")).contains("hush"));
     }
 }
