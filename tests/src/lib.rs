@@ -6,6 +6,7 @@
 
 pub mod agents;
 pub mod edge;
+pub mod flood;
 pub mod http;
 pub mod journal;
 pub mod namespace;

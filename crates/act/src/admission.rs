@@ -163,6 +163,7 @@ mod tests {
             overload: false,
             session_max: Span::from_secs(1),
             interworking: crate::interworking::Interworking::NEUTRAL,
+            inbound: crate::InboundPolicy::default(),
         })
     }
 

@@ -16,6 +16,7 @@ mod ports;
 mod profile;
 mod testcall;
 mod testcall_audio;
+mod tolls;
 
 pub use admission::{Cidr, masked};
 pub use b2bua::{
@@ -31,3 +32,4 @@ pub use ports::Ports;
 pub use profile::{ListenProfile, Profiles, Target, TrunkProfile};
 pub use testcall::{Expected, NoVerdict, TestCall, TestCallOutcome, TestCallScript, TestCallWorld};
 pub use testcall_audio::Heard;
+pub use tolls::InboundPolicy;

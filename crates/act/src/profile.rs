@@ -4,6 +4,7 @@
 
 use crate::admission::{Cidr, Index};
 use crate::interworking::{self, Crossing, Interworking};
+use crate::tolls::InboundPolicy;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use model::{ListenId, Name, SocketId, Span, TrunkId};
@@ -42,6 +43,8 @@ pub struct TrunkProfile {
     pub session_max: Span,
     /// Headers, numbers, identity and causes towards it and from it.
     pub interworking: Interworking,
+    /// What calls from it must keep to.
+    pub inbound: InboundPolicy,
 }
 
 /// One listen.

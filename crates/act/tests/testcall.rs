@@ -79,6 +79,7 @@ impl Bench {
             accept: Vec::new(),
             session_max: Span::from_secs(3_600),
             interworking: act::Interworking::NEUTRAL,
+            inbound: act::InboundPolicy::default(),
             overload: false,
         };
         let script = TestCallScript {

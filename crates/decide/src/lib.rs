@@ -33,7 +33,7 @@ pub use engine::Engine;
 pub use failback::{Terms, Wait, Window, terms};
 pub use judge::{Judgement, judge, next_look};
 pub use load::{CallLimits, Load};
-pub use plan::{Candidate, Excluded, Exclusion, Facts, Next, NoPlan, Plan, SoFar};
+pub use plan::{Barred, Candidate, Excluded, Exclusion, Facts, Next, NoPlan, Plan, SoFar};
 pub use policy::{AttemptPolicy, Failback, GroupPolicy, HealthPolicy, Hedge, Learned, Member, RouteRule, Strategy};
 pub use refusal::retry_after;
 pub use retries::RetryBudget;

@@ -1,5 +1,6 @@
 //! Values of the fast loop: what is known of a call, the plan for it, and the verdict after an attempt.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use model::{Epoch, GroupId, Health, Instant, RouteId, Span, TargetId, TrunkId, Wish};
 use serde::{Deserialize, Serialize};
@@ -126,12 +127,63 @@ impl Exclusion {
     }
 }
 
+/// Why a trunk may not place a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Barred {
+    /// The number begins with a prefix that it may not dial.
+    Prefix {
+        /// Which.
+        prefix: String,
+    },
+    /// The number begins with none of the prefixes that it may dial.
+    NotAllowed,
+    /// It has as many calls at once as it may.
+    AtOnce {
+        /// The limit.
+        limit: u32,
+        /// The shard's part of it, which was reached.
+        part: u32,
+    },
+    /// It has begun as many calls within an hour as it may.
+    PerHour {
+        /// The limit.
+        limit: u32,
+        /// The shard's part of it, which was reached.
+        part: u32,
+    },
+    /// It has begun as many calls within a second as it may.
+    Rate {
+        /// The limit in calls per second.
+        limit: u32,
+        /// The shard's part of it, which was reached.
+        part: u32,
+    },
+}
+
+impl Barred {
+    /// What the caller hears: 403 for a number, which trying elsewhere will not help (RFC 3261 §21.4.4); 603 for a limit that smells of fraud,
+    /// so that his own failover looks for no other way (§21.6.2); 503 for haste, which is over in a moment (§21.5.4).
+    pub const fn code(&self) -> u16 {
+        match self {
+            Self::Prefix { .. } | Self::NotAllowed => 403,
+            Self::AtOnce { .. } | Self::PerHour { .. } => 603,
+            Self::Rate { .. } => 503,
+        }
+    }
+}
+
 /// Why there is no plan at all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoPlan {
     /// No route matches.
     NoRoute,
+    /// The trunk it came from may not place it.
+    Barred {
+        /// Why.
+        why: Barred,
+    },
     /// A route matches, and nobody in its group may take the call.
     NobodyLeft {
         /// The group.

@@ -37,6 +37,7 @@ enum Key {
     ShutOut,
     Foreign,
     Credentials(Name),
+    Barred(Name),
 }
 
 /// A situation under way.
@@ -177,6 +178,10 @@ impl Alarms {
                 (Key::ShutOut, Alarm::SourceShutOut { source, cause, count, within, length })
             }
             Notice::Foreign { source } => (Key::Foreign, Alarm::ForeignRequest { source: source.to_string() }),
+            Notice::Barred { trunk, why } => {
+                let trunk = name(trunk);
+                (Key::Barred(trunk.clone()), Alarm::CallsBarred { trunk, why })
+            }
             Notice::CredentialsRefused { trunk, code } => {
                 let trunk = name(trunk);
                 (Key::Credentials(trunk.clone()), Alarm::CredentialsRefused { trunk, code })
@@ -191,7 +196,7 @@ impl Alarms {
         for (key, active) in &mut self.active {
             let stays = match key {
                 Key::Group(name) => groups.contains(name),
-                Key::Registration(name) | Key::Credentials(name) => trunks.contains(name),
+                Key::Registration(name) | Key::Credentials(name) | Key::Barred(name) => trunks.contains(name),
                 Key::Shared => self.down.len() > 1,
                 Key::Ourselves | Key::Prober | Key::Journal | Key::Emergency | Key::ShutOut | Key::Foreign => true,
             };

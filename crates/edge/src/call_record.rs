@@ -114,7 +114,7 @@ fn mentioned(settings: &Settings, plan: Result<&Plan, &NoPlan>) -> Vec<(TrunkId,
     let (attempts, excluded) = match plan {
         Ok(plan) => (&plan.attempts[..], &plan.excluded[..]),
         Err(NoPlan::NobodyLeft { excluded, .. }) => (&[][..], &excluded[..]),
-        Err(NoPlan::NoRoute) => (&[][..], &[][..]),
+        Err(NoPlan::NoRoute | NoPlan::Barred { .. }) => (&[][..], &[][..]),
     };
     let mut trunks: Vec<TrunkId> = Vec::with_capacity(attempts.len() + excluded.len());
     for trunk in attempts.iter().map(|attempt| attempt.target.trunk).chain(excluded.iter().map(|one| one.trunk)) {
@@ -140,7 +140,7 @@ const fn group_of(plan: Result<&Plan, &NoPlan>) -> Option<GroupId> {
     match plan {
         Ok(plan) => Some(plan.group),
         Err(NoPlan::NobodyLeft { group, .. }) => Some(*group),
-        Err(NoPlan::NoRoute) => None,
+        Err(NoPlan::NoRoute | NoPlan::Barred { .. }) => None,
     }
 }
 

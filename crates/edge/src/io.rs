@@ -6,7 +6,7 @@
 use crate::config::Settings;
 use crate::view::{CallView, ShardView, TestCallView};
 use core::net::SocketAddr;
-use decide::TrunkTable;
+use decide::{Barred, TrunkTable};
 use explain::{CallRecord, Entry, ShutOutCause};
 use media::player::Packet;
 use media::{Component, PairId};
@@ -135,6 +135,13 @@ pub enum Notice {
     Foreign {
         /// Who.
         source: SocketAddr,
+    },
+    /// A call from a trunk was refused as fraud would be.
+    Barred {
+        /// The trunk.
+        trunk: TrunkId,
+        /// Why.
+        why: Barred,
     },
     /// A trunk refused our credentials.
     CredentialsRefused {

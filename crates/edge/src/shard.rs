@@ -299,6 +299,7 @@ impl Shard {
         for effect in core::mem::take(&mut self.effects) {
             match effect {
                 Effect::Foreign(flow) => self.foreign(now, flow),
+                Effect::Barred(trunk, why) => self.guard.tell(now, Notice::Barred { trunk, why }),
                 Effect::CredentialsRefused(trunk, code) => {
                     self.counters.credentials_refused += 1;
                     self.guard.tell(now, Notice::CredentialsRefused { trunk, code });

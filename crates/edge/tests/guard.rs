@@ -18,11 +18,16 @@ struct Bench {
     shard: Shard,
     sent: Vec<(String, Message)>,
     notices: Vec<Notice>,
+    ended: Vec<Box<explain::CallRecord>>,
 }
 
 impl Bench {
     fn new(more: &str) -> Self {
-        let settings = Arc::new(compile(&format!("{EXAMPLE}{more}"), "edge.toml", &|_| None, None).settings.unwrap());
+        Self::of(&format!("{EXAMPLE}{more}"))
+    }
+
+    fn of(text: &str) -> Self {
+        let settings = Arc::new(compile(text, "edge.toml", &|_| None, None).settings.unwrap());
         let control = Control::new(Instant::ZERO, Wall::from_micros(0), settings, 1, Seq(1));
         let config = ShardConfig {
             shard: ShardId(0),
@@ -33,7 +38,7 @@ impl Bench {
             limits: ShardLimits { calls: 32, transactions: 1_024, pairs: 64, probes: 8 },
         };
         let shard = Shard::new(&config, Arc::clone(control.snapshot()));
-        Self { control, shard, sent: Vec::new(), notices: Vec::new() }
+        Self { control, shard, sent: Vec::new(), notices: Vec::new(), ended: Vec::new() }
     }
 
     fn comes(&mut self, ms: u64, from: &str, text: &str) {
@@ -46,6 +51,7 @@ impl Bench {
                     self.sent.push((transmit.flow.peer.to_string(), Message::parse(transmit.bytes).unwrap()));
                 }
                 Output::Notice(notice) => self.notices.push(notice),
+                Output::Ended(record) => self.ended.push(record),
                 _ => {}
             }
         }
@@ -160,4 +166,58 @@ fn whoever_speaks_inside_foreign_calls_is_told_of() {
     let told = |notice: &&Notice| matches!(notice, Notice::Foreign { source } if source.to_string() == STRANGER);
     assert_eq!(bench.notices.iter().filter(told).count(), 3);
     assert!(bench.notices.iter().any(|one| matches!(one, Notice::ShutOut { cause: ShutOutCause::Failures, .. })));
+}
+
+/// The password of a trunk is in nothing that leaves the edge or is shown: packets, records, sentences, views, debug prints.
+#[test]
+fn a_secret_is_in_nothing_that_is_shown() {
+    const SECRET: &str = "sesame77-open";
+    let auth = format!("at = \"sip:192.0.2.30:5060\"\nauth = {{ user = \"u1001\", secret = \"{SECRET}\" }}");
+    let text = EXAMPLE.replace("at = \"sip:192.0.2.30:5060\"", &auth);
+    let compiled = compile(&text, "edge.toml", &|_| None, None);
+    let mut shown = format!("{compiled:?}") + &edge::config::render(&compiled.faults, &text, "edge.toml");
+    let mut bench = Bench::of(&text);
+    bench.comes(0, "192.0.2.20:5060", &request("INVITE", "192.0.2.20:5060", "call", ""));
+    let mut asked = 0;
+    for round in 0..3_u64 {
+        let sent = bench
+            .sent
+            .iter()
+            .rev()
+            .find(|(peer, one)| peer == "192.0.2.30:5060" && one.method() == sip::Method::Invite);
+        let invite = sent.expect("an INVITE").1.clone();
+        asked += u32::from(invite.header(sip::HeaderName::Authorization).is_some());
+        let line = |name| String::from_utf8_lossy(invite.header(name).unwrap()).into_owned();
+        use sip::HeaderName::{CSeq, CallId, From, To, Via};
+        let refusal = format!(
+            "SIP/2.0 401 Unauthorized\r\nVia: {}\r\nFrom: {}\r\nTo: {};tag=c\r\nCall-ID: {}\r\nCSeq: {}\r\n\
+             WWW-Authenticate: Digest realm=\"acme\", nonce=\"{round}\", qop=\"auth\"\r\n\r\n",
+            line(Via),
+            line(From),
+            line(To),
+            line(CallId),
+            line(CSeq),
+        );
+        bench.comes(10 + round, "192.0.2.30:5060", &refusal);
+    }
+    assert!(asked > 0, "it was used");
+    let told = bench.notices.iter().any(|one| matches!(one, Notice::CredentialsRefused { code: 401, .. }));
+    assert!(told, "{:?}", bench.notices);
+    for notice in core::mem::take(&mut bench.notices) {
+        bench.control.handle(Instant::ZERO, Wall::from_micros(0), ControlInput::Notice(notice));
+    }
+    for record in core::mem::take(&mut bench.ended) {
+        bench.control.handle(Instant::ZERO, Wall::from_micros(0), ControlInput::Ended(record));
+    }
+    while let Some(output) = bench.control.poll() {
+        shown += &format!("{output:?}");
+        if let ControlOutput::Entry(entry) = &output {
+            shown += &explain::sentence(entry);
+        }
+    }
+    assert!(shown.contains("refuses our credentials with 401") && shown.contains("credentials_refused"), "{shown}");
+    shown +=
+        &format!("{:?}{:?}{:?}", bench.shard.view(), bench.control.view(Instant::ZERO, &[]), bench.control.snapshot());
+    shown.extend(bench.sent.iter().map(|(_, message)| String::from_utf8_lossy(message.bytes()).into_owned()));
+    assert!(!shown.contains(SECRET) && shown.contains("u1001"));
 }

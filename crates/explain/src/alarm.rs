@@ -4,6 +4,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use decide::Barred;
 use model::{CallRef, Name, RegistrationState, Span};
 use serde::{Deserialize, Serialize};
 
@@ -91,6 +92,13 @@ pub enum Alarm {
         /// With this code, after its challenge was answered.
         code: u16,
     },
+    /// Calls from a trunk were refused as fraud would be: numbers it may not dial, or more of them than it may.
+    CallsBarred {
+        /// The trunk.
+        trunk: Name,
+        /// Why the first one was.
+        why: Barred,
+    },
     /// Words of a version that wrote alarms as text.
     Text {
         /// In one sentence.
@@ -114,7 +122,7 @@ pub enum ShutOutCause {
 
 impl Alarm {
     /// Every word that [`Alarm::kind`] gives for alarms of today.
-    pub const KINDS: [&str; 10] = [
+    pub const KINDS: [&str; 11] = [
         "suspect_ourselves",
         "shared_failure",
         "group_has_nobody",
@@ -125,6 +133,7 @@ impl Alarm {
         "source_shut_out",
         "foreign_request",
         "credentials_refused",
+        "calls_barred",
     ];
 
     /// One word for tables and statistics.
@@ -140,6 +149,7 @@ impl Alarm {
             Self::SourceShutOut { .. } => "source_shut_out",
             Self::ForeignRequest { .. } => "foreign_request",
             Self::CredentialsRefused { .. } => "credentials_refused",
+            Self::CallsBarred { .. } => "calls_barred",
             Self::Text { .. } => "text",
         }
     }

@@ -180,6 +180,7 @@ fn alarms() -> Vec<Alarm> {
         },
         Alarm::ForeignRequest { .. } => Alarm::ForeignRequest { source: "203.0.113.9:5060".into() },
         Alarm::CredentialsRefused { .. } => Alarm::CredentialsRefused { trunk: "acme".into(), code: 403 },
+        Alarm::CallsBarred { .. } => Alarm::CallsBarred { trunk: "office".into(), why: decide::Barred::PerHour { limit: 60, part: 30 } },
         Alarm::Text { .. } => Alarm::Text { text: "words of an earlier version".into() },
     )
 }
@@ -378,6 +379,7 @@ fn unplanned() -> Vec<CallRecord> {
     let excluded = vec![Excluded { trunk: TrunkId(1), cause: Exclusion::OutOfService }];
     let plans = each!(NoPlan:
         NoPlan::NoRoute => NoPlan::NoRoute,
+        NoPlan::Barred { .. } => NoPlan::Barred { why: decide::Barred::Prefix { prefix: "+882".into() } },
         NoPlan::NobodyLeft { .. } => NoPlan::NobodyLeft { group: GroupId(0), excluded, unnamed: 0 },
     );
     plans.into_iter().map(refused).collect()

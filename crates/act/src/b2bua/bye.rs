@@ -136,6 +136,7 @@ impl B2bua {
             world.load.end(leg.trunk);
         }
         world.load.end(call.caller.trunk);
+        self.tolls.end(call.caller.trunk, call.toll);
         for leg in call.callee.iter().chain([&call.caller]) {
             if let Some((server, _)) = leg.acking {
                 self.by_server.remove(&server);

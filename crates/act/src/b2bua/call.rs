@@ -5,6 +5,7 @@
 use super::challenge::Again;
 use crate::interworking::Crossing;
 use crate::profile::Profiles;
+use crate::tolls::Counted;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -232,6 +233,8 @@ pub(super) struct Call {
     pub(super) spared: bool,
     /// It passes throttles, limits and the retry budget (RFC 5031).
     pub(super) emergency: bool,
+    /// It counts among those of the trunk it came from.
+    pub(super) toll: Counted,
     pub(super) exchange: Option<Exchange>,
     pub(super) relayed: SmallVec<[Relayed; 1]>,
     pub(super) audio: Audio,

@@ -3,11 +3,12 @@
 //! Refuses to know: what happens after the first attempt is sent.
 
 use super::call::{Audio, Call, Ending, Leg, Phase};
-use super::{B2bua, Side, World, body};
+use super::{B2bua, Effect, Side, World, body};
 use crate::profile::{bare_number, is_urn};
+use crate::tolls::Counted;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
-use decide::{Facts, NoPlan};
+use decide::{Barred, Facts, NoPlan};
 use model::TrunkId;
 use sip::{Answer, Dialog, Flow, Message, ServerKey, Uri};
 use smallvec::SmallVec;
@@ -32,7 +33,10 @@ impl B2bua {
         let facts = Facts { from, number, emergency: world.profiles.is_emergency(&known) };
         let tag = world.endpoint.minter().tag();
         let Ok(dialog) = Dialog::uas(message, tag.as_bytes()) else { return world.refuse(server, 400) };
-        let plan = decide::plan(world.shape, world.table, world.load, &facts, world.now, world.rng);
+        let (toll, plan) = match self.toll(world, &facts) {
+            Ok(toll) => (toll, decide::plan(world.shape, world.table, world.load, &facts, world.now, world.rng)),
+            Err(why) => (Counted::NO, Err(NoPlan::Barred { why })),
+        };
         let call = self.next_call(world.rng);
         let coming = plan.as_ref().map(|plan| plan.attempts.iter().copied().collect()).unwrap_or_default();
         let full = plan.as_ref().is_ok_and(|plan| plan.excluded.iter().any(|out| out.cause.is_for_now()));
@@ -69,6 +73,7 @@ impl B2bua {
             held_back: false,
             spared: false,
             emergency: facts.emergency,
+            toll,
             exchange: None,
             relayed: SmallVec::new(),
             audio: Audio { anchored: world.profiles.media_of(from).is_some(), ..Audio::default() },
@@ -85,11 +90,27 @@ impl B2bua {
         self.begin(world, slot);
     }
 
+    /// What the trunk it comes from may dial. Whoever calls for help may.
+    fn toll(&mut self, world: &mut World<'_>, facts: &Facts<'_>) -> Result<Counted, Barred> {
+        let policy = world.profiles.trunk(facts.from).map(|trunk| &trunk.inbound);
+        let Some(policy) = policy.filter(|_| !facts.emergency) else { return Ok(Counted::NO) };
+        let admitted = self.tolls.admit(world.now, world.load, (facts.from, policy), facts.number);
+        if let Err(why) = &admitted {
+            self.counters.barred += 1;
+            // Haste is no fraud, and 503 says so.
+            if !matches!(why, Barred::Rate { .. }) {
+                world.out.push(Effect::Barred(facts.from, why.clone()));
+            }
+        }
+        admitted
+    }
+
     /// The first attempt, or the refusal when there is no plan.
     fn begin(&mut self, world: &mut World<'_>, slot: usize) {
         let code = match self.calls.get(slot).map(|call| &call.plan) {
             Some(Ok(_)) => return self.next_attempt(world, slot),
             Some(Err(NoPlan::NoRoute)) => 404,
+            Some(Err(NoPlan::Barred { why })) => why.code(),
             _ => 503,
         };
         self.refuse_call(world, slot, code, None);

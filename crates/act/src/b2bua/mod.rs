@@ -24,13 +24,14 @@ pub use headers::{ALLOW, is_of_a_leg};
 use crate::nonces::Nonces;
 use crate::ports::Ports;
 use crate::profile::Profiles;
+use crate::tolls::Tolls;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use call::Call;
 use challenge::{Again, LastWord};
-use decide::{Load, RetryBudget, Shape, TrunkTable};
+use decide::{Barred, Load, RetryBudget, Shape, TrunkTable};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use media::Relay;
@@ -80,6 +81,8 @@ pub enum Effect {
     Signal(Signal),
     /// A call is over.
     Ended(Box<EndedCall>),
+    /// A call from a trunk was refused as fraud would be.
+    Barred(model::TrunkId, Barred),
     /// A trunk refuses our credentials, with this code.
     CredentialsRefused(model::TrunkId, u16),
     /// Somebody who is not its party sent a request with the identifiers of a dialog.
@@ -129,6 +132,8 @@ pub struct Counters {
     pub strangers: u64,
     /// Refused because the shard is full or drains.
     pub turned_away: u64,
+    /// Refused because of what the trunk they came from may dial.
+    pub barred: u64,
     /// Refused because no media port was free.
     pub no_ports: u64,
     /// Refused because the SDP could not be read.
@@ -176,6 +181,7 @@ impl Counters {
             ("invites", self.invites),
             ("strangers", self.strangers),
             ("turned_away", self.turned_away),
+            ("barred", self.barred),
             ("no_ports", self.no_ports),
             ("bad_sdp", self.bad_sdp),
             ("attempts", self.attempts),
@@ -247,6 +253,7 @@ pub struct B2bua {
     /// Targets that were in doubt or down when the table was last looked at, in order.
     doubted: Vec<(TargetId, Health)>,
     retries: RetryBudget,
+    tolls: Tolls,
     timers: Timers<Timer>,
     serial: u32,
     draining: bool,
@@ -269,6 +276,7 @@ impl B2bua {
             setting_up: BTreeSet::new(),
             doubted: Vec::new(),
             retries: RetryBudget::default(),
+            tolls: Tolls::default(),
             timers: Timers::new(limit.saturating_mul(TIMERS_PER_CALL)),
             serial: 0,
             draining: false,

@@ -6,6 +6,7 @@ mod calls;
 mod challenges;
 mod deadlines;
 mod ends;
+mod fraud;
 mod hunts;
 mod inside;
 mod peer;

@@ -62,6 +62,8 @@ pub struct Lab {
     pub foreign: Vec<SocketAddr>,
     /// Trunks that have refused our credentials, and how.
     pub refused: Vec<(u16, u16)>,
+    /// Trunks whose calls were refused as fraud, and why.
+    pub barred: Vec<(u16, decide::Barred)>,
     /// Everything the edge has put on the wire.
     pub sent: Vec<(Instant, SocketAddr, Message)>,
     wire: BTreeMap<(Instant, u64), Packet>,
@@ -119,6 +121,7 @@ impl Lab {
                 overload: false,
                 session_max: Span::from_secs(12 * 3600),
                 interworking: act::Interworking::NEUTRAL,
+                inbound: act::InboundPolicy::default(),
             })
         };
         let listen = |name: &str, socket: u16, media: &str| ListenProfile {
@@ -162,6 +165,7 @@ impl Lab {
             ended: Vec::new(),
             foreign: Vec::new(),
             refused: Vec::new(),
+            barred: Vec::new(),
             sent: Vec::new(),
             wire: BTreeMap::new(),
             serial: 0,
@@ -368,6 +372,7 @@ impl Lab {
             match effect {
                 Effect::Signal(signal) => self.signals.push(signal),
                 Effect::Ended(call) => self.ended.push(*call),
+                Effect::Barred(trunk, why) => self.barred.push((trunk.0, why)),
                 Effect::CredentialsRefused(trunk, code) => self.refused.push((trunk.0, code)),
                 Effect::Foreign(flow) => self.foreign.push(flow.peer),
             }

@@ -214,6 +214,7 @@ fn profile(trunk: TrunkDraft, listens: &[Listen], sockets: &[Socket]) -> Option<
         overload: trunk.overload,
         session_max: trunk.session_max,
         interworking: trunk.interworking,
+        inbound: trunk.inbound,
     })
 }
 

@@ -9,6 +9,7 @@ mod check;
 mod draft;
 mod edge;
 mod fault;
+mod fraud;
 mod group;
 mod guard;
 mod health;

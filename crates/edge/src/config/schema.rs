@@ -91,6 +91,7 @@ pub(super) static SECTIONS: &[&Section] = &[
     &super::interworking::RULE,
     &super::interworking::IDENTITY,
     &super::interworking::CAUSES,
+    &super::fraud::FRAUD,
     &super::probe::PROBE,
     &super::test_call::TEST_CALL,
     &super::calls::CALLS,

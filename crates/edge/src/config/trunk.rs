@@ -5,7 +5,8 @@ use super::reader::{At, Node, Reader, many};
 use super::schema::{Section, is, needed, other, table};
 use super::test_call::{self, TestCallDraft};
 use super::value::{self, Network, Secret};
-use super::{calls, health, interworking, probe, timers};
+use super::{calls, fraud, health, interworking, probe, timers};
+use act::InboundPolicy;
 use core::net::SocketAddr;
 use decide::{AttemptPolicy, CallLimits, HealthPolicy};
 use model::Span;
@@ -58,6 +59,7 @@ pub(super) static TRUNK: Section = Section {
         table("numbers", "How it writes numbers."),
         table("identity", "Whose identity it is told."),
         table("causes", "How it is told why calls fail."),
+        table("fraud", "What calls from it may dial, and how many."),
         table("probe", "OPTIONS to it."),
         table("test_call", "Calls of our own to it."),
         table("calls", "How long an attempt may take."),
@@ -98,6 +100,13 @@ pub(super) static LIMITS: Section = Section {
     keys: &[
         other("calls", "count", "no limit", "200", "Calls at once."),
         other("cps", "count", "no limit", "20", "Calls offered per second; no second, wherever it begins, holds more."),
+        other(
+            "cps_from",
+            "count",
+            "no limit",
+            "20",
+            "Calls taken from it per second; beyond it they get 503 with Retry-After, and no other trunk pays for its haste.",
+        ),
         is(
             "headroom",
             "share",
@@ -123,6 +132,7 @@ pub(super) struct TrunkDraft {
     pub(super) accept: Vec<At<Network>>,
     pub(super) auth: Option<(String, Secret, Option<String>)>,
     pub(super) limits: CallLimits,
+    pub(super) inbound: InboundPolicy,
     pub(super) overload: bool,
     pub(super) probe: ProbePolicy,
     pub(super) test_call: Option<TestCallDraft>,
@@ -152,6 +162,7 @@ fn read_one(name: At<String>, node: &Node<'_>, env: Env<'_>, faults: &mut Faults
         accept,
         auth: read_auth(&reader, env, faults),
         limits: read_limits(&reader, faults),
+        inbound: fraud::read(&reader, &LIMITS, faults),
         overload: reader.read("overload", faults, value::flag).unwrap_or(false),
         probe: ProbePolicy::default(),
         test_call: test_call::read(&reader, faults),

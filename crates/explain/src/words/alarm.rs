@@ -54,6 +54,11 @@ pub fn raised(alarm: &Alarm) -> String {
             "trunk {trunk} refuses our credentials with {code}, after its challenge was answered: the trunk is alive, its `auth` is wrong or \
              barred; calls go to whoever is left"
         ),
+        Alarm::CallsBarred { trunk, why } => format!(
+            "calls from trunk {trunk} are refused: {}; if nobody there dials such calls, somebody has broken in, and `throughline calls` shows \
+             what is still up",
+            super::call::barred(why)
+        ),
         Alarm::Text { text } => text.clone(),
     }
 }
@@ -87,6 +92,7 @@ fn over(alarm: &Alarm) -> String {
         Alarm::CredentialsRefused { trunk, .. } => {
             format!("trunk {trunk} has not refused our credentials for 1 min")
         }
+        Alarm::CallsBarred { trunk, .. } => format!("no call from trunk {trunk} has been refused for 1 min"),
         Alarm::Text { text } => text.clone(),
     }
 }

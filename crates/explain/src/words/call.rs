@@ -6,7 +6,7 @@ use crate::redact::Redacted;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use decide::{Excluded, NoPlan, Plan};
+use decide::{Barred, Excluded, NoPlan, Plan};
 use model::{AttemptOutcome, Health, Instant, Name, Span, TrunkId, Wall};
 
 /// The whole call as one sentence for the log, with numbers cut.
@@ -74,10 +74,27 @@ pub fn plan(plan: &Plan, group: Option<&Name>, names: &[(TrunkId, Name)], now: I
 pub fn no_plan(none: &NoPlan, group: Option<&Name>, names: &[(TrunkId, Name)], now: Instant) -> String {
     match none {
         NoPlan::NoRoute => String::from("no route matches"),
+        NoPlan::Barred { why } => format!("the trunk it came from may not place it: {}", barred(why)),
         NoPlan::NobodyLeft { group: id, excluded, unnamed } => {
             let group = group.map_or_else(|| format!("number {}", id.0), Name::to_string);
             format!("nobody in group {group} may take it{}", left_out(excluded, *unnamed, names, now))
         }
+    }
+}
+
+/// Why a trunk may not place a call.
+pub(crate) fn barred(why: &Barred) -> String {
+    let part = |limit: &u32, part: &u32| {
+        if limit == part { String::new() } else { format!(", of which this shard has {part}") }
+    };
+    match why {
+        Barred::Prefix { prefix } => format!("numbers that begin with {prefix} are denied"),
+        Barred::NotAllowed => String::from("the number begins with none of those allowed"),
+        Barred::AtOnce { limit, part: own } => format!("it has its {limit} calls at once{}", part(limit, own)),
+        Barred::PerHour { limit, part: own } => {
+            format!("it has begun its {limit} calls of this hour{}", part(limit, own))
+        }
+        Barred::Rate { limit, part: own } => format!("it calls faster than {limit} times a second{}", part(limit, own)),
     }
 }
 
