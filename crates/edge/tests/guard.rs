@@ -215,7 +215,7 @@ fn a_secret_is_in_nothing_that_is_shown() {
             shown += &explain::sentence(entry);
         }
     }
-    assert!(shown.contains("refuses our credentials with 401") && shown.contains("credentials_refused"), "{shown}");
+    assert!(shown.contains("refuses our credentials with 401"), "{shown}");
     shown +=
         &format!("{:?}{:?}{:?}", bench.shard.view(), bench.control.view(Instant::ZERO, &[]), bench.control.snapshot());
     shown.extend(bench.sent.iter().map(|(_, message)| String::from_utf8_lossy(message.bytes()).into_owned()));
