@@ -145,7 +145,7 @@ fn privacy_holds_towards_the_stranger_and_in_what_the_callee_is_told() {
 #[test]
 fn a_challenge_is_answered_for_the_uri_that_was_sent() {
     let mut lab = strict();
-    let auth = Credentials { user: "u".into(), secret: "p".into() };
+    let auth = Credentials { user: "u".into(), secret: "p".into(), realm: None };
     lab.profiles.trunks[1].as_mut().unwrap().auth = Some(auth);
     let challenge = ("WWW-Authenticate", "Digest realm=\"r\", nonce=\"n\"");
     lab.peers[1].steps = vec![vec![Step { headers: vec![challenge], ..say(5, 401) }], vec![sdp(5, 200)]];
