@@ -209,7 +209,7 @@ pub(crate) fn refusal_of_unparsed(bytes: &[u8], code: u16, source: Flow) -> Opti
     let (from, to, cseq) = (value_of(HeaderName::From)?, value_of(HeaderName::To)?, value_of(HeaderName::CSeq)?);
     let call_id = value_of(HeaderName::CallId)?;
     let top = value_of(HeaderName::Via)?;
-    Via::parse(split_list(top).next()?)?;
+    Via::of_any_version(split_list(top).next()?)?;
     let mut out = Vec::with_capacity(512);
     status_line(&mut out, code, None);
     push_vias(&mut out, lines_of(bytes, HeaderName::Via).take(64), source);
@@ -255,7 +255,7 @@ fn push_vias<'a>(out: &mut Vec<u8>, values: impl Iterator<Item = &'a [u8]>, sour
 
 /// RFC 3581 §4: an empty rport is filled, and received said with it; RFC 3261 §18.2.1: received when sent-by is another host.
 fn push_top_via(out: &mut Vec<u8>, value: &[u8], source: Flow) {
-    let Some(via) = Via::parse(value) else { return out.extend_from_slice(value) };
+    let Some(via) = Via::of_any_version(value) else { return out.extend_from_slice(value) };
     let asks = via.has_rport();
     if !asks && via.ip() == Some(source.peer.ip()) {
         return out.extend_from_slice(value);

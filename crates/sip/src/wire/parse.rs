@@ -7,6 +7,7 @@
 use super::cseq::{self, CSeq};
 use super::header::HeaderName;
 use super::method::Method;
+use super::uri::Uri;
 use super::via::Via;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -25,7 +26,8 @@ pub enum Malformed {
     TooLong,
     /// No start line, or one that is neither a request's nor a response's.
     StartLine,
-    /// A request's start line with blanks or characters where none belong (RFC 4475 §3.1.2.7 to §3.1.2.10).
+    /// A request's start line with blanks or characters where none belong (RFC 4475 §3.1.2.7 to §3.1.2.10), or a sip URI that
+    /// has no host or port that can be read (RFC 5118 §4.2).
     RequestLine,
     /// Another version than SIP/2.0 (RFC 3261 §21.5.6).
     Version,
@@ -41,6 +43,10 @@ pub enum Malformed {
     Missing,
     /// The top Via cannot be read.
     Via,
+    /// A Via below the top one cannot be read: answers go by all of them (RFC 4475 §3.1.2.1).
+    LowerVia,
+    /// From or To begins a quotation that does not end: nobody can say what in it is the address (RFC 4475 §3.1.2.6).
+    Address,
     /// CSeq is no number and method, or names another method than the start line (RFC 3261 §8.1.1.5).
     CSeq,
     /// Content-Length is no number, or larger than the datagram (RFC 3261 §18.3).
@@ -63,6 +69,8 @@ impl Malformed {
             Self::Repeated => "repeated_header",
             Self::Missing => "missing_header",
             Self::Via => "via",
+            Self::LowerVia => "lower_via",
+            Self::Address => "address",
             Self::CSeq => "cseq",
             Self::ContentLength => "content_length",
             Self::MaxForwards => "max_forwards",
@@ -159,11 +167,20 @@ fn start_line(bytes: &[u8], from: usize, end: usize) -> Result<Start, Malformed>
         let is_sip = version.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"SIP/"));
         return Err(if is_sip { Malformed::Version } else { Malformed::StartLine });
     }
+    // Without brackets the colons of an IPv6 address and the one before a port cannot be told apart (RFC 5118 §4.2, §4.3).
+    if is_sip_scheme(uri) && Uri::parse(uri).is_err() {
+        return Err(Malformed::RequestLine);
+    }
     Ok(Start::Request {
         method: Method::of(method),
         text: at(from)..at(from + first),
         uri: at(from + first + 1)..at(from + last),
     })
+}
+
+fn is_sip_scheme(uri: &[u8]) -> bool {
+    let scheme = uri.split(|&byte| byte == b':').next().unwrap_or_default();
+    scheme.eq_ignore_ascii_case(b"sip") || scheme.eq_ignore_ascii_case(b"sips")
 }
 
 fn status_line(bytes: &[u8], from: usize, end: usize, first: usize) -> Result<Start, Malformed> {
@@ -268,9 +285,11 @@ impl Index {
         if vias.map(|line| 1 + memchr::memchr_iter(b',', line.value(bytes)).count()).sum::<usize>() > VIAS_MAX {
             return Err(Malformed::TooManyHeaders);
         }
-        let top = self.value(bytes, HeaderName::Via).unwrap_or_default();
-        if super::split_list(top).next().and_then(Via::parse).is_none() {
-            return Err(Malformed::Via);
+        self.check_vias(bytes)?;
+        for name in [HeaderName::From, HeaderName::To] {
+            if super::split::is_unclosed(self.value(bytes, name).unwrap_or_default()) {
+                return Err(Malformed::Address);
+            }
         }
         self.check_cseq(bytes)?;
         self.check_body(bytes)?;
@@ -279,6 +298,15 @@ impl Index {
             return Err(Malformed::MaxForwards);
         }
         Ok(())
+    }
+
+    fn check_vias(&self, bytes: &[u8]) -> Result<(), Malformed> {
+        let lines = self.lines.iter().filter(|line| line.name == HeaderName::Via);
+        let mut vias = lines.flat_map(|line| super::split_list(line.value(bytes))).map(Via::parse);
+        if vias.next().flatten().is_none() {
+            return Err(Malformed::Via);
+        }
+        if vias.all(|via| via.is_some()) { Ok(()) } else { Err(Malformed::LowerVia) }
     }
 
     fn check_repeated(&self, bytes: &[u8]) -> Result<(), Malformed> {

@@ -18,6 +18,20 @@ pub(crate) fn find_bare(text: &[u8], separator: u8) -> Option<usize> {
     None
 }
 
+/// A quotation begins and does not end.
+pub(crate) fn is_unclosed(text: &[u8]) -> bool {
+    let (mut quoted, mut escaped) = (false, false);
+    for &byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            _ => {}
+        }
+    }
+    quoted
+}
+
 /// The members of a comma list, trimmed; one member when there is no comma.
 pub(crate) fn split_list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(value);

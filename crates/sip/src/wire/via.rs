@@ -37,9 +37,19 @@ pub struct Via<'a> {
 impl<'a> Via<'a> {
     /// Reads one: `SIP/2.0/UDP host:port;params`, blanks around the slashes allowed.
     pub fn parse(value: &'a [u8]) -> Option<Self> {
+        Self::versioned(value).filter(|(version, _)| *version == b"2.0").map(|(_, via)| via)
+    }
+
+    /// Reads one of any version: who speaks another is told so by an answer with his own Via (RFC 3261 §21.5.6).
+    pub(crate) fn of_any_version(value: &'a [u8]) -> Option<Self> {
+        Self::versioned(value).map(|(_, via)| via)
+    }
+
+    fn versioned(value: &'a [u8]) -> Option<(&'a [u8], Self)> {
         let mut parts = value.splitn(3, |byte| *byte == b'/');
         let (protocol, version, rest) = (parts.next()?, parts.next()?, parts.next()?.trim_ascii_start());
-        if !protocol.trim_ascii().eq_ignore_ascii_case(b"SIP") || version.trim_ascii() != b"2.0" {
+        let version = version.trim_ascii();
+        if !protocol.trim_ascii().eq_ignore_ascii_case(b"SIP") {
             return None;
         }
         let blank = rest.iter().position(u8::is_ascii_whitespace)?;
@@ -50,7 +60,7 @@ impl<'a> Via<'a> {
         if !transport.iter().chain(host).all(clean) {
             return None;
         }
-        Some(Self { transport, host, port, params: Params(rest.get(end + 1..).unwrap_or_default()) })
+        Some((version, Self { transport, host, port, params: Params(rest.get(end + 1..).unwrap_or_default()) }))
     }
 
     /// Transport as sent.
