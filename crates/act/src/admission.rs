@@ -155,7 +155,12 @@ mod tests {
             accept.iter().map(|(addr, bits)| Cidr { addr: addr.parse().unwrap(), bits: *bits }).collect();
         Some(TrunkProfile {
             name: Name::from(name),
-            targets: vec![Target { addr: target.parse().unwrap(), transport: Transport::Udp, socket: SocketId(0) }],
+            targets: vec![Target {
+                index: 0,
+                addr: target.parse().unwrap(),
+                transport: Transport::Udp,
+                socket: SocketId(0),
+            }],
             listen: ListenId(0),
             timers: TimerSet::default(),
             auth: None,

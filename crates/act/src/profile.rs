@@ -14,6 +14,8 @@ use sip::{TimerSet, Transport};
 /// One address of a trunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
+    /// Its number within its trunk: that of its `TargetId`.
+    pub index: u8,
     /// Where requests go.
     pub addr: SocketAddr,
     /// By which transport.
@@ -27,7 +29,7 @@ pub struct Target {
 pub struct TrunkProfile {
     /// Its name.
     pub name: Name,
-    /// Its addresses, in the order of the file.
+    /// Its addresses, best first. They are found by number, which is not their place here.
     pub targets: Vec<Target>,
     /// The listen it is reached by.
     pub listen: ListenId,
@@ -45,6 +47,13 @@ pub struct TrunkProfile {
     pub interworking: Interworking,
     /// What calls from it must keep to.
     pub inbound: InboundPolicy,
+}
+
+impl TrunkProfile {
+    /// A target by its number; none when its address is gone.
+    pub fn target(&self, index: u8) -> Option<&Target> {
+        self.targets.iter().find(|target| target.index == index)
+    }
 }
 
 /// One listen.

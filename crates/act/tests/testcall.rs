@@ -69,7 +69,7 @@ impl Bench {
     }
 
     fn place(&mut self, expect: Expected, auth: Option<Credentials>) -> Result<(), NoVerdict> {
-        let target = Target { addr: addr(FAR), transport: Transport::Udp, socket: SocketId(0) };
+        let target = Target { index: 0, addr: addr(FAR), transport: Transport::Udp, socket: SocketId(0) };
         let trunk = TrunkProfile {
             name: Name::from("acme"),
             targets: vec![target],

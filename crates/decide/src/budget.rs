@@ -46,8 +46,8 @@ pub(crate) fn is_last(shape: &Shape, table: &TrunkTable, trunk: TrunkId, now: In
 
 fn down(shape: &Shape, table: &TrunkTable, target: TargetId, fallen: &BTreeSet<TrunkId>) -> Option<Veto> {
     let trunk = target.trunk;
-    let mut others = (0u8..).zip(table.targets(trunk)).filter(|(index, _)| *index != target.index);
-    if others.any(|(_, other)| other.health() != Health::Down) {
+    let mut others = table.targets(trunk).iter().filter(|other| other.index() != target.index);
+    if others.any(|other| other.health() != Health::Down) {
         // The trunk stays in by another of its targets.
         return None;
     }

@@ -456,7 +456,7 @@ const fn before(at: Instant, span: Span) -> Instant {
 
 fn every_target(shape: &Shape) -> impl Iterator<Item = TargetId> {
     (0u16..).zip(&shape.trunks).flat_map(|(id, trunk)| {
-        let targets = trunk.as_ref().map_or(0, |trunk| trunk.targets);
-        (0..targets).map(move |index| TargetId { trunk: TrunkId(id), index })
+        let targets = trunk.iter().flat_map(|trunk| &trunk.targets);
+        targets.map(move |index| TargetId { trunk: TrunkId(id), index: *index })
     })
 }

@@ -237,7 +237,7 @@ impl Hunt {
         let (fullness, lot) = (draw.fullness(scene, member), draw.lot(scene, member, rng));
         let mut any_good = false;
         let mut best: Option<&TargetState> = None;
-        for (index, state) in (0u8..).zip(scene.table.targets(trunk)) {
+        for state in scene.table.targets(trunk) {
             let class = match (class_of(state, scene.facts, rng), &gate) {
                 (Class::Down, _) => Class::Down,
                 (_, Gate::Draining) => Class::Draining,
@@ -247,7 +247,7 @@ impl Hunt {
             if best.is_none_or(|best| rank(state.health()) < rank(best.health())) {
                 best = Some(state);
             }
-            let target = TargetId { trunk, index };
+            let target = TargetId { trunk, index: state.index() };
             self.ranking.add(Ranked {
                 place: Place::new(class, tier, fullness, lot, rank(state.health())),
                 class,

@@ -27,8 +27,9 @@ pub struct Shape {
 /// One trunk.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TrunkShape {
-    /// How many targets it has.
-    pub targets: u8,
+    /// Its targets by number, best first. An address keeps its number over reloads, and so what is held of it; a number whose address is
+    /// gone is not given to another until all others have had their turn.
+    pub targets: Vec<u8>,
     /// When its health changes.
     pub health: HealthPolicy,
     /// How one attempt to it goes.

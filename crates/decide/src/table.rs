@@ -16,6 +16,7 @@ const FALLS_KEPT: usize = 16;
 /// What is held of one target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetState {
+    index: u8,
     health: Health,
     share: u8,
     since: Instant,
@@ -28,8 +29,9 @@ pub struct TargetState {
 }
 
 impl TargetState {
-    const fn new(since: Instant) -> Self {
+    const fn new(index: u8, since: Instant) -> Self {
         Self {
+            index,
             health: Health::Unknown,
             share: 100,
             since,
@@ -40,6 +42,11 @@ impl TargetState {
             silent: false,
             falls: Vec::new(),
         }
+    }
+
+    /// Its number within its trunk.
+    pub const fn index(&self) -> u8 {
+        self.index
     }
 
     /// Health as decided.
@@ -139,7 +146,7 @@ impl TargetState {
     /// The operator vouches for it: nothing is held against it any more, and it is not on trial.
     fn restore(&mut self, at: Instant) {
         let health = if self.health == Health::Up { Health::Up } else { Health::Unknown };
-        *self = Self { health, ..Self::new(at) };
+        *self = Self { health, ..Self::new(self.index, at) };
     }
 }
 
@@ -154,12 +161,13 @@ struct TrunkState {
     admin: Admin,
     throttle: Option<Throttle>,
     forgive: Span,
+    /// Best first, which is not the order of their numbers.
     targets: Vec<TargetState>,
 }
 
 impl TrunkState {
     fn new(shape: &TrunkShape, now: Instant) -> Self {
-        let targets = (0..shape.targets).map(|_| TargetState::new(now)).collect();
+        let targets = shape.targets.iter().map(|index| TargetState::new(*index, now)).collect();
         Self { admin: Admin::InService, throttle: None, forgive: shape.health.forgive, targets }
     }
 }
@@ -186,11 +194,11 @@ impl TrunkTable {
         }
         self.epoch = decision.epoch;
         let (trunk, index) = match decision.subject {
-            Subject::Target(target) => (target.trunk, Some(usize::from(target.index))),
+            Subject::Target(target) => (target.trunk, Some(target.index)),
             Subject::Trunk(trunk) => (trunk, None),
         };
         let Some(Some(trunk)) = self.trunks.get_mut(trunk.index()) else { return };
-        let target = index.and_then(|index| trunk.targets.get_mut(index));
+        let target = index.and_then(|index| trunk.targets.iter_mut().find(|target| target.index == index));
         match (decision.change, target) {
             (Change::Health { to, .. }, Some(target)) => target.enter(decision, to, trunk.forgive),
             (Change::Share { to, .. }, Some(target)) => {
@@ -213,19 +221,17 @@ impl TrunkTable {
         }
     }
 
-    /// Follows a new configuration: a trunk with the same id and as many targets keeps what is held of it. One with other targets keeps
-    /// the operator's word and what its peer has asked for; its health begins anew.
+    /// Follows a new configuration: a trunk with the same id keeps the operator's word and what its peer has asked for, and each of its
+    /// targets that is still there keeps what is held of it, wherever it stands now. Nothing is known of a new one yet.
     pub fn reshape(&mut self, now: Instant, shape: &Shape) {
         let mut old = core::mem::take(&mut self.trunks);
         let kept = |index: usize, new: &TrunkShape, old: &mut Vec<Option<TrunkState>>| {
             let state = old.get_mut(index)?.take()?;
             let fresh = TrunkState::new(new, now);
-            let same = state.targets.len() == fresh.targets.len();
-            Some(TrunkState {
-                targets: if same { state.targets } else { fresh.targets },
-                forgive: fresh.forgive,
-                ..state
-            })
+            let held =
+                |new: TargetState| state.targets.iter().find(|old| old.index == new.index).cloned().unwrap_or(new);
+            let targets = fresh.targets.into_iter().map(held).collect();
+            Some(TrunkState { targets, forgive: fresh.forgive, ..state })
         };
         let trunks = shape.trunks.iter().enumerate().map(|(index, trunk)| {
             let new = trunk.as_ref()?;
@@ -242,10 +248,10 @@ impl TrunkTable {
 
     /// Everything held of one target.
     pub fn target(&self, id: TargetId) -> Option<&TargetState> {
-        self.trunk(id.trunk)?.targets.get(usize::from(id.index))
+        self.trunk(id.trunk)?.targets.iter().find(|target| target.index == id.index)
     }
 
-    /// The targets of a trunk, in order.
+    /// The targets of a trunk, best first.
     pub fn targets(&self, id: TrunkId) -> &[TargetState] {
         self.trunk(id).map_or(&[], |trunk| &trunk.targets)
     }

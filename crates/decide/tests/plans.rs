@@ -9,7 +9,7 @@ use std::sync::Arc;
 const OFFICE: TrunkId = TrunkId(0);
 
 fn shape(tiers: Vec<Vec<(u16, u16)>>) -> Shape {
-    let trunk = Some(TrunkShape { targets: 1, ..TrunkShape::default() });
+    let trunk = Some(TrunkShape { targets: vec![0], ..TrunkShape::default() });
     let member = |(trunk, weight): &(u16, u16)| Member { trunk: TrunkId(*trunk), weight: *weight };
     let tiers = tiers.iter().map(|tier| tier.iter().map(member).collect()).collect();
     let route = RouteRule { from: vec![OFFICE], prefixes: vec![], to: GroupId(0) };

@@ -20,7 +20,7 @@ fn shape(groups: &[&[u16]]) -> Arc<Shape> {
     let group =
         |(index, ids): (usize, &&[u16])| GroupPolicy::new(GroupId(index as u16), ids.iter().map(tier).collect());
     let trunks = groups.iter().flat_map(|ids| ids.iter()).max().map_or(0, |id| usize::from(*id) + 1);
-    let trunks = vec![Some(TrunkShape { targets: 1, ..TrunkShape::default() }); trunks];
+    let trunks = vec![Some(TrunkShape { targets: vec![0], ..TrunkShape::default() }); trunks];
     Arc::new(Shape::new(trunks, groups.iter().enumerate().map(group).collect(), vec![]))
 }
 
@@ -393,7 +393,7 @@ fn a_reload_keeps_what_is_held_of_trunks_that_stay() {
     engine.operator(at(5), TrunkId(1), Admin::OutOfService).unwrap();
     let epoch = engine.table().epoch();
     let mut next = (*shape(&[&[0, 1, 2]])).clone();
-    next.trunks[1].as_mut().unwrap().targets = 2;
+    next.trunks[1].as_mut().unwrap().targets = vec![1, 2];
     next.trunks[2] = None;
     engine.reshape(at(6), Arc::new(next));
     let table = engine.table();
@@ -403,6 +403,40 @@ fn a_reload_keeps_what_is_held_of_trunks_that_stay() {
     assert_eq!(table.admin(TrunkId(1)), Admin::OutOfService, "only the operator ends that");
     assert!(table.targets(TrunkId(2)).is_empty());
     assert_eq!(engine.consider(at(7), trunk(2), &good(at(7))), None);
+}
+
+/// What is held is held of an address: it stays with its number, whatever place it has, and never passes to who stands there now.
+#[test]
+fn a_reload_keeps_what_is_held_of_each_target_that_stays() {
+    let target = |index| TargetId { trunk: TrunkId(0), index };
+    let with = |targets: &[u8]| {
+        let mut shape = (*shape(&[&[0, 1]])).clone();
+        shape.trunks[0].as_mut().unwrap().targets = targets.to_vec();
+        Arc::new(shape)
+    };
+    let mut engine = Engine::new(with(&[0, 1, 2]));
+    for index in 0..3 {
+        engine.consider(at(1), target(index), &good(at(1))).unwrap();
+    }
+    engine.consider(at(5), target(1), &refused(at(5), 2)).unwrap();
+    assert_eq!(engine.table().health(target(1)), Health::Down);
+    // The first is gone, a new one comes, and those that stay change places.
+    engine.reshape(at(6), with(&[3, 2, 1]));
+    let held =
+        |table: &TrunkTable| table.targets(TrunkId(0)).iter().map(|t| (t.index(), t.health())).collect::<Vec<_>>();
+    assert_eq!(held(engine.table()), [(3, Health::Unknown), (2, Health::Up), (1, Health::Down)]);
+    assert_eq!(engine.table().target(target(0)), None);
+    assert_eq!(engine.consider(at(7), target(0), &good(at(7))), None, "late word of one that is gone");
+    // Who comes back after it was gone is a stranger.
+    engine.reshape(at(8), with(&[3, 2, 1, 4]));
+    assert_eq!(engine.table().health(target(4)), Health::Unknown);
+    let one = engine.shape().trunks[..1].to_vec();
+    let group = GroupPolicy::new(GroupId(0), vec![vec![Member { trunk: TrunkId(0), weight: 1 }]]);
+    let routed = Shape::new(one, vec![group], vec![RouteRule { from: vec![], prefixes: vec![], to: GroupId(0) }]);
+    let facts = Facts { from: TrunkId(9), number: "1", emergency: false };
+    let plan = plan(&routed, engine.table(), &Load::default(), &facts, at(9), &mut Rng::new(1)).unwrap();
+    let tried: Vec<u8> = plan.attempts.iter().map(|candidate| candidate.target.index).collect();
+    assert_eq!(tried, [2, 3, 4], "the well one, then the unknown by their place; who is Down is left out");
 }
 
 /// Callers who hear it ring there are asked after only when it is silent, so that must be known of every fall.

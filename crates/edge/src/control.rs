@@ -159,7 +159,7 @@ impl Control {
             .filter_map(|(index, profile)| profile.as_ref().map(|profile| (TrunkId(index as u16), profile)))
             .map(|(id, profile)| {
                 let targets = self.target_views(now, id, profile);
-                let best = self.best_target(id, targets.len());
+                let best = self.best_target(id);
                 let table = self.engine.table();
                 let throttle = table.throttle(id).filter(|throttle| throttle.until > now);
                 TrunkView {
@@ -179,16 +179,16 @@ impl Control {
     }
 
     /// The first of a trunk's targets that is as well as the trunk.
-    fn best_target(&self, trunk: TrunkId, targets: usize) -> Option<TargetId> {
+    fn best_target(&self, trunk: TrunkId) -> Option<TargetId> {
         let table = self.engine.table();
-        let mut all = (0..targets as u8).map(|index| TargetId { trunk, index });
-        all.find(|target| table.health(*target) == table.trunk_health(trunk))
+        let best = table.targets(trunk).iter().find(|target| target.health() == table.trunk_health(trunk))?;
+        Some(TargetId { trunk, index: best.index() })
     }
 
     fn target_views(&mut self, now: Instant, trunk: TrunkId, profile: &act::TrunkProfile) -> Vec<TargetView> {
         let mut views = Vec::with_capacity(profile.targets.len());
-        for (index, target) in profile.targets.iter().enumerate() {
-            let id = TargetId { trunk, index: index as u8 };
+        for target in &profile.targets {
+            let id = TargetId { trunk, index: target.index };
             let seen = self.sensor.evidence(now, id);
             let table = self.engine.table();
             views.push(TargetView {
@@ -247,7 +247,7 @@ impl Control {
         }
         let name = self.trunk_name(target.trunk);
         let profile = self.snapshot.settings.profiles.trunk(target.trunk);
-        let addr = profile.and_then(|profile| profile.targets.get(usize::from(target.index)));
+        let addr = profile.and_then(|profile| profile.target(target.index));
         let addr = addr.map(|target| target.addr.to_string()).unwrap_or_default();
         let (ticket, view) = self.tests.push(now, tested, &name, addr);
         let answer = Ok(Box::new(view));
@@ -255,8 +255,7 @@ impl Control {
     }
 
     fn test_now(&mut self, now: Instant, trunk: TrunkId, ticket: u64) {
-        let targets = self.snapshot.settings.profiles.trunk(trunk).map_or(0, |profile| profile.targets.len());
-        let target = self.best_target(trunk, targets).unwrap_or(TargetId { trunk, index: 0 });
+        let target = self.best_target(trunk).unwrap_or(TargetId { trunk, index: 0 });
         match self.sensor.test_asked(now, target) {
             Ok(order) => self.tests.wait(order, ticket),
             Err(why) => self.out.push_back(ControlOutput::Tested { ticket, answer: Err(why) }),
@@ -453,9 +452,7 @@ impl Control {
         let profile = self.snapshot.settings.profiles.trunks.get(trunk.index()).and_then(Option::as_ref);
         Who {
             trunk: self.trunk_name(trunk),
-            target: target
-                .and_then(|index| profile?.targets.get(usize::from(index)))
-                .map(|target| target.addr.to_string()),
+            target: target.and_then(|index| profile?.target(index)).map(|target| target.addr.to_string()),
             only_target: profile.is_none_or(|profile| profile.targets.len() == 1),
         }
     }

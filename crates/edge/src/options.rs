@@ -44,7 +44,7 @@ impl Probes {
         profile: &TrunkProfile,
         order: ProbeOrder,
     ) -> bool {
-        let Some(target) = profile.targets.get(usize::from(order.target.index)) else { return false };
+        let Some(target) = profile.target(order.target.index) else { return false };
         let Some(sent_by) = endpoint.sent_by(target.socket) else { return false };
         if self.waiting.len() >= self.limit {
             return false;
@@ -86,7 +86,7 @@ impl Probes {
             }
             return false;
         };
-        let target = profile.targets.get(usize::from(waiting.order.target.index));
+        let target = profile.target(waiting.order.target.index);
         let (Some(target), Some(credentials), Some(mut draft)) = (target, &profile.auth, waiting.again.take()) else {
             return false;
         };

@@ -73,7 +73,7 @@ impl TestCalls {
         let trunk = order.target.trunk;
         let plan = settings.test_call(trunk).ok_or(NoVerdict::Unset)?;
         let profile = settings.profiles.trunk(trunk).ok_or(NoVerdict::Unset)?;
-        let target = profile.targets.get(usize::from(order.target.index)).ok_or(NoVerdict::Unset)?;
+        let target = profile.target(order.target.index).ok_or(NoVerdict::Unset)?;
         if self.draining {
             return Err(NoVerdict::Stopped);
         }

@@ -2,7 +2,7 @@
 //! alarms are raised and over.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use decide::{Change, Decision};
+use decide::{Change, Decision, Subject};
 use edge::config::{Settings, compile, render};
 use edge::{Control, ControlInput, ControlOutput, ShadowPolicy, TrunkAct};
 use explain::{Alarm, CallRecord, Ending, Entry, Record};
@@ -273,6 +273,46 @@ fn a_reload_begins_changes_and_ends_it_and_the_operators_word_holds_for_both() {
     let ended = world.shadow().len();
     world.run(60, &|_| true);
     assert_eq!(world.shadow().len(), ended);
+}
+
+/// Whoever replaces a dead address is not dead, and whoever stays has nothing to prove again.
+#[test]
+fn a_reload_of_addresses_moves_health_with_each_address() {
+    let at = |addrs: &str| LIVE.replace("\"sip:192.0.2.31:5060\"", &format!("[{addrs}]"));
+    let before = settings(&at(r#""sip:192.0.2.31", "sip:192.0.2.41""#));
+    let (dead, stays) = (ACME, TargetId { index: 1, ..ACME });
+    let mut world = World::new(Arc::new(before.clone()));
+    world.run(60, &|target| target != dead);
+    let seen = |world: &mut World| {
+        let view = world.control.view(world.now, &[]).remove(0);
+        view.targets.into_iter().map(|target| (target.addr, target.health)).collect::<Vec<_>>()
+    };
+    let is = |list: [(&str, Health); 2]| list.map(|(addr, health)| (String::from(addr), health));
+    assert_eq!(seen(&mut world), is([("192.0.2.31:5060", Health::Down), ("192.0.2.41:5060", Health::Up)]));
+    // The one that stays comes first, and a new one where the other stood.
+    let text = at(r#""sip:192.0.2.41", "sip:192.0.2.51""#);
+    let after = compile(&text, "test.toml", &|_| None, Some(&before)).settings.unwrap();
+    let told = world.entries.len();
+    world.input(ControlInput::Reload(Ok(Arc::new(after))));
+    assert_eq!(seen(&mut world), is([("192.0.2.41:5060", Health::Up), ("192.0.2.51:5060", Health::Unknown)]));
+    let late = ProbeResult::Answered { code: 200, rtt: Span::from_secs(1) };
+    let what = Observed::Probe { order: 1, result: late };
+    world.input(ControlInput::Signal(Signal { at: world.now, target: dead, what }));
+    world.run(20, &|target| {
+        assert_ne!(target, dead, "an address that is gone is not probed");
+        true
+    });
+    assert_eq!(seen(&mut world), is([("192.0.2.41:5060", Health::Up), ("192.0.2.51:5060", Health::Up)]));
+    let news = world.entries[told..].iter().filter_map(|entry| match &entry.record {
+        Record::Decision { who, decision } => Some((who.target.clone().unwrap(), decision.subject)),
+        _ => None,
+    });
+    let new = TargetId { index: 2, ..ACME };
+    assert_eq!(
+        news.collect::<Vec<_>>(),
+        [(String::from("192.0.2.51:5060"), Subject::Target(new))],
+        "and {stays:?} is as it was"
+    );
 }
 
 #[test]

@@ -163,8 +163,8 @@ impl Look<'_> {
     /// The target by which the trunk is judged.
     fn best(&self, trunk: TrunkId) -> Option<(TargetId, &TargetState)> {
         let health = self.engine.table().trunk_health(trunk);
-        let targets = (0u8..).zip(self.engine.table().targets(trunk));
-        targets.map(|(index, state)| (TargetId { trunk, index }, state)).find(|(_, state)| state.health() == health)
+        let best = self.engine.table().targets(trunk).iter().find(|state| state.health() == health)?;
+        Some((TargetId { trunk, index: best.index() }, best))
     }
 
     fn next(&self, trunk: TrunkId, admin: Admin) -> String {
@@ -244,7 +244,7 @@ mod tests {
     use model::{Evidence, ProbeEvidence, ProbeResult};
 
     fn engine(failback: Failback) -> Engine {
-        let trunk = Some(TrunkShape { targets: 1, ..TrunkShape::default() });
+        let trunk = Some(TrunkShape { targets: vec![0], ..TrunkShape::default() });
         let member = |trunk| Member { trunk: TrunkId(trunk), weight: 1 };
         let mut group = GroupPolicy::new(GroupId(0), [[member(1)].to_vec(), [member(2)].to_vec()].to_vec());
         group.failback = failback;

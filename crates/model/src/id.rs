@@ -58,7 +58,7 @@ id!(
 pub struct TargetId {
     /// The trunk.
     pub trunk: TrunkId,
-    /// Position in the trunk's list of targets.
+    /// Its number within the trunk, which its address keeps over reloads. Not its place in the order of targets.
     pub index: u8,
 }
 

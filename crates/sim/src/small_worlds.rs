@@ -79,7 +79,7 @@ pub fn walk(length: usize) -> Result<Walked, String> {
 }
 
 fn shape() -> Shape {
-    let trunk = Some(TrunkShape { targets: 1, ..TrunkShape::default() });
+    let trunk = Some(TrunkShape { targets: vec![0], ..TrunkShape::default() });
     let tier = |trunk| vec![Member { trunk, weight: 1 }];
     let tiers = vec![tier(TOLD.trunk), tier(NEIGHBOUR.trunk)];
     let rule = RouteRule { from: vec![OFFICE], prefixes: vec![], to: GroupId(0) };

@@ -416,7 +416,7 @@ fn paced(timers: &TimerSet, pace: Pace) -> TimerSet {
 
 pub(super) fn profile_of<'a>(world: &World<'a>, target: TargetId) -> Option<(&'a TrunkProfile, Target)> {
     let profile = world.profiles.trunk(target.trunk)?;
-    Some((profile, *profile.targets.get(usize::from(target.index))?))
+    Some((profile, *profile.target(target.index)?))
 }
 
 fn flow_of(target: Target) -> Flow {

@@ -226,9 +226,9 @@ impl B2bua {
 fn doubted(world: &World<'_>) -> Vec<(TargetId, Health)> {
     let trunks = (0..world.shape.trunks.len()).filter_map(|trunk| u16::try_from(trunk).ok()).map(model::TrunkId);
     let targets = trunks.flat_map(|trunk| {
-        let states = world.table.targets(trunk).iter().enumerate();
-        states.filter_map(move |(index, state)| {
-            let target = TargetId { trunk, index: u8::try_from(index).ok()? };
+        let states = world.table.targets(trunk).iter();
+        states.filter_map(move |state| {
+            let target = TargetId { trunk, index: state.index() };
             is_doubtful(state.health()).then_some((target, state.health()))
         })
     });

@@ -96,8 +96,8 @@ impl World<'_> {
 
     /// The target of a trunk that is reached there, if one of its targets is.
     fn target_at(&self, trunk: model::TrunkId, to: Flow) -> Option<TargetId> {
-        let index = self.profiles.trunk(trunk)?.targets.iter().position(|target| target.addr == to.peer)?;
-        Some(TargetId { trunk, index: u8::try_from(index).ok()? })
+        let target = self.profiles.trunk(trunk)?.targets.iter().find(|target| target.addr == to.peer)?;
+        Some(TargetId { trunk, index: target.index })
     }
 
     /// Timers of a trunk, for messages inside a dialog.

@@ -77,7 +77,7 @@ pub struct Lab {
 }
 
 fn target(addr: SocketAddr, socket: u16) -> Target {
-    Target { addr, transport: Transport::Udp, socket: SocketId(socket) }
+    Target { index: 0, addr, transport: Transport::Udp, socket: SocketId(socket) }
 }
 
 /// T1 of trunks, as their configuration has it by default: an attempt's first reply must survive a lost packet.
@@ -139,7 +139,7 @@ impl Lab {
         let rule = |from: Vec<TrunkId>, to: u16| RouteRule { from, prefixes: vec![], to: GroupId(to) };
         let all: Vec<TrunkId> = (1..=carriers as u16).map(TrunkId).collect();
         let shape = Shape::new(
-            vec![Some(TrunkShape { targets: 1, ..TrunkShape::default() }); carriers + 1],
+            vec![Some(TrunkShape { targets: vec![0], ..TrunkShape::default() }); carriers + 1],
             vec![GroupPolicy::new(GroupId(0), tiers), GroupPolicy::new(GroupId(1), vec![vec![member(0)]])],
             vec![rule(vec![TrunkId(0)], 0), rule(all, 1)],
         );

@@ -26,8 +26,8 @@ pub(crate) struct Region {
 fn shape() -> Shape {
     let carriers = GROUPS * PER_GROUP;
     let limits = CallLimits { calls: Some(60), cps: Some(20), headroom: 10 };
-    let carrier = Some(TrunkShape { targets: 2, limits, ..TrunkShape::default() });
-    let pbx = Some(TrunkShape { targets: 1, ..TrunkShape::default() });
+    let carrier = Some(TrunkShape { targets: vec![0, 1], limits, ..TrunkShape::default() });
+    let pbx = Some(TrunkShape { targets: vec![0], ..TrunkShape::default() });
     let trunks = (0..carriers + PBXS).map(|id| if id < carriers { carrier.clone() } else { pbx.clone() }).collect();
     let strategies = [Strategy::Weighted, Strategy::LeastLoaded, Strategy::Quality];
     let groups = (0..GROUPS).map(|id| {

@@ -3,6 +3,7 @@
 use super::draft::Draft;
 use super::fault::Faults;
 use super::listen::ListenDraft;
+use super::numbers::TargetNumbers;
 use super::reader::At;
 use super::settings::{Listen, MediaRange, Settings, Socket};
 use super::trunk::TrunkDraft;
@@ -70,18 +71,23 @@ pub(super) fn settings(
     let mut shapes = vec![None; ids.names.len()];
     let mut profiles = vec![None; ids.names.len()];
     let mut test_calls = vec![None; ids.names.len()];
+    let mut target_numbers = previous.map(|settings| settings.target_numbers.clone()).unwrap_or_default();
+    target_numbers.resize(ids.names.len(), TargetNumbers::default());
     let (mut probes, mut blames) = (Vec::new(), Vec::new());
     for trunk in draft.trunks {
         let id = ids.of(&trunk.name.value)?;
-        let indexes = 0..u8::try_from(trunk.targets.len()).unwrap_or(u8::MAX);
-        probes.extend(indexes.clone().map(|index| (TargetId { trunk: id, index }, trunk.probe.clone())));
+        let numbers = &mut target_numbers[id.index()];
+        let addrs = trunk.targets.iter().map(|target| target.value);
+        numbers.follow(addrs.clone());
+        let indexes: Vec<u8> = addrs.filter_map(|addr| numbers.of(addr)).collect();
+        probes.extend(indexes.iter().map(|index| (TargetId { trunk: id, index: *index }, trunk.probe.clone())));
         if trunk.blames != BlamePolicy::default() {
-            blames.extend(indexes.clone().map(|index| (TargetId { trunk: id, index }, trunk.blames.clone())));
+            blames.extend(indexes.iter().map(|index| (TargetId { trunk: id, index: *index }, trunk.blames.clone())));
         }
         let side = trunk.listen.as_ref().and_then(|name| listens.iter().position(|listen| *listen.name == *name.value));
         let side = ListenId(side.and_then(|side| u16::try_from(side).ok()).unwrap_or(u16::MAX));
         shapes[id.index()] = Some(TrunkShape {
-            targets: indexes.end,
+            targets: indexes,
             health: trunk.health.clone(),
             attempt: trunk.attempt.clone(),
             limits: trunk.limits,
@@ -89,7 +95,7 @@ pub(super) fn settings(
         });
         test_calls[id.index()] = trunk.test_call.as_ref().map(|draft| draft.plan.clone());
         let product = draft.edge.product.clone().unwrap_or_default();
-        let mut profile = profile(trunk, &listens, &sockets)?;
+        let mut profile = profile(trunk, numbers, &listens, &sockets)?;
         profile.interworking.headers.product = product;
         profiles[id.index()] = Some(profile);
     }
@@ -109,6 +115,7 @@ pub(super) fn settings(
         shape: Arc::new(Shape::new(shapes, groups, routes)),
         guard,
         windows,
+        target_numbers,
         probes,
         blames,
         test_calls,
@@ -196,13 +203,14 @@ fn listen_profiles(listens: &[Listen], sockets: &[Socket]) -> Vec<ListenProfile>
     (0_u16..).zip(listens).map(profile).collect()
 }
 
-fn profile(trunk: TrunkDraft, listens: &[Listen], sockets: &[Socket]) -> Option<TrunkProfile> {
+fn profile(trunk: TrunkDraft, numbers: &TargetNumbers, listens: &[Listen], sockets: &[Socket]) -> Option<TrunkProfile> {
     let listen = trunk.listen?.value;
     let listen = listens.iter().position(|side| *side.name == *listen)?;
     let listen = ListenId(u16::try_from(listen).ok()?);
     let target = |addr: SocketAddr| {
         let way = |socket: &&Socket| socket.listen == listen && socket.bind.is_ipv4() == addr.is_ipv4();
-        sockets.iter().find(way).map(|socket| Target { addr, transport: socket.transport, socket: socket.id })
+        let socket = sockets.iter().find(way)?;
+        Some(Target { index: numbers.of(addr)?, addr, transport: socket.transport, socket: socket.id })
     };
     Some(TrunkProfile {
         name: Name::from(trunk.name.value.as_str()),

@@ -15,6 +15,7 @@ mod guard;
 mod health;
 mod interworking;
 mod listen;
+mod numbers;
 mod probe;
 mod reader;
 mod reference;
@@ -33,6 +34,7 @@ mod window;
 mod tests;
 
 pub use fault::{Fault, Severity};
+pub use numbers::TargetNumbers;
 pub use reference::{print_defaults, reference};
 pub use render::{render, summary};
 pub use settings::{Listen, MediaRange, Settings, Socket};

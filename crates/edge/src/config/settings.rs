@@ -2,6 +2,7 @@
 //!
 //! One immutable value that node, shards, control and API share; a reload makes a new one. Refuses to know: TOML.
 
+use super::numbers::TargetNumbers;
 use super::test_call::TestCallPlan;
 use crate::window::Calendar;
 use core::net::{IpAddr, SocketAddr};
@@ -32,6 +33,8 @@ pub struct Settings {
     pub guard: Arc<crate::guard::GuardPolicy>,
     /// When the groups that have windows may take a trunk back.
     pub windows: Vec<(GroupId, Calendar)>,
+    /// Which address of a trunk has which number, by `TrunkId`.
+    pub target_numbers: Vec<TargetNumbers>,
     /// How each target is probed.
     pub probes: Vec<(TargetId, sense::ProbePolicy)>,
     /// Whose fault codes are at targets that have a table of their own.

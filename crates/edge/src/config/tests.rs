@@ -119,7 +119,7 @@ to   = "pbx"
 fn every_key_reaches_the_settings() {
     let settings = settings(EVERYTHING);
     let acme = settings.shape.trunk(TrunkId(1)).unwrap();
-    assert_eq!(acme.targets, 2);
+    assert_eq!(acme.targets, [0, 1]);
     assert_eq!((acme.limits.calls, acme.limits.cps, acme.limits.headroom), (Some(200), Some(20), 10));
     assert_eq!((acme.health.fall, acme.health.rise), (4, 2));
     assert_eq!(acme.attempt.first_reply, Span::from_secs(1));
@@ -434,6 +434,33 @@ fn an_empty_text_says_what_is_the_least() {
     let list = said("");
     assert_eq!(list.len(), 3, "{list:?}");
     assert!(list[0].starts_with("1:1 error there is no good [listen.NAME]"));
+}
+
+#[test]
+fn addresses_keep_their_numbers_whatever_becomes_of_the_list() {
+    let with = |addrs: &str, previous: Option<&Settings>| {
+        let text = EXAMPLE.replace("at     = \"sip:203.0.113.5:5060\"", &format!("at = [{addrs}]"));
+        compile(&text, "edge.toml", &env, previous).settings.expect("good")
+    };
+    let numbers = |settings: &Settings| {
+        let targets = &settings.profiles.trunk(TrunkId(1)).unwrap().targets;
+        assert_eq!(
+            settings.shape.trunk(TrunkId(1)).unwrap().targets,
+            targets.iter().map(|t| t.index).collect::<Vec<_>>()
+        );
+        let probed = settings.probes.iter().filter(|(target, _)| target.trunk == TrunkId(1)).count();
+        assert_eq!(probed, targets.len());
+        targets.iter().map(|target| (target.addr.ip().to_string(), target.index)).collect::<Vec<_>>()
+    };
+    let is = |list: &[(&str, u8)]| list.iter().map(|(ip, index)| (String::from(*ip), *index)).collect::<Vec<_>>();
+    let first = with(r#""sip:203.0.113.5", "sip:203.0.113.6""#, None);
+    assert_eq!(numbers(&first), is(&[("203.0.113.5", 0), ("203.0.113.6", 1)]));
+    let second = with(r#""sip:203.0.113.8", "sip:203.0.113.6""#, Some(&first));
+    assert_eq!(numbers(&second), is(&[("203.0.113.8", 2), ("203.0.113.6", 1)]));
+    assert_eq!(second.profiles.trunk(TrunkId(1)).unwrap().target(0), None, "nobody took its number");
+    // Another port is another address, and one that comes back is new: what was held of it is long out of date.
+    let third = with(r#""sip:203.0.113.6", "sip:203.0.113.8:5070", "sip:203.0.113.5""#, Some(&second));
+    assert_eq!(numbers(&third), is(&[("203.0.113.6", 1), ("203.0.113.8", 3), ("203.0.113.5", 4)]));
 }
 
 #[test]

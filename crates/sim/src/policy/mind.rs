@@ -244,8 +244,8 @@ pub(super) fn tiers(settings: &Settings, facts: &Facts<'_>) -> Vec<Vec<TargetId>
     let group = shape.group(route.map_or(GroupId(0), |rule| rule.to));
     let tiers = group.map(|group| group.tiers.as_slice()).unwrap_or_default();
     let targets = |trunk: TrunkId| {
-        let count = shape.trunk(trunk).map_or(0, |trunk| trunk.targets);
-        (0..count).map(move |index| TargetId { trunk, index })
+        let indexes = shape.trunk(trunk).into_iter().flat_map(|trunk| &trunk.targets);
+        indexes.map(move |index| TargetId { trunk, index: *index })
     };
     tiers.iter().map(|tier| tier.iter().flat_map(|member| targets(member.trunk)).collect()).collect()
 }
