@@ -418,9 +418,10 @@ fn a_candidate_in_doubt_by_now_is_passed_over() {
 #[test]
 fn another_target_of_the_same_trunk_will_do() {
     let mut lab = Lab::new(2);
-    let second = lab.profiles.trunks[2].as_ref().unwrap().targets[0];
+    let other = lab.profiles.trunks[2].as_ref().unwrap().targets[0];
+    let second = act::Target { index: 1, ..other };
     lab.profiles.trunks[1].as_mut().unwrap().targets.push(second);
-    lab.shape.trunks[1].as_mut().unwrap().targets = 2;
+    lab.shape.trunks[1].as_mut().unwrap().targets = vec![0, 1];
     let mut groups = lab.shape.groups().to_vec();
     groups[0].tiers.truncate(1);
     lab.shape = decide::Shape::new(lab.shape.trunks.clone(), groups, lab.shape.routes().to_vec());
