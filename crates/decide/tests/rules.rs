@@ -434,7 +434,7 @@ fn a_reload_keeps_what_is_held_of_each_target_that_stays() {
     let group = GroupPolicy::new(GroupId(0), vec![vec![Member { trunk: TrunkId(0), weight: 1 }]]);
     let routed = Shape::new(one, vec![group], vec![RouteRule { from: vec![], prefixes: vec![], to: GroupId(0) }]);
     let facts = Facts { from: TrunkId(9), number: "1", emergency: false };
-    let plan = plan(&routed, engine.table(), &Load::default(), &facts, at(9), &mut Rng::new(1)).unwrap();
+    let plan = plan(&routed, engine.table(), &Load::default(), &facts, at(9), &mut model::Rng::new(1)).unwrap();
     let tried: Vec<u8> = plan.attempts.iter().map(|candidate| candidate.target.index).collect();
     assert_eq!(tried, [2, 3, 4], "the well one, then the unknown by their place; who is Down is left out");
 }

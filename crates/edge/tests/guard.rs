@@ -18,7 +18,7 @@ struct Bench {
     shard: Shard,
     sent: Vec<(String, Message)>,
     notices: Vec<Notice>,
-    ended: Vec<Box<explain::CallRecord>>,
+    ended: Vec<explain::CallRecord>,
 }
 
 impl Bench {
@@ -51,7 +51,7 @@ impl Bench {
                     self.sent.push((transmit.flow.peer.to_string(), Message::parse(transmit.bytes).unwrap()));
                 }
                 Output::Notice(notice) => self.notices.push(notice),
-                Output::Ended(record) => self.ended.push(record),
+                Output::Ended(record) => self.ended.push(*record),
                 _ => {}
             }
         }
@@ -207,7 +207,7 @@ fn a_secret_is_in_nothing_that_is_shown() {
         bench.control.handle(Instant::ZERO, Wall::from_micros(0), ControlInput::Notice(notice));
     }
     for record in core::mem::take(&mut bench.ended) {
-        bench.control.handle(Instant::ZERO, Wall::from_micros(0), ControlInput::Ended(record));
+        bench.control.handle(Instant::ZERO, Wall::from_micros(0), ControlInput::Ended(Box::new(record)));
     }
     while let Some(output) = bench.control.poll() {
         shown += &format!("{output:?}");

@@ -244,7 +244,7 @@ mod tests {
     use model::{Evidence, ProbeEvidence, ProbeResult};
 
     fn engine(failback: Failback) -> Engine {
-        let trunk = Some(TrunkShape { targets: vec![0], ..TrunkShape::default() });
+        let trunk = Some(TrunkShape { targets: std::vec![0], ..TrunkShape::default() });
         let member = |trunk| Member { trunk: TrunkId(trunk), weight: 1 };
         let mut group = GroupPolicy::new(GroupId(0), [[member(1)].to_vec(), [member(2)].to_vec()].to_vec());
         group.failback = failback;

@@ -75,7 +75,7 @@ mod tests {
     use model::{Admin, Evidence, ProbeEvidence, ProbeResult, Span, TargetId, TrunkId};
 
     fn shape() -> Shape {
-        let trunk = TrunkShape { targets: vec![0], ..TrunkShape::default() };
+        let trunk = TrunkShape { targets: std::vec![0], ..TrunkShape::default() };
         Shape::new([Some(trunk.clone()), None, Some(trunk)].to_vec(), Vec::new(), Vec::new())
     }
 

@@ -16,7 +16,6 @@ use smallvec::SmallVec;
 impl B2bua {
     /// An INVITE outside any dialog.
     pub(super) fn invite(&mut self, world: &mut World<'_>, server: ServerKey, flow: Flow, message: &Message) {
-        self.counters.invites += 1;
         let Some(from) = world.profiles.admit(flow.socket, flow.peer) else {
             self.counters.strangers += 1;
             return world.refuse(server, 403);

@@ -354,7 +354,10 @@ impl B2bua {
             return self.request_in_dialog(world, server, flow, message);
         }
         match message.method() {
-            Method::Invite => self.invite(world, server, flow, message),
+            Method::Invite => {
+                self.counters.invites += 1;
+                self.invite(world, server, flow, message);
+            }
             // Outside a dialog there is nothing to end, update or inform.
             Method::Bye | Method::Info | Method::Update | Method::Prack => world.refuse(server, 481),
             _ => {
