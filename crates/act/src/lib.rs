@@ -10,6 +10,7 @@ extern crate std;
 
 mod admission;
 mod b2bua;
+mod dialog_policy;
 mod interworking;
 mod nonces;
 mod ports;
@@ -23,6 +24,7 @@ pub use b2bua::{
     ALLOW, B2bua, Counters, Effect, EndedAttempt, EndedCall, Ending, LiveAttempt, LiveCall, Phase, Side, World,
     is_of_a_leg,
 };
+pub use dialog_policy::{DialogPolicy, EarlyMedia};
 pub use interworking::{
     Assertion, CausePolicy, DiversionForm, FromForm, HeaderPattern, HeaderPolicy, IdentityPolicy, Interworking,
     NumberForm, NumberPolicy, NumberRule, ReasonForm, RemoteParty, SetHeader, UriForm,

@@ -3,6 +3,7 @@
 //! Refuses to know: files, health, policy.
 
 use crate::admission::{Cidr, Index};
+use crate::dialog_policy::DialogPolicy;
 use crate::interworking::{self, Crossing, Interworking};
 use crate::tolls::InboundPolicy;
 use alloc::vec::Vec;
@@ -41,6 +42,8 @@ pub struct TrunkProfile {
     pub accept: Vec<Cidr>,
     /// Overload control is offered to it and its wishes are heeded (RFC 7339).
     pub overload: bool,
+    /// How its dialogs are.
+    pub dialogs: DialogPolicy,
     /// A call longer than this is ended: nothing that was forgotten lives for ever.
     pub session_max: Span,
     /// Headers, numbers, identity and causes towards it and from it.

@@ -77,6 +77,7 @@ impl Bench {
             timers: TimerSet::default(),
             auth,
             accept: Vec::new(),
+            dialogs: act::DialogPolicy::default(),
             session_max: Span::from_secs(3_600),
             interworking: act::Interworking::NEUTRAL,
             inbound: act::InboundPolicy::default(),

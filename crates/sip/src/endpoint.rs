@@ -8,6 +8,7 @@
 mod counters;
 mod event;
 mod receive;
+mod reliable;
 mod send;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ mod tests;
 pub use counters::Counters;
 pub use event::{Event, Failure, Full, Rejected};
 
+use crate::dialog::Reliable;
 use crate::message::Message;
 use crate::mint::{Minter, Token};
 use crate::timers::{TimerId, Timers};
@@ -146,6 +148,8 @@ struct Server {
     /// Our To tag, once one was used, so that all our responses agree (8.2.6.2, 9.2).
     tag: SmallVec<[u8; 24]>,
     cancelled: bool,
+    /// Provisional responses that are to arrive.
+    reliable: Option<Box<Reliable>>,
     armed: Armed,
 }
 
@@ -172,10 +176,12 @@ impl Client {
 
 impl Server {
     fn deadline(&self) -> Option<Instant> {
-        match &self.machine {
+        let machine = match &self.machine {
             ServerMachine::Invite(machine) => machine.deadline(),
             ServerMachine::Request(machine) => machine.deadline(),
-        }
+        };
+        let reliable = self.reliable.as_ref().and_then(|reliable| reliable.deadline());
+        machine.into_iter().chain(reliable).min()
     }
 }
 
@@ -358,6 +364,9 @@ impl Endpoint {
     }
 
     fn fire_server(&mut self, now: Instant, id: Id) {
+        if self.fire_reliable(now, id) {
+            return;
+        }
         let Some(server) = self.servers.get_mut(id) else { return };
         let fired = match &mut server.machine {
             ServerMachine::Invite(machine) => machine.expire(now),

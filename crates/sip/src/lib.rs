@@ -23,6 +23,8 @@ mod transport;
 mod wire;
 
 pub use compose::{Answer, Draft, HeaderLines, phrase};
+pub use dialog::reliable::{Arrived, arrived, rack, rack_value};
+pub use dialog::session_timer::{Refresher, SHORTEST, SessionPolicy, SessionTimer, TooShort, knows, min_se};
 pub use dialog::{Dialog, NoDialog, OutOfOrder};
 pub use endpoint::{ClientKey, Counters, Endpoint, Event, Failure, Full, Limits, Rejected, ServerKey};
 pub use message::{Header, Malformed, Message};

@@ -160,6 +160,16 @@ impl Message {
         self.header(HeaderName::ContentType)
     }
 
+    /// Its sender understands an extension (RFC 3261 §20.37).
+    pub fn supports(&self, option: &[u8]) -> bool {
+        self.values(HeaderName::Supported).any(|tag| tag.eq_ignore_ascii_case(option)) || self.requires(option)
+    }
+
+    /// Its sender insists on an extension (RFC 3261 §20.32).
+    pub fn requires(&self, option: &[u8]) -> bool {
+        self.values(HeaderName::Require).any(|tag| tag.eq_ignore_ascii_case(option))
+    }
+
     /// Q.850 cause of a Reason header (RFC 3326 §2).
     pub fn q850(&self) -> Option<u8> {
         self.values(HeaderName::Reason).map(NameAddr::of).find_map(|reason| {

@@ -111,6 +111,11 @@ impl Minter {
         self.call_id()
     }
 
+    /// A number by chance, where a sequence may begin anywhere.
+    pub(crate) fn number(&mut self) -> u32 {
+        self.rng.next_u64() as u32
+    }
+
     /// Whether a token was minted by this node, on whichever shard.
     pub fn is_own(&self, token: &[u8]) -> bool {
         owner(self.key, token).is_some_and(|(node, _)| node == self.node)

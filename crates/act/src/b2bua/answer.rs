@@ -4,6 +4,7 @@
 //! caller's, which carries the answer (RFC 3264 §4, RFC 3261 §13.2.1). Refuses to know: how the attempt was chosen.
 
 use super::call::{Leg, Phase, Side};
+use super::session::Keeping;
 use super::{B2bua, Due, Effect, World, body, headers, party, reach};
 use model::AttemptOutcome;
 use sip::{Answer, ClientKey, Dialog, Flow, Message, ServerKey};
@@ -23,13 +24,24 @@ impl B2bua {
         message: &Message,
     ) {
         let unusable = AttemptOutcome::Refused { code: 502, q850: None, retry_after: None };
-        let Ok(dialog) = Dialog::uac(message) else {
+        let Ok(mut dialog) = Dialog::uac(message) else {
             // Without a Contact it can be neither acknowledged nor ended; it is as if it had not answered (RFC 3261 §12.1.1).
             return self.attempt_over(world, slot, index, unusable, None);
         };
-        let bridged =
-            if self.promote(world, slot, index) { self.bridge(world, slot, Side::Callee, message).ok() } else { None };
-        let Some(body) = bridged else {
+        let early = self.calls.get(slot).and_then(|call| call.attempt(index)?.early(&dialog.remote_tag).cloned());
+        if let Some(early) = &early {
+            // Requests of the early dialog have used numbers up (§12.2.1.1).
+            dialog.local_seq = early.dialog.local_seq.max(dialog.local_seq);
+            dialog.remote_seq = early.dialog.remote_seq;
+        }
+        let described = early.and_then(|early| early.described);
+        let bridged = if self.promote(world, slot, index) {
+            self.show_face(world, slot, index, &dialog.remote_tag);
+            self.bridge_answer(world, slot, message, described.as_deref()).ok()
+        } else {
+            None
+        };
+        let Some((body, source)) = bridged else {
             let flow = self.calls.get(slot).and_then(|call| call.attempt(index)).map(|attempt| attempt.to.flow);
             if let Some(flow) = flow {
                 self.end_stray(world, client, flow, message);
@@ -41,9 +53,29 @@ impl B2bua {
                 self.outrun(world, slot, other, index, ELSEWHERE);
             }
         }
-        self.join(world, slot, index, client, dialog, message);
-        self.answer_caller(world, slot, message, body);
+        let owes = described.is_none() && body::description(message).is_some();
+        self.join(world, slot, index, (client, owes), dialog, message);
+        self.answer_caller(world, slot, message, source, body);
         self.counters.answered += 1;
+    }
+
+    /// The body of our 2xx, and the message its type is in. A callee whose reliable response has carried the answer need not repeat it
+    /// (RFC 3262 §5); a caller who was not told it reliably still needs it. An offer that a PRACK has answered is not repeated.
+    fn bridge_answer<'m>(
+        &mut self,
+        world: &mut World<'_>,
+        slot: usize,
+        message: &'m Message,
+        described: Option<&'m Message>,
+    ) -> Result<(alloc::vec::Vec<u8>, &'m Message), u16> {
+        let Some(call) = self.calls.get_mut(slot) else { return Err(500) };
+        let (late, firm) = (call.late_offer, call.face_mut().is_some_and(|face| face.firm));
+        let source = match described {
+            Some(_) if late => return Ok((alloc::vec::Vec::new(), message)),
+            Some(described) if !firm && body::description(message).is_none() => described,
+            _ => message,
+        };
+        Ok((self.bridge(world, slot, Side::Callee, source)?, source))
     }
 
     /// The attempt becomes the callee's leg.
@@ -52,7 +84,7 @@ impl B2bua {
         world: &mut World<'_>,
         slot: usize,
         index: usize,
-        client: ClientKey,
+        (client, owes): (ClientKey, bool),
         dialog: Dialog,
         message: &Message,
     ) {
@@ -66,14 +98,17 @@ impl B2bua {
             flow: attempt.to.flow,
             trunk: attempt.target.trunk,
             session: attempt.session,
-            version: 1,
+            version: attempt.version.max(1),
             shown: core::mem::take(&mut attempt.shown),
             signed: core::mem::take(&mut attempt.signed),
+            before: (0, alloc::vec::Vec::new()),
+            refused: 0,
+            keeping: Keeping::of(message, world.now, attempt.min_se),
             acking: None,
         };
         let cseq = message.cseq().number;
         let tag = attempt.tag.clone();
-        if call.late_offer && body::description(message).is_some() {
+        if call.late_offer && owes {
             call.owes_ack = Some((client, cseq));
         } else {
             let ack = leg.ack(cseq);
@@ -86,6 +121,8 @@ impl B2bua {
         call.coming = SmallVec::new();
         let longest = world.profiles.trunk(call.caller.trunk).map(|trunk| trunk.session_max);
         self.by_tag.insert(tag, (slot, Side::Callee));
+        self.drop_faces(slot);
+        self.renew_by_response(world, slot, Side::Callee, message);
         if let Some(longest) = longest {
             let timer = self.set_timer(slot, 0, world.now + longest, Due::Session);
             if let Some(call) = self.calls.get_mut(slot) {
@@ -94,7 +131,14 @@ impl B2bua {
         }
     }
 
-    fn answer_caller(&mut self, world: &mut World<'_>, slot: usize, message: &Message, body: alloc::vec::Vec<u8>) {
+    fn answer_caller(
+        &mut self,
+        world: &mut World<'_>,
+        slot: usize,
+        message: &Message,
+        source: &Message,
+        body: alloc::vec::Vec<u8>,
+    ) {
         let Some(call) = self.calls.get_mut(slot) else { return };
         let Some(server) = call.server.take() else { return };
         call.caller.acking = Some((server, call.invite_seq));
@@ -106,10 +150,11 @@ impl B2bua {
         }
         answer.headers.push("Allow", headers::ALLOW);
         if !body.is_empty() {
-            headers::push_body_type(message, &mut answer.headers);
+            headers::push_body_type(source, &mut answer.headers);
             answer.body = body;
         }
-        world.endpoint.respond(world.now, server, answer);
+        self.renew_by_answer(world, slot, Side::Caller, server, &mut answer.headers);
+        self.answer_or_hold(world, slot, server, answer);
     }
 
     /// An ACK for a 2xx of ours, of an INVITE or a re-INVITE.

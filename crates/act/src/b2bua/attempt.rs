@@ -6,7 +6,9 @@
 use super::bridge::{NO_PORTS, release_side};
 use super::call::{Attempt, Call, CalleeSide, Destination, Phase};
 use super::hunt::is_doubtful;
-use super::{B2bua, Due, Left, Side, World, headers};
+use super::reliable::Wanted;
+use super::{B2bua, Due, Left, Side, World, headers, session};
+use crate::dialog_policy::EarlyMedia;
 use crate::interworking::{self, Crossing, NumberPolicy, Shown};
 use crate::profile::{Profiles, Target, TrunkProfile, is_urn};
 use alloc::boxed::Box;
@@ -21,6 +23,8 @@ use sip::{Answer, ClientKey, Draft, Flow, HeaderLines, Message, Method, TimerSet
 const T1_FLOOR: Span = Span::from_millis(80);
 /// Attempts that were left before any response and are still listened to. Each is a transaction too, which Timer B ends.
 const LEFT_MAX: usize = 8_192;
+/// An attempt's INVITE is sent so often at most: with credentials, and with a longer session.
+const CSEQ_MAX: u32 = 6;
 
 impl B2bua {
     /// Begins an attempt. With `aside` it has ports of its own; when no other runs it is the front one.
@@ -62,6 +66,8 @@ impl B2bua {
             outcome: None,
             authorised: 0,
             signed: Vec::new(),
+            min_se: Span::ZERO,
+            early: Vec::new(),
             rings_with: None,
             asked: 0,
             asked_at: world.now,
@@ -70,6 +76,7 @@ impl B2bua {
             unheard: None,
             aside,
             session: world.rng.next_u64() >> 20,
+            version: 0,
             shown: Vec::new(),
             deadline: None,
             watch: None,
@@ -81,6 +88,7 @@ impl B2bua {
         if call.running().next().is_none() {
             call.front = index;
         }
+        self.by_tag.insert(attempt.tag.clone(), (slot, Side::Callee));
         call.attempts.push(attempt);
         self.send_attempt(world, slot, index, true);
     }
@@ -107,6 +115,7 @@ impl B2bua {
         let (mut draft, unsigned) = attempt_draft(invite, &crossing, attempt, &call.number, sent_by, body);
         self.counters.signatures_dropped += u64::from(unsigned);
         draft.overload = profile.overload;
+        push_abilities(profile, call, attempt, &mut draft);
         let signed = world.nonces.sign(attempt.target.trunk, profile.auth.as_ref(), &mut draft);
         let (id, target, flow, left) = (call.call, attempt.target, attempt.to.flow, call.coming.len());
         let pace = world.paces.of(target);
@@ -139,7 +148,11 @@ impl B2bua {
             let outcome = AttemptOutcome::Unreachable { fault: TransportFault::Local };
             return self.attempt_over(world, slot, index, outcome, None);
         }
-        if let Some(side) = call.attempts.pop().and_then(|attempt| attempt.aside) {
+        let unsent = call.attempts.pop();
+        if let Some(unsent) = &unsent {
+            self.by_tag.remove(&unsent.tag);
+        }
+        if let Some(side) = unsent.and_then(|attempt| attempt.aside) {
             release_side(world, &side);
         }
         if call.running().next().is_some() {
@@ -168,9 +181,13 @@ impl B2bua {
         if self.still_rings(world, slot, index, code) {
             return;
         }
+        if (101..200).contains(&code) && !self.hear_early(world, slot, index, message) {
+            return;
+        }
         match code {
-            0..=100 => {}
-            101..=199 => self.progress(world, slot, index, message),
+            // RFC 6228: a 199 says that a branch below is over; the others go on, and it rings nobody.
+            0..=100 | 199 => {}
+            101..=198 => self.progress(world, slot, index, message),
             200..=299 => {
                 self.note_progress(world, slot, index);
                 self.answered(world, slot, index, client, message);
@@ -178,6 +195,7 @@ impl B2bua {
             300..=399 => {
                 self.attempt_over(world, slot, index, AttemptOutcome::Redirected { code }, Some(message));
             }
+            422 if self.lengthen(world, slot, index, message) => {}
             401 | 407 if self.authorise(world, slot, index, message) => {}
             _ => {
                 let outcome =
@@ -243,18 +261,23 @@ impl B2bua {
     /// The caller hears the front attempt's progress.
     pub(super) fn relay_progress(&mut self, world: &mut World<'_>, slot: usize, message: &Message) {
         // An SDP that cannot be read is left out: the answer of the 200 is the one that counts (RFC 3261 §13.2.1).
-        let body = self.bridge(world, slot, Side::Callee, message).unwrap_or_default();
+        let Some(front) = self.calls.get(slot).map(|call| call.front) else { return };
+        let silent = self.is_gated(world, slot, message);
+        let described = super::body::description(message).is_some() && !silent;
+        if let Some(tag) = message.to().tag() {
+            self.show_face(world, slot, front, tag);
+        }
+        let body =
+            if silent { Vec::new() } else { self.bridge(world, slot, Side::Callee, message).unwrap_or_default() };
         let Some(call) = self.calls.get_mut(slot) else { return };
-        let Some(server) = call.server else { return };
         call.phase = Phase::Ringing;
         call.progressed.get_or_insert(world.now);
-        let front = call.front;
         if let Some(attempt) = call.attempt_mut(front) {
             attempt.heard = true;
             attempt.unheard = None;
         }
-        let mut answer = Answer::new(message.status().unwrap_or(180));
-        answer.phrase = Some(message.reason_phrase().to_vec());
+        let mut answer = Answer::new(if silent { 180 } else { message.status().unwrap_or(180) });
+        answer.phrase = (!silent).then(|| message.reason_phrase().to_vec());
         answer.to_tag = Some(call.caller.dialog.local_tag.clone());
         headers::pass(message, &call.crossing(world.profiles, Side::Callee), None, &mut answer.headers);
         if let Some(sent_by) = world.endpoint.sent_by(call.caller.flow.socket) {
@@ -264,7 +287,41 @@ impl B2bua {
             headers::push_body_type(message, &mut answer.headers);
             answer.body = body;
         }
-        world.endpoint.respond(world.now, server, answer);
+        answer.headers.push("Allow", headers::ALLOW);
+        let firm = described && message.requires(b"100rel");
+        self.tell_caller(world, slot, answer, firm);
+    }
+
+    /// A description before the answer that the trunk may not give (RFC 5009 §4, RFC 3960): the caller hears ringing instead.
+    fn is_gated(&self, world: &World<'_>, slot: usize, message: &Message) -> bool {
+        let Some(call) = self.calls.get(slot) else { return false };
+        let trunk = call.carrier().and_then(|trunk| world.profiles.trunk(trunk));
+        let told =
+            || message.named("P-Early-Media").is_some_and(|value| value.split(|byte| *byte == b',').any(is_sent));
+        // An offer that a late offer asks for is no early media: the caller must answer it.
+        !call.late_offer
+            && super::body::description(message).is_some()
+            && match trunk.map_or(EarlyMedia::Pass, |trunk| trunk.dialogs.early_media) {
+                EarlyMedia::Pass => false,
+                EarlyMedia::Ring => true,
+                EarlyMedia::Authorised => !told(),
+            }
+    }
+
+    /// The trunk's way bears longer sessions only: its INVITE is sent again with one (RFC 4028 §7.3). False when that is no news.
+    fn lengthen(&mut self, world: &mut World<'_>, slot: usize, index: usize, refusal: &Message) -> bool {
+        let Some(attempt) = self.calls.get_mut(slot).and_then(|call| call.attempt_mut(index)) else { return false };
+        let least = sip::min_se(refusal).filter(|least| *least > attempt.min_se && attempt.cseq < CSEQ_MAX);
+        let Some(least) = least else { return false };
+        attempt.min_se = least;
+        attempt.authorised = 0;
+        attempt.cseq += 1;
+        attempt.early.clear();
+        if let Some(old) = attempt.client.take() {
+            self.by_client.remove(&old);
+        }
+        self.send_attempt(world, slot, index, false);
+        true
     }
 
     /// Answers a challenge with the trunk's credentials: once, and once more when only the nonce was too old.
@@ -358,11 +415,13 @@ impl B2bua {
         attempt.outcome = Some(outcome);
         attempt.took = world.now.since(attempt.sent);
         attempt.unheard = None;
+        let tag = attempt.tag.clone();
         let (target, client, aside) = (attempt.target, attempt.client, attempt.aside.take());
         let timers = [attempt.deadline.take(), attempt.watch.take(), attempt.hedge.take()];
         world.signal(target, Observed::Attempt { call: id, outcome });
         if outcome != AttemptOutcome::Answered {
             world.load.end(target.trunk);
+            self.by_tag.remove(&tag);
         }
         if let Some(client) = client {
             self.by_client.remove(&client);
@@ -405,6 +464,25 @@ impl B2bua {
         let old = attempt.map_or(timer, |attempt| core::mem::replace(place(attempt), timer));
         self.cancel_timer(old);
     }
+}
+
+/// What we are able to do, as this trunk is told (RFC 3261 §20.37). A late offer is answered in the PRACK, so that a caller without
+/// 100rel must not lead to a callee with it.
+fn push_abilities(profile: &TrunkProfile, call: &Call, attempt: &Attempt, draft: &mut Draft) {
+    session::push_first(profile.dialogs.session, attempt.min_se, &mut draft.headers);
+    if profile.dialogs.reliable && (!call.late_offer || call.reliable.wanted != Wanted::Never) {
+        draft.headers.push("Supported", b"100rel");
+    }
+    let asked = call.invite.as_ref().is_some_and(|invite| invite.named("P-Early-Media").is_some());
+    if profile.dialogs.early_media == EarlyMedia::Authorised && !asked {
+        draft.headers.push("P-Early-Media", b"supported");
+    }
+}
+
+/// A direction of early media in which the callee is heard (RFC 5009 §8).
+fn is_sent(direction: &[u8]) -> bool {
+    let direction = direction.trim_ascii();
+    direction.eq_ignore_ascii_case(b"sendrecv") || direction.eq_ignore_ascii_case(b"sendonly")
 }
 
 /// T1 is an estimate of the round trip (RFC 3261 §17.1.1.1), and of this one something is known: twice the 95th percentile of the first

@@ -83,8 +83,12 @@ impl B2bua {
         let Some(call) = self.calls.get_mut(slot) else { return Err(500) };
         call.audio.offered = None;
         let body = message.body();
-        let Some(place) = body::description(message).filter(|_| call.audio.anchored) else { return Ok(body.to_vec()) };
+        let Some(place) = body::description(message) else { return Ok(body.to_vec()) };
         let text = &body[place.clone()];
+        if !call.audio.anchored {
+            remember(call, from.other(), attempt, text.to_vec());
+            return Ok(body.to_vec());
+        }
         let sdp = Sdp::parse(text).map_err(|_| NOT_ACCEPTABLE).inspect_err(|_| self.counters.bad_sdp += 1)?;
         let streams = sdp.streams().len();
         for index in 0..streams.min(STREAMS_MAX) {
@@ -100,6 +104,18 @@ impl B2bua {
         note(call, from, &sdp);
         let ours = rewrite(call, from, attempt, &sdp);
         Ok([&body[..place.start], &ours, &body[place.end..]].concat())
+    }
+
+    /// The answer to a refresh: the relay learns what it says, and the other side is told nothing.
+    pub(super) fn bridge_aside(&mut self, world: &mut World<'_>, slot: usize, from: Side, message: &Message) {
+        let other = |b2bua: &mut Self| b2bua.calls.get_mut(slot).and_then(|call| call.leg_mut(from.other()).cloned());
+        let before = other(self);
+        // What cannot be read changes nothing: the session is refreshed all the same.
+        let _unshown = self.bridge(world, slot, from, message);
+        let leg = self.calls.get_mut(slot).and_then(|call| call.leg_mut(from.other()));
+        if let (Some(leg), Some(before)) = (leg, before) {
+            (leg.shown, leg.before, leg.version) = (before.shown, before.before, before.version);
+        }
     }
 
     /// What was offered holds from now on: the relay learns where its writer listens, what its packets are, and whose silence is meant.
@@ -274,6 +290,15 @@ fn note(call: &mut Call, from: Side, sdp: &Sdp<'_>) {
     call.audio.offered = Some(offered);
 }
 
+/// What a side is shown of a description that passes as it is.
+fn remember(call: &mut Call, towards: Side, attempt: usize, text: Vec<u8>) {
+    if let Some(leg) = call.leg_mut(towards) {
+        leg.before = (leg.version, core::mem::replace(&mut leg.shown, text));
+    } else if let Some(attempt) = call.attempt_mut(attempt) {
+        attempt.shown = text;
+    }
+}
+
 /// The description with our ports towards the other side, and its version.
 fn rewrite(call: &mut Call, from: Side, attempt: usize, sdp: &Sdp<'_>) -> Vec<u8> {
     let towards = from.other();
@@ -293,17 +318,21 @@ fn rewrite(call: &mut Call, from: Side, attempt: usize, sdp: &Sdp<'_>) -> Vec<u8
     let addr = known.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let (session, version, shown) = match (towards, call.leg_mut(towards)) {
         (_, Some(leg)) => (leg.session, leg.version, core::mem::take(&mut leg.shown)),
-        _ => (call.attempt(attempt).map_or(0, |attempt| attempt.session), 0, Vec::new()),
+        _ => call.attempt_mut(attempt).map_or((0, 0, Vec::new()), |attempt| {
+            (attempt.session, attempt.version, core::mem::take(&mut attempt.shown))
+        }),
     };
     let same = sdp.rewrite(&Facing { session, version, addr, ports: &ports });
-    // The version rises only when something else has changed (RFC 3264 §8).
-    let out =
-        if same == shown { same } else { sdp.rewrite(&Facing { session, version: version + 1, addr, ports: &ports }) };
+    // The version rises only when something else has changed (RFC 3264 §8), and above any that was refused.
+    let next = version.max(call.leg(towards).map_or(0, |leg| leg.refused)) + 1;
+    let out = if same == shown { same } else { sdp.rewrite(&Facing { session, version: next, addr, ports: &ports }) };
     if let Some(leg) = call.leg_mut(towards) {
-        leg.version = if out == shown { version } else { version + 1 };
+        leg.version = if out == shown { version } else { next };
+        leg.before = (version, shown);
         leg.shown.clone_from(&out);
     } else if let Some(attempt) = call.attempt_mut(attempt) {
         // For the leg it may become.
+        attempt.version = if out == shown { version } else { next };
         attempt.shown.clone_from(&out);
     }
     out

@@ -3,7 +3,7 @@
 //! The side that leaves is answered at once; the other is told by BYE. The call is over here and now: what is left of it are transactions,
 //! which end by their own timers. Refuses to know: why anyone hangs up.
 
-use super::call::{EndedAttempt, EndedCall, Ending, Side};
+use super::call::{Call, EndedAttempt, EndedCall, Ending, Side};
 use super::challenge::Again;
 use super::{B2bua, Effect, World, headers, reach, reason};
 use alloc::boxed::Box;
@@ -32,8 +32,15 @@ impl B2bua {
         if call.server == Some(server) {
             return self.abandon(world, slot, why);
         }
+        if call.reliable.holds() && call.caller.acking.is_some_and(|(held, _)| held == server) {
+            return self.give_up_held(world, slot);
+        }
         // A re-INVITE: its own final answer, most likely 487, is passed back when it comes.
         if let Some(exchange) = call.exchange.as_ref().filter(|exchange| exchange.server == server) {
+            if exchange.retry.is_some() {
+                self.close_exchange(slot);
+                return world.refuse(server, 487);
+            }
             let passes = call.crossing(world.profiles, exchange.from).passes_reason();
             world.endpoint.cancel(world.now, exchange.client, why.filter(|_| passes));
         }
@@ -72,7 +79,7 @@ impl B2bua {
     }
 
     /// Requests under way between the legs are answered, since nobody else will.
-    fn drop_pending(&mut self, world: &mut World<'_>, slot: usize) {
+    pub(super) fn drop_pending(&mut self, world: &mut World<'_>, slot: usize) {
         let Some(call) = self.calls.get_mut(slot) else { return };
         let relayed = core::mem::take(&mut call.relayed);
         let owed = call.owes_ack.take();
@@ -101,7 +108,7 @@ impl B2bua {
         }
     }
 
-    fn send_bye(
+    pub(super) fn send_bye(
         &mut self,
         world: &mut World<'_>,
         slot: usize,
@@ -111,6 +118,10 @@ impl B2bua {
     ) {
         let Some(call) = self.calls.get_mut(slot) else { return };
         let crossing = call.crossing(world.profiles, side.other());
+        if side == Side::Caller && call.reliable.holds() {
+            // Nobody ends an early dialog by BYE but who began it (RFC 3261 §15); its INVITE is refused by `finish`.
+            return;
+        }
         let Some(leg) = call.leg_mut(side) else { return };
         let mut draft = leg.dialog.request(Method::Bye);
         if let Some(because) = because {
@@ -124,13 +135,35 @@ impl B2bua {
         self.last_word(world, dialog, Again::new(Some(trunk), draft, to, timers), target);
     }
 
+    /// What early dialogs and refreshes have left behind.
+    fn forget_early(&mut self, world: &mut World<'_>, call: &mut Call) {
+        for face in call.faces.drain(..) {
+            self.by_tag.remove(&face.tag);
+        }
+        if let Some(server) = call.reliable.take_held() {
+            world.refuse(server, 487);
+        }
+        for relayed in call.relayed.drain(..) {
+            self.by_client.remove(&relayed.client);
+            world.refuse(relayed.server, 481);
+        }
+        for leg in [Some(&mut call.caller), call.callee.as_mut()].into_iter().flatten() {
+            let (timer, client) = leg.keeping.end();
+            self.cancel_timer(timer);
+            if let Some(client) = client {
+                self.by_client.remove(&client);
+            }
+        }
+    }
+
     /// Gives everything back and tells of the call.
     pub(super) fn finish(&mut self, world: &mut World<'_>, slot: usize, ending: Ending) {
-        let Some(call) = self.calls.try_remove(slot) else { return };
+        let Some(mut call) = self.calls.try_remove(slot) else { return };
         self.setting_up.remove(&slot);
         self.give_back();
         self.cancel_timer(call.session_timer);
         self.by_tag.remove(&call.caller.dialog.local_tag);
+        self.forget_early(world, &mut call);
         if let Some(leg) = &call.callee {
             self.by_tag.remove(&leg.dialog.local_tag);
             world.load.end(leg.trunk);

@@ -3,6 +3,9 @@
 //! It can be printed, copied and stored; nothing in it runs. Refuses to know: how any of it changes.
 
 use super::challenge::Again;
+use super::early::{Early, Face};
+use super::reliable::Reliable;
+use super::session::Keeping;
 use crate::interworking::Crossing;
 use crate::profile::Profiles;
 use crate::tolls::Counted;
@@ -60,6 +63,12 @@ pub(super) struct Leg {
     pub(super) shown: Vec<u8>,
     /// The lines that signed the INVITE we have sent it, which its ACK repeats.
     pub(super) signed: Vec<Vec<u8>>,
+    /// What it was shown before that, and in which version, for an offer that is refused.
+    pub(super) before: (u64, Vec<u8>),
+    /// The highest version of an offer that was refused: none that comes after it is as low.
+    pub(super) refused: u64,
+    /// What keeps its session alive.
+    pub(super) keeping: Keeping,
     /// A 2xx of ours that waits for its ACK, and the CSeq number of its INVITE.
     pub(super) acking: Option<(ServerKey, u32)>,
 }
@@ -101,6 +110,10 @@ pub(super) struct Attempt {
     pub(super) authorised: u8,
     /// The lines that signed its INVITE, which its ACK repeats (RFC 3261 §13.2.2.4).
     pub(super) signed: Vec<Vec<u8>>,
+    /// The shortest session its way bears, as a 422 has told (RFC 4028 §7.3).
+    pub(super) min_se: Span,
+    /// Its early dialogs, one per branch that rings.
+    pub(super) early: Vec<Early>,
     /// The last provisional response other than 100.
     pub(super) rings_with: Option<u16>,
     /// How often it was asked whether it still rings, since it last said so.
@@ -116,6 +129,8 @@ pub(super) struct Attempt {
     /// Its own media ports while it is not the one the caller hears.
     pub(super) aside: Option<Box<CalleeSide>>,
     pub(super) session: u64,
+    /// Version of what it was offered.
+    pub(super) version: u64,
     /// What the callee was offered, for the leg it may become.
     pub(super) shown: Vec<u8>,
     pub(super) deadline: Option<TimerId>,
@@ -182,6 +197,12 @@ pub(super) struct Exchange {
     pub(super) answered: bool,
     /// What it takes to answer a challenge.
     pub(super) again: Option<Box<Again>>,
+    /// It was asked for by an UPDATE, which the far side does not know (RFC 3311 §5.1).
+    pub(super) update: bool,
+    /// How often it was offered.
+    pub(super) tries: u8,
+    /// It is offered again then.
+    pub(super) retry: Option<TimerId>,
 }
 
 /// Another request inside the dialog on its way from one side to the other.
@@ -210,6 +231,10 @@ pub(super) struct Call {
     /// The INVITE itself, for attempts to come; gone once answered.
     pub(super) invite: Option<Message>,
     pub(super) late_offer: bool,
+    /// What the caller is told reliably before the answer.
+    pub(super) reliable: Reliable,
+    /// Early dialogs towards the caller, in the order they were made.
+    pub(super) faces: Vec<Face>,
     /// The callee's 2xx waits for an ACK with the caller's answer.
     pub(super) owes_ack: Option<(ClientKey, u32)>,
     pub(super) caller_number: Vec<u8>,
@@ -296,6 +321,11 @@ impl Call {
     /// The running attempt whose INVITE this is.
     pub(super) fn attempt_by(&self, client: ClientKey) -> Option<usize> {
         self.running().find(|(_, attempt)| attempt.client == Some(client)).map(|(index, _)| index)
+    }
+
+    /// The legs there are.
+    pub(super) fn legs(&self) -> impl Iterator<Item = &Leg> {
+        self.callee.iter().chain([&self.caller])
     }
 
     pub(super) fn leg(&self, side: Side) -> Option<&Leg> {

@@ -10,7 +10,7 @@ use core::net::SocketAddr;
 use sip::{HeaderLines, HeaderName, Message};
 
 /// Methods we serve.
-pub const ALLOW: &[u8] = b"INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE";
+pub const ALLOW: &[u8] = b"INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, PRACK, UPDATE";
 
 /// Headers that belong to one leg alone.
 const fn is_of_the_leg(name: HeaderName) -> bool {

@@ -7,7 +7,7 @@ use super::call::{Relayed, Side};
 use super::challenge::Again;
 use super::{ALLOW, B2bua, Effect, World, body, headers, party};
 use alloc::boxed::Box;
-use sip::{Answer, ClientKey, Flow, Message, Method, ServerKey};
+use sip::{Answer, ClientKey, Failure, Flow, Message, Method, ServerKey};
 
 /// Requests of one call under way at once.
 const RELAYED_MAX: usize = 8;
@@ -16,8 +16,14 @@ impl B2bua {
     /// The call and side an in-dialog request belongs to.
     pub(super) fn leg_of(&self, message: &Message) -> Option<(usize, Side)> {
         let (slot, side) = self.by_tag.get(message.to().tag()?).copied()?;
-        let leg = self.calls.get(slot)?.leg(side)?;
-        leg.dialog.matches(message).then_some((slot, side))
+        let call = self.calls.get(slot)?;
+        let known = match (side, call.leg(side)) {
+            (Side::Caller, Some(leg)) => leg.dialog.matches(message) || call.has_face_for(message),
+            (Side::Callee, Some(leg)) => leg.dialog.matches(message),
+            // An attempt's early dialogs are looked at one by one.
+            (_, None) => true,
+        };
+        known.then_some((slot, side))
     }
 
     /// A request with a To tag.
@@ -32,8 +38,10 @@ impl B2bua {
             self.counters.unknown_dialogs += 1;
             return world.refuse(server, 481);
         };
-        let Some(leg) = self.calls.get_mut(slot).and_then(|call| call.leg_mut(side)) else {
-            return world.refuse(server, 481);
+        let Some(call) = self.calls.get_mut(slot) else { return world.refuse(server, 481) };
+        let early = side == Side::Caller && call.has_face_for(message);
+        let Some(leg) = call.leg_mut(side) else {
+            return self.request_of_callee_early(world, slot, server, flow, message);
         };
         if !party::is_party(world.profiles, leg, flow) {
             // The very answer of an unknown dialog: it says nothing about the call.
@@ -41,12 +49,20 @@ impl B2bua {
             world.out.push(Effect::Foreign(flow));
             return world.refuse(server, 481);
         }
-        if leg.dialog.accepts(message).is_err() {
+        // What belongs to one of several early dialogs has a row of numbers of its own.
+        let in_order = if early {
+            call.face_accepts(message)
+        } else {
+            call.leg_mut(side).is_some_and(|leg| leg.dialog.accepts(message).is_ok())
+        };
+        if !in_order {
             // 12.2.2: a request older than one already served.
             return world.refuse(server, 500);
         }
         // A peer whose NAT gave it another port is still the peer: its dialog proves it.
-        leg.flow = Flow { peer: flow.peer, ..leg.flow };
+        if let Some(leg) = call.leg_mut(side) {
+            leg.flow = Flow { peer: flow.peer, ..leg.flow };
+        }
         match message.method() {
             Method::Bye => self.bye(world, slot, side, server, message),
             Method::Invite => self.reinvite(world, slot, side, server, message),
@@ -55,13 +71,46 @@ impl B2bua {
                 answer.headers.push("Allow", ALLOW);
                 world.endpoint.respond(world.now, server, answer);
             }
-            Method::Info | Method::Update | Method::Message => self.relay_request(world, slot, side, server, message),
+            Method::Prack if side == Side::Caller => self.prack(world, slot, server, message),
+            Method::Prack => world.refuse(server, 481),
+            Method::Update => self.update(world, slot, side, server, message),
+            Method::Info | Method::Message => self.relay_request(world, slot, side, server, message),
             _ => {
                 let mut answer = Answer::new(405);
                 answer.headers.push("Allow", ALLOW);
                 world.endpoint.respond(world.now, server, answer);
             }
         }
+    }
+
+    /// UPDATE (RFC 3311): passed on to who knows the method. To who does not, an offer goes as a re-INVITE; what offers nothing concerns
+    /// this leg alone, and is answered here.
+    fn update(&mut self, world: &mut World<'_>, slot: usize, side: Side, server: ServerKey, message: &Message) {
+        let Some(call) = self.calls.get(slot) else { return };
+        let Some(far) = call.leg(side.other()) else { return self.update_early(world, slot, side, server, message) };
+        let (far, near) = (far.keeping.updates, call.leg(side).map_or(call.caller.trunk, |leg| leg.trunk));
+        if super::session::refuse_short(world, near, server, message) {
+            return;
+        }
+        if let Some(leg) = self.calls.get_mut(slot).and_then(|call| call.leg_mut(side)) {
+            leg.dialog.refresh_target(message);
+        }
+        match (far, body::description(message).is_some()) {
+            (Some(false), true) => self.reinvite(world, slot, side, server, message),
+            (Some(false), false) => self.update_here(world, slot, side, server),
+            _ => self.relay_request(world, slot, side, server, message),
+        }
+    }
+
+    /// The far side does not know UPDATE after all. False before the answer, when there is no other way.
+    fn update_otherwise(&mut self, world: &mut World<'_>, slot: usize, relayed: &Relayed) -> bool {
+        let Some(leg) = self.calls.get_mut(slot).and_then(|call| call.leg_mut(relayed.from.other())) else {
+            return false;
+        };
+        leg.keeping.updates = Some(false);
+        let Some(request) = world.endpoint.request_of(relayed.server).cloned() else { return false };
+        self.update(world, slot, relayed.from, relayed.server, &request);
+        true
     }
 
     fn relay_request(&mut self, world: &mut World<'_>, slot: usize, side: Side, server: ServerKey, message: &Message) {
@@ -109,6 +158,15 @@ impl B2bua {
         }
         let Some(relayed) = self.take_relayed(slot, client) else { return };
         let towards = relayed.from.other();
+        if relayed.offers && code >= 300 {
+            self.withdraw_offer(slot, towards);
+        }
+        if message.method() == Method::Update
+            && matches!(code, 405 | 501)
+            && self.update_otherwise(world, slot, &relayed)
+        {
+            return;
+        }
         let body = if relayed.offers && code < 300 {
             self.accept_offer(world, slot);
             self.bridge(world, slot, towards, message).unwrap_or_default()
@@ -130,18 +188,35 @@ impl B2bua {
             if let Some(sent_by) = sent_by {
                 headers::push_contact(&mut answer.headers, sent_by);
             }
+            if code < 300 && self.calls.get(slot).is_some_and(|call| call.callee.is_some()) {
+                self.renew_by_response(world, slot, towards, message);
+                self.renew_by_answer(world, slot, relayed.from, relayed.server, &mut answer.headers);
+            }
         }
         if !body.is_empty() {
             headers::push_body_type(message, &mut answer.headers);
             answer.body = body;
         }
         world.endpoint.respond(world.now, relayed.server, answer);
+        if matches!(code, 408 | 481) && self.calls.get(slot).is_some_and(|call| call.callee.is_some()) {
+            // RFC 3261 §12.2.1.2, RFC 5057 §5.1: the dialog is gone on the far side, and the call with it.
+            return self.end_both(world, slot, "the far side no longer knows the call");
+        }
+        self.tell_more(world, slot);
     }
 
-    /// A request that was passed on, or a re-INVITE, ended without an answer.
-    pub(super) fn relay_failed(&mut self, world: &mut World<'_>, slot: usize, client: ClientKey) {
+    /// A request that was passed on, or a re-INVITE, ended without an answer. What the network refuses may get through next time; whoever
+    /// says nothing at all is gone (RFC 3261 §12.2.1.2).
+    pub(super) fn relay_failed(&mut self, world: &mut World<'_>, slot: usize, client: ClientKey, why: Failure) {
         if let Some(relayed) = self.take_relayed(slot, client) {
-            return world.refuse(relayed.server, 408);
+            if relayed.offers {
+                self.withdraw_offer(slot, relayed.from.other());
+            }
+            world.refuse(relayed.server, 408);
+            if why == Failure::NoReply && self.calls.get(slot).is_some_and(|call| call.callee.is_some()) {
+                return self.end_both(world, slot, "the far side does not answer any more");
+            }
+            return self.tell_more(world, slot);
         }
         let Some(exchange) = self.calls.get(slot).and_then(|call| call.exchange.clone()) else { return };
         if exchange.client == client {

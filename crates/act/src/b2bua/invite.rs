@@ -3,13 +3,16 @@
 //! Refuses to know: what happens after the first attempt is sent.
 
 use super::call::{Audio, Call, Ending, Leg, Phase};
+use super::early::Face;
+use super::reliable::{Reliable, Wanted};
+use super::session::{self, Keeping};
 use super::{B2bua, Effect, Side, World, body};
 use crate::profile::{bare_number, is_urn};
 use crate::tolls::Counted;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use decide::{Barred, Facts, NoPlan};
-use model::TrunkId;
+use model::{Span, TrunkId};
 use sip::{Answer, Dialog, Flow, Message, ServerKey, Uri};
 use smallvec::SmallVec;
 
@@ -30,6 +33,7 @@ impl B2bua {
         let known = number_of(world, from, called);
         let Ok(number) = core::str::from_utf8(bare_number(&known)) else { return world.refuse(server, 484) };
         let facts = Facts { from, number, emergency: world.profiles.is_emergency(&known) };
+        let Some(wanted) = extensions(world, from, server, message) else { return };
         let tag = world.endpoint.minter().tag();
         let Ok(dialog) = Dialog::uas(message, tag.as_bytes()) else { return world.refuse(server, 400) };
         let (toll, plan) = match self.toll(world, &facts) {
@@ -48,11 +52,16 @@ impl B2bua {
             version: 0,
             shown: Vec::new(),
             signed: Vec::new(),
+            before: (0, Vec::new()),
+            refused: 0,
+            keeping: Keeping::of(message, world.now, Span::ZERO),
             acking: None,
         };
         let slot = self.calls.insert(Call {
             call,
             phase: Phase::Trying,
+            reliable: Reliable::new(wanted, server),
+            faces: alloc::vec![Face::first(&leg)],
             caller: leg,
             callee: None,
             server: Some(server),
@@ -144,6 +153,28 @@ fn number_of<'m>(world: &World<'_>, from: TrunkId, called: &'m [u8]) -> Cow<'m, 
     match world.profiles.trunk(from) {
         Some(trunk) if !world.profiles.is_emergency(called) => trunk.interworking.numbers.read(called),
         _ => Cow::Borrowed(called),
+    }
+}
+
+/// What the caller's extensions come to; none when it was refused for one that its trunk is not to have, or for its session's length.
+fn extensions(world: &mut World<'_>, from: TrunkId, server: ServerKey, message: &Message) -> Option<Wanted> {
+    let Some(wanted) = wanted(world, from, message) else {
+        // RFC 3261 §8.2.2.3.
+        let mut answer = Answer::new(420);
+        answer.headers.push("Unsupported", b"100rel");
+        world.endpoint.respond(world.now, server, answer);
+        return None;
+    };
+    (!session::refuse_short(world, from, server, message)).then_some(wanted)
+}
+
+/// Which provisional responses the caller gets reliably (RFC 3262 §3); none when it requires what its trunk is not to have.
+fn wanted(world: &World<'_>, from: TrunkId, message: &Message) -> Option<Wanted> {
+    let allowed = world.profiles.trunk(from).is_some_and(|trunk| trunk.dialogs.reliable);
+    match (message.requires(b"100rel"), message.supports(b"100rel")) {
+        (true, _) => allowed.then_some(Wanted::Always),
+        (false, true) if allowed => Some(Wanted::Described),
+        _ => Some(Wanted::Never),
     }
 }
 

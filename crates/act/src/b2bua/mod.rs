@@ -11,12 +11,16 @@ mod bridge;
 mod bye;
 mod call;
 mod challenge;
+mod early;
+mod glare;
 mod headers;
 mod hunt;
 mod indialog;
 mod invite;
 mod party;
 mod reinvite;
+mod reliable;
+mod session;
 
 pub use call::{EndedAttempt, EndedCall, Ending, LiveAttempt, LiveCall, Phase, Side};
 pub use headers::{ALLOW, is_of_a_leg};
@@ -41,8 +45,10 @@ use sip::{
 };
 use slab::Slab;
 
-/// Timers per call at most: deadline, watch and hedge of three attempts; the session's comes when those are over.
+/// Timers per call at most: deadline, watch and hedge of three attempts; those of an answered call come when those are over.
 const TIMERS_PER_CALL: usize = 9;
+/// More requests than that are never sent inside an early dialog.
+const STRAY_SKIP: u32 = 64;
 /// Tables for fewer calls are not worth shrinking.
 const SMALL: usize = 256;
 
@@ -168,10 +174,28 @@ pub struct Counters {
     pub glare: u64,
     /// Calls ended because they were too old.
     pub expired: u64,
+    /// Re-INVITEs offered again after another one was met, or with a longer session.
+    pub offered_again: u64,
     /// Answers to which no ACK came.
     pub acks_missing: u64,
     /// Signatures of callers left behind, since the parties they sign are written otherwise on the way (RFC 8224).
     pub signatures_dropped: u64,
+    /// Reliable provisional responses to which no PRACK came.
+    pub pracks_missing: u64,
+    /// PRACKs for nothing that waits.
+    pub stray_pracks: u64,
+    /// PRACKs sent.
+    pub pracks: u64,
+    /// Reliable provisional responses dropped: repeated, or before one that is missing.
+    pub provisionals_repeated: u64,
+    /// Provisional responses left out, since a caller acknowledged none.
+    pub provisionals_dropped: u64,
+    /// Early dialogs shown to a caller besides the first.
+    pub early_dialogs: u64,
+    /// Refreshes of sessions sent.
+    pub refreshed: u64,
+    /// Calls ended since nobody refreshed a session.
+    pub not_refreshed: u64,
 }
 
 impl Counters {
@@ -199,8 +223,17 @@ impl Counters {
             ("foreign_requests", self.foreign_requests),
             ("glare", self.glare),
             ("expired", self.expired),
+            ("offered_again", self.offered_again),
             ("acks_missing", self.acks_missing),
             ("signatures_dropped", self.signatures_dropped),
+            ("pracks_missing", self.pracks_missing),
+            ("stray_pracks", self.stray_pracks),
+            ("pracks", self.pracks),
+            ("provisionals_repeated", self.provisionals_repeated),
+            ("provisionals_dropped", self.provisionals_dropped),
+            ("early_dialogs", self.early_dialogs),
+            ("refreshed", self.refreshed),
+            ("not_refreshed", self.not_refreshed),
         ]
         .into_iter()
     }
@@ -217,6 +250,10 @@ enum Due {
     Hedge,
     /// The call is too old.
     Session,
+    /// A leg is to be refreshed, or was not.
+    Keep(Side),
+    /// A re-INVITE that met another is offered again.
+    Again,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -318,6 +355,7 @@ impl B2bua {
             Event::Response { client, flow, message } => self.response(world, client, flow, &message),
             Event::ClientFailed { client, why } => self.failed(world, client, why),
             Event::AckMissing { server } => self.ack_missing(world, server),
+            Event::PrackMissing { server } => self.prack_missing(world, server),
         }
     }
 
@@ -331,6 +369,8 @@ impl B2bua {
                 Due::Deadline => self.attempt_overdue(world, timer.slot, timer.attempt),
                 Due::Watch => self.watch_attempt(world, timer.slot, timer.attempt),
                 Due::Hedge => self.hedge(world, timer.slot, timer.attempt),
+                Due::Keep(side) => self.keeping_due(world, timer.slot, side),
+                Due::Again => self.offer_again(world, timer.slot),
                 Due::Session => {
                     self.counters.expired += 1;
                     self.end_both(world, timer.slot, "longer than a call may be");
@@ -391,6 +431,9 @@ impl B2bua {
         if call.exchange.as_ref().is_some_and(|exchange| exchange.client == client) {
             return self.exchange_response(world, slot, code, message);
         }
+        if call.legs().any(|leg| leg.keeping.waits_for(client)) {
+            return self.refreshed(world, slot, client, message);
+        }
         self.relayed_response(world, slot, client, code, message);
     }
 
@@ -429,7 +472,10 @@ impl B2bua {
         {
             world.signal(target, Observed::Transport { fault });
         }
-        self.relay_failed(world, slot, client);
+        if self.calls.get(slot).is_some_and(|call| call.legs().any(|leg| leg.keeping.waits_for(client))) {
+            return self.refresh_failed(world, slot, client, why);
+        }
+        self.relay_failed(world, slot, client, why);
     }
 
     /// A 2xx nobody waits for any more: an attempt that was left, or a fork. It is acknowledged and ended (RFC 3261 §13.2.2.4, §15).
@@ -439,6 +485,8 @@ impl B2bua {
         let to = reach(&dialog, flow);
         let ack = dialog.ack(message.cseq().number);
         world.endpoint.ack(world.now, client, to, ack);
+        // Its early dialog may have had requests of ours; numbers may skip, and may not come again (§12.2.1.1).
+        dialog.local_seq = dialog.local_seq.wrapping_add(STRAY_SKIP);
         let mut bye = dialog.request(Method::Bye);
         bye.headers.push("Reason", b"SIP;cause=487;text=\"answered too late\"");
         let trunk = world.profiles.admit(flow.socket, flow.peer);

@@ -9,13 +9,18 @@ use super::call::Leg;
 use super::reach;
 use crate::profile::Profiles;
 use model::TrunkId;
-use sip::Flow;
+use sip::{Dialog, Flow};
 
 /// Whether a request that came by `flow` is the peer's of this leg.
 pub(super) fn is_party(profiles: &Profiles, leg: &Leg, flow: Flow) -> bool {
-    let known = [leg.flow.peer.ip(), reach(&leg.dialog, leg.flow).peer.ip()].contains(&flow.peer.ip());
-    let is_here = profiles.is_one_side(leg.flow.socket, flow.socket);
-    (is_here && known) || speaks_for(profiles, leg.trunk, flow)
+    belongs(profiles, (leg.trunk, leg.flow), &leg.dialog, flow)
+}
+
+/// The same for a dialog that is no leg yet: its trunk, the way it was begun, and itself.
+pub(super) fn belongs(profiles: &Profiles, (trunk, way): (TrunkId, Flow), dialog: &Dialog, flow: Flow) -> bool {
+    let known = [way.peer.ip(), reach(dialog, way).peer.ip()].contains(&flow.peer.ip());
+    let is_here = profiles.is_one_side(way.socket, flow.socket);
+    (is_here && known) || speaks_for(profiles, trunk, flow)
 }
 
 /// Whether what came by `flow` is the trunk's.

@@ -5,8 +5,9 @@
 
 use super::call::{Exchange, Leg, Side};
 use super::challenge::Again;
-use super::{B2bua, World, body, headers, reach};
+use super::{B2bua, World, body, headers, reach, session};
 use alloc::boxed::Box;
+use model::Span;
 use sip::{Answer, Draft, Message, Method, ServerKey};
 
 impl B2bua {
@@ -20,9 +21,13 @@ impl B2bua {
         message: &Message,
     ) {
         let Some(call) = self.calls.get(slot) else { return };
+        let near = call.leg(side).map_or(call.caller.trunk, |leg| leg.trunk);
+        if session::refuse_short(world, near, server, message) {
+            return;
+        }
         let busy = call.exchange.as_ref().map(|exchange| exchange.from);
         // An answer that still waits for its ACK is an INVITE in progress too (§14.1).
-        let waits = |leg: Option<&Leg>| leg.is_none_or(|leg| leg.acking.is_some());
+        let waits = |leg: Option<&Leg>| leg.is_none_or(|leg| leg.acking.is_some() || leg.keeping.invites());
         let unfinished = waits(Some(&call.caller)) || waits(call.callee.as_ref()) || call.offer_is_open();
         match busy {
             Some(from) if from == side => return world.refuse_for_now(server, 500),
@@ -61,6 +66,9 @@ impl B2bua {
             late: body::description(message).is_none(),
             answered: false,
             again,
+            update: message.method() == Method::Update,
+            tries: 1,
+            retry: None,
         });
         self.by_client.insert(client, slot);
         self.by_server.insert(server, slot);
@@ -78,12 +86,17 @@ impl B2bua {
     ) -> Option<(Draft, sip::Flow, sip::TimerSet)> {
         let call = self.calls.get_mut(slot)?;
         let crossing = call.crossing(world.profiles, towards.other());
+        let up = call.callee.is_some();
         let leg = call.leg_mut(towards)?;
         let mut draft = leg.dialog.request(method);
         draft.max_forwards = message.max_forwards().map_or(70, |hops| hops.saturating_sub(1));
         let sent_by = world.endpoint.sent_by(leg.flow.socket)?;
         if matches!(method, Method::Invite | Method::Update) {
             headers::push_contact(&mut draft.headers, sent_by);
+            draft.headers.push("Allow", headers::ALLOW);
+            if up {
+                session::push_request(session::policy_of(world, leg.trunk), leg, &mut draft.headers);
+            }
         }
         headers::pass(message, &crossing, None, &mut draft.headers);
         if !body.is_empty() {
@@ -102,7 +115,12 @@ impl B2bua {
         let Some(call) = self.calls.get(slot) else { return };
         let Some(exchange) = call.exchange.clone() else { return };
         let crossing = call.crossing(world.profiles, exchange.from.other());
+        let towards = exchange.from.other();
         if code >= 300 {
+            self.withdraw_offer(slot, towards);
+            if self.may_offer_again(world, slot, towards, message) {
+                return;
+            }
             self.close_exchange(slot);
             let mut answer = Answer::new(if matches!(code, 401 | 407) { 488 } else { code });
             headers::pass(message, &crossing, None, &mut answer.headers);
@@ -113,7 +131,6 @@ impl B2bua {
             }
             return;
         }
-        let towards = exchange.from.other();
         self.accept_offer(world, slot);
         let body = self.bridge(world, slot, towards, message).unwrap_or_default();
         let Some(call) = self.calls.get_mut(slot) else { return };
@@ -129,7 +146,9 @@ impl B2bua {
             exchange.answered = true;
         }
         let Some(leg) = call.leg_mut(exchange.from) else { return };
-        leg.acking = Some((exchange.server, exchange.asked_seq));
+        if !exchange.update {
+            leg.acking = Some((exchange.server, exchange.asked_seq));
+        }
         let mut answer = Answer::new(code);
         headers::pass(message, &crossing, None, &mut answer.headers);
         if let Some(sent_by) = world.endpoint.sent_by(leg.flow.socket) {
@@ -139,7 +158,28 @@ impl B2bua {
             headers::push_body_type(message, &mut answer.headers);
             answer.body = body;
         }
+        self.renew_by_response(world, slot, towards, message);
+        self.renew_by_answer(world, slot, exchange.from, exchange.server, &mut answer.headers);
         world.endpoint.respond(world.now, exchange.server, answer);
+        if exchange.update {
+            // An UPDATE has no ACK to wait for.
+            self.close_exchange(slot);
+        }
+    }
+
+    /// 491: the other leg has an exchange of its own (RFC 3261 §14.1). 422: its way bears longer sessions only (RFC 4028 §7.3).
+    fn may_offer_again(&mut self, world: &mut World<'_>, slot: usize, towards: Side, message: &Message) -> bool {
+        match message.status() {
+            Some(491) => {
+                let pause = super::glare::pause(world.rng, towards);
+                self.offer_later(world, slot, pause)
+            }
+            Some(422) => {
+                let leg = self.calls.get_mut(slot).and_then(|call| call.leg_mut(towards));
+                leg.is_some_and(|leg| leg.keeping.lengthen(message)) && self.offer_later(world, slot, Span::ZERO)
+            }
+            _ => false,
+        }
     }
 
     /// The exchange is over without an answer.
@@ -147,6 +187,7 @@ impl B2bua {
         if let Some(exchange) = self.calls.get_mut(slot).and_then(|call| call.exchange.take()) {
             self.by_client.remove(&exchange.client);
             self.by_server.remove(&exchange.server);
+            self.cancel_timer(exchange.retry);
         }
     }
 }

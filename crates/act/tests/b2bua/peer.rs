@@ -14,16 +14,30 @@ pub struct Step {
     pub code: u16,
     pub sdp: bool,
     pub headers: Vec<(&'static str, &'static str)>,
+    /// It is to arrive (RFC 3262).
+    pub reliable: bool,
+    /// It comes from a branch below, with a tag of its own.
+    pub branch: Option<&'static str>,
 }
 
 /// A step without SDP.
 pub fn say(after: u64, code: u16) -> Step {
-    Step { after, code, sdp: false, headers: Vec::new() }
+    Step { after, code, sdp: false, headers: Vec::new(), reliable: false, branch: None }
 }
 
 /// A step with the peer's SDP.
 pub fn sdp(after: u64, code: u16) -> Step {
     Step { sdp: true, ..say(after, code) }
+}
+
+/// The same, reliably.
+pub fn reliably(step: Step) -> Step {
+    Step { reliable: true, ..step }
+}
+
+/// The same, from a branch below.
+pub fn branch(name: &'static str, step: Step) -> Step {
+    Step { branch: Some(name), ..step }
 }
 
 /// What a peer heard.
@@ -35,6 +49,7 @@ pub enum Heard {
     Cancelled,
     Failed(ClientKey),
     AckMissing,
+    PrackMissing,
 }
 
 /// A dialog of a peer, early or confirmed.
@@ -46,6 +61,8 @@ pub struct Session {
     pub late: bool,
     pub answered: bool,
     pub over: bool,
+    /// The INVITE that began it, when it came in.
+    pub invite: Option<ServerKey>,
 }
 
 /// One that is due.
@@ -70,6 +87,15 @@ pub struct Peer {
     pub asks: Option<(&'static str, &'static str)>,
     /// Acknowledges 2xx.
     pub acks: bool,
+    /// Acknowledges reliable provisional responses.
+    pub pracks: bool,
+    /// Each PRACK carries an offer.
+    pub pracks_offer: bool,
+    /// Its PRACKs.
+    pub pracked: Vec<ClientKey>,
+    seen: Vec<u32>,
+    /// Headers of its answers to UPDATE.
+    pub update_headers: Vec<(&'static str, &'static str)>,
     /// Answers a CANCEL by 487.
     pub yields: bool,
     /// Hears nothing and says nothing.
@@ -81,6 +107,8 @@ pub struct Peer {
     /// Requests inside a dialog whose CSeq was lower than one before.
     pub out_of_order: usize,
     pub media: SocketAddr,
+    /// Says this in place of its SDP.
+    pub body: Option<Vec<u8>>,
     pub direction: &'static str,
     /// Name of its codec, to tell one answer from another.
     pub codec: &'static str,
@@ -105,6 +133,11 @@ impl Peer {
             others: 200,
             asks: None,
             acks: true,
+            pracks: true,
+            pracks_offer: false,
+            pracked: Vec::new(),
+            seen: Vec::new(),
+            update_headers: Vec::new(),
             yields: true,
             dead: false,
             closed: false,
@@ -112,6 +145,7 @@ impl Peer {
             sessions: Vec::new(),
             out_of_order: 0,
             media: SocketAddr::new(addr.ip(), 4000),
+            body: None,
             direction: "sendrecv",
             codec: "PCMA",
             version: 1,
@@ -128,6 +162,9 @@ impl Peer {
     }
 
     pub fn sdp(&self) -> Vec<u8> {
+        if let Some(body) = &self.body {
+            return body.clone();
+        }
         let (ip, port, version, codec) = (self.media.ip(), self.media.port(), self.version, self.codec);
         let direction = self.direction;
         format!(
@@ -146,12 +183,26 @@ impl Peer {
         self.endpoint.expire(now);
         while let Some(index) = self.due.iter().position(|due| due.at <= now) {
             let due = self.due.remove(index);
-            self.take_step(now, &due);
+            self.take_step(now, due);
         }
         self.drain(now);
     }
 
-    fn take_step(&mut self, now: Instant, due: &Due) {
+    /// A branch below is a dialog of its own.
+    fn fork(&mut self, due: &mut Due) {
+        let Some(name) = due.step.branch else { return };
+        let main = self.sessions.iter().find(|session| Some(&session.dialog.local_tag) == due.tag.as_ref()).cloned();
+        due.tag = Some(name.as_bytes().to_vec());
+        if let Some(mut session) = main
+            && !self.sessions.iter().any(|known| known.dialog.local_tag == name.as_bytes())
+        {
+            session.dialog.local_tag = name.as_bytes().to_vec();
+            self.sessions.push(session);
+        }
+    }
+
+    fn take_step(&mut self, now: Instant, mut due: Due) {
+        self.fork(&mut due);
         let mut answer = Answer::new(due.step.code);
         answer.to_tag.clone_from(&due.tag);
         answer.headers.push("Contact", format!("<sip:{}>", self.addr).as_bytes());
@@ -170,7 +221,11 @@ impl Peer {
             }
             self.waiting.push((due.server, tag, cseq));
         }
-        self.endpoint.respond(now, due.server, answer);
+        if due.step.reliable {
+            assert!(self.endpoint.respond_reliably(now, due.server, answer), "the last one has arrived");
+        } else {
+            self.endpoint.respond(now, due.server, answer);
+        }
     }
 
     /// Lets the endpoint speak, and does what a user agent does.
@@ -197,6 +252,7 @@ impl Peer {
                     self.heard.push((now, Heard::Response(client, message)));
                 }
                 Event::ClientFailed { client, .. } => self.heard.push((now, Heard::Failed(client))),
+                Event::PrackMissing { .. } => self.heard.push((now, Heard::PrackMissing)),
                 Event::AckMissing { server } => {
                     self.give_up(server);
                     self.heard.push((now, Heard::AckMissing));
@@ -241,7 +297,7 @@ impl Peer {
         self.invites += 1;
         let tag = self.endpoint.minter().tag().as_bytes().to_vec();
         let dialog = Dialog::uas(message, &tag).unwrap();
-        self.sessions.push(Session { dialog, flow, late: false, answered: false, over: false });
+        self.sessions.push(Session { dialog, flow, late: false, answered: false, over: false, invite: Some(server) });
         self.schedule(now, server, &steps, Some(tag));
     }
 
@@ -262,6 +318,24 @@ impl Peer {
         }
         session.dialog.refresh_target(message);
         match message.method() {
+            Method::Prack => {
+                let (rseq, _) = sip::rack(message).expect("a RAck");
+                let invite = session.invite.expect("an INVITE");
+                let code = if self.endpoint.acknowledge(now, invite, rseq) { 200 } else { 481 };
+                self.endpoint.respond(now, server, Answer::new(code));
+            }
+            Method::Update => {
+                let mut answer = Answer::new(self.others);
+                answer.headers.push("Contact", format!("<sip:{}>", self.addr).as_bytes());
+                for (name, value) in &self.update_headers {
+                    answer.headers.push(name, value.as_bytes());
+                }
+                if !message.body().is_empty() && self.others == 200 {
+                    answer.headers.push("Content-Type", b"application/sdp");
+                    answer.body = self.sdp();
+                }
+                self.endpoint.respond(now, server, answer);
+            }
             Method::Invite => {
                 let steps = self.inside.clone();
                 self.schedule(now, server, &steps, None);
@@ -284,6 +358,9 @@ impl Peer {
 
     fn response(&mut self, now: Instant, client: ClientKey, flow: Flow, message: &Message) {
         let code = message.status().unwrap_or(0);
+        if self.pracks && message.requires(b"100rel") && (101..200).contains(&code) {
+            self.prack(now, flow, message);
+        }
         if message.method() != Method::Invite || !(200..300).contains(&code) {
             return;
         }
@@ -294,8 +371,11 @@ impl Peer {
         let sdp = self.sdp();
         let session = match self.sessions.iter_mut().find(known) {
             Some(session) => {
-                if session.dialog.remote_tag.is_empty() {
+                if session.dialog.remote_tag.is_empty() || !session.answered {
+                    // Numbers of an early dialog are used up.
+                    let used = session.dialog.local_seq;
                     session.dialog = fresh;
+                    session.dialog.local_seq = session.dialog.local_seq.max(used);
                 } else {
                     session.dialog.refresh_target(message);
                 }
@@ -314,6 +394,30 @@ impl Peer {
             ack.body = sdp;
         }
         self.endpoint.ack(now, client, flow, ack);
+    }
+
+    /// Acknowledges a reliable response, with the answer when it carried an offer.
+    fn prack(&mut self, now: Instant, flow: Flow, message: &Message) {
+        let rseq = std::str::from_utf8(message.header(sip::HeaderName::RSeq).unwrap()).unwrap().parse().unwrap();
+        if self.seen.contains(&rseq) {
+            return;
+        }
+        self.seen.push(rseq);
+        let sdp = self.sdp();
+        let fresh = Dialog::uac(message).unwrap();
+        let session = self.sessions.iter_mut().find(|session| session.dialog.call_id == fresh.call_id).unwrap();
+        let mut dialog = fresh;
+        dialog.local_seq = session.dialog.local_seq.max(dialog.local_seq);
+        let mut draft = dialog.request(Method::Prack);
+        session.dialog = dialog;
+        draft.headers.push("RAck", &sip::rack_value(rseq, message.cseq().number));
+        let answers = session.late && !message.body().is_empty();
+        if answers || self.pracks_offer {
+            draft.headers.push("Content-Type", b"application/sdp");
+            draft.body = sdp;
+        }
+        let client = self.endpoint.request(now, flow, draft, &TimerSet::default()).unwrap();
+        self.pracked.push(client);
     }
 
     /// Begins a call. `body` is its offer; empty is a late offer.
@@ -355,7 +459,7 @@ impl Peer {
             local_seq: 7,
             remote_seq: None,
         };
-        self.sessions.push(Session { dialog, flow, late, answered: false, over: false });
+        self.sessions.push(Session { dialog, flow, late, answered: false, over: false, invite: None });
         self.endpoint.request(now, flow, draft, &TimerSet::default()).unwrap()
     }
 

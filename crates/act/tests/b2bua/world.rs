@@ -119,6 +119,7 @@ impl Lab {
                 auth: None,
                 accept: Vec::<Cidr>::new(),
                 overload: false,
+                dialogs: act::DialogPolicy::default(),
                 session_max: Span::from_secs(12 * 3600),
                 interworking: act::Interworking::NEUTRAL,
                 inbound: act::InboundPolicy::default(),
@@ -409,6 +410,16 @@ impl Lab {
         let (pair, from) = (self.pair_of(sdp), self.peers[peer].media);
         match self.relay.forward(self.now, pair, Component::Rtp, from, &mut packet) {
             Forward::Send { to, .. } => Some(to),
+            Forward::Local | Forward::Drop(_) => None,
+        }
+    }
+
+    /// Any packet of `peer` to this port of the edge: where it leaves to, and as what.
+    pub fn pass(&mut self, port: u16, from: SocketAddr, packet: &[u8]) -> Option<(SocketAddr, Vec<u8>)> {
+        let pair = PairId((u32::from(port) - 10_000) / 2);
+        let mut packet = packet.to_vec();
+        match self.relay.forward(self.now, pair, Component::Rtp, from, &mut packet) {
+            Forward::Send { to, .. } => Some((to, packet)),
             Forward::Local | Forward::Drop(_) => None,
         }
     }

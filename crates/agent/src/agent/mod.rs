@@ -273,6 +273,8 @@ impl Agent {
             Event::Ack { message, .. } => self.acknowledged(now, &message),
             Event::Response { client, message, .. } => self.response(now, client, &message),
             Event::ClientFailed { client, why } => self.failed(client, why),
+            // It answers nothing reliably.
+            Event::PrackMissing { .. } => {}
             Event::AckMissing { server } => {
                 if let Some(no) = self.calls.iter().find(|(_, c)| c.server == Some(server)).map(|(_, c)| c.no) {
                     self.hang_up(now, no);

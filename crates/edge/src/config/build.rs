@@ -220,6 +220,7 @@ fn profile(trunk: TrunkDraft, numbers: &TargetNumbers, listens: &[Listen], socke
         auth: trunk.auth.map(|(user, secret, realm)| Credentials { user, secret: secret.reveal(), realm }),
         accept: trunk.accept.iter().map(|net| Cidr { addr: net.value.addr, bits: net.value.bits }).collect(),
         overload: trunk.overload,
+        dialogs: trunk.dialogs,
         session_max: trunk.session_max,
         interworking: trunk.interworking,
         inbound: trunk.inbound,

@@ -4,6 +4,7 @@ use super::fault::Faults;
 use super::reader::{At, Node, Reader, many};
 use super::schema::{Section, is, other};
 use super::value;
+use act::DialogPolicy;
 use decide::{AttemptPolicy, Hedge, Learned};
 use model::Span;
 use sense::BlamePolicy;
@@ -49,6 +50,18 @@ pub(super) static CALLS: Section = Section {
             "\"5%\"",
             "When no response of any kind has come by the trunk's own 95th percentile, the next one is tried beside it and who answers first wins; for at most this share of the calls of the last minute, per shard. It takes the edge off slow replies and costs attempts that were not needed.",
         ),
+        is(
+            "prack",
+            "true or false",
+            "true",
+            "Provisional responses may be made to arrive (RFC 3262), on this side for itself: offered to the trunk, granted when it asks.",
+        ),
+        is(
+            "early_media",
+            "\"pass\", \"ring\" or \"supported\"",
+            "\"pass\"",
+            "What becomes of this trunk's audio before the answer. Ring: the caller is told to ring instead. Supported: it passes when the trunk authorises it by P-Early-Media (RFC 5009), and else the caller is told to ring.",
+        ),
         is("session_max", "duration", "\"12h\"", "What never ends is ended."),
     ],
 };
@@ -61,11 +74,17 @@ pub(super) const PATIENCE: Span = Span::from_secs(5);
 /// A hedge is a further attempt, and those are a fifth of the calls at most.
 const HEDGE_MAX: u8 = 20;
 
+/// What else the table says of calls, besides attempts and blame.
+pub(super) struct Limits<'a> {
+    pub(super) session_max: &'a mut Span,
+    pub(super) dialogs: &'a mut DialogPolicy,
+}
+
 pub(super) fn read(
     trunk: &Reader<'_, '_>,
     attempt: &mut AttemptPolicy,
     blames: &mut BlamePolicy,
-    session_max: &mut Span,
+    limits: Limits<'_>,
     faults: &mut Faults<'_>,
 ) {
     let Some(node) = trunk.get("calls") else { return };
@@ -79,7 +98,8 @@ pub(super) fn read(
     reader.set("hunt", &mut attempt.hunt, faults, &wait);
     reader.set("hunt_after_progress", &mut attempt.hunt_after_progress, faults, value::flag);
     attempt.hedge = reader.read("hedge", faults, value::percent(1)).map(|share| Hedge { share });
-    reader.set("session_max", session_max, faults, value::span(Span::from_secs(1), Span::from_secs(7 * 86_400)));
+    super::dialogs::read_provisional(&reader, limits.dialogs, faults);
+    reader.set("session_max", limits.session_max, faults, value::span(Span::from_secs(1), Span::from_secs(7 * 86_400)));
     let lists = [
         ("move_on", &mut attempt.move_on),
         ("stop", &mut attempt.stop),

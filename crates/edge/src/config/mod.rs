@@ -6,6 +6,7 @@
 mod build;
 mod calls;
 mod check;
+mod dialogs;
 mod draft;
 mod edge;
 mod fault;

@@ -95,6 +95,7 @@ pub(super) static SECTIONS: &[&Section] = &[
     &super::probe::PROBE,
     &super::test_call::TEST_CALL,
     &super::calls::CALLS,
+    &super::dialogs::SESSION,
     &super::timers::TIMERS,
     &super::health::HEALTH,
     &super::group::GROUP,

@@ -581,7 +581,7 @@ fn faults_look_like_a_compilers() {
     let wanted = "edge.toml:14:1: error: unknown key `listne` in [trunk.NAME]
    |
 14 | listne = \"lan\"
-   | ^^^^^^ expected one of `at`, `listen`, `accept`, `codecs`, `dtmf`, `overload`, `auth`, `limits`, `headers`, `numbers`, `identity`, `causes`, `fraud`, `probe`, `test_call`, `calls`, `timers` or `health`
+   | ^^^^^^ expected one of `at`, `listen`, `accept`, `codecs`, `dtmf`, `overload`, `auth`, `limits`, `headers`, `numbers`, `identity`, `causes`, `fraud`, `probe`, `test_call`, `calls`, `session`, `timers` or `health`
    = help: did you mean `listen`?
 ";
     assert!(shown.contains(wanted), "{shown}");
@@ -637,5 +637,37 @@ proptest! {
             prop_assert!(fault.column as usize <= columns + 1, "{:?}", fault);
         }
         prop_assert!(!render(&faults, &text, "x.toml").contains("hunter2"));
+    }
+}
+
+#[test]
+fn dialogs_are_as_the_trunk_says() {
+    let with = |more: &str| EXAMPLE.replacen("listen = \"wan\"", &format!("listen = \"wan\"\n{more}"), 1);
+    let dialogs = |more: &str| {
+        let settings = settings(&with(more));
+        let trunk = settings.profiles.trunks.iter().flatten().find(|trunk| trunk.name.as_str() == "acme").unwrap();
+        trunk.dialogs
+    };
+    assert_eq!(dialogs(""), act::DialogPolicy::default());
+    let told = dialogs(
+        "session = { expires = \"10min\", min_se = \"2min\", refresher = \"us\" }\ncalls = { prack = false, early_media = \"supported\" }",
+    );
+    let session = sip::SessionPolicy {
+        expires: Span::from_secs(600),
+        min_se: Span::from_secs(120),
+        refresher: Some(sip::Refresher::Us),
+    };
+    let wanted =
+        act::DialogPolicy { session: Some(session), reliable: false, early_media: act::EarlyMedia::Authorised };
+    assert_eq!(told, wanted);
+    assert_eq!(dialogs("session = { timers = false }").session, None);
+    for (bad, what) in [
+        ("session = { expires = \"60s\" }", "too short"),
+        ("session = { expires = \"2min\", min_se = \"5min\" }", "shortest"),
+        ("session = { refresher = \"uac\" }", "uac"),
+        ("calls = { early_media = \"yes\" }", "yes"),
+    ] {
+        let faults = said(&with(bad));
+        assert!(faults.iter().any(|fault| fault.contains("error") && fault.contains(what)), "{bad}: {faults:?}");
     }
 }

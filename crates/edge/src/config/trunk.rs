@@ -5,8 +5,8 @@ use super::reader::{At, Node, Reader, many};
 use super::schema::{Section, is, needed, other, table};
 use super::test_call::{self, TestCallDraft};
 use super::value::{self, Network, Secret};
-use super::{calls, fraud, health, interworking, probe, timers};
-use act::InboundPolicy;
+use super::{calls, dialogs, fraud, health, interworking, probe, timers};
+use act::{DialogPolicy, InboundPolicy};
 use core::net::SocketAddr;
 use decide::{AttemptPolicy, CallLimits, HealthPolicy};
 use model::Span;
@@ -63,6 +63,7 @@ pub(super) static TRUNK: Section = Section {
         table("probe", "OPTIONS to it."),
         table("test_call", "Calls of our own to it."),
         table("calls", "How long an attempt may take."),
+        table("session", "Session timers with it."),
         table("timers", "SIP timers towards it."),
         table("health", "When its health changes."),
     ],
@@ -142,6 +143,7 @@ pub(super) struct TrunkDraft {
     pub(super) health: HealthPolicy,
     pub(super) session_max: Span,
     pub(super) interworking: act::Interworking,
+    pub(super) dialogs: DialogPolicy,
 }
 
 /// How secrets named `env:NAME` are looked up.
@@ -172,10 +174,13 @@ fn read_one(name: At<String>, node: &Node<'_>, env: Env<'_>, faults: &mut Faults
         health: HealthPolicy::default(),
         session_max: calls::SESSION_MAX,
         interworking: interworking::read(&reader, faults),
+        dialogs: DialogPolicy::default(),
         name,
     };
     probe::read(&reader, &mut draft.probe, &mut draft.health, faults);
-    calls::read(&reader, &mut draft.attempt, &mut draft.blames, &mut draft.session_max, faults);
+    let limits = calls::Limits { session_max: &mut draft.session_max, dialogs: &mut draft.dialogs };
+    calls::read(&reader, &mut draft.attempt, &mut draft.blames, limits, faults);
+    dialogs::read(&reader, &mut draft.dialogs, faults);
     timers::read(&reader, &mut draft.timers, faults);
     health::read(&reader, &mut draft.health, faults);
     not_yet(&reader, faults);

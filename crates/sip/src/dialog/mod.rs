@@ -3,7 +3,11 @@
 //! A dialog sends nothing itself: it fills a `Draft`, which goes out through the endpoint.
 //! Refuses to know: transactions, sessions, sockets.
 
+pub(crate) mod reliable;
 mod route_set;
+pub(crate) mod session_timer;
+
+pub(crate) use reliable::Reliable;
 
 use crate::compose::{Draft, HeaderLines};
 use crate::message::Message;

@@ -72,6 +72,8 @@ counters! {
     unreachable_other,
     /// 2xx of ours never acknowledged.
     acks_missing,
+    /// Reliable provisional responses of ours never acknowledged (RFC 3262 §3).
+    pracks_missing,
     /// 3xx-6xx of ours never acknowledged (Timer H).
     acks_missing_refusal,
     /// Requests that the user never answered (RFC 4320).

@@ -50,6 +50,11 @@ pub enum Event {
         /// Why.
         why: Failure,
     },
+    /// A reliable provisional response was repeated for 64*T1 and never acknowledged: refuse the INVITE by a 5xx (RFC 3262 §3).
+    PrackMissing {
+        /// The INVITE.
+        server: ServerKey,
+    },
     /// The 2xx was repeated for 64*T1 and never acknowledged: end the dialog by BYE (13.3.1.4).
     AckMissing {
         /// The INVITE.

@@ -25,8 +25,8 @@ use memchr::memmem;
 use model::{Instant, SocketId, TransportFault};
 use smallvec::SmallVec;
 
-/// Option tags we understand when a request requires them (8.2.2.3). Reliable provisionals are not among them yet.
-const KNOWN_EXTENSIONS: [&[u8]; 1] = [b"timer"];
+/// Option tags we understand when a request requires them (8.2.2.3).
+const KNOWN_EXTENSIONS: [&[u8]; 2] = [b"timer", b"100rel"];
 
 impl Endpoint {
     /// Takes one datagram, or one framed message of a stream. A response by datagram must come from the host that was asked.
@@ -361,6 +361,7 @@ impl Endpoint {
             last,
             tag: SmallVec::new(),
             cancelled: false,
+            reliable: None,
             armed: None,
         };
         let id = self.servers.insert(hash, alias, server);

@@ -171,6 +171,10 @@ impl Endpoint {
         let bytes = compose::response(request, server.source, &answer);
         if answer.code >= 200 {
             server.request = None;
+            if let Some(reliable) = server.reliable.as_mut() {
+                // RFC 3262 §3: a final response ends the repeats.
+                reliable.hush();
+            }
         }
         let is_repeated = matches!(server.machine, ServerMachine::Invite(_)) || !flow.transport.is_reliable();
         server.last = if is_repeated { bytes.clone() } else { Vec::new() };

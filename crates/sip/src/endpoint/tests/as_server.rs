@@ -230,7 +230,7 @@ fn refusals_without_a_transaction_absorb_their_ack_8_2_7() {
         (Ask { hops: 0, ..invite("z9hG4bKa") }, "483", Rejected::TooManyHops),
         (Ask { uri: "http://x", ..invite("z9hG4bKa") }, "416", Rejected::UnknownScheme),
         (
-            Ask { extra: "Require: timer, 100rel\r\nRequire: xyz\r\n".into(), ..invite("z9hG4bKa") },
+            Ask { extra: "Require: timer, abc\r\nRequire: xyz\r\n".into(), ..invite("z9hG4bKa") },
             "420",
             Rejected::UnknownExtension,
         ),
@@ -243,7 +243,7 @@ fn refusals_without_a_transaction_absorb_their_ack_8_2_7() {
         assert_eq!(first.bytes(), second.bytes(), "the same request gets the same answer");
         assert_eq!(kind(&first), code);
         if code == "420" {
-            assert!(first.bytes().windows(26).any(|w| w == b"Unsupported: 100rel, xyz\r\n"));
+            assert!(first.bytes().windows(23).any(|w| w == b"Unsupported: abc, xyz\r\n"));
         }
         let tag = String::from_utf8(first.to().tag().unwrap().to_vec()).unwrap();
         bench.hear(600, &Ask { to_tag: format!(";tag={tag}"), ..Ask::new("ACK", "z9hG4bKa") }.text()).unwrap();
@@ -402,4 +402,30 @@ proptest! {
         prop_assert_eq!(endpoint.transactions(), 0);
         prop_assert_eq!(endpoint.deadline(), None);
     }
+}
+
+/// RFC 3262 §3: numbered, repeated until the PRACK, one at a time, and given up after 64*T1.
+#[test]
+fn a_provisional_response_may_be_made_to_arrive() {
+    let mut bench = Bench::new();
+    bench.hear(0, &invite("z9hG4bKa").text()).unwrap();
+    let server = bench.server();
+    bench.sent.clear();
+    assert!(bench.endpoint.respond_reliably(at(0), server, Answer::new(180)));
+    bench.drain();
+    let first = bench.sent.pop_front().unwrap();
+    assert_eq!(first.header(HeaderName::Require), Some(&b"100rel"[..]));
+    let rseq: u32 = std::str::from_utf8(first.header(HeaderName::RSeq).unwrap()).unwrap().parse().unwrap();
+    assert!(!bench.endpoint.respond_reliably(at(10), server, Answer::new(183)), "one waits");
+    let again = bench.run(600);
+    assert_eq!(times(again, "180"), [500]);
+    assert!(!bench.endpoint.acknowledge(at(600), server, rseq + 1));
+    assert!(bench.endpoint.acknowledge(at(600), server, rseq));
+    assert!(bench.run(40_000).is_empty() && bench.events.is_empty());
+    assert!(bench.endpoint.respond_reliably(at(40_000), server, Answer::new(183)));
+    bench.drain();
+    bench.sent.clear();
+    assert_eq!(times(bench.run(72_000), "183").len(), 6);
+    assert!(matches!(bench.events.pop_front(), Some(Event::PrackMissing { server: told }) if told == server));
+    assert_eq!(bench.endpoint.counters().pracks_missing, 1);
 }

@@ -137,6 +137,7 @@ fn told(event: &Event) -> String {
         Event::Response { message, .. } => kind(message),
         Event::ClientFailed { why, .. } => format!("{why:?}"),
         Event::AckMissing { .. } => "ack missing".into(),
+        Event::PrackMissing { .. } => "prack missing".into(),
     }
 }
 
