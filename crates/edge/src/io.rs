@@ -69,6 +69,8 @@ pub enum Input<'a> {
     },
     /// Take no new calls from now on: the process is about to end.
     Drain,
+    /// The same, and end those there are: a BYE to each side.
+    Close,
     /// Time has passed.
     Tick,
 }

@@ -142,11 +142,11 @@ impl Shard {
             Input::TestCall(order) => self.test_call(now, order),
             Input::Ports { listen, pairs } => self.ports.stock(now, listen, &pairs),
             Input::Look { ticket, call } => self.look(now, ticket, call),
-            Input::Drain => {
-                self.draining = true;
-                self.b2bua.drain();
-                let (test_calls, mut world, _) = self.split_tests(now);
-                test_calls.drain(&mut world);
+            Input::Drain => self.drain(now),
+            Input::Close => {
+                self.drain(now);
+                let (b2bua, mut world) = self.split(now);
+                b2bua.close(&mut world);
             }
             Input::Tick => self.tick(now),
         }
@@ -278,6 +278,13 @@ impl Shard {
         let (test_calls, mut world, load) = self.split_tests(now);
         let answer = test_calls.place(&mut world, &snapshot.settings, load, order);
         self.out.extend(answer);
+    }
+
+    fn drain(&mut self, now: Instant) {
+        self.draining = true;
+        self.b2bua.drain();
+        let (test_calls, mut world, _) = self.split_tests(now);
+        test_calls.drain(&mut world);
     }
 
     fn tick(&mut self, now: Instant) {

@@ -43,6 +43,8 @@ const AGAIN: Span = Span::from_millis(20);
 const REST: Span = Span::from_millis(5);
 /// How often memory that others have used is given back; a rush of records leaves much of it.
 const RELIEF_EVERY: Span = Span::from_secs(60);
+/// How long BYEs may go unanswered when all calls are ended.
+const CLOSE_LIMIT: Span = Span::from_secs(5);
 /// Token of the waker.
 const WAKE: u64 = 0;
 /// Token of the signals.
@@ -58,6 +60,8 @@ pub(crate) struct ShardLink {
     pub(crate) owed: Option<Arc<Snapshot>>,
     /// It has not been told to drain yet.
     pub(crate) owed_drain: bool,
+    /// It has not been told to end its calls yet.
+    pub(crate) owed_close: bool,
     /// It has opened its first ports.
     pub(crate) ready: bool,
     /// It has no calls left, since it was told to drain.
@@ -66,7 +70,7 @@ pub(crate) struct ShardLink {
 
 impl ShardLink {
     fn is_owed(&self) -> bool {
-        self.owed.is_some() || self.owed_drain
+        self.owed.is_some() || self.owed_drain || self.owed_close
     }
 }
 
@@ -119,6 +123,8 @@ pub(crate) struct ControlThread {
     banner: Option<Banner>,
     ports: (usize, u64),
     draining: Option<Instant>,
+    /// Since when calls are being ended.
+    closing: Option<Instant>,
     round: Instant,
     relief: fn(),
     relieved: Instant,
@@ -158,6 +164,7 @@ impl ControlThread {
             banner: Some(parts.banner),
             ports: (0, 0),
             draining: None,
+            closing: None,
             round: Instant::ZERO,
             relief: parts.relief,
             relieved: Instant::ZERO,
@@ -228,7 +235,8 @@ impl ControlThread {
             return 0;
         }
         let owed = self.shards.iter().any(ShardLink::is_owed).then(|| self.now + AGAIN);
-        let limit = self.draining.zip(self.drain_limit).map(|(since, limit)| since + limit);
+        let drained = self.draining.zip(self.drain_limit).map(|(since, limit)| since + limit);
+        let limit = self.closing.map(|since| since + CLOSE_LIMIT).or(drained);
         let due = [self.control.deadline(), self.looks.deadline(), owed, limit, self.rest, Some(self.round + ROUND)];
         wait_ms(self.now, due.into_iter().flatten().min())
     }
@@ -300,6 +308,7 @@ impl ControlThread {
                 shard.owed = Some(snapshot);
             }
             shard.owed_drain = shard.owed_drain && shard.orders.send(Order::Drain).is_err();
+            shard.owed_close = shard.owed_close && shard.orders.send(Order::Close).is_err();
         }
     }
 
@@ -352,15 +361,17 @@ impl ControlThread {
         }
     }
 
-    /// First SIGTERM or SIGINT: drain. Second: end. SIGHUP: read the configuration again.
+    /// First SIGTERM or SIGINT: drain. Second: end all calls by BYE, then end. Third: end at once. SIGHUP: read the configuration again.
     fn take_signals(&mut self) -> Option<Ended> {
         while let Some(signal) = self.signals.next() {
             if signal == libc::SIGHUP {
                 if let Err(fault) = self.reload() {
                     tracing::warn!("SIGHUP: {}; {}", fault.error, fault.hint);
                 }
-            } else if self.draining.is_some() {
+            } else if self.closing.is_some() {
                 return Some(Ended::Asked);
+            } else if self.draining.is_some() {
+                self.close();
             } else {
                 self.stop();
             }
@@ -377,9 +388,22 @@ impl ControlThread {
         self.pay();
     }
 
-    fn drained(&self) -> Option<Ended> {
+    /// Ends what calls there are; the edge ends when their BYEs are answered, or have had their time.
+    fn close(&mut self) {
+        self.closing = Some(self.now);
+        for shard in &mut self.shards {
+            shard.owed_close = true;
+        }
+        self.pay();
+    }
+
+    fn drained(&mut self) -> Option<Ended> {
         let since = self.draining?;
-        let over = self.drain_limit.is_some_and(|limit| self.now.since(since) >= limit);
+        let late = self.drain_limit.is_some_and(|limit| self.now.since(since) >= limit);
+        if late && self.closing.is_none() {
+            self.close();
+        }
+        let over = self.closing.is_some_and(|since| self.now.since(since) >= CLOSE_LIMIT);
         (over || self.shards.iter().all(|shard| shard.idle)).then_some(Ended::Asked)
     }
 

@@ -154,6 +154,7 @@ fn link(count: u8, control: &Waker) -> io::Result<(Vec<Links>, Vec<ShardLink>)> 
             reports: report_receiver,
             owed: None,
             owed_drain: false,
+            owed_close: false,
             ready: false,
             idle: false,
         });

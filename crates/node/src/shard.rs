@@ -61,6 +61,8 @@ pub(crate) enum Order {
     },
     /// Take no new calls; report when the last has ended.
     Drain,
+    /// The same, and end those there are.
+    Close,
     /// End now.
     End,
 }
@@ -492,6 +494,10 @@ impl ShardThread {
             Order::Drain => {
                 self.draining = true;
                 self.input(Input::Drain);
+            }
+            Order::Close => {
+                self.draining = true;
+                self.input(Input::Close);
             }
             Order::End => return Ok(false),
         }

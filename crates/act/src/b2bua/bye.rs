@@ -8,7 +8,6 @@ use super::challenge::Again;
 use super::{B2bua, Effect, World, headers, reach, reason};
 use alloc::boxed::Box;
 use media::AnchorCounters;
-use model::AttemptOutcome;
 use sip::{Answer, HeaderName, Message, Method, ServerKey};
 
 impl B2bua {
@@ -50,15 +49,7 @@ impl B2bua {
     fn abandon(&mut self, world: &mut World<'_>, slot: usize, why: Option<&[u8]>) {
         let ours = reason(487, "the caller gave up");
         let why = why.unwrap_or(&ours);
-        for index in self.running(slot) {
-            let Some(attempt) = self.calls.get(slot).and_then(|call| call.attempt(index)) else { continue };
-            let outcome = AttemptOutcome::Abandoned {
-                after: world.now.since(attempt.sent),
-                progressed: attempt.progress.is_some(),
-            };
-            self.cancel_attempt(world, slot, index, why);
-            self.close_attempt(world, slot, index, outcome);
-        }
+        self.abandon_attempts(world, slot, why);
         let Some(call) = self.calls.get_mut(slot) else { return };
         if let Some(server) = call.server.take() {
             let mut answer = Answer::new(487);

@@ -11,6 +11,7 @@ mod bridge;
 mod bye;
 mod call;
 mod challenge;
+mod closing;
 mod early;
 mod glare;
 mod headers;
@@ -294,6 +295,8 @@ pub struct B2bua {
     timers: Timers<Timer>,
     serial: u32,
     draining: bool,
+    /// All calls are being ended, the next of them then.
+    closing: Option<Instant>,
     counters: Counters,
 }
 
@@ -317,6 +320,7 @@ impl B2bua {
             timers: Timers::new(limit.saturating_mul(TIMERS_PER_CALL)),
             serial: 0,
             draining: false,
+            closing: None,
             counters: Counters::default(),
         }
     }
@@ -343,7 +347,7 @@ impl B2bua {
 
     /// When `expire` is due.
     pub fn deadline(&self) -> Option<Instant> {
-        self.timers.deadline()
+        self.timers.deadline().into_iter().chain(self.closing).min()
     }
 
     /// One thing the endpoint says.
@@ -361,6 +365,7 @@ impl B2bua {
 
     /// Time has passed.
     pub fn expire(&mut self, world: &mut World<'_>) {
+        self.close_some(world);
         while let Some(timer) = self.timers.pop(world.now) {
             if self.calls.get(timer.slot).is_none_or(|call| call.call != timer.call) {
                 continue;

@@ -5,7 +5,6 @@
 use super::call::{Ending, Side};
 use super::{B2bua, World, body, reason};
 use alloc::collections::VecDeque;
-use model::AttemptOutcome;
 use sip::{Answer, Message, ServerKey};
 
 /// Provisional responses that wait for their turn; of more the oldest is left out.
@@ -182,13 +181,7 @@ impl B2bua {
             world.refuse(server, 504);
             return self.finish(world, slot, Ending::Ended(NO_PRACK));
         }
-        for index in self.running(slot) {
-            let Some(attempt) = self.calls.get(slot).and_then(|call| call.attempt(index)) else { continue };
-            let after = world.now.since(attempt.sent);
-            let outcome = AttemptOutcome::Abandoned { after, progressed: attempt.progress.is_some() };
-            self.cancel_attempt(world, slot, index, &reason(504, "the caller acknowledges nothing"));
-            self.close_attempt(world, slot, index, outcome);
-        }
+        self.abandon_attempts(world, slot, &reason(504, "the caller acknowledges nothing"));
         self.refuse_call(world, slot, 504, None);
     }
 

@@ -4,7 +4,7 @@ use crate::peer::{say, sdp};
 use crate::world::Lab;
 use act::{Ending, Side};
 use model::{AttemptOutcome, Observed, TransportFault};
-use sip::Method;
+use sip::{HeaderName, Method};
 
 fn cancelled(lab: &mut Lab, client: sip::ClientKey) {
     assert_eq!(lab.peers[0].last(client).status(), Some(487));
@@ -216,4 +216,26 @@ fn a_bye_before_the_ack_of_a_late_offer() {
     lab.run(100);
     assert_eq!((lab.peers[1].acks().len(), lab.peers[1].requests(Method::Bye).len()), (1, 1));
     lab.settle();
+}
+
+/// The edge must end: whoever talks gets a BYE, whoever calls a refusal, whoever rings a CANCEL, each with the reason.
+#[test]
+fn all_calls_are_ended_when_the_edge_ends() {
+    let mut lab = Lab::answered(1);
+    lab.peers[1].steps = vec![vec![say(20, 180)]];
+    let rings = lab.call("+4723");
+    lab.run(200);
+    lab.close();
+    lab.run(200);
+    assert_eq!(lab.peers[0].last(rings).status(), Some(503));
+    assert_eq!((lab.peers[1].cancels(), lab.b2bua.calls()), (1, 0));
+    for peer in &lab.peers {
+        let bye = peer.requests(Method::Bye)[0];
+        assert!(bye.header(HeaderName::Reason).is_some());
+    }
+    let late = lab.call("+4724");
+    lab.run(200);
+    assert_eq!(lab.peers[0].codes(late), [503]);
+    lab.settle();
+    assert!(lab.ended.iter().any(|call| call.ending == Ending::Ended("the edge is being shut down")));
 }

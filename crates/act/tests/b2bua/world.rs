@@ -296,6 +296,13 @@ impl Lab {
         self.sent.iter().rev().find(ok).expect("a 200").2.body().to_vec()
     }
 
+    /// The edge ends all its calls.
+    pub fn close(&mut self) {
+        let (b2bua, mut world) = self.world();
+        b2bua.close(&mut world);
+        self.flush();
+    }
+
     /// Lets `ms` pass.
     pub fn run(&mut self, ms: u64) {
         let end = self.now + Span::from_millis(ms);
