@@ -73,6 +73,25 @@ pub(super) struct Leg {
     pub(super) acking: Option<(ServerKey, u32)>,
 }
 
+impl Leg {
+    /// One whose peer was shown nothing yet.
+    pub(super) const fn new(dialog: Dialog, flow: Flow, trunk: TrunkId, session: u64, keeping: Keeping) -> Self {
+        Self {
+            dialog,
+            flow,
+            trunk,
+            session,
+            version: 0,
+            shown: Vec::new(),
+            signed: Vec::new(),
+            before: (0, Vec::new()),
+            refused: 0,
+            keeping,
+            acking: None,
+        }
+    }
+}
+
 /// Where an attempt goes.
 #[derive(Clone, Debug)]
 pub(super) struct Destination {

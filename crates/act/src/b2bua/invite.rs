@@ -44,19 +44,8 @@ impl B2bua {
         let coming = plan.as_ref().map(|plan| plan.attempts.iter().copied().collect()).unwrap_or_default();
         let full = plan.as_ref().is_ok_and(|plan| plan.excluded.iter().any(|out| out.cause.is_for_now()));
         self.retries.call(world.now);
-        let leg = Leg {
-            dialog,
-            flow,
-            trunk: from,
-            session: world.rng.next_u64() >> 20,
-            version: 0,
-            shown: Vec::new(),
-            signed: Vec::new(),
-            before: (0, Vec::new()),
-            refused: 0,
-            keeping: Keeping::of(message, world.now, Span::ZERO),
-            acking: None,
-        };
+        let keeping = Keeping::of(message, world.now, Span::ZERO);
+        let leg = Leg::new(dialog, flow, from, world.rng.next_u64() >> 20, keeping);
         let slot = self.calls.insert(Call {
             call,
             phase: Phase::Trying,
