@@ -11,7 +11,7 @@ const WAN: &str = "127.0.0.11:5060";
 const OFFICE: &str = "127.0.0.20";
 const ACME: &str = "127.0.0.31";
 const GLOBEX: &str = "127.0.0.32";
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(100);
 
 /// Places `calls` calls of one kind from the PBX to the carrier `acme`, and wants them all to go as the scenarios say.
 fn outbound(caller: &str, server: &str, calls: u32) {
@@ -61,6 +61,24 @@ fn hold_and_resume() {
 #[test]
 fn late_offer() {
     outbound("caller_late_offer", "server_late_offer", 10);
+}
+
+/// RFC 3262 on the carrier's side alone: the PBX knows nothing of it, and gets in its 200 what came in the 183.
+#[test]
+fn a_carrier_is_acknowledged_by_prack() {
+    outbound("caller", "server_prack", 10);
+}
+
+/// RFC 3262 on the caller's side alone.
+#[test]
+fn a_caller_acknowledges_by_prack() {
+    outbound("caller_prack", "server", 10);
+}
+
+/// RFC 4028: the shortest session there is, refreshed by us after 45 s, on the carrier's leg alone.
+#[test]
+fn a_session_is_refreshed() {
+    outbound("caller_ended_by_callee", "server_refreshed", 5);
 }
 
 #[test]
