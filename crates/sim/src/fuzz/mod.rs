@@ -1,0 +1,121 @@
+//! Bodies of the fuzz targets: what reads a message, a session description, and a whole shard on arbitrary inputs.
+//!
+//! They live here so that plain tests run them too, on seeded mutants and on the corpus. Refuses to know: who makes the bytes.
+
+mod shard;
+
+use core::net::IpAddr;
+use media::sdp::{Facing, Sdp, agree};
+use sip::Message;
+
+pub use shard::shard;
+
+/// The parser: never panics; what it accepts, it keeps byte for byte.
+///
+/// # Panics
+/// When a property does not hold; that is what a fuzzer looks for.
+pub fn parse(bytes: &[u8]) {
+    let scanned = sip::scan(bytes);
+    let Ok(message) = Message::parse(bytes.to_vec()) else { return };
+    assert_eq!(message.bytes(), &bytes[..message.bytes().len()], "accepted bytes are kept");
+    assert!(scanned.is_some(), "what parses can be steered");
+    let again = Message::parse(message.bytes().to_vec());
+    assert!(again.is_ok_and(|again| again.bytes() == message.bytes()), "parse ∘ write = id");
+    sdp(message.body());
+}
+
+/// Session descriptions: what we write of an accepted one is accepted, has the same streams at our address, and written again is the
+/// same.
+///
+/// # Panics
+/// When a property does not hold; that is what a fuzzer looks for.
+pub fn sdp(bytes: &[u8]) {
+    let Ok(theirs) = Sdp::parse(bytes) else { return };
+    assert!(agree(&theirs, &theirs).is_ok(), "a description agrees with itself");
+    let ports: Vec<Option<u16>> = (0..16).map(|index| (index % 3 != 2).then_some(20_000 + 2 * index)).collect();
+    for addr in [IpAddr::from([192, 0, 2, 99]), IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1])] {
+        let facing = Facing { session: 7, version: 3, addr, ports: &ports };
+        let written = theirs.rewrite(&facing);
+        let ours = Sdp::parse(&written);
+        let Ok(ours) = ours else {
+            assert!(written.len() > 65_535, "{ours:?}: {}", written.escape_ascii());
+            continue;
+        };
+        assert_eq!(theirs.streams().len(), ours.streams().len(), "an answer has the streams of its offer");
+        for (index, (theirs, ours)) in theirs.streams().iter().zip(ours.streams()).enumerate() {
+            let port = if theirs.port == 0 { 0 } else { ports[index].unwrap_or(0) };
+            assert_eq!(
+                (theirs.kind, theirs.proto, theirs.formats, port),
+                (ours.kind, ours.proto, ours.formats, ours.port)
+            );
+            assert_eq!(theirs.direction, ours.direction, "{}", written.escape_ascii());
+            let is_ours = |ours: IpAddr| ours == addr || ours.is_unspecified();
+            assert!(ours.addr.is_none_or(is_ours) && ours.rtcp.is_none(), "{}", written.escape_ascii());
+        }
+        assert_eq!(ours.rewrite(&facing), written, "written again it is the same");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::Rng;
+
+    /// With some bytes behind the body, which a datagram may have (RFC 3261 §18.3): a script cuts to eights.
+    fn invite() -> String {
+        let body =
+            "v=0\r\no=- 1 1 IN IP4 10.0.0.20\r\ns=-\r\nc=IN IP4 10.0.0.20\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n";
+        format!(
+            "INVITE sip:+4722334455@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.20:5060;branch=z9hG4bK1\r\n\
+             From: <sip:a@10.0.0.20>;tag=1\r\nTo: <sip:b@10.0.0.1>\r\nCall-ID: fuzz\r\nCSeq: 1 INVITE\r\n\
+             Contact: <sip:a@10.0.0.20>\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}        ",
+            body.len()
+        )
+    }
+
+    fn mutant(rng: &mut Rng) -> Vec<u8> {
+        if rng.below(16) == 0 {
+            return (0..rng.below(600)).map(|_| rng.next_u64() as u8).collect();
+        }
+        let methods = ["INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "UPDATE"];
+        // Every other one is an INVITE, since nothing else begins anything.
+        let method = if rng.below(2) == 0 { "INVITE" } else { methods[rng.below(6) as usize] };
+        let mut text = invite().replace("INVITE", method).replace("fuzz", &format!("fuzz{}", rng.below(4)));
+        if rng.below(2) == 0 {
+            text = text.replace("bK1", &format!("bK{}", rng.below(99)));
+        }
+        let mut bytes = text.into_bytes();
+        for _ in 0..rng.below(4) {
+            let at = rng.below(bytes.len() as u64) as usize;
+            bytes[at] = rng.next_u64() as u8;
+        }
+        bytes
+    }
+
+    #[test]
+    fn the_parser_takes_any_bytes() {
+        let mut rng = Rng::new(11);
+        assert!(Message::parse(invite().into_bytes()).is_ok(), "what is mutated is well formed");
+        parse(invite().as_bytes());
+        for _ in 0..20_000 {
+            parse(&mutant(&mut rng));
+        }
+    }
+
+    #[test]
+    fn a_shard_takes_any_inputs() {
+        let mut busy = 0;
+        for seed in 0..200 {
+            let mut rng = Rng::new(seed);
+            let mut script = Vec::new();
+            for _ in 0..40 {
+                let bytes = mutant(&mut rng);
+                script.push(rng.next_u64() as u8);
+                script.push((bytes.len() / 8) as u8);
+                script.extend(&bytes[..bytes.len() / 8 * 8]);
+            }
+            busy += u32::from(shard::run(&script).calls > 0);
+        }
+        assert!(busy > 80, "{busy} of 200 scripts get calls through: the others test the parser again");
+    }
+}
