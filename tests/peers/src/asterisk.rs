@@ -87,8 +87,11 @@ impl Asterisk {
     /// Channels that are alive.
     pub fn channels(&self) -> usize {
         let text = self.command("core show channels count");
-        let number = text.split_whitespace().next().and_then(|word| word.parse().ok());
-        number.unwrap_or(usize::MAX)
+        // The console may have something else to say first.
+        let number = text
+            .lines()
+            .find_map(|line| line.strip_suffix(" active channels").or(line.strip_suffix(" active channel")));
+        number.and_then(|number| number.parse().ok()).unwrap_or(usize::MAX)
     }
 
     /// Waits until it has no channel.
@@ -147,7 +150,8 @@ fn main_of(inside: &str) -> String {
     let own: String = own.iter().map(|key| format!("{key} => {inside}\n")).collect();
     format!(
         "[directories]\n{own}astmoddir => /usr/lib/x86_64-linux-gnu/asterisk/modules\nastvarlibdir => /var/lib/asterisk\n\
-         astdatadir => /usr/share/asterisk\n[options]\nnocolor = yes\nverbose = 3\nmaxfiles = 10000\n"
+         astdatadir => /usr/share/asterisk\n[options]\nnocolor = yes\nverbose = 3\nmaxfiles = 10000\n\
+         entityid = 02:00:00:00:00:01\n"
     )
 }
 

@@ -109,12 +109,12 @@ fn early_media_is_heard_before_the_answer() {
     namespace::enter();
     let early = "exten => _[+0-9]!,1,Progress()\n same => n,PlayTones(620)\n same => n,Wait(3)\n same => n,Answer()\n \
                  same => n,Gosub(record,s,1)\n same => n,StopPlayTones()\n same => n,PlayTones(TONE)\n same => n,Wait(30)\n";
-    let rings =
-        "exten => _[+0-9]!,1,Answer()\n same => n,Gosub(record,s,1)\n same => n,Dial(PJSIP/+4722334455@edge,20)\n";
+    let rings = "exten => _[+0-9]!,1,Answer()\n same => n,Gosub(record,s,1)\n same => n,Dial(PJSIP/+4722334455@edge,20)\n \
+                 [stays]\nexten => talk,1,PlayTones(TONE)\n same => n,Wait(30)\n";
     let (office, acme, _globex) = (office(rings), acme(early), globex(ANSWERS));
     let _edge = Edge::start(CONFIG);
     // A first leg inside the PBX is where what the far side plays can be recorded before it answers.
-    office.command("channel originate Local/+1@inbound/n extension talk@outbound");
+    office.command("channel originate Local/+1@inbound/n extension talk@stays");
     wait_until("the call goes on", LIMIT, || acme.heard_of(OFFICE_HZ) >= ENOUGH_MS / 2);
     office.command("channel request hangup all");
     office.rests();

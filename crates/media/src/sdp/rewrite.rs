@@ -70,6 +70,8 @@ impl Sdp<'_> {
                 [b'a', b'=', rest @ ..] if hides(rest) => {}
                 [b'a', b'=', rest @ ..]
                     if shown.is_some_and(|shown| shown.inactive) && Direction::of(rest).is_some() => {}
+                // A blank line is no part of a description (RFC 8866 §9): it is borne, and not passed on.
+                [] => {}
                 // Who the peer is, and how to reach it otherwise, is not for the far side.
                 [b'u' | b'e' | b'p' | b'i', b'=', ..] => {}
                 _ => out.extend_from_slice(&self.text[range]),
@@ -114,6 +116,13 @@ mod tests {
         let expected = "v=0\r\no=- 7 3 IN IP6 2001:db8::1\r\ns=-\r\nc=IN IP6 2001:db8::1\r\nt=0 0\r\nm=audio 20000 RTP/AVP 8 101\r\n\
             a=rtpmap:8 PCMA/8000\r\na=fmtp:101 0-15\r\nm=video 0 RTP/AVP 31\r\nc=IN IP6 2001:db8::1\r\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn blank_lines_are_not_passed_on_8866_9() {
+        let offer = OFFER.replace("t=0 0\r\n", "\r\nt=0 0\r\n\n") + "\r\n \r\nu=http://x\r\n";
+        let out = Sdp::parse(offer.as_bytes()).unwrap().rewrite(&facing(&[Some(20_000), None]));
+        assert_eq!(out, Sdp::parse(OFFER.as_bytes()).unwrap().rewrite(&facing(&[Some(20_000), None])));
     }
 
     #[test]

@@ -118,4 +118,47 @@ mod tests {
         }
         assert!(busy > 80, "{busy} of 200 scripts get calls through: the others test the parser again");
     }
+
+    fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
+        let folder = format!("{}/../../fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
+        let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+        let seed = |path: std::path::PathBuf| {
+            (path.file_stem().unwrap().to_str().unwrap().to_owned(), std::fs::read(&path).unwrap())
+        };
+        files.filter(|path| path.extension().is_some()).map(seed).collect()
+    }
+
+    #[test]
+    fn every_seed_is_survived() {
+        let (messages, descriptions) = (seeds("parse"), seeds("sdp"));
+        assert!(messages.len() > 80 && descriptions.len() > 30, "the corpus is there");
+        messages.iter().for_each(|(_, bytes)| parse(bytes));
+        descriptions.iter().for_each(|(_, bytes)| sdp(bytes));
+    }
+
+    /// Seeds that lead nowhere would let the fuzzer play at the door.
+    #[test]
+    fn stories_of_the_corpus_are_told_to_their_end() {
+        let no_call = ["contact-with-nul", "loop", "options", "stranger", "too-brief"];
+        let no_answer = [
+            "busy",
+            "cancel-crosses-200",
+            "cancelled",
+            "challenged",
+            "crypto",
+            "many-retransmissions-and-silence",
+            "multipart",
+            "reliable",
+            "silence",
+            "undeliverable",
+        ];
+        let stories = seeds("shard");
+        assert!(stories.len() > 30, "the corpus is there");
+        for (name, script) in stories {
+            let reached = shard::run(&script);
+            let called = !no_call.contains(&&*name);
+            assert_eq!(reached.calls > 0, called, "{name}: {reached:?}");
+            assert_eq!(reached.answered, called && !no_answer.contains(&&*name), "{name}: {reached:?}");
+        }
+    }
 }

@@ -125,8 +125,8 @@ impl Bench {
                 let _verdict = self.shard.relay(now, PairId(u32::from(kind) / 8), component, peer, &mut packet);
             }
             3 => self.shard.handle(now, Input::Look { ticket: u64::from(kind), call: None }),
-            4 => self.hear(now, chunk, Self::answer),
-            5 => self.hear(now, chunk, Self::inside),
+            4 => self.hear(now, self.answer(chunk)),
+            5 => self.hear(now, self.inside(chunk)),
             _ => {
                 let flow = Flow { socket, peer, transport: Transport::Udp };
                 self.shard.handle(now, Input::Datagram { flow, bytes: chunk });
@@ -134,16 +134,16 @@ impl Bench {
         }
     }
 
-    /// Gives the shard what a peer makes of this chunk, if it can.
-    fn hear(&mut self, now: Instant, chunk: &[u8], make: fn(&Self, &[u8; 3], &[u8]) -> Option<(Flow, Vec<u8>)>) {
-        let Some((head, rest)) = chunk.split_first_chunk() else { return };
-        if let Some((flow, bytes)) = make(self, head, rest) {
+    /// Gives the shard what a peer has made of a chunk, if it could.
+    fn hear(&mut self, now: Instant, said: Option<(Flow, Vec<u8>)>) {
+        if let Some((flow, bytes)) = said {
             self.shard.handle(now, Input::Datagram { flow, bytes: &bytes });
         }
     }
 
     /// A response to a request of ours: code, which request, which fork; then lines of its own.
-    fn answer(&self, [code, which, fork]: &[u8; 3], lines: &[u8]) -> Option<(Flow, Vec<u8>)> {
+    fn answer(&self, chunk: &[u8]) -> Option<(Flow, Vec<u8>)> {
+        let ([code, which, fork], lines) = chunk.split_first_chunk()?;
         let (flow, request) = self.asked.get(usize::from(*which))?;
         let mut bytes = format!("SIP/2.0 {} Any\r\n", CODES[usize::from(*code) % CODES.len()]).into_bytes();
         for header in request.headers() {
@@ -164,7 +164,8 @@ impl Bench {
     }
 
     /// A request inside a dialog of ours: method and side, which dialog, how far its CSeq goes on; then lines of its own.
-    fn inside(&self, [method, which, further]: &[u8; 3], lines: &[u8]) -> Option<(Flow, Vec<u8>)> {
+    fn inside(&self, chunk: &[u8]) -> Option<(Flow, Vec<u8>)> {
+        let ([method, which, further], lines) = chunk.split_first_chunk()?;
         let callee = method & 0x80 != 0;
         let (flow, known) = if callee { &self.asked } else { &self.answered }.get(usize::from(*which))?;
         let (from, mut to) = (known.header(HeaderName::From)?, known.header(HeaderName::To)?.to_vec());

@@ -11,7 +11,7 @@ pub(crate) use reliable::Reliable;
 
 use crate::compose::{Draft, HeaderLines};
 use crate::message::Message;
-use crate::wire::{HeaderName, Method, Uri};
+use crate::wire::{self, HeaderName, Method, Uri};
 use alloc::format;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -42,8 +42,11 @@ pub struct Dialog {
 /// Why a message makes no dialog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoDialog {
-    /// It has no Contact with a URI, so requests would have nowhere to go (12.1). Answer 400, or end the call.
+    /// It has no Contact with a URI that a request line can hold, so requests would have nowhere to go (12.1). Answer 400, or end the
+    /// call.
     NoContact,
+    /// Its first Record-Route is that of a strict router whose URI no request line can hold. The same holds.
+    NoRoute,
     /// From or, in a response, our own tag is missing (12.1).
     NoTag,
 }
@@ -55,7 +58,7 @@ pub struct OutOfOrder;
 impl Dialog {
     /// The called side's dialog, from the request that begins it and the tag our answers carry (12.1.1).
     pub fn uas(request: &Message, local_tag: &[u8]) -> Result<Self, NoDialog> {
-        Ok(Self {
+        let dialog = Self {
             call_id: request.call_id().to_vec(),
             local_tag: local_tag.to_vec(),
             remote_tag: request.from().tag().unwrap_or_default().to_vec(),
@@ -65,14 +68,15 @@ impl Dialog {
             route_set: request.values(HeaderName::RecordRoute).map(<[u8]>::to_vec).collect(),
             local_seq: 0,
             remote_seq: Some(request.cseq().number),
-        })
+        };
+        dialog.routed()
     }
 
     /// The calling side's dialog, from a 101-299 response to our request (12.1.2).
     pub fn uac(response: &Message) -> Result<Self, NoDialog> {
         let mut route_set: Vec<Vec<u8>> = response.values(HeaderName::RecordRoute).map(<[u8]>::to_vec).collect();
         route_set.reverse();
-        Ok(Self {
+        let dialog = Self {
             call_id: response.call_id().to_vec(),
             local_tag: response.from().tag().ok_or(NoDialog::NoTag)?.to_vec(),
             remote_tag: response.to().tag().unwrap_or_default().to_vec(),
@@ -82,7 +86,14 @@ impl Dialog {
             route_set,
             local_seq: response.cseq().number,
             remote_seq: None,
-        })
+        };
+        dialog.routed()
+    }
+
+    /// With a strict router in front, its URI is what requests are addressed to (12.2.1.1).
+    fn routed(self) -> Result<Self, NoDialog> {
+        let (uri, _) = route_set::route(&self.route_set, &self.remote_target);
+        if wire::is_request_uri(&uri) { Ok(self) } else { Err(NoDialog::NoRoute) }
     }
 
     /// A new request inside the dialog, CSeq one higher (12.2.1.1). The caller adds Contact, body and what else it wants.
@@ -155,7 +166,7 @@ fn address(message: &Message, name: HeaderName) -> Vec<u8> {
 }
 
 fn contact(message: &Message) -> Result<Vec<u8>, NoDialog> {
-    let uri = message.contact().map(|contact| contact.uri).filter(|uri| !uri.is_empty() && *uri != b"*");
+    let uri = message.contact().map(|contact| contact.uri).filter(|uri| wire::is_request_uri(uri) && *uri != b"*");
     uri.map(<[u8]>::to_vec).ok_or(NoDialog::NoContact)
 }
 

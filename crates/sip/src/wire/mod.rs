@@ -19,7 +19,7 @@ pub use method::Method;
 pub use name_addr::NameAddr;
 pub use params::Params;
 pub use parse::Malformed;
-pub(crate) use parse::{Index, Start, index, number};
+pub(crate) use parse::{Index, Start, index, is_request_uri, number};
 pub(crate) use scan::lines;
 pub use scan::{Scan, scan};
 pub(crate) use split::split_list;

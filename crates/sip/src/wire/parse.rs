@@ -157,7 +157,7 @@ fn start_line(bytes: &[u8], from: usize, end: usize) -> Result<Start, Malformed>
     }
     let last = memchr::memrchr(b' ', text).unwrap_or(first);
     let (uri, version) = (text.get(first + 1..last).unwrap_or_default(), &text[last + 1..]);
-    if uri.is_empty() || !uri.iter().all(is_uri) {
+    if !has_uri_bytes(uri) {
         // Whoever wrote SIP/2.0 at the end waits for an answer, and repeats itself without one.
         let tail = text.trim_ascii_end().last_chunk::<8>();
         let is_sip = tail.is_some_and(|tail| tail.eq_ignore_ascii_case(b" SIP/2.0"));
@@ -168,7 +168,7 @@ fn start_line(bytes: &[u8], from: usize, end: usize) -> Result<Start, Malformed>
         return Err(if is_sip { Malformed::Version } else { Malformed::StartLine });
     }
     // Without brackets the colons of an IPv6 address and the one before a port cannot be told apart (RFC 5118 §4.2, §4.3).
-    if is_sip_scheme(uri) && Uri::parse(uri).is_err() {
+    if !is_request_uri(uri) {
         return Err(Malformed::RequestLine);
     }
     Ok(Start::Request {
@@ -176,6 +176,15 @@ fn start_line(bytes: &[u8], from: usize, end: usize) -> Result<Start, Malformed>
         text: at(from)..at(from + first),
         uri: at(from + first + 1)..at(from + last),
     })
+}
+
+fn has_uri_bytes(uri: &[u8]) -> bool {
+    !uri.is_empty() && uri.iter().all(is_uri)
+}
+
+/// May stand in a request line.
+pub(crate) fn is_request_uri(uri: &[u8]) -> bool {
+    has_uri_bytes(uri) && (!is_sip_scheme(uri) || Uri::parse(uri).is_ok())
 }
 
 fn is_sip_scheme(uri: &[u8]) -> bool {

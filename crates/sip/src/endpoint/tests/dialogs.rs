@@ -105,3 +105,16 @@ fn without_contact_there_is_no_dialog_12_1() {
     assert_eq!(Dialog::uas(&request("INVITE", 7, ""), b"x"), Err(NoDialog::NoContact));
     assert_eq!(Dialog::uac(&response(180, "INVITE", "")), Err(NoDialog::NoContact));
 }
+
+#[test]
+fn a_target_that_no_request_line_can_hold_makes_no_dialog_12_1() {
+    for uri in ["sip:p@10.0.0\0.7", "sip:p q@10.0.0.7", "sip:p@10.0.0.7:99999", "sip:p@\r\n 10.0.0.7", "sip:"] {
+        let contact = format!("Contact: <{uri}>\r\n");
+        assert_eq!(Dialog::uas(&request("INVITE", 7, &contact), b"x"), Err(NoDialog::NoContact), "{uri:?}");
+        let mut dialog = Dialog::uac(&response(200, "INVITE", CONTACT)).unwrap();
+        dialog.refresh_target(&request("UPDATE", 9, &contact));
+        assert_eq!(dialog.remote_target, b"sip:p@10.0.0.7:5062;ob", "{uri:?}");
+    }
+    let strict = format!("Record-Route: <sip:10.0.0\0.1>\r\n{CONTACT}");
+    assert_eq!(Dialog::uac(&response(200, "INVITE", &strict)), Err(NoDialog::NoRoute));
+}
