@@ -110,7 +110,7 @@ fn early_media_is_heard_before_the_answer() {
     let early = "exten => _[+0-9]!,1,Progress()\n same => n,PlayTones(620)\n same => n,Wait(3)\n same => n,Answer()\n \
                  same => n,Gosub(record,s,1)\n same => n,StopPlayTones()\n same => n,PlayTones(TONE)\n same => n,Wait(30)\n";
     let rings = "exten => _[+0-9]!,1,Answer()\n same => n,Gosub(record,s,1)\n same => n,Dial(PJSIP/+4722334455@edge,20)\n \
-                 [stays]\nexten => talk,1,PlayTones(TONE)\n same => n,Wait(30)\n";
+                 [stays]\nexten => talk,1,Gosub(record,s,1)\n same => n,PlayTones(TONE)\n same => n,Wait(30)\n";
     let (office, acme, _globex) = (office(rings), acme(early), globex(ANSWERS));
     let _edge = Edge::start(CONFIG);
     // A first leg inside the PBX is where what the far side plays can be recorded before it answers.
