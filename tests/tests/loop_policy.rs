@@ -89,7 +89,7 @@ fn group(id: u16, tiers: &[TrunkId]) -> GroupPolicy {
 }
 
 fn two_carriers() -> Shape {
-    let trunk = Some(TrunkShape { targets: vec![0], ..TrunkShape::default() });
+    let trunk = Some(TrunkShape { targets: decide::TargetShape::in_order([0]), ..TrunkShape::default() });
     Shape::new(
         vec![trunk.clone(), trunk.clone(), trunk],
         vec![group(0, &[PRIMARY, SECONDARY]), group(1, &[OFFICE])],

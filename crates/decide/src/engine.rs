@@ -119,6 +119,25 @@ impl Engine {
         self.shape = shape;
     }
 
+    /// Follows new targets of one trunk: the others are as they were. `shape` may have new targets of further trunks already, if those
+    /// are followed before anything else is asked.
+    pub fn relocate(&mut self, now: Instant, trunk: TrunkId, shape: Arc<Shape>) {
+        let targets: Vec<u8> = shape.trunk(trunk).map(|trunk| trunk.frame().targets).unwrap_or_default();
+        self.table.relocate(now, trunk, &targets);
+        let stays = |target: &TargetId| target.trunk != trunk || targets.contains(&target.index);
+        self.watches.retain(|target, _| stays(target));
+        self.unwitnessed.retain(|target, _| stays(target));
+        self.agenda.retain(|(_, target)| stays(target));
+        for index in targets.iter().copied() {
+            let target = TargetId { trunk, index };
+            if let alloc::collections::btree_map::Entry::Vacant(slot) = self.watches.entry(target) {
+                slot.insert(Watch::default());
+                self.look_at(target, Some(now));
+            }
+        }
+        self.shape = shape;
+    }
+
     /// Judges one target by fresh evidence. The decision, if any, has been applied; one with a veto has not, and is
     /// returned once per situation.
     pub fn consider(&mut self, now: Instant, target: TargetId, seen: &Evidence) -> Option<Decision> {
@@ -457,6 +476,6 @@ const fn before(at: Instant, span: Span) -> Instant {
 fn every_target(shape: &Shape) -> impl Iterator<Item = TargetId> {
     (0u16..).zip(&shape.trunks).flat_map(|(id, trunk)| {
         let targets = trunk.iter().flat_map(|trunk| &trunk.targets);
-        targets.map(move |index| TargetId { trunk: TrunkId(id), index: *index })
+        targets.map(move |target| TargetId { trunk: TrunkId(id), index: target.number })
     })
 }

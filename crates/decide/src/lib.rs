@@ -26,6 +26,7 @@ mod route;
 mod routes;
 mod shape;
 mod table;
+mod turns;
 
 pub use attempt::{after, final_code, late_after, may_take};
 pub use decision::{Cause, Change, Decision, Subject, Veto};
@@ -38,5 +39,5 @@ pub use policy::{AttemptPolicy, Failback, GroupPolicy, HealthPolicy, Hedge, Lear
 pub use refusal::retry_after;
 pub use retries::RetryBudget;
 pub use route::{can_place, plan};
-pub use shape::{Shape, TrunkShape};
+pub use shape::{Shape, TargetShape, TrunkFrame, TrunkShape};
 pub use table::{TargetState, TrunkTable};

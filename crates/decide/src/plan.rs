@@ -74,6 +74,8 @@ pub enum Exclusion {
         /// The share in percent; 0 before failback.
         share: u8,
     },
+    /// It has no address: the names that stand for it have led nowhere yet.
+    NoAddress,
     /// The operator drains it.
     Draining,
     /// The operator took it out.
@@ -120,9 +122,12 @@ impl Exclusion {
             | Self::Headroom { .. }
             | Self::Throttled { .. }
             | Self::Overloaded { .. } => true,
-            Self::Down { .. } | Self::OutsideShare { .. } | Self::Draining | Self::OutOfService | Self::CameFromIt => {
-                false
-            }
+            Self::Down { .. }
+            | Self::OutsideShare { .. }
+            | Self::NoAddress
+            | Self::Draining
+            | Self::OutOfService
+            | Self::CameFromIt => false,
         }
     }
 }

@@ -8,8 +8,9 @@ use crate::lot;
 use crate::plan::{Candidate, Excluded, Exclusion, Facts, NoPlan, Plan};
 use crate::policy::{GroupPolicy, Member, Strategy};
 use crate::ranking::{Class, Place, Ranked, Ranking};
-use crate::shape::Shape;
+use crate::shape::{Shape, TargetShape};
 use crate::table::{TargetState, TrunkTable, rank};
+use crate::turns::Turns;
 use alloc::vec::Vec;
 use model::{Admin, GroupId, Health, Instant, Rng, TargetId, TrunkId, Wish};
 
@@ -97,6 +98,11 @@ enum Gate {
 impl Scene<'_> {
     fn limits(&self, trunk: TrunkId) -> CallLimits {
         self.shape.trunk(trunk).map(|trunk| trunk.limits).unwrap_or_default()
+    }
+
+    /// In the very order of the table's.
+    fn targets(&self, trunk: TrunkId) -> &[TargetShape] {
+        self.shape.trunk(trunk).map_or(&[], |trunk| &trunk.targets)
     }
 
     fn gate(&self, trunk: TrunkId, limits: &CallLimits) -> Gate {
@@ -237,7 +243,9 @@ impl Hunt {
         let (fullness, lot) = (draw.fullness(scene, member), draw.lot(scene, member, rng));
         let mut any_good = false;
         let mut best: Option<&TargetState> = None;
-        for state in scene.table.targets(trunk) {
+        let turns = Turns::draw(scene.targets(trunk), rng);
+        let states = scene.table.targets(trunk);
+        for state in turns.iter().filter_map(|place| states.get(place)) {
             let class = match (class_of(state, scene.facts, rng), &gate) {
                 (Class::Down, _) => Class::Down,
                 (_, Gate::Draining) => Class::Draining,
@@ -257,6 +265,7 @@ impl Hunt {
         }
         // The trunk is spoken of as its best target is.
         match best.map(|best| (best.health(), best)) {
+            None => self.out.add(trunk, Exclusion::NoAddress),
             Some((Health::Down, best)) => self.out.add(trunk, Exclusion::Down { since: best.since() }),
             Some((Health::Probation, best)) if !any_good => {
                 self.out.add(trunk, Exclusion::OutsideShare { share: best.share() });

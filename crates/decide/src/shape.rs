@@ -8,7 +8,7 @@ use crate::plan::Facts;
 use crate::policy::{AttemptPolicy, GroupPolicy, HealthPolicy, RouteRule};
 use crate::routes::Routes;
 use alloc::vec::Vec;
-use model::{GroupId, ListenId, RouteId, TrunkId};
+use model::{GroupId, ListenId, RouteId, Span, TrunkId};
 use serde::{Deserialize, Serialize};
 
 /// Trunks, groups and routes.
@@ -27,9 +27,8 @@ pub struct Shape {
 /// One trunk.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TrunkShape {
-    /// Its targets by number, best first. An address keeps its number over reloads, and so what is held of it; a number whose address is
-    /// gone is not given to another until all others have had their turn.
-    pub targets: Vec<u8>,
+    /// Its targets, best first: none while the names of its addresses have led nowhere yet.
+    pub targets: Vec<TargetShape>,
     /// When its health changes.
     pub health: HealthPolicy,
     /// How one attempt to it goes.
@@ -40,7 +39,57 @@ pub struct TrunkShape {
     pub side: ListenId,
 }
 
+/// One target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetShape {
+    /// Its number. An address keeps its number over reloads and new answers of the name service, and so what is held of it; a number whose
+    /// address is gone is not given to another until all others have had their turn.
+    pub number: u8,
+    /// Its place among those that are as well as it is; lower ones are tried first.
+    pub priority: u8,
+    /// Its weight among those of its priority: each call draws.
+    pub weight: u16,
+}
+
+impl TargetShape {
+    /// Targets that are tried in this order, whatever the call.
+    pub fn in_order(numbers: impl IntoIterator<Item = u8>) -> Vec<Self> {
+        (0..=u8::MAX).zip(numbers).map(|(priority, number)| Self { number, priority, weight: 0 }).collect()
+    }
+}
+
+/// As much of a trunk as the trunk table goes by; the journal has it, so that replaying needs no configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TrunkFrame {
+    /// Numbers of its targets, best first.
+    pub targets: Vec<u8>,
+    /// The time Up by which a relapse is forgiven.
+    pub forgive: Span,
+}
+
+impl TrunkShape {
+    /// As much of it as the trunk table goes by.
+    pub fn frame(&self) -> TrunkFrame {
+        TrunkFrame { targets: self.targets.iter().map(|target| target.number).collect(), forgive: self.health.forgive }
+    }
+}
+
 impl Shape {
+    /// As much of every trunk as the trunk table goes by, by `TrunkId`.
+    pub fn frames(&self) -> Vec<Option<TrunkFrame>> {
+        self.trunks.iter().map(|trunk| trunk.as_ref().map(TrunkShape::frame)).collect()
+    }
+
+    /// The same with other targets of one trunk.
+    #[must_use]
+    pub fn with_targets(&self, trunk: TrunkId, targets: Vec<TargetShape>) -> Self {
+        let mut shape = self.clone();
+        if let Some(Some(trunk)) = shape.trunks.get_mut(trunk.index()) {
+            trunk.targets = targets;
+        }
+        shape
+    }
+
     /// `trunks` by `TrunkId`, `groups` by `GroupId`, `routes` by `RouteId`: of the routes the first match wins.
     pub fn new(trunks: Vec<Option<TrunkShape>>, groups: Vec<GroupPolicy>, routes: Vec<RouteRule>) -> Self {
         let mut groups_of: Vec<Vec<GroupId>> = Vec::new();

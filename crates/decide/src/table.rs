@@ -5,7 +5,7 @@
 
 use crate::decision::{Change, Decision, Subject};
 use crate::policy::HealthPolicy;
-use crate::shape::{Shape, TrunkShape};
+use crate::shape::{Shape, TrunkFrame};
 use alloc::vec::Vec;
 use model::{Admin, Epoch, Health, Instant, Span, TargetId, Throttle, TrunkId};
 use serde::{Deserialize, Serialize};
@@ -166,9 +166,20 @@ struct TrunkState {
 }
 
 impl TrunkState {
-    fn new(shape: &TrunkShape, now: Instant) -> Self {
-        let targets = shape.targets.iter().map(|index| TargetState::new(*index, now)).collect();
-        Self { admin: Admin::InService, throttle: None, forgive: shape.health.forgive, targets }
+    fn new(frame: &TrunkFrame, now: Instant) -> Self {
+        let targets = frame.targets.iter().map(|index| TargetState::new(*index, now)).collect();
+        Self { admin: Admin::InService, throttle: None, forgive: frame.forgive, targets }
+    }
+
+    /// Each target that is still there keeps what is held of it, wherever it stands now. Nothing is known of a new one yet.
+    fn follow(&mut self, frame: &TrunkFrame, now: Instant) {
+        let old = core::mem::take(&mut self.targets);
+        let held = |index: &u8| {
+            let known = old.iter().find(|old| old.index == *index).cloned();
+            known.unwrap_or_else(|| TargetState::new(*index, now))
+        };
+        self.targets = frame.targets.iter().map(held).collect();
+        self.forgive = frame.forgive;
     }
 }
 
@@ -182,9 +193,13 @@ pub struct TrunkTable {
 impl TrunkTable {
     /// Everybody Unknown and in service.
     pub fn new(shape: &Shape) -> Self {
-        let trunks = shape.trunks.iter();
-        let trunks = trunks.map(|trunk| trunk.as_ref().map(|trunk| TrunkState::new(trunk, Instant::ZERO))).collect();
-        Self { epoch: Epoch(0), trunks }
+        Self::framed(&shape.frames())
+    }
+
+    /// The same from as much of a configuration as the journal has.
+    pub fn framed(frames: &[Option<TrunkFrame>]) -> Self {
+        let new = |frame: &TrunkFrame| TrunkState::new(frame, Instant::ZERO);
+        Self { epoch: Epoch(0), trunks: frames.iter().map(|frame| frame.as_ref().map(new)).collect() }
     }
 
     /// The only mutator of what is held. A decision that was held back changes nothing.
@@ -224,20 +239,28 @@ impl TrunkTable {
     /// Follows a new configuration: a trunk with the same id keeps the operator's word and what its peer has asked for, and each of its
     /// targets that is still there keeps what is held of it, wherever it stands now. Nothing is known of a new one yet.
     pub fn reshape(&mut self, now: Instant, shape: &Shape) {
-        let mut old = core::mem::take(&mut self.trunks);
-        let kept = |index: usize, new: &TrunkShape, old: &mut Vec<Option<TrunkState>>| {
-            let state = old.get_mut(index)?.take()?;
-            let fresh = TrunkState::new(new, now);
-            let held =
-                |new: TargetState| state.targets.iter().find(|old| old.index == new.index).cloned().unwrap_or(new);
-            let targets = fresh.targets.into_iter().map(held).collect();
-            Some(TrunkState { targets, forgive: fresh.forgive, ..state })
-        };
-        let trunks = shape.trunks.iter().enumerate().map(|(index, trunk)| {
-            let new = trunk.as_ref()?;
-            Some(kept(index, new, &mut old).unwrap_or_else(|| TrunkState::new(new, now)))
-        });
-        self.trunks = trunks.collect();
+        self.reframe(now, &shape.frames());
+    }
+
+    /// The same from as much of a configuration as the journal has.
+    pub fn reframe(&mut self, now: Instant, frames: &[Option<TrunkFrame>]) {
+        self.trunks.resize(frames.len(), None);
+        for (trunk, frame) in self.trunks.iter_mut().zip(frames) {
+            match (&mut *trunk, frame) {
+                (Some(state), Some(frame)) => state.follow(frame, now),
+                (None, Some(frame)) => *trunk = Some(TrunkState::new(frame, now)),
+                (_, None) => *trunk = None,
+            }
+        }
+        self.epoch = Epoch(self.epoch.0 + 1);
+    }
+
+    /// Follows new targets of one trunk, as [`TrunkTable::reshape`] does.
+    pub fn relocate(&mut self, now: Instant, trunk: TrunkId, targets: &[u8]) {
+        if let Some(Some(state)) = self.trunks.get_mut(trunk.index()) {
+            let forgive = state.forgive;
+            state.follow(&TrunkFrame { targets: targets.to_vec(), forgive }, now);
+        }
         self.epoch = Epoch(self.epoch.0 + 1);
     }
 

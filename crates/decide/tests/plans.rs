@@ -9,7 +9,7 @@ use std::sync::Arc;
 const OFFICE: TrunkId = TrunkId(0);
 
 fn shape(tiers: Vec<Vec<(u16, u16)>>) -> Shape {
-    let trunk = Some(TrunkShape { targets: vec![0], ..TrunkShape::default() });
+    let trunk = Some(TrunkShape { targets: TargetShape::in_order([0]), ..TrunkShape::default() });
     let member = |(trunk, weight): &(u16, u16)| Member { trunk: TrunkId(*trunk), weight: *weight };
     let tiers = tiers.iter().map(|tier| tier.iter().map(member).collect()).collect();
     let route = RouteRule { from: vec![OFFICE], prefixes: vec![], to: GroupId(0) };
@@ -492,4 +492,43 @@ proptest! {
             prop_assert!(begun.iter().filter(|at| now.since(**at) <= Span::from_secs(1)).count() <= 8);
         }
     }
+}
+
+/// RFC 2782 within one trunk: priorities in their order, weights by chance, and health before both.
+#[test]
+fn targets_of_a_trunk_are_tried_by_priority_and_drawn_by_weight() {
+    let target = |number, priority, weight| TargetShape { number, priority, weight };
+    let targets = vec![target(4, 0, 30), target(7, 0, 10), target(2, 1, 0)];
+    let shape = shape(vec![vec![(1, 1)]]).with_targets(TrunkId(1), targets);
+    let mut table = TrunkTable::new(&shape);
+    let facts = Facts { from: OFFICE, number: "1", emergency: false };
+    let (mut rng, load) = (Rng::new(5), empty());
+    let mut orders = |table: &TrunkTable| {
+        let plans = (0..4_000).map(|_| plan(&shape, table, &load, &facts, Instant::ZERO, &mut rng).unwrap());
+        plans.map(|plan| plan.attempts.iter().map(|it| it.target.index).collect::<Vec<_>>()).collect::<Vec<_>>()
+    };
+    let drawn = orders(&table);
+    assert!(drawn.iter().all(|order| order.len() == 3 && order[2] == 2), "the second priority is last");
+    let first = drawn.iter().filter(|order| order[0] == 4).count();
+    assert!((2_850..3_150).contains(&first), "three to one: {first}");
+    let doubted = Subject::Target(TargetId { trunk: TrunkId(1), index: 4 });
+    put(&mut table, doubted, Change::Health { from: Health::Unknown, to: Health::Suspect });
+    assert!(orders(&table).iter().all(|order| *order == [7, 2, 4]), "who is well comes before who is preferred");
+}
+
+#[test]
+fn a_trunk_without_an_address_is_left_out_with_its_own_cause() {
+    let facts = Facts { from: OFFICE, number: "1", emergency: false };
+    let with = shape(vec![vec![(1, 1)], vec![(2, 1)]]);
+    let without = with.with_targets(TrunkId(1), Vec::new());
+    let plan_by =
+        |shape: &Shape| plan(shape, &TrunkTable::new(shape), &empty(), &facts, Instant::ZERO, &mut Rng::new(1));
+    let made = plan_by(&without).unwrap();
+    assert_eq!(order(&made), [2]);
+    assert_eq!(made.excluded, [Excluded { trunk: TrunkId(1), cause: Exclusion::NoAddress }]);
+    let nobody = without.with_targets(TrunkId(2), Vec::new());
+    let refused = plan_by(&nobody).unwrap_err();
+    let excluded = [1, 2].map(|trunk| Excluded { trunk: TrunkId(trunk), cause: Exclusion::NoAddress }).to_vec();
+    assert_eq!(refused, NoPlan::NobodyLeft { group: GroupId(0), excluded, unnamed: 0 });
+    assert!(!can_place(&nobody, &TrunkTable::new(&nobody), &empty(), &facts, Instant::ZERO));
 }

@@ -20,7 +20,7 @@ fn shape(groups: &[&[u16]]) -> Arc<Shape> {
     let group =
         |(index, ids): (usize, &&[u16])| GroupPolicy::new(GroupId(index as u16), ids.iter().map(tier).collect());
     let trunks = groups.iter().flat_map(|ids| ids.iter()).max().map_or(0, |id| usize::from(*id) + 1);
-    let trunks = vec![Some(TrunkShape { targets: vec![0], ..TrunkShape::default() }); trunks];
+    let trunks = vec![Some(TrunkShape { targets: TargetShape::in_order([0]), ..TrunkShape::default() }); trunks];
     Arc::new(Shape::new(trunks, groups.iter().enumerate().map(group).collect(), vec![]))
 }
 
@@ -393,7 +393,7 @@ fn a_reload_keeps_what_is_held_of_trunks_that_stay() {
     engine.operator(at(5), TrunkId(1), Admin::OutOfService).unwrap();
     let epoch = engine.table().epoch();
     let mut next = (*shape(&[&[0, 1, 2]])).clone();
-    next.trunks[1].as_mut().unwrap().targets = vec![1, 2];
+    next.trunks[1].as_mut().unwrap().targets = TargetShape::in_order([1, 2]);
     next.trunks[2] = None;
     engine.reshape(at(6), Arc::new(next));
     let table = engine.table();
@@ -411,7 +411,7 @@ fn a_reload_keeps_what_is_held_of_each_target_that_stays() {
     let target = |index| TargetId { trunk: TrunkId(0), index };
     let with = |targets: &[u8]| {
         let mut shape = (*shape(&[&[0, 1]])).clone();
-        shape.trunks[0].as_mut().unwrap().targets = targets.to_vec();
+        shape.trunks[0].as_mut().unwrap().targets = TargetShape::in_order(targets.iter().copied());
         Arc::new(shape)
     };
     let mut engine = Engine::new(with(&[0, 1, 2]));

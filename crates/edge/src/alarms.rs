@@ -6,6 +6,7 @@
 //! trunk table, who is told.
 
 use crate::io::Notice;
+use crate::names::book::NameState;
 use decide::{Change, Decision, Veto};
 use explain::{Alarm, AlarmRecord, CallRecord, Redacted};
 use model::{Health, Instant, Name, RegistrationState, Span, TrunkId, Wall};
@@ -38,6 +39,8 @@ enum Key {
     Foreign,
     Credentials(Name),
     Barred(Name),
+    /// Of a trunk, a name.
+    Named(Name, Name),
 }
 
 /// A situation under way.
@@ -143,6 +146,25 @@ impl Alarms {
         self.state(now, wall, Key::Registration(trunk.clone()), alarm);
     }
 
+    /// How the names of a trunk are: those that fail, each with why and with how long its last addresses stay in use.
+    pub(crate) fn names(&mut self, now: Instant, wall: Wall, trunk: &Name, states: &[NameState]) {
+        let known = self.active.keys().filter_map(|key| match key {
+            Key::Named(of, name) if of == trunk && states.iter().all(|state| state.name != *name) => Some(key.clone()),
+            _ => None,
+        });
+        for key in known.collect::<Vec<_>>() {
+            self.state(now, wall, key, None);
+        }
+        for state in states {
+            let name = state.name.clone();
+            let alarm = state.trouble.clone().map(|why| {
+                let (trunk, name, kept) = (trunk.clone(), name.clone(), state.kept);
+                Alarm::NameFails { trunk, name, why, kept }
+            });
+            self.state(now, wall, Key::Named(trunk.clone(), name), alarm);
+        }
+    }
+
     /// How many probes have ended so far while the edge itself was late.
     pub(crate) fn stalled(&mut self, now: Instant, wall: Wall, count: u64) {
         if count > self.stalled {
@@ -196,7 +218,9 @@ impl Alarms {
         for (key, active) in &mut self.active {
             let stays = match key {
                 Key::Group(name) => groups.contains(name),
-                Key::Registration(name) | Key::Credentials(name) | Key::Barred(name) => trunks.contains(name),
+                Key::Registration(name) | Key::Credentials(name) | Key::Barred(name) | Key::Named(name, _) => {
+                    trunks.contains(name)
+                }
                 Key::Shared => self.down.len() > 1,
                 Key::Ourselves | Key::Prober | Key::Journal | Key::Emergency | Key::ShutOut | Key::Foreign => true,
             };

@@ -6,12 +6,13 @@
 use crate::alarms::{Active, Alarms};
 use crate::config::Settings;
 use crate::io::{ControlInput, ControlOutput, ReloadFault, Snapshot, Tested, TrunkAct};
+use crate::names::book::Book;
 use crate::shadow::Shadow;
 use crate::test_report::TestReports;
 use crate::view::{TargetView, TrunkView};
 use crate::window::WindowTimer;
 use decide::{Cause, Change, Decision, Engine, Strategy, Subject};
-use explain::{Act, CallRecord, Entry, GroupView, Operator, Record, Who};
+use explain::{Act, CallRecord, Entry, Frames, GroupView, Operator, Record, Who};
 use model::{
     Admin, AttemptOutcome, GroupId, Health, Instant, Name, Observed, Paces, ProbeResult, Qualities, Seq, Signal, Span,
     TargetId, TrunkId, Wall, Wish,
@@ -20,6 +21,8 @@ use sense::{Overloads, Sensor, TestCallOrder};
 use std::collections::VecDeque;
 use std::string::ToString;
 use std::sync::Arc;
+
+mod places;
 
 /// What is learned changes slowly: shards are told of it no more often than this.
 const TEACH: Span = Span::from_secs(1);
@@ -38,6 +41,9 @@ pub struct Control {
     taught: Instant,
     shadow: Option<Shadow>,
     alarms: Alarms,
+    names: Book,
+    /// Answers that nobody had asked for.
+    unasked: u64,
     out: VecDeque<ControlOutput>,
 }
 
@@ -49,6 +55,7 @@ impl Control {
         sensor.install(now, &settings.probes);
         sensor.install_blames(&settings.blames);
         sensor.install_tests(now, &settings.tested());
+        let names = Book::new(&settings.dns, seed);
         let snapshot = Arc::new(Snapshot {
             table: Arc::new(engine.table().clone()),
             paces: Arc::new(Paces::new()),
@@ -67,10 +74,13 @@ impl Control {
             taught: now,
             shadow: None,
             alarms: Alarms::default(),
+            names,
+            unasked: 0,
             out: VecDeque::new(),
         };
         control.windows.reset(now);
-        control.configured(true);
+        control.configured(now, true);
+        control.install_names(now);
         control.follow_shadow(now);
         control.settle(now);
         control
@@ -93,6 +103,9 @@ impl Control {
             ControlInput::Operate { trunk, act, via } => self.operate(now, trunk, act, via),
             ControlInput::Reload(Ok(settings)) => self.reload(now, settings),
             ControlInput::Reload(Err(fault)) => self.reload_refused(fault),
+            ControlInput::Resolved { question, reply } => {
+                self.unasked += u64::from(!self.names.resolved(now, &question, reply));
+            }
             ControlInput::Stop => self.operator(None, Act::Stop, "signal"),
             ControlInput::Tick => self.tick(now),
         }
@@ -124,7 +137,7 @@ impl Control {
     pub fn deadline(&self) -> Option<Instant> {
         let sensed = [self.sensor.deadline(), self.overloads.deadline(), self.alarms.deadline()];
         let shadow = self.shadow.as_ref().and_then(Shadow::deadline);
-        let decided = [self.engine.deadline(), self.windows.deadline(), shadow];
+        let decided = [self.engine.deadline(), self.windows.deadline(), self.names.deadline(), shadow];
         sensed.into_iter().chain(decided).flatten().min()
     }
 
@@ -171,6 +184,7 @@ impl Control {
                     throttled: throttle.filter(|t| t.wish == Wish::NoCalls).map(|t| t.until.since(now)),
                     wish: throttle.map(|t| t.wish).filter(|wish| *wish != Wish::NoCalls),
                     calls: calls.get(id.index()).copied().unwrap_or(0),
+                    names: self.name_views(now, id),
                     test_calls: snapshot.settings.test_call(id).map(|_| self.tests.of(now, id)),
                     targets,
                 }
@@ -186,13 +200,19 @@ impl Control {
     }
 
     fn target_views(&mut self, now: Instant, trunk: TrunkId, profile: &act::TrunkProfile) -> Vec<TargetView> {
+        let shapes = self.snapshot.settings.shape.clone();
+        let shape = shapes.trunk(trunk);
         let mut views = Vec::with_capacity(profile.targets.len());
         for target in &profile.targets {
             let id = TargetId { trunk, index: target.index };
             let seen = self.sensor.evidence(now, id);
             let table = self.engine.table();
+            let shape = shape.and_then(|shape| shape.targets.iter().find(|shape| shape.number == target.index));
             views.push(TargetView {
                 addr: target.addr.to_string(),
+                name: self.snapshot.settings.name_of(trunk, target.addr),
+                priority: shape.map_or(0, |shape| shape.priority),
+                weight: shape.map_or(0, |shape| shape.weight),
                 health: table.health(id),
                 held: now.since(table.since(id)),
                 probes_good: seen.probe.good,
@@ -297,14 +317,11 @@ impl Control {
     }
 
     fn reload(&mut self, now: Instant, settings: Arc<Settings>) {
+        let settings = settings.following(&self.snapshot.settings).map_or(settings, Arc::new);
         self.operator(None, Act::Reload { fingerprint: settings.fingerprint }, "reload");
         self.engine.reshape(now, settings.shape.clone());
         self.windows.reset(now);
-        let table = self.engine.table();
-        self.overloads.install(|target| table.target(target).is_some());
-        self.sensor.install(now, &settings.probes);
-        self.sensor.install_blames(&settings.blames);
-        self.sensor.install_tests(now, &settings.tested());
+        self.watch(now, &settings);
         self.tests.retain(|trunk| settings.test_call(trunk).is_some());
         let table = Arc::new(self.engine.table().clone());
         self.snapshot = Arc::new(Snapshot {
@@ -313,12 +330,22 @@ impl Control {
             paces: self.snapshot.paces.clone(),
             qualities: self.snapshot.qualities.clone(),
         });
-        self.configured(false);
+        self.configured(now, false);
+        self.install_names(now);
         self.follow_shadow(now);
         let names = &self.snapshot.settings.names;
         self.alarms.keep(now, &names.trunks, &names.groups);
         self.look_at_groups(now);
         self.out.push_back(ControlOutput::Update(self.snapshot.clone()));
+    }
+
+    /// Targets that are gone are watched no more, new ones from now on.
+    fn watch(&mut self, now: Instant, settings: &Settings) {
+        let table = self.engine.table();
+        self.overloads.install(|target| table.target(target).is_some());
+        self.sensor.install(now, &settings.probes);
+        self.sensor.install_blames(&settings.blames);
+        self.sensor.install_tests(now, &settings.tested());
     }
 
     /// The second policy as the configuration names it: begun, changed or ended.
@@ -351,6 +378,7 @@ impl Control {
 
     /// Judges everyone whose evidence or clock gives reason to, then tells the shards once.
     fn settle(&mut self, now: Instant) {
+        self.follow_names(now);
         self.windows.tick(now, self.wall, &self.snapshot.settings.windows, &mut self.engine);
         while let Some(target) = self.sensor.dirty() {
             self.consider(now, target);
@@ -466,9 +494,11 @@ impl Control {
         self.write(Record::Operator(Operator { trunk, act, via: via.to_string() }));
     }
 
-    fn configured(&mut self, start: bool) {
+    fn configured(&mut self, now: Instant, start: bool) {
         let settings = &self.snapshot.settings;
-        let record = Record::Configured { fingerprint: settings.fingerprint, names: settings.names.clone(), start };
+        let (fingerprint, names) = (settings.fingerprint, settings.names.clone());
+        let frames = Some(Frames { at: now, trunks: settings.shape.frames() });
+        let record = Record::Configured { fingerprint, names, start, frames };
         self.write(record);
     }
 

@@ -4,6 +4,7 @@
 //! threads, clocks, rings.
 
 use crate::config::Settings;
+use crate::names::{Question, Reply};
 use crate::view::{CallView, ShardView, TestCallView};
 use core::net::SocketAddr;
 use decide::{Barred, TrunkTable};
@@ -214,6 +215,13 @@ pub enum ControlInput {
         /// Why, in a few words.
         why: String,
     },
+    /// An answer to a `ControlOutput::Lookup`.
+    Resolved {
+        /// What was asked.
+        question: Question,
+        /// What came of it.
+        reply: Reply,
+    },
     /// The whole edge begins to drain.
     Stop,
     /// Time has passed.
@@ -256,6 +264,8 @@ pub enum ControlOutput {
         /// What came of it, or why there is none.
         answer: Result<Box<TestCallView>, NotNow>,
     },
+    /// Look this up; answered by `ControlInput::Resolved`, whatever comes of it.
+    Lookup(Question),
     /// For the journal, in order of its number.
     Entry(Arc<Entry>),
 }

@@ -9,6 +9,7 @@ pub mod config;
 mod control;
 mod guard;
 pub mod io;
+pub mod names;
 mod options;
 mod shadow;
 mod shard;
@@ -25,10 +26,12 @@ pub use io::{
     ControlInput, ControlOutput, Input, NoVerdict, Notice, Output, ReloadFault, Snapshot, TestCallOutcome, Tested,
     TrunkAct,
 };
+pub use names::{DnsSettings, Kind, LookupFault, Question, Reply};
 pub use shadow::ShadowPolicy;
 pub use shard::{Shard, ShardConfig, ShardLimits};
 pub use steer::steer;
 pub use view::{
-    AttemptView, CallView, RouteView, ShardView, ShutOutView, TargetView, TestCallView, TestCallsView, TrunkView,
+    AttemptView, CallView, NameView, RouteView, ShardView, ShutOutView, TargetView, TestCallView, TestCallsView,
+    TrunkView,
 };
 pub use window::{Calendar, Hours};

@@ -25,6 +25,8 @@ pub struct ShadowPolicy {
     pub probes: Vec<(TargetId, ProbePolicy)>,
     /// What it would hold against each target, where that is not the usual.
     pub blames: Vec<(TargetId, BlamePolicy)>,
+    /// How it would probe and blame the targets of each trunk, by `TrunkId`.
+    pub(crate) watches: Vec<Option<(ProbePolicy, BlamePolicy)>>,
     /// Failback windows of its groups, which keep the ids they have there.
     pub windows: Vec<(GroupId, Calendar)>,
 }
@@ -49,24 +51,41 @@ impl ShadowPolicy {
             decide::GroupPolicy { tiers: tiers.filter(|tier| !tier.is_empty()).collect(), ..group.clone() }
         });
         let shape = Shape::new(trunks.collect(), groups.collect(), Vec::new());
-        // Of a trunk all targets are blamed alike, so any of theirs speaks for each of ours.
-        let blames = live.probes.iter().filter_map(|(target, _)| {
-            let trunk = theirs(target.trunk)?;
-            let (_, policy) = other.blames.iter().find(|(other, _)| other.trunk == trunk)?;
-            Some((*target, policy.clone()))
+        // Of a trunk all targets are probed and blamed alike.
+        let watches = (0_u16..).zip(&live.watches).map(|(id, watch)| {
+            let (probe, blame) = other.watches.get(theirs(TrunkId(id))?.index())?.as_ref()?;
+            let (live, _) = watch.as_ref()?;
+            Some((ProbePolicy { on: probe.on && live.on, ..probe.clone() }, blame.clone()))
         });
-        let probes = live.probes.iter().filter_map(|(target, live)| {
-            let trunk = theirs(target.trunk)?;
-            let (_, policy) = other.probes.iter().find(|(other, _)| other.trunk == trunk)?;
-            Some((*target, ProbePolicy { on: policy.on && live.on, ..policy.clone() }))
-        });
-        Self {
+        let policy = Self {
             fingerprint: other.fingerprint,
-            probes: probes.collect(),
-            blames: blames.collect(),
+            probes: Vec::new(),
+            blames: Vec::new(),
             windows: other.windows.clone(),
+            watches: watches.collect(),
             shape: Arc::new(shape),
+        };
+        policy.follow(live)
+    }
+
+    /// The same with the targets that trunks have now.
+    #[must_use]
+    pub(crate) fn follow(&self, live: &Settings) -> Self {
+        let mut trunks = self.shape.trunks.clone();
+        for (trunk, live) in trunks.iter_mut().zip(&live.shape.trunks) {
+            if let (Some(trunk), Some(live)) = (trunk, live) {
+                trunk.targets.clone_from(&live.targets);
+            }
         }
+        let shape = Shape::new(trunks, self.shape.groups().to_vec(), self.shape.routes().to_vec());
+        let watch = |target: &TargetId| self.watches.get(target.trunk.index())?.as_ref();
+        let targets = || live.probes.iter().map(|(target, _)| *target);
+        let probes = targets().filter_map(|target| Some((target, watch(&target)?.0.clone())));
+        let blames = targets().filter_map(|target| {
+            let (_, blame) = watch(&target)?;
+            (*blame != BlamePolicy::default()).then(|| (target, blame.clone()))
+        });
+        Self { probes: probes.collect(), blames: blames.collect(), shape: Arc::new(shape), ..self.clone() }
     }
 }
 

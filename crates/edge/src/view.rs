@@ -30,6 +30,9 @@ pub struct TrunkView {
     /// Its test calls, when it has any.
     #[serde(default)]
     pub test_calls: Option<TestCallsView>,
+    /// Its names, when it has any, and how they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<NameView>,
     /// Its targets.
     pub targets: Vec<TargetView>,
 }
@@ -64,11 +67,33 @@ pub struct TestCallView {
     pub sentence: String,
 }
 
+/// One name in `at` of a trunk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NameView {
+    /// The name.
+    pub name: Name,
+    /// Time until what is known of it must be renewed.
+    pub left: Span,
+    /// Why it leads nowhere, or is not renewed; none when all is well.
+    pub trouble: Option<String>,
+    /// How long its last addresses stay in use nevertheless.
+    pub kept: Option<Span>,
+}
+
 /// One target of a trunk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TargetView {
-    /// Address as configured.
+    /// Its address.
     pub addr: String,
+    /// The name in `at` that leads to it; none when `at` has its address.
+    #[serde(default)]
+    pub name: Option<Name>,
+    /// Its turn among the targets of its trunk that are as well as it is, 0 the first.
+    #[serde(default)]
+    pub priority: u8,
+    /// Its share among those of its turn.
+    #[serde(default)]
+    pub weight: u16,
     /// Its health.
     pub health: Health,
     /// How long it has been so.

@@ -4,11 +4,11 @@
 
 use decide::{Change, Decision, Subject};
 use edge::config::{Settings, compile, render};
-use edge::{Control, ControlInput, ControlOutput, ShadowPolicy, TrunkAct};
+use edge::{Control, ControlInput, ControlOutput, Kind, Question, Reply, ShadowPolicy, TrunkAct, names};
 use explain::{Alarm, CallRecord, Ending, Entry, Record};
 use model::{
-    AttemptOutcome, CallRef, Health, Instant, Observed, ProbeResult, RegistrationState, Seq, Signal, Span, TargetId,
-    TrunkId, Wall,
+    AttemptOutcome, CallRef, Health, Instant, Name, Observed, ProbeResult, RegistrationState, Seq, Signal, Span,
+    TargetId, TrunkId, Wall,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -72,13 +72,14 @@ struct World {
     entries: Vec<Arc<Entry>>,
     answers: VecDeque<(Instant, Signal)>,
     probes: usize,
+    asked: Vec<Question>,
 }
 
 impl World {
     fn new(settings: Arc<Settings>) -> Self {
         let (now, wall) = (Instant::ZERO, Wall::from_micros(0));
         let control = Control::new(now, wall, settings, 7, Seq(1));
-        Self { control, now, entries: Vec::new(), answers: VecDeque::new(), probes: 0 }
+        Self { control, now, entries: Vec::new(), answers: VecDeque::new(), probes: 0, asked: Vec::new() }
     }
 
     fn input(&mut self, input: ControlInput) {
@@ -92,6 +93,7 @@ impl World {
                 match output {
                     ControlOutput::Entry(entry) => self.entries.push(entry),
                     ControlOutput::Update(_) | ControlOutput::TestCall(_) | ControlOutput::Tested { .. } => {}
+                    ControlOutput::Lookup(question) => self.asked.push(question),
                     ControlOutput::Probe(order) => {
                         self.probes += 1;
                         if alive(order.target) {
@@ -313,6 +315,84 @@ fn a_reload_of_addresses_moves_health_with_each_address() {
         [(String::from("192.0.2.51:5060"), Subject::Target(new))],
         "and {stays:?} is as it was"
     );
+}
+
+/// Answers all questions there are: SRV for `sbc.acme.example` leads to these hosts of 192.0.2.0/24, each as good as the others.
+fn answer(world: &mut World, hosts: &[u8]) {
+    let ttl = Span::from_secs(3_600);
+    while let Some(question) = world.asked.pop() {
+        let host = question.name.strip_prefix('h').and_then(|host| host.split('.').next()?.parse::<u8>().ok());
+        let records = match (question.kind, host) {
+            (Kind::Srv, None) if question.name.starts_with("_sip._udp.") => hosts
+                .iter()
+                .map(|host| names::Record::Srv {
+                    priority: 1,
+                    weight: 10,
+                    port: 5060,
+                    host: Name::from(format!("h{host}.acme.example").as_str()),
+                })
+                .collect(),
+            (Kind::A, Some(host)) => vec![names::Record::Address(core::net::IpAddr::from([192, 0, 2, host]))],
+            _ => Vec::new(),
+        };
+        world.input(ControlInput::Resolved { question, reply: Reply::Found { records, ttl } });
+        world.run(1, &|_| true);
+    }
+}
+
+#[test]
+fn a_reload_keeps_the_numbers_of_addresses_that_came_by_name() {
+    let text = LIVE.replace("\"sip:192.0.2.31:5060\"", "\"sip:sbc.acme.example\"");
+    let start = Arc::new(settings(&text));
+    let mut world = World::new(start.clone());
+    world.run(1, &|_| true);
+    answer(&mut world, &[41, 42]);
+    world.run(60, &|target| target.index == 1);
+    let seen = |world: &mut World| {
+        let view = world.control.view(world.now, &[]).remove(0);
+        view.targets.into_iter().map(|target| (target.addr, target.health)).collect::<Vec<_>>()
+    };
+    let expected = [("192.0.2.41:5060", Health::Down), ("192.0.2.42:5060", Health::Up)];
+    let expected = expected.map(|(addr, health)| (addr.to_owned(), health));
+    assert_eq!(seen(&mut world), expected);
+    world.asked.clear();
+    // Read beside what the edge began with, which knew no address.
+    let more = text.replace("[[\"acme\"], [\"globex\"]]", "[[\"acme\", \"globex\"]]");
+    let after = compile(&more, "test.toml", &|_| None, Some(&start)).settings.unwrap();
+    assert!(after.shape.trunk(TrunkId(0)).unwrap().targets.is_empty());
+    let epoch = world.control.snapshot().table.epoch();
+    world.input(ControlInput::Reload(Ok(Arc::new(after))));
+    assert_eq!(seen(&mut world), expected);
+    assert_eq!(world.control.snapshot().table.epoch().0, epoch.0 + 1, "the reload itself, and no move");
+    assert_eq!(world.asked, [], "and nobody is asked again");
+    world.run(1, &|target| target.index == 1);
+    let replayed = explain::replay(&decide::Shape::default(), world.entries.iter().map(|entry| &**entry));
+    assert_eq!(replayed, *world.control.snapshot().table);
+    let view = world.control.view(world.now, &[]).remove(0);
+    assert_eq!((view.names.len(), view.names[0].trouble.clone()), (1, None));
+    assert!(
+        view.targets.iter().all(|target| target.name == Some(Name::from("sbc.acme.example")) && target.weight == 10)
+    );
+    let stray = Question { name: Name::from("other.example"), kind: Kind::A };
+    world.input(ControlInput::Resolved { question: stray, reply: Reply::NoData { ttl: Span::ZERO } });
+    assert_eq!(world.control.unasked_answers(), 1);
+}
+
+#[test]
+fn a_second_policy_follows_the_names_of_the_first() {
+    let by_name = |text: &str| text.replace("\"sip:192.0.2.31:5060\"", "\"sip:sbc.acme.example\"");
+    let mut live = settings(&by_name(LIVE));
+    let other = settings(&by_name(OTHER));
+    live.shadow = Some(Arc::new(ShadowPolicy::new(&live, &other)));
+    let mut world = World::new(Arc::new(live));
+    world.run(1, &|_| true);
+    answer(&mut world, &[41]);
+    world.run(60, &|_| true);
+    world.run(60, &|target| target != ACME);
+    let down = |decision: &&Decision| matches!(decision.change, Change::Health { to: Health::Down, .. });
+    let shadow = world.shadow();
+    let shadow = shadow.iter().filter(|(trunk, decision)| *trunk == "acme" && down(decision)).count();
+    assert_eq!((shadow, world.decisions().iter().filter(|decision| down(decision)).count()), (1, 1));
 }
 
 #[test]

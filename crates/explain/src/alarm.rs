@@ -99,6 +99,17 @@ pub enum Alarm {
         /// Why the first one was.
         why: Barred,
     },
+    /// A name that a trunk is at leads nowhere, or cannot be looked up.
+    NameFails {
+        /// The trunk.
+        trunk: Name,
+        /// The name.
+        name: Name,
+        /// How it fails, in a few words.
+        why: String,
+        /// How long its last addresses stay in use still; none when it has none.
+        kept: Option<Span>,
+    },
     /// Words of a version that wrote alarms as text.
     Text {
         /// In one sentence.
@@ -122,7 +133,7 @@ pub enum ShutOutCause {
 
 impl Alarm {
     /// Every word that [`Alarm::kind`] gives for alarms of today.
-    pub const KINDS: [&str; 11] = [
+    pub const KINDS: [&str; 12] = [
         "suspect_ourselves",
         "shared_failure",
         "group_has_nobody",
@@ -134,6 +145,7 @@ impl Alarm {
         "foreign_request",
         "credentials_refused",
         "calls_barred",
+        "name_fails",
     ];
 
     /// One word for tables and statistics.
@@ -150,6 +162,7 @@ impl Alarm {
             Self::ForeignRequest { .. } => "foreign_request",
             Self::CredentialsRefused { .. } => "credentials_refused",
             Self::CallsBarred { .. } => "calls_barred",
+            Self::NameFails { .. } => "name_fails",
             Self::Text { .. } => "text",
         }
     }

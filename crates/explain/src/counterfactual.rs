@@ -201,6 +201,7 @@ fn condition(cause: Exclusion, story: &Story<'_>) -> Option<String> {
             String::from("had its group taken it back already: it was on Probation")
         }
         Exclusion::OutsideShare { share } => format!("had this call been in its {share} %: it was on Probation"),
+        Exclusion::NoAddress => String::from("had its names led anywhere"),
         Exclusion::Draining => String::from("had the operator not been draining it"),
         Exclusion::OutOfService => String::from("had the operator not taken it out of service"),
         Exclusion::Throttled { until } => format!("had it not asked for no calls until {}", story.clock(until)),

@@ -240,11 +240,11 @@ fn terms(group: &GroupPolicy) -> String {
 mod tests {
     use super::*;
     use alloc::sync::Arc;
-    use decide::{Engine, Shape, TrunkShape};
+    use decide::{Engine, Shape, TargetShape, TrunkShape};
     use model::{Evidence, ProbeEvidence, ProbeResult};
 
     fn engine(failback: Failback) -> Engine {
-        let trunk = Some(TrunkShape { targets: std::vec![0], ..TrunkShape::default() });
+        let trunk = Some(TrunkShape { targets: TargetShape::in_order([0]), ..TrunkShape::default() });
         let member = |trunk| Member { trunk: TrunkId(trunk), weight: 1 };
         let mut group = GroupPolicy::new(GroupId(0), [[member(1)].to_vec(), [member(2)].to_vec()].to_vec());
         group.failback = failback;

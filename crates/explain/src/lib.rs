@@ -23,7 +23,10 @@ pub mod words;
 pub use alarm::{Alarm, AlarmRecord, ShutOutCause};
 pub use cdr::{Cdr, cdr};
 pub use group::{GroupView, MemberView, TierView, group_view, why_group};
-pub use record::{Act, AttemptRecord, CallRecord, Direction, Ending, Entry, MediaRecord, Names, Operator, Record, Who};
+pub use record::{
+    Act, AttemptRecord, CallRecord, Direction, Ending, Entry, Frames, Located, LocatedTarget, MediaRecord, Names,
+    Operator, Record, Who,
+};
 pub use redact::Redacted;
 pub use replay::{Replay, replay};
 pub use why::{nothing_yet, why_call, why_trunk};

@@ -5,8 +5,8 @@
 use crate::alarm::AlarmRecord;
 use alloc::string::String;
 use alloc::vec::Vec;
-use decide::{Decision, NoPlan, Plan};
-use model::{AttemptOutcome, Begun, CallRef, Instant, Name, Seq, Span, TargetId, Wall};
+use decide::{Decision, NoPlan, Plan, TrunkFrame};
+use model::{AttemptOutcome, Begun, CallRef, Instant, Name, Seq, Span, TargetId, TrunkId, Wall};
 use serde::{Deserialize, Serialize};
 
 /// A record with its number and wall-clock time: one line of the journal.
@@ -32,7 +32,12 @@ pub enum Record {
         names: Names,
         /// False for a reload.
         start: bool,
+        /// What the trunk table became by it. None in older records, which are replayed by their configuration.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        frames: Option<Frames>,
     },
+    /// The names of a trunk lead elsewhere than before.
+    Located(Located),
     /// Health, share, throttle: judged.
     Decision {
         /// Names of the trunk and target.
@@ -68,6 +73,43 @@ pub struct Names {
     pub trunks: Vec<Name>,
     /// By `GroupId`.
     pub groups: Vec<Name>,
+}
+
+/// What the trunk table goes by.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Frames {
+    /// Since when; of what is new, nothing is known before.
+    pub at: Instant,
+    /// By `TrunkId`.
+    pub trunks: Vec<Option<TrunkFrame>>,
+}
+
+/// Where the names of a trunk lead from now on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Located {
+    /// When.
+    pub at: Instant,
+    /// The trunk.
+    pub trunk: Name,
+    /// Its number.
+    pub id: TrunkId,
+    /// Its names, as configured.
+    pub names: Vec<Name>,
+    /// All its targets, best first; with those that are configured as addresses.
+    pub targets: Vec<LocatedTarget>,
+    /// Addresses that it had before.
+    pub gone: Vec<String>,
+}
+
+/// One target of a trunk with names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocatedTarget {
+    /// Its number.
+    pub number: u8,
+    /// Its address.
+    pub addr: String,
+    /// The name that leads to it; none when it is configured as an address.
+    pub name: Option<Name>,
 }
 
 /// Names of a decision's subject.
@@ -249,12 +291,14 @@ impl Ending {
 
 impl Record {
     /// Every word that [`Record::kind`] gives.
-    pub const KINDS: [&str; 7] = ["configured", "decision", "operator", "call", "alarm", "shadow", "unreadable"];
+    pub const KINDS: [&str; 8] =
+        ["configured", "located", "decision", "operator", "call", "alarm", "shadow", "unreadable"];
 
     /// One word for tables and statistics: one of [`Record::KINDS`].
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Configured { .. } => "configured",
+            Self::Located(_) => "located",
             Self::Decision { .. } => "decision",
             Self::Operator(_) => "operator",
             Self::Call(_) => "call",

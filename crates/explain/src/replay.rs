@@ -3,10 +3,11 @@
 //! Works because nothing else than a decision changes the table. Refuses to know: evidence, clocks, how decisions came about.
 
 use crate::record::{Entry, Record};
+use alloc::vec::Vec;
 use decide::{Shape, TrunkTable};
 use model::{Epoch, Instant};
 
-/// A fold under way. For a journal in which a reload changed the trunks, call [`Replay::reshape`] at that entry.
+/// A fold under way. For an older journal, which does not say how a reload changed the trunks, call [`Replay::reshape`] at that entry.
 #[derive(Clone, Debug)]
 pub struct Replay<'a> {
     shape: &'a Shape,
@@ -15,7 +16,7 @@ pub struct Replay<'a> {
 }
 
 impl<'a> Replay<'a> {
-    /// Begins with an edge that has just been started with this configuration.
+    /// Begins with an edge that has just been started with this configuration; the record of its start tells better, if it is there.
     pub fn new(shape: &'a Shape) -> Self {
         Self { shape, table: TrunkTable::new(shape), missed: 0 }
     }
@@ -23,6 +24,15 @@ impl<'a> Replay<'a> {
     /// Takes the next entry. A start begins anew; a reload keeps what is held.
     pub fn entry(&mut self, entry: &Entry) {
         match &entry.record {
+            Record::Configured { start, frames: Some(frames), .. } if !start => {
+                self.table.reframe(frames.at, &frames.trunks)
+            }
+            Record::Configured { frames: Some(frames), .. } => self.table = TrunkTable::framed(&frames.trunks),
+            Record::Located(located) => {
+                let numbers: Vec<u8> = located.targets.iter().map(|target| target.number).collect();
+                self.table.relocate(located.at, located.id, &numbers);
+            }
+            // Older records tell of no frames.
             Record::Configured { start: true, .. } => *self = Self { missed: self.missed, ..Self::new(self.shape) },
             // The trunks stay the same, so the instant, which only new trunks take, does not matter.
             Record::Configured { start: false, .. } => self.table.reshape(Instant::ZERO, self.shape),
@@ -58,7 +68,7 @@ impl<'a> Replay<'a> {
     }
 }
 
-/// The table after all entries of a journal whose trunks are those of `shape` from its start on.
+/// The table after all entries of a journal that begins with a start, or else with the trunks of `shape`.
 pub fn replay<'e>(shape: &Shape, entries: impl IntoIterator<Item = &'e Entry>) -> TrunkTable {
     let mut replay = Replay::new(shape);
     entries.into_iter().for_each(|entry| replay.entry(entry));
@@ -70,12 +80,11 @@ mod tests {
     use super::*;
     use crate::samples;
     use alloc::sync::Arc;
-    use alloc::vec::Vec;
-    use decide::{Engine, TrunkShape};
+    use decide::{Engine, TargetShape, TrunkShape};
     use model::{Admin, Evidence, ProbeEvidence, ProbeResult, Span, TargetId, TrunkId};
 
     fn shape() -> Shape {
-        let trunk = TrunkShape { targets: std::vec![0], ..TrunkShape::default() };
+        let trunk = TrunkShape { targets: TargetShape::in_order([0]), ..TrunkShape::default() };
         Shape::new([Some(trunk.clone()), None, Some(trunk)].to_vec(), Vec::new(), Vec::new())
     }
 
@@ -143,5 +152,49 @@ mod tests {
         let (shape, _, mut entries) = lived();
         entries.push(samples::entry(samples::configured(true)));
         assert_eq!(replay(&shape, &entries), TrunkTable::new(&shape));
+    }
+
+    /// A journal that tells its frames needs no configuration: trunks come by reload, addresses by their names.
+    #[test]
+    fn frames_and_addresses_are_told_by_the_journal() {
+        use crate::record::{Frames, Located, LocatedTarget};
+        let told = |at: Instant, shape: &Shape, start| {
+            let mut record = samples::configured(start);
+            if let Record::Configured { frames, .. } = &mut record {
+                *frames = Some(Frames { at, trunks: shape.frames() });
+            }
+            samples::entry(record)
+        };
+        let at = |second| Instant::ZERO + Span::from_secs(second);
+        let fall = |engine: &mut Engine, second, index| {
+            let last = Some((at(second), ProbeResult::NoReply { after: Span::from_millis(1_500) }));
+            let probe = ProbeEvidence { good: 0, bad: 9, bad_fast: 0, last };
+            let seen = Evidence { probe, last_bad: Some(at(second)), ..Evidence::default() };
+            let target = TargetId { trunk: TrunkId(2), index };
+            samples::entry(samples::decided(engine.consider(at(second), target, &seen).unwrap()))
+        };
+        let first = shape().with_targets(TrunkId(0), Vec::new());
+        let mut engine = Engine::new(Arc::new(first.clone()));
+        let mut entries = std::vec![told(Instant::ZERO, &first, true), fall(&mut engine, 5, 0)];
+        let second = first.with_targets(TrunkId(2), TargetShape::in_order([3, 0]));
+        engine.reshape(at(7), Arc::new(second.clone()));
+        let targets = [3, 0].map(|number| LocatedTarget { number, addr: "192.0.2.7:5060".into(), name: None });
+        entries.push(samples::entry(Record::Located(Located {
+            at: at(7),
+            trunk: "globex".into(),
+            id: TrunkId(2),
+            names: Vec::new(),
+            targets: targets.to_vec(),
+            gone: Vec::new(),
+        })));
+        entries.push(fall(&mut engine, 9, 3));
+        let mut trunks = second.trunks.clone();
+        trunks.push(trunks[2].clone());
+        let third = Shape::new(trunks, Vec::new(), Vec::new());
+        engine.reshape(at(11), Arc::new(third.clone()));
+        entries.push(told(at(11), &third, false));
+        let mut replay = Replay::new(&third);
+        entries.iter().for_each(|entry| replay.entry(entry));
+        assert_eq!((replay.table(), replay.missed()), (engine.table(), 0));
     }
 }

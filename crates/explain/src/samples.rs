@@ -18,6 +18,7 @@ pub(crate) fn configured(start: bool) -> Record {
         fingerprint: 0xa91f_3c20,
         names: Names { trunks, groups: [Name::from("carriers")].to_vec() },
         start,
+        frames: None,
     }
 }
 

@@ -39,6 +39,7 @@ fn concerns(record: &Record, name: &str, shadow: bool) -> bool {
         Record::Decision { who, .. } => who.trunk.as_str() == name,
         Record::Shadow { who, .. } => shadow && who.trunk.as_str() == name,
         Record::Operator(act) => act.trunk.as_ref().is_some_and(|trunk| trunk.as_str() == name),
+        Record::Located(located) => located.trunk.as_str() == name,
         Record::Configured { names, .. } => names.trunks.iter().any(|trunk| trunk.as_str() == name),
         Record::Call(_) | Record::Alarm(_) | Record::Unreadable { .. } => false,
     }

@@ -7,6 +7,7 @@
 pub mod alarm;
 pub mod call;
 mod decision;
+mod located;
 mod next;
 pub mod outcome;
 pub mod test_call;
@@ -20,7 +21,8 @@ use model::{Name, Wall};
 pub fn sentence(entry: &Entry) -> String {
     let wall = entry.wall;
     match &entry.record {
-        Record::Configured { fingerprint, names, start } => configured(wall, *fingerprint, names, *start),
+        Record::Located(located) => located::sentence(wall, located),
+        Record::Configured { fingerprint, names, start, .. } => configured(wall, *fingerprint, names, *start),
         Record::Decision { who, decision } => decision::sentence(wall, who, decision),
         Record::Operator(act) => operator(wall, act),
         Record::Call(record) => call::summary(wall, record),

@@ -112,6 +112,7 @@ fn exclusions() -> Vec<Exclusion> {
     each!(Exclusion:
         Exclusion::Down { .. } => Exclusion::Down { since: at(60_000) },
         Exclusion::OutsideShare { .. } => Exclusion::OutsideShare { share: 5 },
+        Exclusion::NoAddress => Exclusion::NoAddress,
         Exclusion::Draining => Exclusion::Draining,
         Exclusion::OutOfService => Exclusion::OutOfService,
         Exclusion::Throttled { .. } => Exclusion::Throttled { until: at(104_000) },
@@ -181,6 +182,7 @@ fn alarms() -> Vec<Alarm> {
         Alarm::ForeignRequest { .. } => Alarm::ForeignRequest { source: "203.0.113.9:5060".into() },
         Alarm::CredentialsRefused { .. } => Alarm::CredentialsRefused { trunk: "acme".into(), code: 403 },
         Alarm::CallsBarred { .. } => Alarm::CallsBarred { trunk: "office".into(), why: decide::Barred::PerHour { limit: 60, part: 30 } },
+        Alarm::NameFails { .. } => Alarm::NameFails { trunk: "acme".into(), name: "sbc.acme.example".into(), why: "no such name".into(), kept: Some(s(86_400)) },
         Alarm::Text { .. } => Alarm::Text { text: "words of an earlier version".into() },
     )
 }
@@ -200,7 +202,8 @@ fn records() -> Vec<Record> {
     let names =
         Names { trunks: ["office", "acme", "globex"].map(Name::from).to_vec(), groups: vec!["carriers".into()] };
     each!(Record:
-        Record::Configured { .. } => Record::Configured { fingerprint: 0xa91f_3c20, names, start: true },
+        Record::Configured { .. } => Record::Configured { fingerprint: 0xa91f_3c20, names, start: true, frames: None },
+        Record::Located(_) => Record::Located(located()),
         Record::Decision { .. } => decided(decision(changes()[0], causes()[1])),
         Record::Operator(_) => Record::Operator(Operator { trunk: Some("acme".into()), act: Act::Drain, via: "api".into() }),
         Record::Call(_) => Record::Call(Box::new(call())),
@@ -208,6 +211,34 @@ fn records() -> Vec<Record> {
         Record::Shadow { .. } => Record::Shadow { who: who(), decision: decision(changes()[0], causes()[1]) },
         Record::Unreadable { .. } => Record::Unreadable { error: "unknown variant `moon`".into() },
     )
+}
+
+fn located() -> explain::Located {
+    let target = |number, addr: &str, name: Option<&str>| explain::LocatedTarget {
+        number,
+        addr: addr.into(),
+        name: name.map(Name::from),
+    };
+    explain::Located {
+        at: at(400_000),
+        trunk: "acme".into(),
+        id: TrunkId(1),
+        names: vec!["sbc.acme.example".into(), "old.acme.example".into()],
+        targets: vec![
+            target(1, "192.0.2.7:5060", Some("sbc.acme.example")),
+            target(2, "192.0.2.8:5060", Some("sbc.acme.example")),
+            target(3, "192.0.2.9:5060", None),
+        ],
+        gone: vec!["192.0.2.5:5060".into()],
+    }
+}
+
+#[test]
+fn where_names_lead_is_one_sentence() {
+    let entry = Entry { seq: Seq(1), wall: WALL, record: Record::Located(located()) };
+    let told = sentence(&entry);
+    let words = "sbc.acme.example leads to 192.0.2.7:5060 and 192.0.2.8:5060; old.acme.example leads nowhere; 192.0.2.5:5060 is gone";
+    assert!(told.starts_with("trunk acme at ") && told.ends_with(words), "{told}");
 }
 
 fn who() -> Who {

@@ -271,6 +271,12 @@ impl ControlThread {
                         let _counted = shard.orders.send(Order::TestCall(order));
                     }
                 }
+                // Nobody here looks names up: trunks that have some hear so, and say so.
+                ControlOutput::Lookup(question) => {
+                    let reply = edge::Reply::Failed { why: edge::LookupFault::NoServer };
+                    let input = ControlInput::Resolved { question, reply };
+                    self.control.handle(self.now, self.clock.wall(), input);
+                }
                 ControlOutput::Tested { ticket, answer } => self.answer_test(ticket, answer),
                 ControlOutput::Entry(entry) => self.write(entry),
             }

@@ -5,6 +5,8 @@
 
 mod fault;
 pub mod fuzz;
+#[cfg(test)]
+mod names;
 mod network;
 mod oracle;
 pub mod policy;
@@ -14,6 +16,7 @@ pub mod small_worlds;
 mod test_calls;
 mod town;
 mod variety;
+mod zone;
 
 pub use fault::{Fault, Schedule};
 pub use network::{Network, Weather};

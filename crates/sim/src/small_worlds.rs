@@ -4,7 +4,8 @@
 //! told once. Refuses to know: SIP, networks, calls as more than their outcome.
 
 use decide::{
-    Change, Decision, Engine, Facts, GroupPolicy, Load, Member, RouteRule, Shape, Subject, TrunkShape, TrunkTable,
+    Change, Decision, Engine, Facts, GroupPolicy, Load, Member, RouteRule, Shape, Subject, TargetShape, TrunkShape,
+    TrunkTable,
 };
 use model::{
     AttemptOutcome, CallRef, GroupId, Health, Instant, Observed, ProbeResult, Rng, Signal, Span, TargetId,
@@ -79,7 +80,7 @@ pub fn walk(length: usize) -> Result<Walked, String> {
 }
 
 fn shape() -> Shape {
-    let trunk = Some(TrunkShape { targets: vec![0], ..TrunkShape::default() });
+    let trunk = Some(TrunkShape { targets: TargetShape::in_order([0]), ..TrunkShape::default() });
     let tier = |trunk| vec![Member { trunk, weight: 1 }];
     let tiers = vec![tier(TOLD.trunk), tier(NEIGHBOUR.trunk)];
     let rule = RouteRule { from: vec![OFFICE], prefixes: vec![], to: GroupId(0) };

@@ -5,6 +5,7 @@
 
 use crate::network::{Arrival, Datagram, Network, Weather};
 use crate::oracle::Oracle;
+use crate::zone::Zone;
 use agent::{Agent, AgentConfig, Behaviour, Dial, Failing};
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use edge::config::Settings;
@@ -99,6 +100,8 @@ pub struct Town {
     agents: Vec<Agent>,
     network: Network,
     pairs: Pairs,
+    /// What names lead to.
+    pub(crate) zone: Zone,
     /// What watches.
     pub oracle: Oracle,
 }
@@ -146,6 +149,7 @@ impl Town {
             agents: AGENTS.iter().zip(seed..).map(|(neighbour, seed)| agent(neighbour, seed)).collect(),
             network: Network::new(weather, seed ^ 0x77ea),
             pairs: Pairs { by_pair: vec![Vec::new(); usize::from(shards)], ..Pairs::default() },
+            zone: Zone::default(),
             oracle: Oracle::of(&settings),
             settings,
         };
@@ -246,7 +250,12 @@ impl Town {
     fn next(&self) -> Option<Instant> {
         let shards = self.shards.iter().filter_map(Shard::deadline);
         let agents = self.agents.iter().filter_map(Agent::deadline);
-        shards.chain(agents).chain(self.network.deadline()).chain(self.control.deadline()).min()
+        shards
+            .chain(agents)
+            .chain(self.network.deadline())
+            .chain(self.control.deadline())
+            .chain(self.zone.deadline())
+            .min()
     }
 
     fn step(&mut self) {
@@ -265,6 +274,10 @@ impl Town {
                 self.agents[agent].handle(now, agent::Input::Tick);
                 self.drain_agent(agent);
             }
+        }
+        while let Some((question, reply)) = self.zone.answer(now) {
+            self.control.handle(now, wall(now), ControlInput::Resolved { question, reply });
+            self.drain_control();
         }
         if self.control.deadline().is_some_and(|at| at <= now) {
             self.control.handle(now, wall(now), ControlInput::Tick);
@@ -392,6 +405,7 @@ impl Town {
                     self.drain_shard(shard);
                 }
                 ControlOutput::Tested { .. } => {}
+                ControlOutput::Lookup(question) => self.zone.ask(self.now, question),
                 ControlOutput::Entry(entry) => self.oracle.entry(self.now, &entry),
             }
         }

@@ -88,6 +88,7 @@ fn trunk_of(record: &Record) -> Option<&str> {
         Record::Decision { who, .. } | Record::Shadow { who, .. } => Some(who.trunk.as_str()),
         Record::Operator(act) => act.trunk.as_ref().map(|trunk| trunk.as_str()),
         Record::Configured { .. } => Some("*"),
+        Record::Located(located) => Some(&located.trunk),
         Record::Call(_) | Record::Alarm(_) | Record::Unreadable { .. } => None,
     }
 }

@@ -126,7 +126,7 @@ fn fell(trunk: &str) -> Record {
 
 fn started() -> Record {
     let trunks = ["office", "acme", "globex"].map(Into::into).to_vec();
-    Record::Configured { fingerprint: 1, names: Names { trunks, groups: Vec::new() }, start: true }
+    Record::Configured { fingerprint: 1, names: Names { trunks, groups: Vec::new() }, start: true, frames: None }
 }
 
 fn drained(trunk: Option<&str>) -> Record {

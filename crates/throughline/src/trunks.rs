@@ -4,11 +4,11 @@ use crate::ask;
 use crate::http::Client;
 use crate::say::{Failure, say};
 use crate::table::{rough, table};
-use edge::{TargetView, TrunkView};
+use edge::{NameView, TargetView, TrunkView};
 
 const EXAMPLES: &str = "\
 HEALTH is what the edge sees, ADMIN what the operator wants, SHARE how much of its calls the trunk gets, SINCE how long its \
-health has been so, LAST what was seen of it within the last minute. A trunk with several targets has a line for each.
+health has been so, LAST what was seen of it within the last minute. A trunk with several targets has a line for each, and one for each name that leads to some.
 
 Examples:
   throughline trunks
@@ -43,6 +43,7 @@ fn show(trunks: &[TrunkView]) -> String {
         let throttled = trunk.throttled.map(|left| format!("asks for no calls for {left}"));
         let throttled = throttled.or_else(|| Some(format!("asks for {}", explain::words::outcome::fewer(trunk.wish?))));
         let last = match trunk.targets.as_slice() {
+            [] => String::from("no address"),
             [only] => seen(only),
             targets => format!("{} targets", targets.len()),
         };
@@ -55,6 +56,7 @@ fn show(trunks: &[TrunkView]) -> String {
             rough(trunk.held),
             throttled.unwrap_or(last),
         ]);
+        rows.extend(trunk.names.iter().map(name_row));
         for target in trunk.targets.iter().filter(|_| trunk.targets.len() > 1) {
             let blank = String::new;
             let name = format!("  {}", target.addr);
@@ -70,6 +72,19 @@ fn show(trunks: &[TrunkView]) -> String {
         }
     }
     table(&["NAME", "HEALTH", "ADMIN", "SHARE", "CALLS", "SINCE", "LAST"], &rows, &[3, 4])
+}
+
+/// A name and where it leads, or what is amiss with it.
+fn name_row(name: &NameView) -> Vec<String> {
+    let told = match (&name.trouble, name.kept) {
+        (None, _) => format!("known for another {}", rough(name.left)),
+        (Some(why), None) => why.clone(),
+        (Some(why), Some(left)) => format!("{why}; last addresses kept for {}", rough(left)),
+    };
+    let mut row = vec![String::new(); 6];
+    row[0] = format!("  {}", name.name);
+    row.push(told);
+    row
 }
 
 fn seen(target: &TargetView) -> String {
@@ -95,6 +110,9 @@ mod tests {
     fn target(addr: &str, bad: u32, blamed: u32) -> TargetView {
         TargetView {
             addr: addr.to_owned(),
+            name: None,
+            priority: 0,
+            weight: 0,
             health: if bad > 2 { Health::Down } else { Health::Up },
             held: Span::from_secs(75),
             probes_good: 0,
@@ -117,6 +135,7 @@ mod tests {
             wish: None,
             calls: 7,
             test_calls: None,
+            names: Vec::new(),
             targets,
         };
         let shown = show(&[
@@ -130,5 +149,20 @@ mod tests {
         assert!(
             shown.lines().last().is_some_and(|line| line.starts_with("globex ") && line.ends_with("answered in 12 ms"))
         );
+    }
+
+    #[test]
+    fn a_name_is_a_line_that_tells_how_it_is() {
+        let name = |trouble: Option<&str>, kept| NameView {
+            name: Name::from("sbc.acme.example"),
+            left: Span::from_secs(75),
+            trouble: trouble.map(str::to_owned),
+            kept,
+        };
+        let told = |name: NameView| name_row(&name)[6].clone();
+        assert_eq!(told(name(None, None)), "known for another 1 min 15 s");
+        assert_eq!(told(name(Some("there is no such name"), None)), "there is no such name");
+        let stale = told(name(Some("no name server answered in time"), Some(Span::from_secs(75))));
+        assert_eq!(stale, "no name server answered in time; last addresses kept for 1 min 15 s");
     }
 }

@@ -421,7 +421,7 @@ fn another_target_of_the_same_trunk_will_do() {
     let other = lab.profiles.trunks[2].as_ref().unwrap().targets[0];
     let second = act::Target { index: 1, ..other };
     lab.profiles.trunks[1].as_mut().unwrap().targets.push(second);
-    lab.shape.trunks[1].as_mut().unwrap().targets = vec![0, 1];
+    lab.shape.trunks[1].as_mut().unwrap().targets = decide::TargetShape::in_order([0, 1]);
     let mut groups = lab.shape.groups().to_vec();
     groups[0].tiers.truncate(1);
     lab.shape = decide::Shape::new(lab.shape.trunks.clone(), groups, lab.shape.routes().to_vec());

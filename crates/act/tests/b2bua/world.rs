@@ -6,8 +6,8 @@
 use crate::peer::Peer;
 use act::{B2bua, Cidr, Effect, EndedCall, ListenProfile, Ports, Profiles, Target, TrunkProfile, World};
 use decide::{
-    AttemptPolicy, Cause, Change, Decision, GroupPolicy, Load, Member, RouteRule, Shape, Subject, TrunkShape,
-    TrunkTable,
+    AttemptPolicy, Cause, Change, Decision, GroupPolicy, Load, Member, RouteRule, Shape, Subject, TargetShape,
+    TrunkShape, TrunkTable,
 };
 use media::{Component, Forward, PairId, Relay};
 use model::{
@@ -140,7 +140,7 @@ impl Lab {
         let rule = |from: Vec<TrunkId>, to: u16| RouteRule { from, prefixes: vec![], to: GroupId(to) };
         let all: Vec<TrunkId> = (1..=carriers as u16).map(TrunkId).collect();
         let shape = Shape::new(
-            vec![Some(TrunkShape { targets: vec![0], ..TrunkShape::default() }); carriers + 1],
+            vec![Some(TrunkShape { targets: TargetShape::in_order([0]), ..TrunkShape::default() }); carriers + 1],
             vec![GroupPolicy::new(GroupId(0), tiers), GroupPolicy::new(GroupId(1), vec![vec![member(0)]])],
             vec![rule(vec![TrunkId(0)], 0), rule(all, 1)],
         );

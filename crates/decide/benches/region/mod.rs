@@ -26,9 +26,15 @@ pub(crate) struct Region {
 fn shape() -> Shape {
     let carriers = GROUPS * PER_GROUP;
     let limits = CallLimits { calls: Some(60), cps: Some(20), headroom: 10 };
-    let carrier = Some(TrunkShape { targets: vec![0, 1], limits, ..TrunkShape::default() });
-    let pbx = Some(TrunkShape { targets: vec![0], ..TrunkShape::default() });
-    let trunks = (0..carriers + PBXS).map(|id| if id < carriers { carrier.clone() } else { pbx.clone() }).collect();
+    let by_list = TargetShape::in_order([0, 1]);
+    // As the name service tells them: each call draws.
+    let by_weight = [(0, 30), (1, 10)].map(|(number, weight)| TargetShape { number, priority: 0, weight }).to_vec();
+    let carrier = |id: u16| {
+        let targets = if id.is_multiple_of(2) { by_list.clone() } else { by_weight.clone() };
+        Some(TrunkShape { targets, limits, ..TrunkShape::default() })
+    };
+    let pbx = Some(TrunkShape { targets: TargetShape::in_order([0]), ..TrunkShape::default() });
+    let trunks = (0..carriers + PBXS).map(|id| if id < carriers { carrier(id) } else { pbx.clone() }).collect();
     let strategies = [Strategy::Weighted, Strategy::LeastLoaded, Strategy::Quality];
     let groups = (0..GROUPS).map(|id| {
         let member = |n: u16| Member { trunk: TrunkId(id * PER_GROUP + n), weight: 1 + n % 4 };

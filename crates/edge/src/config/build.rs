@@ -7,13 +7,16 @@ use super::numbers::TargetNumbers;
 use super::reader::At;
 use super::settings::{Listen, MediaRange, Settings, Socket};
 use super::trunk::TrunkDraft;
+use crate::names::locate::Ways;
+use crate::names::{NamedTrunk, Spot};
 use act::{Cidr, ListenProfile, Profiles, Target, TrunkProfile};
 use core::net::SocketAddr;
-use decide::{GroupPolicy, Member, RouteRule, Shape, TrunkShape};
+use decide::{GroupPolicy, Member, RouteRule, Shape, TargetShape, TrunkShape};
 use model::{GroupId, ListenId, Name, SocketId, TargetId, TrunkId};
-use sense::BlamePolicy;
+use sense::{BlamePolicy, ProbePolicy};
 use sip::Transport;
 use sip::auth::Credentials;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Trunk ids by name: a name keeps its id, a new one gets one that was never used.
@@ -73,34 +76,33 @@ pub(super) fn settings(
     let mut test_calls = vec![None; ids.names.len()];
     let mut target_numbers = previous.map(|settings| settings.target_numbers.clone()).unwrap_or_default();
     target_numbers.resize(ids.names.len(), TargetNumbers::default());
-    let (mut probes, mut blames) = (Vec::new(), Vec::new());
+    let (mut named, mut watches) = (BTreeMap::new(), vec![None; ids.names.len()]);
     for trunk in draft.trunks {
         let id = ids.of(&trunk.name.value)?;
         let numbers = &mut target_numbers[id.index()];
+        let by_name = named_trunk(&trunk, &listens, &sockets);
+        // Of a trunk with names, addresses and their numbers come below.
         let addrs = trunk.targets.iter().map(|target| target.value);
-        numbers.follow(addrs.clone());
-        let indexes: Vec<u8> = addrs.filter_map(|addr| numbers.of(addr)).collect();
-        probes.extend(indexes.iter().map(|index| (TargetId { trunk: id, index: *index }, trunk.probe.clone())));
-        if trunk.blames != BlamePolicy::default() {
-            blames.extend(indexes.iter().map(|index| (TargetId { trunk: id, index: *index }, trunk.blames.clone())));
-        }
+        let indexes = if by_name.is_some() { Vec::new() } else { numbers.numbered(addrs) };
         let side = trunk.listen.as_ref().and_then(|name| listens.iter().position(|listen| *listen.name == *name.value));
         let side = ListenId(side.and_then(|side| u16::try_from(side).ok()).unwrap_or(u16::MAX));
         shapes[id.index()] = Some(TrunkShape {
-            targets: indexes,
+            targets: TargetShape::in_order(indexes),
             health: trunk.health.clone(),
             attempt: trunk.attempt.clone(),
             limits: trunk.limits,
             side,
         });
+        watches[id.index()] = Some((trunk.probe.clone(), trunk.blames.clone()));
+        named.extend(by_name.map(|named| (id, named)));
         test_calls[id.index()] = trunk.test_call.as_ref().map(|draft| draft.plan.clone());
         let product = draft.edge.product.clone().unwrap_or_default();
         let mut profile = profile(trunk, numbers, &listens, &sockets)?;
         profile.interworking.headers.product = product;
         profiles[id.index()] = Some(profile);
     }
-    probes.sort_by_key(|(target, _)| *target);
-    Some(Settings {
+    let (probes, blames) = watched(&shapes, &watches);
+    let settings = Settings {
         name: Name::from(draft.edge.name.as_str()),
         api: draft.edge.api,
         data: draft.edge.data,
@@ -116,13 +118,64 @@ pub(super) fn settings(
         guard,
         windows,
         target_numbers,
+        dns: draft.dns,
+        named,
+        located: BTreeMap::new(),
+        watches,
         probes,
         blames,
         test_calls,
         names,
         shadow_file: draft.edge.shadow,
         shadow: None,
-    })
+    };
+    Some(with_names(settings, previous))
+}
+
+/// With the targets of trunks that have names, as far as those are known.
+fn with_names(settings: Settings, previous: Option<&Settings>) -> Settings {
+    if settings.named.is_empty() {
+        return settings;
+    }
+    let moves = settings.named.iter().map(|(id, named)| (*id, located_before(*id, named, previous))).collect();
+    settings.relocated(moves)
+}
+
+/// Who is probed and how, by target; and whose table of blame is its own.
+fn watched(shapes: &[Option<TrunkShape>], watches: &[Option<(ProbePolicy, BlamePolicy)>]) -> Watched {
+    let (mut probes, mut blames) = (Vec::new(), Vec::new());
+    for (id, (shape, watch)) in (0_u16..).zip(shapes.iter().zip(watches)) {
+        let (Some(shape), Some((probe, blame))) = (shape, watch) else { continue };
+        let ids = || shape.targets.iter().map(|target| TargetId { trunk: TrunkId(id), index: target.number });
+        probes.extend(ids().map(|target| (target, probe.clone())));
+        if *blame != BlamePolicy::default() {
+            blames.extend(ids().map(|target| (target, blame.clone())));
+        }
+    }
+    probes.sort_by_key(|(target, _)| *target);
+    (probes, blames)
+}
+
+type Watched = (Vec<(TargetId, ProbePolicy)>, Vec<(TargetId, BlamePolicy)>);
+
+/// None when it has addresses alone.
+fn named_trunk(trunk: &TrunkDraft, listens: &[Listen], sockets: &[Socket]) -> Option<NamedTrunk> {
+    let spots: Vec<Spot> = trunk.spots.iter().map(|spot| spot.value.clone()).collect();
+    let listen = trunk.listen.as_ref()?;
+    let side = listens.iter().position(|side| *side.name == *listen.value)?;
+    let own = sockets.iter().filter(|socket| socket.listen.index() == side);
+    let ways = Ways::new(own.map(|socket| (socket.transport, socket.bind)));
+    spots.iter().any(|spot| matches!(spot, Spot::Named(_))).then_some(NamedTrunk { spots, ways })
+}
+
+/// A name that is still there leads where it led; nobody looks it up anew for a reload.
+fn located_before(
+    id: TrunkId,
+    named: &NamedTrunk,
+    previous: Option<&Settings>,
+) -> Vec<Vec<crate::names::locate::Located>> {
+    let before = previous.and_then(|previous| previous.named.get(&id).zip(previous.located.get(&id)));
+    before.map_or_else(|| vec![Vec::new(); named.spots.len()], |(old, located)| old.kept(located, named))
 }
 
 /// The sides of the draft. Those of a running edge stay as they are.

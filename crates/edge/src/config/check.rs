@@ -11,8 +11,10 @@ use super::reader::At;
 use super::suggest::{did_you_mean, list};
 use super::trunk::TrunkDraft;
 use super::value::short;
+use crate::names::Spot;
 use core::net::IpAddr;
 use model::Span;
+use sip::Transport;
 
 pub(super) fn check(draft: &Draft, faults: &mut Faults<'_>) {
     complete(draft, faults);
@@ -156,6 +158,22 @@ fn way_out(draft: &Draft, trunk: &TrunkDraft, faults: &mut Faults<'_>) {
     if listen.sockets.is_empty() {
         return;
     }
+    for spot in &trunk.spots {
+        let Spot::Named(named) = &spot.value else { continue };
+        let fits: &[Transport] = match (named.secure, named.transport) {
+            (true, _) | (_, Some(Transport::Tls)) => &[Transport::Tls],
+            (_, Some(Transport::Tcp)) => &[Transport::Tcp],
+            (_, Some(_)) => &[Transport::Udp],
+            (_, None) => &[Transport::Udp, Transport::Tcp],
+        };
+        if !fits.iter().any(|transport| speaks(listen, *transport)) {
+            let words: Vec<String> = fits.iter().map(ToString::to_string).collect();
+            let by = words.join(" or ");
+            let what =
+                format!("listen `{}` does not speak {by}, by which {} is reached", listen.name.value, named.host);
+            faults.error(&spot.at, what, format!("a listen with an address of {by}"), None);
+        }
+    }
     for target in &trunk.targets {
         let family = target.value.is_ipv4();
         if !listen.sockets.iter().any(|socket| socket.value.is_ipv4() == family) {
@@ -164,6 +182,11 @@ fn way_out(draft: &Draft, trunk: &TrunkDraft, faults: &mut Faults<'_>) {
             faults.error(&target.at, what, expected, None);
         }
     }
+}
+
+/// Listens have datagram sockets alone.
+fn speaks(listen: &ListenDraft, transport: Transport) -> bool {
+    transport == Transport::Udp && !listen.sockets.is_empty()
 }
 
 /// Two trunks of one listen must not claim the same source of calls.
@@ -185,6 +208,14 @@ fn claims(earlier: &TrunkDraft, trunk: &TrunkDraft, faults: &mut Faults<'_>) {
                 target.value.ip()
             );
             faults.warn(&target.at, what, "a host of its own", None);
+        }
+    }
+    for spot in trunk.spots.iter().filter(|spot| matches!(spot.value, Spot::Named(_))) {
+        if let Spot::Named(named) = &spot.value
+            && earlier.spots.iter().any(|theirs| theirs.value == spot.value)
+        {
+            let what = format!("{} is also where trunk `{other}` is: nobody can tell their calls apart", named.host);
+            faults.error(&spot.at, what, "a name that is one trunk's", None);
         }
     }
     for network in &trunk.accept {

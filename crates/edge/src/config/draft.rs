@@ -14,6 +14,7 @@ use toml::de::DeTable;
 #[derive(Debug)]
 pub(super) struct Draft {
     pub(super) edge: EdgeDraft,
+    pub(super) dns: crate::names::DnsSettings,
     pub(super) listens: Vec<ListenDraft>,
     pub(super) guard: GuardDraft,
     pub(super) trunks: Vec<TrunkDraft>,
@@ -26,6 +27,7 @@ pub(super) fn read(table: &DeTable<'_>, env: Env<'_>, faults: &mut Faults<'_>) -
     let root = Reader::root(table, &super::schema::ROOT, faults);
     Draft {
         edge: edge::read(&root, faults),
+        dns: super::dns::read(&root, faults),
         listens: listen::read(&root, faults),
         guard: guard::read(&root, faults),
         trunks: trunk::read(&root, env, faults),

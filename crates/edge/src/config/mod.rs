@@ -3,10 +3,12 @@
 //! One file per table of the text, each with the keys it knows; the same tables print the defaults and the reference.
 //! Refuses to know: files, the environment (a lookup is passed in), the running edge.
 
+mod at;
 mod build;
 mod calls;
 mod check;
 mod dialogs;
+mod dns;
 mod draft;
 mod edge;
 mod fault;
@@ -20,6 +22,7 @@ mod numbers;
 mod probe;
 mod reader;
 mod reference;
+mod relocate;
 mod render;
 mod route;
 mod schema;

@@ -27,6 +27,12 @@ impl TargetNumbers {
         }
     }
 
+    /// The same, and their numbers in the order of the list.
+    pub(super) fn numbered(&mut self, addrs: impl Iterator<Item = SocketAddr> + Clone) -> Vec<u8> {
+        self.follow(addrs.clone());
+        addrs.filter_map(|addr| self.of(addr)).collect()
+    }
+
     /// The number of an address in the list.
     pub(super) fn of(&self, addr: SocketAddr) -> Option<u8> {
         self.known.iter().find(|(known, _)| *known == addr).map(|(_, number)| *number)

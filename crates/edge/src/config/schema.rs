@@ -81,6 +81,7 @@ pub const fn table(name: &'static str, why: &'static str) -> Key {
 /// All sections, in the order of the reference.
 pub(super) static SECTIONS: &[&Section] = &[
     &super::edge::EDGE,
+    &super::dns::DNS,
     &super::listen::LISTEN,
     &super::guard::GUARD,
     &super::trunk::TRUNK,
@@ -110,6 +111,7 @@ pub(super) static ROOT: Section = Section {
     about: "Nothing but tables.",
     keys: &[
         table("edge", "This edge."),
+        table("dns", "How names are looked up."),
         table("listen", "Local sides of the edge."),
         table("guard", "Who is kept out."),
         table("trunk", "Peers that carry calls."),

@@ -4,10 +4,13 @@
 
 use super::numbers::TargetNumbers;
 use super::test_call::TestCallPlan;
+use crate::names::locate::Located;
+use crate::names::{DnsSettings, NamedTrunk};
 use crate::window::Calendar;
 use core::net::{IpAddr, SocketAddr};
 use model::{GroupId, ListenId, Name, SocketId, TargetId, TrunkId};
 use sense::BlamePolicy;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Everything the edge works by.
@@ -35,6 +38,14 @@ pub struct Settings {
     pub windows: Vec<(GroupId, Calendar)>,
     /// Which address of a trunk has which number, by `TrunkId`.
     pub target_numbers: Vec<TargetNumbers>,
+    /// How names are looked up.
+    pub dns: DnsSettings,
+    /// Trunks that have names.
+    pub named: BTreeMap<TrunkId, NamedTrunk>,
+    /// What the entries of those trunks lead to, by entry.
+    pub located: BTreeMap<TrunkId, Vec<Vec<Located>>>,
+    /// How targets of a trunk are probed, and whose fault their codes are; by `TrunkId`.
+    pub watches: Vec<Option<(sense::ProbePolicy, BlamePolicy)>>,
     /// How each target is probed.
     pub probes: Vec<(TargetId, sense::ProbePolicy)>,
     /// Whose fault codes are at targets that have a table of their own.

@@ -9,6 +9,8 @@ use sense::{CodeClass, ProbePolicy};
 
 const EXAMPLE: &str = include_str!("../../../../examples/two-carriers.toml");
 
+mod names;
+
 fn env(name: &str) -> Option<String> {
     (name == "ACME_SECRET").then(|| String::from("hunter2"))
 }
@@ -119,7 +121,7 @@ to   = "pbx"
 fn every_key_reaches_the_settings() {
     let settings = settings(EVERYTHING);
     let acme = settings.shape.trunk(TrunkId(1)).unwrap();
-    assert_eq!(acme.targets, [0, 1]);
+    assert_eq!(acme.targets, decide::TargetShape::in_order([0, 1]));
     assert_eq!((acme.limits.calls, acme.limits.cps, acme.limits.headroom), (Some(200), Some(20), 10));
     assert_eq!((acme.health.fall, acme.health.rise), (4, 2));
     assert_eq!(acme.attempt.first_reply, Span::from_secs(1));
@@ -166,14 +168,14 @@ fn what_is_not_yet_served_is_refused_with_a_way_round() {
     let text = EVERYTHING
         .replace("\"udp:192.0.2.10:5060\"", "\"udp:192.0.2.10:5060\", \"tcp:192.0.2.10:5060\"")
         .replace("udp:[2001:db8::10]:5060", "tls:198.51.100.10:5061")
-        .replace("[\"sip:203.0.113.50\", \"sip:[2001:db8::50]:5080\"]", "\"sip:sbc.acme.example\"");
+        .replace("[\"sip:203.0.113.50\", \"sip:[2001:db8::50]:5080\"]", "\"sips:sbc.acme.example\"");
     let errors: Vec<String> = said(&text).into_iter().filter(|line| line.contains(" error ")).collect();
     assert_eq!(
         errors,
         [
             "8:33 error `tcp` is not yet served | use \"udp:192.0.2.10:5060\"",
             "12:40 error `tls` is not yet served | use \"udp:198.51.100.10:5061\"",
-            "21:10 error names are not yet resolved | give its address for now; `dig +short sbc.acme.example` tells it",
+            "21:10 error listen `wan` does not speak TLS, by which sbc.acme.example is reached",
         ]
     );
 }
@@ -446,7 +448,7 @@ fn addresses_keep_their_numbers_whatever_becomes_of_the_list() {
         let targets = &settings.profiles.trunk(TrunkId(1)).unwrap().targets;
         assert_eq!(
             settings.shape.trunk(TrunkId(1)).unwrap().targets,
-            targets.iter().map(|t| t.index).collect::<Vec<_>>()
+            decide::TargetShape::in_order(targets.iter().map(|t| t.index))
         );
         let probed = settings.probes.iter().filter(|(target, _)| target.trunk == TrunkId(1)).count();
         assert_eq!(probed, targets.len());

@@ -6,6 +6,7 @@ use super::schema::{Section, is, needed, other, table};
 use super::test_call::{self, TestCallDraft};
 use super::value::{self, Network, Secret};
 use super::{calls, dialogs, fraud, health, interworking, probe, timers};
+use crate::names::Spot;
 use act::{DialogPolicy, InboundPolicy};
 use core::net::SocketAddr;
 use decide::{AttemptPolicy, CallLimits, HealthPolicy};
@@ -20,9 +21,11 @@ pub(super) static TRUNK: Section = Section {
     keys: &[
         needed(
             "at",
-            "\"sip:ADDRESS:PORT\" or a list",
+            "\"sip:ADDRESS:PORT\", \"sip:NAME\" or a list",
             "[\"sip:198.51.100.77:5060\"]",
-            "Its targets, best first; each has its own health. Port 5060 when none is given. At most 8.",
+            "Its targets, best first; each has its own health. Port 5060 when none is given. At most 8. A name is looked up by RFC 3263 (NAPTR, \
+             SRV, addresses), again before its answers end, and leads to 8 targets at most; with a port SRV is not asked, and with \
+             `;transport=` NAPTR is not.",
         ),
         needed("listen", "name of a listen", "\"wan\"", "The local side it is reached from, and reaches us at."),
         other(
@@ -127,6 +130,9 @@ const DTMF: &[&str] = &["rfc4733", "info", "inband"];
 #[derive(Debug)]
 pub(super) struct TrunkDraft {
     pub(super) name: At<String>,
+    /// Everything in `at`.
+    pub(super) spots: Vec<At<Spot>>,
+    /// The addresses of it.
     pub(super) targets: Vec<At<SocketAddr>>,
     pub(super) listen: Option<At<String>>,
     /// Besides its targets.
@@ -155,11 +161,12 @@ pub(super) fn read(root: &Reader<'_, '_>, env: Env<'_>, faults: &mut Faults<'_>)
 
 fn read_one(name: At<String>, node: &Node<'_>, env: Env<'_>, faults: &mut Faults<'_>) -> Option<TrunkDraft> {
     let reader = Reader::open(node, &name.at, &TRUNK, faults)?;
-    let targets = reader.need("at", faults, |node, faults| Some(many(node, faults, value::sip_target)));
+    let spots = reader.need("at", faults, |node, faults| Some(many(node, faults, super::at::spot))).unwrap_or_default();
     let listen = reader.need("listen", faults, value::text).map(|value| At { value, at: reader.place("listen") });
     let accept = reader.get("accept").map(|node| many(node, faults, value::network)).unwrap_or_default();
     let mut draft = TrunkDraft {
-        targets: targets.unwrap_or_default(),
+        targets: spots.iter().filter_map(fixed).collect(),
+        spots,
         listen,
         accept,
         auth: read_auth(&reader, env, faults),
@@ -186,6 +193,13 @@ fn read_one(name: At<String>, node: &Node<'_>, env: Env<'_>, faults: &mut Faults
     not_yet(&reader, faults);
     targets_make_sense(&reader, &draft, faults);
     Some(draft)
+}
+
+fn fixed(spot: &At<Spot>) -> Option<At<SocketAddr>> {
+    match spot.value {
+        Spot::At(value, _) => Some(At { value, at: spot.at.clone() }),
+        Spot::Named(_) => None,
+    }
 }
 
 fn read_auth(
@@ -241,13 +255,20 @@ fn not_yet(reader: &Reader<'_, '_>, faults: &mut Faults<'_>) {
 }
 
 fn targets_make_sense(reader: &Reader<'_, '_>, draft: &TrunkDraft, faults: &mut Faults<'_>) {
-    let count = draft.targets.len();
+    let count = draft.spots.len();
     if reader.get("at").is_some_and(|node| node.get_ref().as_array().is_some_and(|list| list.is_empty())) {
         faults.error(&reader.place("at"), "this trunk is nowhere", "\"sip:ADDRESS:PORT\"", None);
     }
     if count > TARGETS_MAX {
         let what = format!("{count} targets are more than one call ever tries");
         faults.error(&reader.place("at"), what, format!("at most {TARGETS_MAX}"), None);
+    }
+    for (index, spot) in draft.spots.iter().enumerate() {
+        if let Spot::Named(named) = &spot.value
+            && draft.spots[..index].iter().any(|earlier| earlier.value == spot.value)
+        {
+            faults.error(&spot.at, format!("{} is named twice", named.host), "each name once", None);
+        }
     }
     for (index, target) in draft.targets.iter().enumerate() {
         if target.value.ip().is_unspecified() || target.value.ip().is_multicast() {

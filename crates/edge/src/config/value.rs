@@ -334,16 +334,7 @@ fn parse_target(text: &str) -> Result<SocketAddr, NoTarget> {
     if let Some((_, host)) = host.rsplit_once('@') {
         return Err((Some("a trunk has no user part"), Some(format!("write \"sip:{}\"", short(host)))));
     }
-    address(host).ok_or_else(|| {
-        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
-        let named = name.contains(|c: char| c.is_ascii_alphabetic()) && name.chars().all(plain);
-        if named {
-            let fix = format!("give its address for now; `dig +short {}` tells it", short(name));
-            return (Some("names are not yet resolved"), Some(fix));
-        }
-        (None, None)
-    })
+    address(host).ok_or((None, None))
 }
 
 /// `ADDRESS` or `ADDRESS:PORT`, IPv6 in brackets (RFC 3261 §25.1), port 5060 by default (§19.1.2).

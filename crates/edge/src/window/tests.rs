@@ -239,7 +239,10 @@ impl World {
                         self.decisions.push((self.now, decision.clone()));
                     }
                 }
-                ControlOutput::Update(_) | ControlOutput::TestCall(_) | ControlOutput::Tested { .. } => {}
+                ControlOutput::Update(_)
+                | ControlOutput::TestCall(_)
+                | ControlOutput::Tested { .. }
+                | ControlOutput::Lookup(_) => {}
             }
         }
     }

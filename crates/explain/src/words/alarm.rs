@@ -54,6 +54,12 @@ pub fn raised(alarm: &Alarm) -> String {
             "trunk {trunk} refuses our credentials with {code}, after its challenge was answered: the trunk is alive, its `auth` is wrong or \
              barred; calls go to whoever is left"
         ),
+        Alarm::NameFails { trunk, name, why, kept: None } => {
+            format!("name {name} of trunk {trunk} leads nowhere, so it has no address by it: {why}")
+        }
+        Alarm::NameFails { trunk, name, why, kept: Some(left) } => {
+            format!("name {name} of trunk {trunk} fails: {why}; its last addresses stay in use for {left}")
+        }
         Alarm::CallsBarred { trunk, why } => format!(
             "calls from trunk {trunk} are refused: {}; if nobody there dials such calls, somebody has broken in, and `throughline calls` shows \
              what is still up",
@@ -92,6 +98,7 @@ fn over(alarm: &Alarm) -> String {
         Alarm::CredentialsRefused { trunk, .. } => {
             format!("trunk {trunk} has not refused our credentials for 1 min")
         }
+        Alarm::NameFails { trunk, name, .. } => format!("name {name} of trunk {trunk} leads somewhere again"),
         Alarm::CallsBarred { trunk, .. } => format!("no call from trunk {trunk} has been refused for 1 min"),
         Alarm::Text { text } => text.clone(),
     }

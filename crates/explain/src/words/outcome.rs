@@ -129,6 +129,7 @@ pub fn exclusion(cause: Exclusion, now: Instant) -> String {
         Exclusion::Down { since } => format!("is Down for {}", now.since(since)),
         Exclusion::OutsideShare { share: 0 } => String::from("is on Probation and gets no calls yet"),
         Exclusion::OutsideShare { share } => format!("is on Probation and this call is not in its {share} %"),
+        Exclusion::NoAddress => String::from("has no address: its names lead nowhere yet"),
         Exclusion::Draining => String::from("is draining"),
         Exclusion::OutOfService => String::from("is out of service"),
         Exclusion::Throttled { until } => format!("asked for no calls for another {}", until.since(now)),

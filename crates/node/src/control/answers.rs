@@ -96,6 +96,8 @@ impl ControlThread {
                 let journal = self.store.counters();
                 let mut metrics = metrics::snapshot(seen, &trunks, journal, orders_lost);
                 metrics::alarms(&mut metrics, self.control.alarms().map(|active| active.alarm.kind()));
+                let unasked = self.control.unasked_answers();
+                metrics.counter("names_unasked", "Answers of name servers that nobody waited for.", &[], unasked);
                 self.tally.measure(&mut metrics);
                 let _gone = reply.send(Ok(metrics));
             }

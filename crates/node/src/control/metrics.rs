@@ -63,6 +63,13 @@ fn one_trunk(metrics: &mut MetricsSnapshot, trunk: &TrunkView) {
     if let Some(tests) = &trunk.test_calls {
         test_calls(metrics, &labels, tests);
     }
+    for name in &trunk.names {
+        let labels = [("trunk", trunk.name.to_string()), ("name", name.name.to_string())];
+        let good = f64::from(u8::from(name.trouble.is_none()));
+        metrics.gauge("name_good", "1 while the name leads somewhere and is renewed.", &labels, good);
+        let left = name.left.as_micros() as f64 / 1e6;
+        metrics.gauge("name_fresh_seconds", "Time until what is known of the name must be renewed.", &labels, left);
+    }
     for target in &trunk.targets {
         let labels = [("trunk", trunk.name.to_string()), ("target", target.addr.clone())];
         metrics.state("target_health", "Health of the target.", &labels, &health, target.health.word());

@@ -47,6 +47,7 @@ impl<const LABELS: usize> Counts<LABELS> {
 pub(super) struct Tally {
     decisions: Counts<4>,
     shadow: Counts<4>,
+    located: Counts<1>,
     attempts: Counts<2>,
     blamed: Counts<2>,
     plans: Counts<1>,
@@ -62,6 +63,7 @@ impl Tally {
             Record::Shadow { who, decision } => self.shadow.add(decision_labels(&who.trunk, decision)),
             Record::Call(call) => self.call(call),
             Record::Alarm(alarm) if !alarm.over => self.alarms.add([alarm.what.kind()]),
+            Record::Located(located) => self.located.add([located.trunk.as_str()]),
             Record::Alarm(_) | Record::Configured { .. } | Record::Operator(_) | Record::Unreadable { .. } => {}
         }
     }
@@ -92,6 +94,7 @@ impl Tally {
     pub(super) fn measure(&self, metrics: &mut MetricsSnapshot) {
         let of_decisions = ["trunk", "change", "cause", "enforced"];
         self.decisions.measure(metrics, "decisions", "Decisions about trunks.", of_decisions);
+        self.located.measure(metrics, "names_moved", "Times the names of a trunk led elsewhere.", ["trunk"]);
         self.shadow.measure(metrics, "shadow_decisions", "What the shadow policy would have decided.", of_decisions);
         self.attempts.measure(metrics, "attempts", "Attempts that ended, by outcome.", ["trunk", "outcome"]);
         self.blamed.measure(metrics, "attempts_blamed", "Attempts that ended, by whose fault.", ["trunk", "blame"]);

@@ -140,8 +140,8 @@ impl Mind {
                     }
                     ControlOutput::Update(_) => Some(Told::Changed),
                     ControlOutput::Entry(entry) => Some(Told::Entry(entry)),
-                    // A world of policies has no test calls.
-                    ControlOutput::TestCall(_) | ControlOutput::Tested { .. } => continue,
+                    // A world of policies has no test calls and no names.
+                    ControlOutput::TestCall(_) | ControlOutput::Tested { .. } | ControlOutput::Lookup(_) => continue,
                 };
             },
             Self::Peer(peer) => {
@@ -244,8 +244,8 @@ pub(super) fn tiers(settings: &Settings, facts: &Facts<'_>) -> Vec<Vec<TargetId>
     let group = shape.group(route.map_or(GroupId(0), |rule| rule.to));
     let tiers = group.map(|group| group.tiers.as_slice()).unwrap_or_default();
     let targets = |trunk: TrunkId| {
-        let indexes = shape.trunk(trunk).into_iter().flat_map(|trunk| &trunk.targets);
-        indexes.map(move |index| TargetId { trunk, index: *index })
+        let targets = shape.trunk(trunk).into_iter().flat_map(|trunk| &trunk.targets);
+        targets.map(move |target| TargetId { trunk, index: target.number })
     };
     tiers.iter().map(|tier| tier.iter().flat_map(|member| targets(member.trunk)).collect()).collect()
 }

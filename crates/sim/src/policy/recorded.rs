@@ -94,6 +94,7 @@ impl Happened {
             }
             Record::Configured { start: true, .. } => self.base = None,
             Record::Configured { .. }
+            | Record::Located(_)
             | Record::Operator(_)
             | Record::Alarm(_)
             | Record::Shadow { .. }
@@ -384,7 +385,7 @@ mod tests {
                 },
             },
         };
-        let start = Record::Configured { fingerprint: 0, names: explain::Names::default(), start: true };
+        let start = Record::Configured { fingerprint: 0, names: explain::Names::default(), start: true, frames: None };
         let mut again = Happened { base: None, ..happened };
         again.entry(&record(1_000_000_000, 500));
         again.entry(&Entry { seq: model::Seq(2), wall: Wall::from_micros(9_000_000_000), record: start });
