@@ -10,6 +10,7 @@ mod tally;
 mod test_call;
 
 use crate::clock::{Clock, wait_ms};
+use crate::dns::{self, Dns};
 use crate::listen;
 use crate::load::{self, Loaded};
 use crate::looks::Looks;
@@ -91,6 +92,8 @@ pub(crate) struct ControlParts {
     pub(crate) signals: SignalFd,
     pub(crate) shards: Vec<ShardLink>,
     pub(crate) asks: Receiver<Ask>,
+    pub(crate) dns: Dns,
+    pub(crate) resolved: Receiver<dns::Answer>,
     pub(crate) store: Store,
     pub(crate) events: broadcast::Sender<Arc<Entry>>,
     pub(crate) config: Option<PathBuf>,
@@ -110,6 +113,9 @@ pub(crate) struct ControlThread {
     signals: SignalFd,
     shards: Vec<ShardLink>,
     asks: Receiver<Ask>,
+    dns: Dns,
+    /// What it found.
+    resolved: Receiver<dns::Answer>,
     looks: Looks<Ask>,
     /// Questions that wait for a test call, by ticket.
     tests: Vec<TestWait>,
@@ -153,6 +159,8 @@ impl ControlThread {
             signals: parts.signals,
             shards: parts.shards,
             asks: parts.asks,
+            dns: parts.dns,
+            resolved: parts.resolved,
             looks: Looks::new(QUESTIONS),
             tests: Vec::new(),
             next_test: 1,
@@ -215,6 +223,7 @@ impl ControlThread {
         if (woken && self.rest.is_none()) || rested || more {
             ended = ended.or_else(|| self.take_reports());
             self.take_asks();
+            self.take_resolved();
         }
         if woken && self.rest.is_none() {
             self.rest = Some(self.now + REST);
@@ -271,12 +280,7 @@ impl ControlThread {
                         let _counted = shard.orders.send(Order::TestCall(order));
                     }
                 }
-                // Nobody here looks names up: trunks that have some hear so, and say so.
-                ControlOutput::Lookup(question) => {
-                    let reply = edge::Reply::Failed { why: edge::LookupFault::NoServer };
-                    let input = ControlInput::Resolved { question, reply };
-                    self.control.handle(self.now, self.clock.wall(), input);
-                }
+                ControlOutput::Lookup(question) => self.dns.ask(question),
                 ControlOutput::Tested { ticket, answer } => self.answer_test(ticket, answer),
                 ControlOutput::Entry(entry) => self.write(entry),
             }
@@ -333,6 +337,12 @@ impl ControlThread {
             }
         }
         None
+    }
+
+    fn take_resolved(&mut self) {
+        while let Some((question, reply)) = self.resolved.next() {
+            self.input(ControlInput::Resolved { question, reply });
+        }
     }
 
     fn take_report(&mut self, shard: usize, report: Report) {
@@ -443,6 +453,7 @@ impl ControlThread {
             }
         }
         let fingerprint = settings.fingerprint;
+        self.dns.follow(&settings.dns);
         self.input(ControlInput::Reload(Ok(settings)));
         Ok(fingerprint)
     }

@@ -1,11 +1,12 @@
 //! The node: threads, sockets, clock and signals around the edge, which knows none of them.
 //!
-//! One thread for each shard, one for control (the one that called [`run`]), one for the journal, one for HTTP. Between
+//! One thread for each shard, one for control (the one that called [`run`]), one for the journal, one for HTTP, one for lookups. Between
 //! them bounded rings. Refuses to know: SIP, policy, records; it carries inputs in and outputs out.
 
 pub mod clock;
 mod control;
 mod counters;
+mod dns;
 mod http;
 pub mod lab;
 mod listen;

@@ -5,6 +5,7 @@
 
 use crate::clock::Clock;
 use crate::control::{Banner, ControlParts, ControlThread, Ended, ShardLink};
+use crate::dns::Dns;
 use crate::http::{Answerers, Http};
 use crate::lab::{self, Lab};
 use crate::listen;
@@ -36,6 +37,8 @@ const REPORTS: usize = 16_384;
 const HOPS: usize = 4_096;
 /// Questions to control that may wait.
 const ASKS: usize = 64;
+/// Answers of name servers that may wait.
+const RESOLVED: usize = 1_024;
 /// Records that the slowest listener may be behind.
 const EVENTS: usize = 4_096;
 /// Number of this node in its tokens.
@@ -68,6 +71,8 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
     let control = Control::new(clock.now(), clock.wall(), settings.clone(), seed, first);
     let waker = Waker::new().map_err(Fatal::System)?;
     let (asks_in, asks) = ring(ASKS, &waker);
+    let (resolved_in, resolved) = ring(RESOLVED, &waker);
+    let dns = Dns::start(&settings.dns, resolved_in).map_err(Fatal::System)?;
     let (links, ends) = link(count, &waker).map_err(Fatal::System)?;
     let mut threads = Vec::new();
     for (index, (links, sockets)) in links.into_iter().zip(opened).enumerate() {
@@ -96,6 +101,8 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
         signals,
         shards: ends,
         asks,
+        dns,
+        resolved,
         store,
         events,
         config: options.config.clone(),

@@ -98,6 +98,7 @@ impl ControlThread {
                 metrics::alarms(&mut metrics, self.control.alarms().map(|active| active.alarm.kind()));
                 let unasked = self.control.unasked_answers();
                 metrics.counter("names_unasked", "Answers of name servers that nobody waited for.", &[], unasked);
+                self.dns.measure(&mut metrics);
                 self.tally.measure(&mut metrics);
                 let _gone = reply.send(Ok(metrics));
             }
