@@ -4,7 +4,7 @@
 //! takes no trunk out. Refuses to know: health, the journal, calls.
 
 use super::cache::{Cache, Due};
-use super::locate::{Located, Search, locate};
+use super::locate::{Located, Search, in_order, locate};
 use super::{DnsSettings, Kind, LookupFault, NamedTrunk, Question, Reply, Spot};
 use model::{Instant, Name, Span, TrunkId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -166,15 +166,21 @@ impl Held {
             let no_naptr = question.kind == Kind::Naptr && age.fault == Some(LookupFault::Refused);
             age.fault.filter(|_| age.left == Span::ZERO && !no_naptr)
         });
+        // SRV still names the host, so that it has no address is a mistake: it keeps those it had.
+        let bare = |old: &&Located| !search.located.is_empty() && search.bare.contains(&old.host);
+        let kept: Vec<Located> = self.located.iter().filter(bare).cloned().collect();
         let why = match (search.located.is_empty(), unanswered) {
             (true, None) if ages().any(|age| age.no_such_name) => Some(String::from("there is no such name")),
             (true, None) => Some(String::from("it has no address that can be reached from here")),
+            (false, None) => kept.first().map(|kept| format!("its host {} has no address any more", kept.host)),
             (_, fault) => fault.map(|fault| fault.to_string()),
         };
         self.trouble = why.map(|why| (self.trouble.as_ref().map_or(now, |(since, _)| *since), why));
         let over = self.trouble.as_ref().is_some_and(|(since, _)| now.since(*since) >= stale);
         if !search.located.is_empty() || over {
             self.located = search.located;
+            self.located.extend(kept.into_iter().filter(|_| !over));
+            in_order(&mut self.located);
         }
     }
 }

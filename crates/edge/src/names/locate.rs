@@ -96,6 +96,8 @@ pub struct Search {
     pub failed: bool,
     /// What was found: by priority, and inside one by address, since servers shuffle.
     pub located: Vec<Located>,
+    /// Hosts that SRV records name, and that have no address.
+    pub bare: Vec<Name>,
 }
 
 /// Where a name leads by what is known.
@@ -106,10 +108,22 @@ pub fn locate<'k>(named: &Named, ways: &Ways, known: &dyn Fn(&Question) -> Known
     if found.unfinished {
         found.located.clear();
     }
-    found.located.sort_by_key(|located| (located.priority, located.addr.is_ipv4(), located.addr));
-    found.located.dedup_by_key(|located| (located.addr, located.transport));
-    found.located.truncate(TARGETS_MAX);
+    in_order(&mut found.located);
     found
+}
+
+/// Best first, each once, where it stands best, and no more than are of use.
+pub(super) fn in_order(located: &mut Vec<Located>) {
+    located.sort_by_key(|located| (located.priority, located.addr.is_ipv4(), located.addr));
+    let mut known: Vec<(SocketAddr, Transport)> = Vec::new();
+    located.retain(|located| {
+        let place = (located.addr, located.transport);
+        let fresh = known.len() < TARGETS_MAX && !known.contains(&place);
+        if fresh {
+            known.push(place);
+        }
+        fresh
+    });
 }
 
 /// What a step of the search came to.
@@ -218,6 +232,9 @@ impl<'k> Searching<'_, 'k> {
             hosts.into_iter().filter(|(.., port, host)| !host.is_empty() && *port != 0)
         {
             let addrs = self.addresses(host, transport);
+            if addrs.is_empty() {
+                self.search.bare.push(host.clone());
+            }
             let share = weight / u16::try_from(addrs.len().max(1)).unwrap_or(1);
             // A host's weight is shared by its addresses; one that has some keeps some.
             let weight = if weight == 0 { 0 } else { share.max(1) };

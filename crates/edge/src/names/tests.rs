@@ -1,6 +1,7 @@
 //! RFC 3263, 2782, 2308 and 8767 by their clauses.
 #![allow(clippy::unwrap_used)]
 
+use super::book::Book;
 use super::cache::{Cache, Due};
 use super::locate::{Known, Located, Named, Search, Ways, locate};
 use super::{DnsSettings, Kind, LookupFault, NamedTrunk, Question, Record, Reply, Spot};
@@ -342,4 +343,55 @@ fn entries_keep_their_order_and_names_their_priorities_within_it() {
     assert_eq!(trunk.places(&[many, vec![], vec![]]).len(), 8);
     let fewer = NamedTrunk { spots: vec![Spot::Named(named("z.example")), trunk.spots[0].clone()], ways: all_ways() };
     assert_eq!(trunk.kept(&[first.clone(), vec![], vec![]], &fewer), [vec![], first]);
+}
+
+/// A trunk at `acme.example`, in a book that answers from a zone.
+fn book(settings: &DnsSettings) -> Book {
+    let v4: SocketAddr = "192.0.2.1:5060".parse().unwrap();
+    let trunk = NamedTrunk { spots: vec![Spot::Named(named("acme.example"))], ways: Ways::new([(Transport::Udp, v4)]) };
+    let mut book = Book::new(settings, 7);
+    book.install(NOW, settings, [(TRUNK, &trunk)]);
+    book
+}
+
+/// Answers what is due by then, and tells where the trunk's name leads, and what is amiss with it.
+fn leads(book: &mut Book, now: Instant, zone: &Zone) -> (Vec<String>, Option<String>) {
+    while let Some(question) = book.due(now) {
+        let found = |records: &Vec<Record>| Reply::Found { records: records.clone(), ttl: s(60) };
+        let reply = zone.get(&question).map_or(Reply::NoSuchName { ttl: s(60) }, found);
+        assert!(book.resolved(now, &question, reply));
+    }
+    let mut located = Vec::new();
+    while let Some((_, spots)) = book.poll() {
+        located = spots.concat().iter().map(|located| located.addr.to_string()).collect();
+    }
+    (located, book.states(now, TRUNK).remove(0).trouble)
+}
+
+/// A host that SRV names and that has no address is a mistake of the zone, or of who tells it: it is kept, told of, and dropped in the end.
+/// One that SRV names no more is gone at once.
+#[test]
+fn a_host_without_an_address_keeps_the_last_one_while_srv_names_it() {
+    let settings = DnsSettings { stale: s(300), ..DnsSettings::default() };
+    let service = "_sip._udp.acme.example";
+    let (first, second) = (ip("192.0.2.31"), ip("192.0.2.33"));
+    let both: &[Record] = &[srv(10, 0, 5060, "a.example"), srv(20, 0, 5060, "b.example")];
+    let (a, b) = (("a.example", Kind::A, &[first][..]), ("b.example", Kind::A, &[second][..]));
+    let whole = zone(&[(service, Kind::Srv, both), a, b]);
+    let denied = zone(&[(service, Kind::Srv, both), b]);
+    let moved = zone(&[(service, Kind::Srv, &both[1..]), b]);
+    let (at_both, at_second) =
+        (["192.0.2.31:5060", "192.0.2.33:5060"].map(String::from), vec!["192.0.2.33:5060".to_owned()]);
+    let why = Some(String::from("its host a.example has no address any more"));
+
+    let mut book = book(&settings);
+    assert_eq!(leads(&mut book, NOW, &whole), (at_both.to_vec(), None));
+    assert_eq!(leads(&mut book, NOW + s(60), &denied), (at_both.to_vec(), why.clone()));
+    assert_eq!(leads(&mut book, NOW + s(120), &whole), (at_both.to_vec(), None), "it is there again");
+    assert_eq!(leads(&mut book, NOW + s(180), &denied), (at_both.to_vec(), why.clone()));
+    assert_eq!(leads(&mut book, NOW + s(420), &denied), (at_both.to_vec(), why));
+    assert_eq!(leads(&mut book, NOW + s(540), &denied).0, at_second, "`stale` is over");
+    assert_eq!(leads(&mut book, NOW + s(600), &denied), (at_second.clone(), None));
+    assert_eq!(leads(&mut book, NOW + s(660), &whole), (at_both.to_vec(), None));
+    assert_eq!(leads(&mut book, NOW + s(720), &moved), (at_second, None), "gone with its record");
 }
