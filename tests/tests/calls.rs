@@ -58,6 +58,24 @@ fn hold_and_resume() {
     outbound("caller_hold", "server_hold", 10);
 }
 
+/// RFC 5589 §6.1: acme's party is joined with globex's, who ends the call; the office hears how it went and is let go.
+#[test]
+fn a_blind_transfer() {
+    namespace::enter();
+    let acme = Sipp::server("server_transferred", ACME);
+    let globex = Sipp::server("server_ends", GLOBEX);
+    let transfers = "[group.referred]\ntiers = [[\"globex\"]]\nalone = true\n\n[[route]]\nfrom = [\"office\"]\nprefixes = [\"+4733\"]\nto = \"referred\"\n\n[[route]]\nfrom = [\"office\"]";
+    let edge = Edge::start(&CONFIG.replacen("[[route]]\nfrom = [\"office\"]", transfers, 1));
+    let mut caller = Sipp::caller("caller_refers", OFFICE, LAN, "+4722334455", 10, 10);
+    let good = caller.finished(LIMIT);
+    assert!(good, "{:?}\n{}\n{}", caller.counts(), caller.errors(), edge.log());
+    wait_until("both parties end as they should", LIMIT, || {
+        let ended = |server: &Sipp| server.counts() == (10, 0);
+        ended(&acme) && ended(&globex)
+    });
+    rests(&edge);
+}
+
 #[test]
 fn late_offer() {
     outbound("caller_late_offer", "server_late_offer", 10);

@@ -170,6 +170,8 @@ mod tests {
             session_max: Span::from_secs(1),
             interworking: crate::interworking::Interworking::NEUTRAL,
             inbound: crate::InboundPolicy::default(),
+            transfer: crate::profile::Transfer::Act,
+            redirect: crate::profile::Redirect::Follow,
         })
     }
 

@@ -50,6 +50,34 @@ pub struct TrunkProfile {
     pub interworking: Interworking,
     /// What calls from it must keep to.
     pub inbound: InboundPolicy,
+    /// What becomes of its REFERs.
+    pub transfer: Transfer,
+    /// What becomes of its 3xx.
+    pub redirect: Redirect,
+}
+
+/// What becomes of a peer's redirections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Redirect {
+    /// The edge follows them, as far as routes and trunks go.
+    #[default]
+    Follow,
+    /// The caller follows them, and comes to the edge again.
+    Pass,
+    /// The next trunk is tried.
+    Refuse,
+}
+
+/// What becomes of a peer's REFER.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Transfer {
+    /// The edge places the call and joins the parties: nobody else need understand REFER.
+    #[default]
+    Act,
+    /// The other party gets the REFER and acts on it.
+    Pass,
+    /// Nobody is transferred.
+    Refuse,
 }
 
 impl TrunkProfile {

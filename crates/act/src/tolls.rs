@@ -26,7 +26,7 @@ pub struct InboundPolicy {
 
 impl InboundPolicy {
     /// The longest prefix decides; of equal ones the refusal.
-    fn bars(&self, number: &str) -> Option<Barred> {
+    pub(crate) fn bars(&self, number: &str) -> Option<Barred> {
         let longest = |list: &[String]| {
             list.iter().filter(|prefix| number.starts_with(prefix.as_str())).max_by_key(|prefix| prefix.len()).cloned()
         };
@@ -96,12 +96,12 @@ impl Tolls {
         load: &Load,
         (from, policy): (TrunkId, &InboundPolicy),
         number: &str,
-    ) -> Result<Counted, Barred> {
+    ) -> Result<Option<Counted>, Barred> {
         if let Some(barred) = policy.bars(number) {
             return Err(barred);
         }
         if !policy.counts() {
-            return Ok(Counted(false));
+            return Ok(None);
         }
         let fresh =
             || Toll { at_once: 0, hour: Window::of(Span::from_secs(3_600)), second: Window::of(Span::from_secs(1)) };
@@ -123,25 +123,20 @@ impl Tolls {
         toll.at_once += 1;
         toll.hour.add(now);
         toll.second.add(now);
-        Ok(Counted(true))
+        Ok(Some(Counted(from)))
     }
 
     /// A call that was let through is over.
-    pub(crate) fn end(&mut self, from: TrunkId, counted: Counted) {
-        if let Some(toll) = self.counted.get_mut(&from).filter(|_| counted.0) {
+    pub(crate) fn end(&mut self, counted: Counted) {
+        if let Some(toll) = self.counted.get_mut(&counted.0) {
             toll.at_once = toll.at_once.saturating_sub(1);
         }
     }
 }
 
-/// Whether a call was counted: its trunk's limits may be set and lifted while it lasts.
+/// A call was counted among those of this trunk, whose limits may be set and lifted while it lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Counted(bool);
-
-impl Counted {
-    /// One that no limit is for.
-    pub(crate) const NO: Self = Self(false);
-}
+pub(crate) struct Counted(TrunkId);
 
 #[cfg(test)]
 mod tests {
@@ -182,14 +177,14 @@ mod tests {
         let policy = InboundPolicy { concurrent: Some(2), per_hour: Some(5), cps: Some(2), ..InboundPolicy::default() };
         let (mut tolls, load) = (Tolls::default(), Load::default());
         let ask = |tolls: &mut Tolls, ms| tolls.admit(at(ms), &load, (PBX, &policy), "1");
-        let one = ask(&mut tolls, 0).unwrap();
+        let one = ask(&mut tolls, 0).unwrap().unwrap();
         assert!(ask(&mut tolls, 1).is_ok());
         assert_eq!(ask(&mut tolls, 2), Err(Barred::Rate { limit: 2, part: 2 }));
         assert_eq!(ask(&mut tolls, 2_000), Err(Barred::AtOnce { limit: 2, part: 2 }));
-        tolls.end(PBX, one);
+        tolls.end(one);
         for turn in 0..3 {
-            let more = ask(&mut tolls, 4_000 + turn * 2_000).unwrap();
-            tolls.end(PBX, more);
+            let more = ask(&mut tolls, 4_000 + turn * 2_000).unwrap().unwrap();
+            tolls.end(more);
         }
         assert_eq!(ask(&mut tolls, 20_000), Err(Barred::PerHour { limit: 5, part: 5 }));
         assert!(ask(&mut tolls, 3_700_000).is_ok(), "an hour later");
@@ -200,10 +195,10 @@ mod tests {
         let (mut tolls, load) = (Tolls::default(), Load::default());
         let open = InboundPolicy { deny: list(&["900"]), ..InboundPolicy::default() };
         for _ in 0..100 {
-            assert_eq!(tolls.admit(at(0), &load, (PBX, &open), "1"), Ok(Counted::NO));
+            assert_eq!(tolls.admit(at(0), &load, (PBX, &open), "1"), Ok(None));
         }
         assert!(tolls.counted.is_empty());
-        tolls.end(PBX, Counted(true));
+        tolls.end(Counted(PBX));
     }
 
     proptest! {
@@ -215,9 +210,9 @@ mod tests {
             let mut begun = vec![];
             for gap in gaps {
                 now += gap;
-                if let Ok(counted) = tolls.admit(at(now), &load, (PBX, &policy), "1") {
+                if let Ok(Some(counted)) = tolls.admit(at(now), &load, (PBX, &policy), "1") {
                     begun.push(now);
-                    tolls.end(PBX, counted);
+                    tolls.end(counted);
                 }
             }
             for (index, first) in begun.iter().enumerate() {

@@ -81,6 +81,8 @@ impl Bench {
             session_max: Span::from_secs(3_600),
             interworking: act::Interworking::NEUTRAL,
             inbound: act::InboundPolicy::default(),
+            transfer: act::Transfer::Act,
+            redirect: act::Redirect::Follow,
             overload: false,
         };
         let script = TestCallScript {

@@ -82,7 +82,7 @@ fn moves_on(policy: &AttemptPolicy, outcome: &AttemptOutcome) -> bool {
         | AttemptOutcome::Stalled { .. }
         | AttemptOutcome::WentSilent { .. }
         | AttemptOutcome::Unreachable { .. } => true,
-        // We follow no contacts: this trunk will not carry the call, another may.
+        // No contact could be followed: this trunk will not carry the call, another may.
         AttemptOutcome::Redirected { code } => !policy.stop.contains(code),
         AttemptOutcome::Refused { code, q850, .. } => {
             if policy.stop.contains(code) {

@@ -1,7 +1,8 @@
-//! Which shard a SIP datagram belongs to, from three headers and no table.
+//! Which shard a SIP datagram belongs to, from a few headers and no table.
 //!
-//! A response goes by its top Via branch, which we minted. A request goes by its Call-ID when we minted that (B legs),
-//! else by a keyed hash of it (A legs). So CANCEL, ACK, re-INVITE and BYE land where their INVITE landed, with no lock
+//! A response goes by its top Via branch, which we minted. A request goes by the tag in its To, which we minted for every dialog, or by
+//! the one its Replaces names: whose place is taken tells where. Else by its Call-ID when we minted that (B legs), or a keyed hash of it
+//! (A legs). So CANCEL, ACK, re-INVITE and BYE land where their INVITE landed, with no lock
 //! and no map. The hash is keyed so that nobody outside can aim all his calls at one shard.
 //! `steer(mint(s)) == s` for every token. Refuses to know: sockets, calls.
 
@@ -12,7 +13,12 @@ use model::ShardId;
 /// The shard that owns this datagram, of `shards` in all; `None` when it cannot be read as SIP and any shard may count it.
 pub fn steer(key: u64, shards: u8, bytes: &[u8]) -> Option<ShardId> {
     let scan = sip::scan(bytes)?;
-    let ours = if scan.is_response { sip::owner(key, scan.branch) } else { sip::owner(key, scan.call_id) };
+    let ours = if scan.is_response {
+        sip::owner(key, scan.branch)
+    } else {
+        let tag = scan.to_tag.or(scan.replaced_tag);
+        tag.and_then(|tag| sip::owner(key, tag)).or_else(|| sip::owner(key, scan.call_id))
+    };
     if let Some((_, shard)) = ours.filter(|(_, shard)| shard.0 < shards) {
         return Some(shard);
     }
@@ -65,6 +71,25 @@ mod tests {
         #[test]
         fn noise_is_nobodys_or_somebodys_but_never_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
             prop_assert!(steer(KEY, 4, &bytes).is_none_or(|shard| shard.0 < 4));
+        }
+    }
+
+    /// RFC 3891: the call whose place is taken is where its INVITE goes, and all that follows in its dialog.
+    #[test]
+    fn an_invite_that_takes_a_place_lands_where_that_is() {
+        let mut minter = Minter::new(1, ShardId(2), KEY, 7);
+        let (replaced, tag) = (minter.tag(), minter.tag());
+        for n in 0..16 {
+            let invite = format!(
+                "INVITE sip:1@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKx\r\nFrom: <sip:a@b>;tag=1\r\n\
+                 To: <sip:1@b>\r\nCall-ID: foreign{n}\r\nCSeq: 1 INVITE\r\nReplaces: x@y;from-tag=z;to-tag={}\r\n\
+                 Content-Length: 0\r\n\r\n",
+                replaced.as_str()
+            );
+            assert_eq!(steer(KEY, 4, invite.as_bytes()), Some(ShardId(2)));
+            let ack = String::from_utf8(request("ACK", &format!("foreign{n}"), "z9hG4bKy")).unwrap();
+            let ack = ack.replace("To: <sip:1@b>", &format!("To: <sip:1@b>;tag={}", tag.as_str()));
+            assert_eq!(steer(KEY, 4, ack.as_bytes()), Some(ShardId(2)));
         }
     }
 

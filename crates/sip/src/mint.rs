@@ -121,6 +121,11 @@ impl Minter {
         owner(self.key, token).is_some_and(|(node, _)| node == self.node)
     }
 
+    /// Whether another shard of this node minted a token.
+    pub fn is_of_a_sibling(&self, token: &[u8]) -> bool {
+        owner(self.key, token).is_some_and(|(node, shard)| node == self.node && shard != self.shard)
+    }
+
     fn body(&mut self) -> [u8; BODY] {
         self.counter = self.counter.wrapping_add(1);
         let random = self.rng.next_u64() & 0xff_ffff;

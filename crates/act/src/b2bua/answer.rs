@@ -105,6 +105,7 @@ impl B2bua {
             refused: 0,
             keeping: Keeping::of(message, world.now, attempt.min_se),
             acking: None,
+            gone: false,
         };
         let cseq = message.cseq().number;
         let tag = attempt.tag.clone();
@@ -131,7 +132,7 @@ impl B2bua {
         }
     }
 
-    fn answer_caller(
+    pub(super) fn answer_caller(
         &mut self,
         world: &mut World<'_>,
         slot: usize,
@@ -140,7 +141,7 @@ impl B2bua {
         body: alloc::vec::Vec<u8>,
     ) {
         let Some(call) = self.calls.get_mut(slot) else { return };
-        let Some(server) = call.server.take() else { return };
+        let Some(server) = call.server.take() else { return self.target_answered(world, slot, source) };
         call.caller.acking = Some((server, call.invite_seq));
         let mut answer = Answer::new(message.status().unwrap_or(200));
         answer.to_tag = Some(call.caller.dialog.local_tag.clone());

@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 use decide::AttemptPolicy;
 use model::{AttemptOutcome, Begun, Instant, Observed, Pace, Span, TargetId, TransportFault};
 use sip::auth;
-use sip::{Answer, ClientKey, Draft, Flow, HeaderLines, Message, Method, TimerSet};
+use sip::{Answer, ClientKey, Draft, Flow, HeaderLines, HeaderName, Message, Method, TimerSet};
 
 /// T1 of an attempt is never shorter: the 95th percentile of a quick trunk is far below what a busy one may need once.
 const T1_FLOOR: Span = Span::from_millis(80);
@@ -112,7 +112,7 @@ impl B2bua {
             // RFC 3323 §5: who insists on privacy is refused rather than shown.
             return self.refuse_unsent(world, slot, index, 500);
         }
-        let (mut draft, unsigned) = attempt_draft(invite, &crossing, attempt, &call.number, sent_by, body);
+        let (mut draft, unsigned) = attempt_draft(call, invite, &crossing, attempt, sent_by, body);
         self.counters.signatures_dropped += u64::from(unsigned);
         draft.overload = profile.overload;
         push_abilities(profile, call, attempt, &mut draft);
@@ -193,7 +193,7 @@ impl B2bua {
                 self.answered(world, slot, index, client, message);
             }
             300..=399 => {
-                self.attempt_over(world, slot, index, AttemptOutcome::Redirected { code }, Some(message));
+                self.redirected(world, slot, index, code, message);
             }
             422 if self.lengthen(world, slot, index, message) => {}
             401 | 407 if self.authorise(world, slot, index, message) => {}
@@ -264,12 +264,16 @@ impl B2bua {
         let Some(front) = self.calls.get(slot).map(|call| call.front) else { return };
         let silent = self.is_gated(world, slot, message);
         let described = super::body::description(message).is_some() && !silent;
-        if let Some(tag) = message.to().tag() {
+        let heard = self.calls.get(slot).is_some_and(|call| call.server.is_some());
+        if let Some(tag) = message.to().tag().filter(|_| heard) {
             self.show_face(world, slot, front, tag);
         }
         let body =
             if silent { Vec::new() } else { self.bridge(world, slot, Side::Callee, message).unwrap_or_default() };
         let Some(call) = self.calls.get_mut(slot) else { return };
+        if call.server.is_none() {
+            return self.target_rings(world, slot, message);
+        }
         call.phase = Phase::Ringing;
         call.progressed.get_or_insert(world.now);
         if let Some(attempt) = call.attempt_mut(front) {
@@ -497,7 +501,7 @@ pub(super) fn profile_of<'a>(world: &World<'a>, target: TargetId) -> Option<(&'a
     Some((profile, *profile.target(target.index)?))
 }
 
-fn flow_of(target: Target) -> Flow {
+pub(super) fn flow_of(target: Target) -> Flow {
     Flow { socket: target.socket, peer: target.addr, transport: target.transport }
 }
 
@@ -506,33 +510,39 @@ pub(super) fn policy_of(world: &World<'_>, target: TargetId) -> AttemptPolicy {
 }
 
 /// The called number at the target as its trunk writes numbers, or the called name as it is, unless the destination has a URI of its own.
-fn request_uri(numbers: &NumberPolicy, called: &[u8], attempt: &Attempt) -> Vec<u8> {
+pub(super) fn request_uri(numbers: &NumberPolicy, called: &[u8], attempt: &Attempt) -> Vec<u8> {
     if let Some(uri) = &attempt.to.uri {
         return uri.clone();
     }
+    uri_at(numbers, called, attempt.to.flow.peer)
+}
+
+/// The called number at an address as its trunk writes numbers, or the called name as it is.
+pub(super) fn uri_at(numbers: &NumberPolicy, called: &[u8], peer: core::net::SocketAddr) -> Vec<u8> {
     if is_urn(called) {
         return called.to_vec();
     }
     let mut uri = Vec::with_capacity(called.len() + 48);
-    numbers.push_uri(&mut uri, called, format!("{}", attempt.to.flow.peer).as_bytes());
+    numbers.push_uri(&mut uri, called, format!("{peer}").as_bytes());
     uri
 }
 
 /// The terms of the caller's trunk and of the one that is tried: each candidate has its own.
-fn crossing_of<'p>(profiles: &'p Profiles, call: &Call, target: TargetId) -> Crossing<'p> {
+pub(super) fn crossing_of<'p>(profiles: &'p Profiles, call: &Call, target: TargetId) -> Crossing<'p> {
     profiles.crossing(Some(call.caller.trunk), Some(target.trunk), call.emergency)
 }
 
 /// Its INVITE, and whether the caller's signature was left behind.
 fn attempt_draft(
+    call: &Call,
     invite: &Message,
     crossing: &Crossing<'_>,
     attempt: &Attempt,
-    number: &[u8],
     sent_by: core::net::SocketAddr,
     body: Vec<u8>,
 ) -> (Draft, bool) {
-    let shown = Shown::of(invite, crossing, number, format!("{sent_by}").as_bytes());
+    let mut shown = Shown::of(invite, crossing, &call.number, format!("{sent_by}").as_bytes());
+    shown.divert(crossing, call.redirected.diverted());
     let uri = request_uri(&crossing.to.numbers, &shown.called, attempt);
     let mut headers = HeaderLines::new();
     for route in &attempt.to.routes {
@@ -540,6 +550,11 @@ fn attempt_draft(
     }
     headers::push_addresses(&mut headers, crossing, &shown, attempt, &uri, sent_by);
     let unsigned = headers::pass(invite, crossing, Some(&shown), &mut headers);
+    headers::push_referred_by(&mut headers, invite, crossing, sent_by);
+    if let Some(name) = invite.header(HeaderName::Replaces) {
+        // Only one that names nothing of ours comes here.
+        headers.push("Replaces", name);
+    }
     let mut draft = Draft::new(Method::Invite, uri);
     draft.headers = headers;
     // RFC 3261 §16.6 step 3: a B2BUA counts hops too, or two of them could call each other for ever.

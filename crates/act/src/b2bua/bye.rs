@@ -46,7 +46,7 @@ impl B2bua {
     }
 
     /// The caller has given up before an answer. His own reason goes on: who learns that the call was taken elsewhere shows no missed one.
-    fn abandon(&mut self, world: &mut World<'_>, slot: usize, why: Option<&[u8]>) {
+    pub(super) fn abandon(&mut self, world: &mut World<'_>, slot: usize, why: Option<&[u8]>) {
         let ours = reason(487, "the caller gave up");
         let why = why.unwrap_or(&ours);
         self.abandon_attempts(world, slot, why);
@@ -57,6 +57,10 @@ impl B2bua {
             self.by_server.remove(&server);
             world.endpoint.respond(world.now, server, answer);
         }
+        if self.is_fetching(slot) {
+            return;
+        }
+        self.drop_bond(world, slot);
         self.finish(world, slot, Ending::Cancelled);
     }
 
@@ -71,6 +75,7 @@ impl B2bua {
 
     /// Requests under way between the legs are answered, since nobody else will.
     pub(super) fn drop_pending(&mut self, world: &mut World<'_>, slot: usize) {
+        self.drop_bond(world, slot);
         let Some(call) = self.calls.get_mut(slot) else { return };
         let relayed = core::mem::take(&mut call.relayed);
         let owed = call.owes_ack.take();
@@ -114,6 +119,10 @@ impl B2bua {
             return;
         }
         let Some(leg) = call.leg_mut(side) else { return };
+        // A transferor may have left before.
+        if leg.gone {
+            return;
+        }
         let mut draft = leg.dialog.request(Method::Bye);
         if let Some(because) = because {
             headers::pass(because, &crossing, None, &mut draft.headers);
@@ -160,7 +169,7 @@ impl B2bua {
             world.load.end(leg.trunk);
         }
         world.load.end(call.caller.trunk);
-        self.tolls.end(call.caller.trunk, call.toll);
+        call.tolls.iter().for_each(|counted| self.tolls.end(*counted));
         for leg in call.callee.iter().chain([&call.caller]) {
             if let Some((server, _)) = leg.acking {
                 self.by_server.remove(&server);

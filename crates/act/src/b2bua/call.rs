@@ -2,10 +2,13 @@
 //!
 //! It can be printed, copied and stored; nothing in it runs. Refuses to know: how any of it changes.
 
+use super::body;
 use super::challenge::Again;
 use super::early::{Early, Face};
+use super::redirect::Redirected;
 use super::reliable::Reliable;
 use super::session::Keeping;
+use super::transfer::Bond;
 use crate::interworking::Crossing;
 use crate::profile::Profiles;
 use crate::tolls::Counted;
@@ -15,7 +18,7 @@ use core::net::SocketAddr;
 use decide::{Candidate, NoPlan, Plan};
 use media::{AnchorCounters, PairId, Peer, Shape};
 use model::{AttemptOutcome, Begun, CallRef, Instant, ListenId, Span, TargetId, TrunkId};
-use sip::{ClientKey, Dialog, Draft, Flow, Message, ServerKey, TimerId};
+use sip::{ClientKey, Dialog, Draft, Flow, Message, ServerKey, TimerId, Uri};
 use smallvec::SmallVec;
 
 /// One side of a call.
@@ -71,6 +74,8 @@ pub(super) struct Leg {
     pub(super) keeping: Keeping,
     /// A 2xx of ours that waits for its ACK, and the CSeq number of its INVITE.
     pub(super) acking: Option<(ServerKey, u32)>,
+    /// Its peer has ended it, and the call goes on without: a transferor that did not wait.
+    pub(super) gone: bool,
 }
 
 impl Leg {
@@ -88,6 +93,7 @@ impl Leg {
             refused: 0,
             keeping,
             acking: None,
+            gone: false,
         }
     }
 }
@@ -277,8 +283,12 @@ pub(super) struct Call {
     pub(super) spared: bool,
     /// It passes throttles, limits and the retry budget (RFC 5031).
     pub(super) emergency: bool,
-    /// It counts among those of the trunk it came from.
-    pub(super) toll: Counted,
+    /// It counts among those of these trunks: the one it came from, and those that have sent it on.
+    pub(super) tolls: SmallVec<[Counted; 1]>,
+    /// What redirections have made of it.
+    pub(super) redirected: Redirected,
+    /// What it has to do with another call, while one of them is being transferred.
+    pub(super) bond: Option<Bond>,
     pub(super) exchange: Option<Exchange>,
     pub(super) relayed: SmallVec<[Relayed; 1]>,
     pub(super) audio: Audio,
@@ -319,6 +329,53 @@ impl Call {
         } else if let Some(relayed) = self.relayed.iter_mut().find(|relayed| relayed.client == client) {
             relayed.again = Some(again);
             relayed.client = sent.map_or(client, |(fresh, _)| fresh);
+        }
+    }
+
+    /// One that begins now with this INVITE, by this plan; `called` as dialled, and as the edge knows it.
+    pub(super) fn open(
+        call: CallRef,
+        caller: Leg,
+        invite: &Message,
+        (called, number): (&[u8], &[u8]),
+        plan: Result<Plan, NoPlan>,
+        now: Instant,
+    ) -> Self {
+        Self {
+            call,
+            phase: Phase::Trying,
+            reliable: Reliable::default(),
+            faces: alloc::vec![Face::first(&caller)],
+            caller,
+            callee: None,
+            server: None,
+            invite_seq: invite.cseq().number,
+            invite: Some(invite.clone()),
+            late_offer: body::description(invite).is_none(),
+            owes_ack: None,
+            caller_number: Uri::parse(invite.from().uri).map(|uri| uri.user().to_vec()).unwrap_or_default(),
+            called: called.to_vec(),
+            number: number.to_vec(),
+            coming: plan.as_ref().map(|plan| plan.attempts.iter().copied().collect()).unwrap_or_default(),
+            full: plan.as_ref().is_ok_and(|plan| plan.excluded.iter().any(|out| out.cause.is_for_now())),
+            plan,
+            attempts: Vec::new(),
+            front: 0,
+            settled: false,
+            held_back: false,
+            spared: false,
+            emergency: false,
+            tolls: SmallVec::new(),
+            redirected: Redirected::default(),
+            bond: None,
+            exchange: None,
+            relayed: SmallVec::new(),
+            audio: Audio::default(),
+            session_timer: None,
+            invited: now,
+            hunt_from: now,
+            progressed: None,
+            answered: None,
         }
     }
 
@@ -377,8 +434,13 @@ impl Call {
 
     /// The trunk whose refusal this code is.
     pub(super) fn refused_by(&self, code: u16) -> Option<TrunkId> {
-        let refused = |attempt: &&Attempt| matches!(attempt.outcome, Some(AttemptOutcome::Refused { code: said, .. }) if said == code);
-        self.attempts.iter().rev().find(refused).map(|attempt| attempt.target.trunk)
+        let said_so = |attempt: &&Attempt| match attempt.outcome {
+            Some(AttemptOutcome::Refused { code: said, .. } | AttemptOutcome::Redirected { code: said }) => {
+                said == code
+            }
+            _ => false,
+        };
+        self.attempts.iter().rev().find(said_so).map(|attempt| attempt.target.trunk)
     }
 
     /// Trunk that carries it, or is being tried.

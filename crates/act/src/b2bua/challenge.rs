@@ -60,7 +60,12 @@ impl Again {
     }
 
     /// Answers a challenge: the request goes out again. None when it is not to be, and why is told.
-    fn answer(&mut self, world: &mut World<'_>, dialog: &mut Dialog, response: &Message) -> Option<ClientKey> {
+    pub(super) fn answer(
+        &mut self,
+        world: &mut World<'_>,
+        dialog: &mut Dialog,
+        response: &Message,
+    ) -> Option<ClientKey> {
         let code = response.status().unwrap_or(0);
         let (trunk, credentials) = self.credentials(world)?;
         if !matches!(code, 401 | 407) {
@@ -75,6 +80,11 @@ impl Again {
             return None;
         }
         self.answered += 1;
+        self.resend(world, dialog)
+    }
+
+    /// Sends it once more, as a request of its own (RFC 3261 §8.1.3.5).
+    pub(super) fn resend(&mut self, world: &mut World<'_>, dialog: &mut Dialog) -> Option<ClientKey> {
         dialog.local_seq = dialog.local_seq.wrapping_add(1);
         let cseq = format!("{} {}", dialog.local_seq, self.draft.method.as_str());
         self.draft.headers.set("CSeq", cseq.as_bytes());

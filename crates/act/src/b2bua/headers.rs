@@ -7,10 +7,10 @@ use super::call::Attempt;
 use crate::interworking::{self, Crossing, Shown};
 use alloc::format;
 use core::net::SocketAddr;
-use sip::{HeaderLines, HeaderName, Message};
+use sip::{HeaderLines, HeaderName, Message, Method, NameAddr, Uri};
 
 /// Methods we serve.
-pub const ALLOW: &[u8] = b"INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, PRACK, UPDATE";
+pub const ALLOW: &[u8] = b"INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, PRACK, UPDATE, MESSAGE, REFER, SUBSCRIBE, NOTIFY";
 
 /// Headers that belong to one leg alone.
 const fn is_of_the_leg(name: HeaderName) -> bool {
@@ -47,6 +47,8 @@ const fn is_of_the_leg(name: HeaderName) -> bool {
             | HeaderName::UserAgent
             | HeaderName::Timestamp
             | HeaderName::Replaces
+            | HeaderName::ReferTo
+            | HeaderName::ReferredBy
     )
 }
 
@@ -89,9 +91,32 @@ pub(super) fn push_body_type(from: &Message, to: &mut HeaderLines) {
     }
 }
 
+/// Methods that carry a Contact inside a dialog, and whose 2xx do: they refresh the target (RFC 3261 §12.2.1.1, RFC 3311 §5.1, RFC 6665 §4.4.1).
+pub(super) const fn says_where(method: Method) -> bool {
+    matches!(method, Method::Invite | Method::Update | Method::Refer | Method::Subscribe | Method::Notify)
+}
+
 /// Our Contact on a socket.
 pub(super) fn push_contact(to: &mut HeaderLines, sent_by: SocketAddr) {
     to.push("Contact", format!("<sip:{sent_by}>").as_bytes());
+}
+
+/// Who referred (RFC 3892): by name and number as the reader writes numbers, at our address.
+pub(super) fn push_referred_by(to: &mut HeaderLines, from: &Message, crossing: &Crossing<'_>, sent_by: SocketAddr) {
+    for value in from.values(HeaderName::ReferredBy).take(1) {
+        let party = NameAddr::of(value);
+        let Ok(uri) = Uri::parse(party.uri) else { continue };
+        let mut out = party.display.to_vec();
+        out.extend_from_slice(if out.is_empty() { b"<" } else { b" <" });
+        // "anonymous.invalid" is how RFC 3323 §4.1.1.3 says that nobody is named, and it must stay.
+        if uri.host().eq_ignore_ascii_case(b"anonymous.invalid") {
+            out.extend_from_slice(b"sip:anonymous@anonymous.invalid");
+        } else {
+            crossing.to.numbers.push_uri(&mut out, &crossing.number(uri.user()), format!("{sent_by}").as_bytes());
+        }
+        out.push(b'>');
+        to.push("Referred-By", &out);
+    }
 }
 
 /// From, To, Call-ID, CSeq and Contact of an attempt: the caller's name and number, our address; the called number, the target's.

@@ -131,6 +131,7 @@ impl B2bua {
         let heir = rings.or_else(|| call.running().next_back()).map(|(index, _)| index);
         let front_runs = call.attempt(call.front).is_some();
         match heir {
+            None if !call.settled && call.has_contact() => self.next_contact(world, slot),
             None if call.settled || call.coming.is_empty() => self.give_up(world, slot, said),
             None => self.next_attempt(world, slot),
             Some(heir) => {
@@ -180,12 +181,12 @@ pub(super) fn better(world: &World<'_>, call: &Call) -> Option<Candidate> {
 }
 
 /// A reload may have taken the target away. Audio that is anchored cannot leave by a listen without an address for it.
-fn is_reachable(world: &World<'_>, anchored: bool, candidate: &Candidate) -> bool {
+pub(super) fn is_reachable(world: &World<'_>, anchored: bool, candidate: &Candidate) -> bool {
     profile_of(world, candidate.target).is_some()
         && (!anchored || world.profiles.media_of(candidate.target.trunk).is_some())
 }
 
-fn has_place(world: &World<'_>, emergency: bool, candidate: &Candidate) -> bool {
+pub(super) fn has_place(world: &World<'_>, emergency: bool, candidate: &Candidate) -> bool {
     decide::may_take(world.shape, world.table, world.load, emergency, world.now, candidate.target.trunk)
 }
 

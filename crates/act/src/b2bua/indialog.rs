@@ -5,9 +5,10 @@
 
 use super::call::{Relayed, Side};
 use super::challenge::Again;
+use super::notify::status_line;
 use super::{ALLOW, B2bua, Effect, World, body, headers, party};
 use alloc::boxed::Box;
-use sip::{Answer, ClientKey, Failure, Flow, Message, Method, ServerKey};
+use sip::{Answer, ClientKey, Failure, Flow, HeaderName, Message, Method, ServerKey};
 
 /// Requests of one call under way at once.
 const RELAYED_MAX: usize = 8;
@@ -35,8 +36,7 @@ impl B2bua {
         message: &Message,
     ) {
         let Some((slot, side)) = self.leg_of(message) else {
-            self.counters.unknown_dialogs += 1;
-            return world.refuse(server, 481);
+            return self.request_unknown(world, server, flow, message);
         };
         let Some(call) = self.calls.get_mut(slot) else { return world.refuse(server, 481) };
         let early = side == Side::Caller && call.has_face_for(message);
@@ -63,7 +63,11 @@ impl B2bua {
         if let Some(leg) = call.leg_mut(side) {
             leg.flow = Flow { peer: flow.peer, ..leg.flow };
         }
+        if self.request_in_transfer(world, slot, side, server, message) {
+            return;
+        }
         match message.method() {
+            Method::Refer => self.refer(world, slot, side, server, message),
             Method::Bye => self.bye(world, slot, side, server, message),
             Method::Invite => self.reinvite(world, slot, side, server, message),
             Method::Options => {
@@ -75,6 +79,8 @@ impl B2bua {
             Method::Prack => world.refuse(server, 481),
             Method::Update => self.update(world, slot, side, server, message),
             Method::Info | Method::Message => self.relay_request(world, slot, side, server, message),
+            Method::Subscribe | Method::Notify if names_dialogs(message) => world.refuse(server, 489),
+            Method::Subscribe | Method::Notify => self.relay_request(world, slot, side, server, message),
             _ => {
                 let mut answer = Answer::new(405);
                 answer.headers.push("Allow", ALLOW);
@@ -113,7 +119,14 @@ impl B2bua {
         true
     }
 
-    fn relay_request(&mut self, world: &mut World<'_>, slot: usize, side: Side, server: ServerKey, message: &Message) {
+    pub(super) fn relay_request(
+        &mut self,
+        world: &mut World<'_>,
+        slot: usize,
+        side: Side,
+        server: ServerKey,
+        message: &Message,
+    ) {
         let Some(call) = self.calls.get(slot) else { return };
         if call.callee.is_none() || call.relayed.len() >= RELAYED_MAX {
             return world.refuse_for_now(server, 500);
@@ -124,14 +137,24 @@ impl B2bua {
             self.counters.glare += 1;
             return world.refuse(server, 491);
         }
-        let body = if offers { self.bridge_offer(world, slot, side, message) } else { Ok(message.body().to_vec()) };
+        let body = match message.content_type() {
+            _ if offers => self.bridge_offer(world, slot, side, message),
+            Some(kind) if is_fragment(kind) => Ok(status_line(message.body())),
+            _ => Ok(message.body().to_vec()),
+        };
         let body = match body {
             Ok(body) => body,
             Err(code) => return world.refuse(server, code),
         };
         let drafted = self.draft_for(world, slot, side.other(), message.method(), message, body);
+        let refer_to = self.refer_to(world, slot, side, message);
         let trunk = self.calls.get(slot).and_then(|call| call.leg(side.other())).map(|leg| leg.trunk);
-        let mut again = drafted.map(|(draft, to, timers)| Again::new(trunk, draft, to, timers));
+        let mut again = drafted.map(|(mut draft, to, timers)| {
+            if let Some(refer_to) = refer_to {
+                draft.headers.push("Refer-To", &refer_to);
+            }
+            Again::new(trunk, draft, to, timers)
+        });
         let sent = again.as_mut().and_then(|again| again.send(world));
         let again = again.filter(|again| again.can_be_signed(world)).map(Box::new);
         let (Some(client), Some(call)) = (sent, self.calls.get_mut(slot)) else {
@@ -177,13 +200,13 @@ impl B2bua {
         if let Some(call) = self.calls.get(slot) {
             headers::pass(message, &call.crossing(world.profiles, towards), None, &mut answer.headers);
         }
-        if message.method() == Method::Update
+        if headers::says_where(message.method())
             && let Some(call) = self.calls.get_mut(slot)
         {
             if let Some(leg) = call.leg_mut(towards) {
                 leg.dialog.refresh_target(message);
             }
-            // RFC 3311 §5.2: a 2xx to UPDATE says where we are.
+            // RFC 3311 §5.2, RFC 6665 §4.1.2.1: a 2xx says where we are.
             let sent_by = call.leg(relayed.from).and_then(|leg| world.endpoint.sent_by(leg.flow.socket));
             if let Some(sent_by) = sent_by {
                 headers::push_contact(&mut answer.headers, sent_by);
@@ -233,4 +256,17 @@ impl B2bua {
         self.by_client.remove(&client);
         Some(call.relayed.swap_remove(index))
     }
+}
+
+/// A package whose bodies name dialogs by Call-ID and tags (RFC 4235): those of one leg mean nothing on the other, and are not its business.
+fn names_dialogs(message: &Message) -> bool {
+    let event = message.header(HeaderName::Event).unwrap_or_default();
+    let package = event.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    package.eq_ignore_ascii_case(b"dialog")
+}
+
+/// A message of the other side's, or its head (RFC 3420).
+fn is_fragment(kind: &[u8]) -> bool {
+    let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    kind.eq_ignore_ascii_case(b"message/sipfrag") || kind.eq_ignore_ascii_case(b"message/sip")
 }

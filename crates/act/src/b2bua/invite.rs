@@ -2,19 +2,16 @@
 //!
 //! Refuses to know: what happens after the first attempt is sent.
 
-use super::call::{Audio, Call, Ending, Leg, Phase};
-use super::early::Face;
+use super::call::{Call, Ending};
 use super::reliable::{Reliable, Wanted};
 use super::session::{self, Keeping};
-use super::{B2bua, Effect, Side, World, body};
+use super::{B2bua, Effect, Leg, Side, World};
 use crate::profile::{bare_number, is_urn};
 use crate::tolls::Counted;
 use alloc::borrow::Cow;
-use alloc::vec::Vec;
-use decide::{Barred, Facts, NoPlan};
+use decide::{Barred, Facts, NoPlan, Plan};
 use model::{Span, TrunkId};
 use sip::{Answer, Dialog, Flow, Message, ServerKey, Uri};
-use smallvec::SmallVec;
 
 impl B2bua {
     /// An INVITE outside any dialog.
@@ -36,74 +33,78 @@ impl B2bua {
         let Some(wanted) = extensions(world, from, server, message) else { return };
         let tag = world.endpoint.minter().tag();
         let Ok(dialog) = Dialog::uas(message, tag.as_bytes()) else { return world.refuse(server, 400) };
-        let (toll, plan) = match self.toll(world, &facts) {
-            Ok(toll) => (toll, decide::plan(world.shape, world.table, world.load, &facts, world.now, world.rng)),
-            Err(why) => (Counted::NO, Err(NoPlan::Barred { why })),
-        };
-        let call = self.next_call(world.rng);
-        let coming = plan.as_ref().map(|plan| plan.attempts.iter().copied().collect()).unwrap_or_default();
-        let full = plan.as_ref().is_ok_and(|plan| plan.excluded.iter().any(|out| out.cause.is_for_now()));
-        self.retries.call(world.now);
         let keeping = Keeping::of(message, world.now, Span::ZERO);
         let leg = Leg::new(dialog, flow, from, world.rng.next_u64() >> 20, keeping);
-        let slot = self.calls.insert(Call {
-            call,
-            phase: Phase::Trying,
-            reliable: Reliable::new(wanted, server),
-            faces: alloc::vec![Face::first(&leg)],
-            caller: leg,
-            callee: None,
-            server: Some(server),
-            invite_seq: message.cseq().number,
-            invite: Some(message.clone()),
-            late_offer: body::description(message).is_none(),
-            owes_ack: None,
-            caller_number: calling_number(message),
-            called: called.to_vec(),
-            number: known.to_vec(),
-            plan,
-            coming,
-            attempts: Vec::new(),
-            front: 0,
-            settled: false,
-            full,
-            held_back: false,
-            spared: false,
-            emergency: facts.emergency,
-            toll,
-            exchange: None,
-            relayed: SmallVec::new(),
-            audio: Audio { anchored: world.profiles.media_of(from).is_some(), ..Audio::default() },
-            session_timer: None,
-            invited: world.now,
-            hunt_from: world.now,
-            progressed: None,
-            answered: None,
-        });
+        let taken = match self.taken_over(world, &leg, message) {
+            Ok(taken) => taken,
+            Err(code) => return world.refuse(server, code),
+        };
+        let (toll, plan) = self.plan_of(world, &facts);
+        let call = self.next_call(world.rng);
+        self.retries.call(world.now);
+        let mut opened = Call::open(call, leg, message, (called, &known), plan, world.now);
+        (opened.server, opened.reliable) = (Some(server), Reliable::new(wanted, server));
+        opened.emergency = facts.emergency;
+        opened.tolls.extend(toll);
+        opened.audio.anchored = world.profiles.media_of(from).is_some();
+        let slot = self.calls.insert(opened);
         self.by_tag.insert(tag.as_bytes().to_vec(), (slot, Side::Caller));
         self.by_server.insert(server, slot);
         self.setting_up.insert(slot);
         count_in(world, from);
-        self.begin(world, slot);
+        match taken {
+            Some(found) => {
+                self.counters.transfers += 1;
+                self.fetch(world, slot, found);
+            }
+            None => self.begin(world, slot),
+        }
+    }
+
+    /// Where a call may go, and what of its trunk's limits it uses.
+    pub(super) fn plan_of(
+        &mut self,
+        world: &mut World<'_>,
+        facts: &Facts<'_>,
+    ) -> (Option<Counted>, Result<Plan, NoPlan>) {
+        match self.toll(world, facts) {
+            Ok(toll) => (toll, decide::plan(world.shape, world.table, world.load, facts, world.now, world.rng)),
+            Err(why) => (None, Err(NoPlan::Barred { why })),
+        }
     }
 
     /// What the trunk it comes from may dial. Whoever calls for help may.
-    fn toll(&mut self, world: &mut World<'_>, facts: &Facts<'_>) -> Result<Counted, Barred> {
+    pub(super) fn toll(&mut self, world: &mut World<'_>, facts: &Facts<'_>) -> Result<Option<Counted>, Barred> {
         let policy = world.profiles.trunk(facts.from).map(|trunk| &trunk.inbound);
-        let Some(policy) = policy.filter(|_| !facts.emergency) else { return Ok(Counted::NO) };
+        let Some(policy) = policy.filter(|_| !facts.emergency) else { return Ok(None) };
         let admitted = self.tolls.admit(world.now, world.load, (facts.from, policy), facts.number);
         if let Err(why) = &admitted {
-            self.counters.barred += 1;
-            // Haste is no fraud, and 503 says so.
-            if !matches!(why, Barred::Rate { .. }) {
-                world.out.push(Effect::Barred(facts.from, why.clone()));
-            }
+            self.bar(world, facts.from, why.clone());
         }
         admitted
     }
 
+    /// A call that a trunk may not place is told of.
+    pub(super) fn bar(&mut self, world: &mut World<'_>, from: TrunkId, why: Barred) {
+        self.counters.barred += 1;
+        // Haste is no fraud, and 503 says so.
+        if !matches!(why, Barred::Rate { .. }) {
+            world.out.push(Effect::Barred(from, why));
+        }
+    }
+
+    /// A call counts among those of a trunk, and once: however often it was sent on there, it is one.
+    pub(super) fn count(&mut self, slot: usize, toll: impl IntoIterator<Item = Counted>) {
+        for counted in toll {
+            match self.calls.get_mut(slot).filter(|call| !call.tolls.contains(&counted)) {
+                Some(call) => call.tolls.push(counted),
+                None => self.tolls.end(counted),
+            }
+        }
+    }
+
     /// The first attempt, or the refusal when there is no plan.
-    fn begin(&mut self, world: &mut World<'_>, slot: usize) {
+    pub(super) fn begin(&mut self, world: &mut World<'_>, slot: usize) {
         let code = match self.calls.get(slot).map(|call| &call.plan) {
             Some(Ok(_)) => return self.next_attempt(world, slot),
             Some(Err(NoPlan::NoRoute)) => 404,
@@ -116,7 +117,7 @@ impl B2bua {
     /// The caller gets a final refusal, and the call is over. `said` is the callee's own refusal, whose reasons pass on.
     pub(super) fn refuse_call(&mut self, world: &mut World<'_>, slot: usize, code: u16, said: Option<&Message>) {
         let Some(call) = self.calls.get_mut(slot) else { return };
-        let Some(server) = call.server.take() else { return };
+        let Some(server) = call.server.take() else { return self.errand_failed(world, slot, code) };
         self.by_server.remove(&server);
         let terms = world.profiles.crossing(call.refused_by(code), Some(call.caller.trunk), call.emergency);
         let mut answer = Answer::new(terms.to.causes.answer(code));
@@ -125,6 +126,9 @@ impl B2bua {
         if let Some(said) = said {
             answer.phrase = (answer.code == code).then(|| said.reason_phrase().to_vec());
             super::headers::pass(said, &terms, None, &mut answer.headers);
+            if let (300..400, Some(sent_by)) = (answer.code, world.endpoint.sent_by(call.caller.flow.socket)) {
+                super::redirect::push_contacts(said, &mut answer.headers, &terms, sent_by);
+            }
         } else {
             terms.to.causes.push_cause(code, &mut answer.headers);
         }
@@ -133,12 +137,13 @@ impl B2bua {
         }
         let ending = if call.spared { Ending::OutOfRetries(code) } else { Ending::Refused(code) };
         world.endpoint.respond(world.now, server, answer);
+        self.drop_bond(world, slot);
         self.finish(world, slot, ending);
     }
 }
 
 /// The called number by the terms of the trunk it came from, but as dialled when that is a call for help.
-fn number_of<'m>(world: &World<'_>, from: TrunkId, called: &'m [u8]) -> Cow<'m, [u8]> {
+pub(super) fn number_of<'m>(world: &World<'_>, from: TrunkId, called: &'m [u8]) -> Cow<'m, [u8]> {
     match world.profiles.trunk(from) {
         Some(trunk) if !world.profiles.is_emergency(called) => trunk.interworking.numbers.read(called),
         _ => Cow::Borrowed(called),
@@ -167,12 +172,8 @@ fn wanted(world: &World<'_>, from: TrunkId, message: &Message) -> Option<Wanted>
     }
 }
 
-fn calling_number(message: &Message) -> Vec<u8> {
-    Uri::parse(message.from().uri).map(|uri| uri.user().to_vec()).unwrap_or_default()
-}
-
 /// The call also counts on the trunk it came from.
-fn count_in(world: &mut World<'_>, from: TrunkId) {
+pub(super) fn count_in(world: &mut World<'_>, from: TrunkId) {
     if let Some(calls) = world.load.calls.get_mut(from.index()) {
         *calls = calls.saturating_add(1);
     }

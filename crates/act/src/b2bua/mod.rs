@@ -18,10 +18,16 @@ mod headers;
 mod hunt;
 mod indialog;
 mod invite;
+mod notify;
+mod page;
 mod party;
+mod redirect;
+mod refer;
 mod reinvite;
 mod reliable;
+mod replaces;
 mod session;
+mod transfer;
 
 pub use call::{EndedAttempt, EndedCall, Ending, LiveAttempt, LiveCall, Phase, Side};
 pub use headers::{ALLOW, is_of_a_leg};
@@ -34,7 +40,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use call::Call;
+use call::{Call, Leg};
 use challenge::{Again, LastWord};
 use decide::{Barred, Load, RetryBudget, Shape, TrunkTable};
 use foldhash::fast::FixedState;
@@ -197,6 +203,20 @@ pub struct Counters {
     pub refreshed: u64,
     /// Calls ended since nobody refreshed a session.
     pub not_refreshed: u64,
+    /// MESSAGEs outside a call that were routed.
+    pub pages: u64,
+    /// Redirections followed.
+    pub redirected: u64,
+    /// Transfers begun: REFERs, and INVITEs that replace a leg.
+    pub transfers: u64,
+    /// Of them, those whose parties were joined.
+    pub transferred: u64,
+    /// Of them, those that failed: the call went on with whoever had asked.
+    pub transfers_failed: u64,
+    /// Of those refused, attended ones whose second call is on another shard.
+    pub transfers_apart: u64,
+    /// REFERs refused before anything was begun.
+    pub transfers_refused: u64,
 }
 
 impl Counters {
@@ -235,6 +255,13 @@ impl Counters {
             ("early_dialogs", self.early_dialogs),
             ("refreshed", self.refreshed),
             ("not_refreshed", self.not_refreshed),
+            ("pages", self.pages),
+            ("redirected", self.redirected),
+            ("transfers", self.transfers),
+            ("transferred", self.transferred),
+            ("transfers_failed", self.transfers_failed),
+            ("transfers_refused", self.transfers_refused),
+            ("transfers_apart", self.transfers_apart),
         ]
         .into_iter()
     }
@@ -245,6 +272,8 @@ impl Counters {
 enum Due {
     /// First reply, progress or ring: which of them, the attempt knows.
     Deadline,
+    /// A re-INVITE of a transfer that met another one goes out again.
+    AskAgain,
     /// Look how the attempt is doing, and whether another trunk is better by now.
     Watch,
     /// The attempt has said nothing by the time its target usually has.
@@ -286,12 +315,20 @@ pub struct B2bua {
     byes: HashMap<ClientKey, LastWord, FixedState>,
     /// Attempts that were left in silence: each ends by a response or a failure, as BYEs do.
     left: HashMap<ClientKey, Left, FixedState>,
+    /// Legs of transferors whose last NOTIFY is under way: the BYE follows it.
+    leaving: HashMap<ClientKey, Leg, FixedState>,
+    /// NOTIFYs that may be challenged: each ends by a response or a failure, as BYEs do.
+    told: HashMap<ClientKey, notify::Told, FixedState>,
+    /// MESSAGEs outside a call that wait for their answer.
+    pages: HashMap<ClientKey, (page::Page, page::Attempt), FixedState>,
     /// Calls that are not answered yet, by their place.
     setting_up: BTreeSet<usize>,
     /// Targets that were in doubt or down when the table was last looked at, in order.
     doubted: Vec<(TargetId, Health)>,
     retries: RetryBudget,
     tolls: Tolls,
+    /// Transfers under way.
+    transfers: usize,
     timers: Timers<Timer>,
     serial: u32,
     draining: bool,
@@ -312,7 +349,11 @@ impl B2bua {
             by_client: HashMap::with_hasher(hasher.clone()),
             by_server: HashMap::with_hasher(hasher.clone()),
             byes: HashMap::with_hasher(hasher.clone()),
-            left: HashMap::with_hasher(hasher),
+            left: HashMap::with_hasher(hasher.clone()),
+            leaving: HashMap::with_hasher(hasher.clone()),
+            told: HashMap::with_hasher(hasher.clone()),
+            pages: HashMap::with_hasher(hasher),
+            transfers: 0,
             setting_up: BTreeSet::new(),
             doubted: Vec::new(),
             retries: RetryBudget::default(),
@@ -337,7 +378,7 @@ impl B2bua {
 
     /// No call is left, and no BYE waits for its answer: one that is lost is repeated (RFC 3261 §17.1.2.2), or its peer's leg would live on.
     pub fn is_idle(&self) -> bool {
-        self.calls.is_empty() && self.byes.is_empty()
+        self.calls.is_empty() && self.byes.is_empty() && self.leaving.is_empty()
     }
 
     /// What was counted.
@@ -376,6 +417,7 @@ impl B2bua {
                 Due::Hedge => self.hedge(world, timer.slot, timer.attempt),
                 Due::Keep(side) => self.keeping_due(world, timer.slot, side),
                 Due::Again => self.offer_again(world, timer.slot),
+                Due::AskAgain => self.ask_again(world, timer.slot),
                 Due::Session => {
                     self.counters.expired += 1;
                     self.end_both(world, timer.slot, "longer than a call may be");
@@ -403,8 +445,13 @@ impl B2bua {
                 self.counters.invites += 1;
                 self.invite(world, server, flow, message);
             }
+            Method::Message => self.page(world, server, flow, message),
             // Outside a dialog there is nothing to end, update or inform.
-            Method::Bye | Method::Info | Method::Update | Method::Prack => world.refuse(server, 481),
+            Method::Bye | Method::Info | Method::Update | Method::Prack | Method::Notify => world.refuse(server, 481),
+            // RFC 6665 §4.1.2.2, RFC 3903 §6: we keep no state that could be asked for.
+            Method::Subscribe | Method::Publish => world.refuse(server, 489),
+            // Outside a call nobody is transferred (RFC 3515 §2.4.2 leaves it to us).
+            Method::Refer => world.refuse(server, 603),
             _ => {
                 let mut answer = Answer::new(405);
                 answer.headers.push("Allow", ALLOW);
@@ -416,8 +463,12 @@ impl B2bua {
     fn response(&mut self, world: &mut World<'_>, client: ClientKey, flow: Flow, message: &Message) {
         let code = message.status().unwrap_or(0);
         let Some(slot) = self.by_client.get(&client).copied() else {
+            if self.page_response(world, client, code, message) {
+                return;
+            }
             self.late_reply(world, client);
             if code >= 200 {
+                self.part(world, client, message);
                 self.bye_response(world, client, message);
             }
             if (200..300).contains(&code) && message.method() == Method::Invite {
@@ -433,6 +484,9 @@ impl B2bua {
             return;
         }
         let Some(call) = self.calls.get(slot) else { return };
+        if call.is_bound_by(client) {
+            return self.bond_response(world, slot, code, message);
+        }
         if call.exchange.as_ref().is_some_and(|exchange| exchange.client == client) {
             return self.exchange_response(world, slot, code, message);
         }
@@ -451,6 +505,8 @@ impl B2bua {
 
     fn failed(&mut self, world: &mut World<'_>, client: ClientKey, why: Failure) {
         self.left.remove(&client);
+        self.parted(world, client);
+        self.page_failed(world, client);
         if let Some(word) = self.byes.remove(&client) {
             if let (Some(target), Failure::Unreachable(fault)) = (word.target, why) {
                 world.signal(target, Observed::Transport { fault });
@@ -466,6 +522,9 @@ impl B2bua {
                 Failure::NoReply => AttemptOutcome::NoReply { after: world.now.since(sent) },
             };
             return self.attempt_over(world, slot, index, outcome, None);
+        }
+        if call.is_bound_by(client) {
+            return self.bond_failed(world, slot);
         }
         // Whoever could not be reached is the side the request was passed to.
         let exchanged =
@@ -507,6 +566,8 @@ impl B2bua {
             self.by_server.shrink_to_fit();
             self.byes.shrink_to_fit();
             self.left.shrink_to_fit();
+            self.leaving.shrink_to_fit();
+            self.told.shrink_to_fit();
         }
     }
 

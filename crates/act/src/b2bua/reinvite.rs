@@ -6,9 +6,11 @@
 use super::call::{Exchange, Leg, Side};
 use super::challenge::Again;
 use super::{B2bua, World, body, headers, reach, session};
+use crate::interworking::Crossing;
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use model::Span;
-use sip::{Answer, Draft, Message, Method, ServerKey};
+use sip::{Answer, Draft, Flow, Message, Method, ServerKey, TimerSet};
 
 impl B2bua {
     /// A re-INVITE of one side.
@@ -82,28 +84,12 @@ impl B2bua {
         towards: Side,
         method: Method,
         message: &Message,
-        body: alloc::vec::Vec<u8>,
-    ) -> Option<(Draft, sip::Flow, sip::TimerSet)> {
+        body: Vec<u8>,
+    ) -> Option<(Draft, Flow, TimerSet)> {
         let call = self.calls.get_mut(slot)?;
         let crossing = call.crossing(world.profiles, towards.other());
         let up = call.callee.is_some();
-        let leg = call.leg_mut(towards)?;
-        let mut draft = leg.dialog.request(method);
-        draft.max_forwards = message.max_forwards().map_or(70, |hops| hops.saturating_sub(1));
-        let sent_by = world.endpoint.sent_by(leg.flow.socket)?;
-        if matches!(method, Method::Invite | Method::Update) {
-            headers::push_contact(&mut draft.headers, sent_by);
-            draft.headers.push("Allow", headers::ALLOW);
-            if up {
-                session::push_request(session::policy_of(world, leg.trunk), leg, &mut draft.headers);
-            }
-        }
-        headers::pass(message, &crossing, None, &mut draft.headers);
-        if !body.is_empty() {
-            headers::push_body_type(message, &mut draft.headers);
-            draft.body = body;
-        }
-        Some((draft, reach(&leg.dialog, leg.flow), world.timers_of(leg.trunk)))
+        draft_in(world, call.leg_mut(towards)?, (method, up), message, &crossing, body)
     }
 
     /// The far side answers a re-INVITE.
@@ -190,4 +176,34 @@ impl B2bua {
             self.cancel_timer(exchange.retry);
         }
     }
+}
+
+/// A request inside the dialog of a leg, which is `up` or early, with what passes of `message`.
+pub(super) fn draft_in(
+    world: &World<'_>,
+    leg: &mut Leg,
+    (method, up): (Method, bool),
+    message: &Message,
+    crossing: &Crossing<'_>,
+    body: Vec<u8>,
+) -> Option<(Draft, Flow, TimerSet)> {
+    let mut draft = leg.dialog.request(method);
+    draft.max_forwards = message.max_forwards().map_or(70, |hops| hops.saturating_sub(1));
+    let sent_by = world.endpoint.sent_by(leg.flow.socket)?;
+    if headers::says_where(method) {
+        headers::push_contact(&mut draft.headers, sent_by);
+    }
+    if matches!(method, Method::Invite | Method::Update) {
+        draft.headers.push("Allow", headers::ALLOW);
+        if up {
+            session::push_request(session::policy_of(world, leg.trunk), leg, &mut draft.headers);
+        }
+    }
+    headers::pass(message, crossing, None, &mut draft.headers);
+    headers::push_referred_by(&mut draft.headers, message, crossing, sent_by);
+    if !body.is_empty() {
+        headers::push_body_type(message, &mut draft.headers);
+        draft.body = body;
+    }
+    Some((draft, reach(&leg.dialog, leg.flow), world.timers_of(leg.trunk)))
 }

@@ -1,4 +1,5 @@
-//! By whom a call was diverted before: Diversion (RFC 5806), History-Info (RFC 7044), and either made from the other (RFC 7544).
+//! By whom a call was diverted before, and by redirections that the edge has followed: Diversion (RFC 5806), History-Info (RFC 7044), and
+//! either made from the other (RFC 7544).
 //!
 //! Refuses to know: who may see it.
 
@@ -65,6 +66,7 @@ pub(super) fn push(
         ),
     };
     if form != DiversionForm::History && !strips(HeaderName::Diversion) {
+        push_followed(shown, out);
         match diversion {
             true => push_diversions(message, crossing, out),
             false => copy(message, crossing, HeaderName::Diversion, out),
@@ -73,8 +75,20 @@ pub(super) fn push(
     if form != DiversionForm::Diversion && !strips(HeaderName::HistoryInfo) {
         match shown.filter(|_| history) {
             Some(shown) => push_history(message, crossing, shown, out),
-            None => copy(message, crossing, HeaderName::HistoryInfo, out),
+            None => {
+                copy(message, crossing, HeaderName::HistoryInfo, out);
+                if let Some(shown) = shown.filter(|_| form != DiversionForm::Pass) {
+                    push_more_history(message, shown, out);
+                }
+            }
         }
+    }
+}
+
+/// Redirections that the edge has followed, before what earlier ones have said (RFC 5806 §5).
+fn push_followed(shown: Option<&Shown>, out: &mut HeaderLines) {
+    for (uri, reason) in shown.iter().flat_map(|shown| &shown.diverted) {
+        out.push("Diversion", &[b"<", uri.as_slice(), b">;reason=", reason.as_bytes(), b";counter=1"].concat());
     }
 }
 
@@ -116,10 +130,27 @@ fn push_history(message: &Message, crossing: &Crossing<'_>, shown: &Shown, out: 
         push_entry(&uri, one.private, &mut index, cause, out);
         cause = Some(cause_of(one.reason));
     }
+    for (uri, reason) in shown.diverted.iter().rev() {
+        push_entry(uri, false, &mut index, cause, out);
+        cause = Some(cause_of(reason.as_bytes()));
+    }
     if cause.is_some() {
         let mut uri = Vec::new();
         shown.push_called(&mut uri);
         push_entry(&uri, false, &mut index, cause, out);
+    }
+}
+
+/// Redirections that the edge has followed, after a history that came: its last entry is whose call it was (RFC 7044 §9.2).
+fn push_more_history(message: &Message, shown: &Shown, out: &mut HeaderLines) {
+    let last = message.values(HeaderName::HistoryInfo).last().map(NameAddr::of);
+    let mut index = last.and_then(|last| last.params.get("index").map(<[u8]>::to_vec)).unwrap_or_else(|| b"1".to_vec());
+    let mut called = Vec::new();
+    shown.push_called(&mut called);
+    let mut from = shown.diverted.iter().rev().peekable();
+    while let Some((_, reason)) = from.next() {
+        let uri = from.peek().map_or(&called, |(next, _)| next);
+        push_entry(uri, false, &mut index, Some(cause_of(reason.as_bytes())), out);
     }
 }
 

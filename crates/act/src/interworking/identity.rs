@@ -112,6 +112,8 @@ pub(crate) struct Shown {
     host: Vec<u8>,
     /// A signature over the parties still says what they are (RFC 8224 §4.1).
     pub(super) signature_holds: bool,
+    /// Where redirections that were followed have led it from: URI and reason (RFC 5806), the last one first.
+    pub(super) diverted: Vec<(Vec<u8>, &'static str)>,
 }
 
 impl Shown {
@@ -143,6 +145,7 @@ impl Shown {
             called: called.into_owned(),
             host: host.to_vec(),
             signature_holds: true,
+            diverted: Vec::new(),
         };
         if invite.headers().any(|header| is_signature(&header)) {
             shown.signature_holds = shown.holds(invite, crossing, &from);
@@ -160,6 +163,19 @@ impl Shown {
         let same_caller = !self.anonymous && canonical(&self.user) == named;
         let same_assertion = said == told || (told.is_none() && said.as_ref() == Some(&named));
         same_caller && same_assertion && canonical(&self.called) == called
+    }
+
+    /// The edge itself has followed redirections: from these numbers as it knows them, and why, the last one first.
+    pub(crate) fn divert<'d>(
+        &mut self,
+        crossing: &Crossing<'_>,
+        diverted: impl Iterator<Item = (&'d [u8], &'static str)>,
+    ) {
+        let at_ours = |(number, reason): (&[u8], &'static str)| {
+            let number = crossing.to.numbers.write(number);
+            ([&b"sip:"[..], &number, b"@", &self.host].concat(), reason)
+        };
+        self.diverted = diverted.map(at_ours).collect();
     }
 
     /// From, with our tag.

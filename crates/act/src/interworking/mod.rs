@@ -158,7 +158,8 @@ pub(crate) fn cross<'m>(
     shown: Option<&Shown>,
     out: &mut HeaderLines,
 ) -> bool {
-    if crossing.from.is_neutral() && crossing.to.is_neutral() && shown.is_none_or(|shown| shown.signature_holds) {
+    let as_it_came = shown.is_none_or(|shown| shown.signature_holds && shown.diverted.is_empty());
+    if crossing.from.is_neutral() && crossing.to.is_neutral() && as_it_came {
         headers.for_each(|header| out.push_raw(header.line));
         return false;
     }

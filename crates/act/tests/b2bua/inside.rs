@@ -221,16 +221,48 @@ fn a_refused_info_is_refused_and_the_call_goes_on() {
     hang_up(&mut lab);
 }
 
+/// RFC 3261 §8.2.1, RFC 3903: what has no meaning inside a call is refused with what has.
 #[test]
-fn refer_and_subscribe_are_405_with_what_we_allow() {
+fn publish_inside_a_call_is_405_with_what_we_allow() {
     let mut lab = Lab::answered(1);
-    for method in [Method::Refer, Method::Subscribe] {
-        let client = lab.send(0, method, "", vec![]);
-        lab.run(100);
-        assert_eq!(lab.peers[0].codes(client), [405]);
-        assert!(lab.peers[0].last(client).header(HeaderName::Allow).is_some());
-    }
+    let client = lab.send(0, Method::Publish, "", vec![]);
+    lab.run(100);
+    assert_eq!(lab.peers[0].codes(client), [405]);
+    assert!(lab.peers[0].last(client).header(HeaderName::Allow).is_some());
     hang_up(&mut lab);
+}
+
+/// RFC 6665: packages pass with their own words, either way; bodies that name dialogs (RFC 4235) are nobody's business on the other leg.
+#[test]
+fn subscriptions_pass_and_dialog_packages_do_not() {
+    for (who, other) in [(0, 1), (1, 0)] {
+        let mut lab = Lab::answered(1);
+        let subscribed = lab.send_in(who, 0, Method::Subscribe, &[("Event", "conference"), ("Expires", "60")]);
+        let body = b"<conference-info/>".to_vec();
+        let told = lab.peers[other].send_with(
+            lab.now,
+            0,
+            Method::Notify,
+            "application/conference-info+xml",
+            body.clone(),
+            &[("Event", "conference"), ("Subscription-State", "active;expires=60")],
+        );
+        let nosy = lab.send_in(who, 0, Method::Subscribe, &[("Event", "dialog;call-id=x")]);
+        lab.run(500);
+        assert_eq!((lab.peers[who].codes(subscribed), lab.peers[other].codes(told)), (vec![200], vec![200]));
+        assert!(lab.peers[who].last(subscribed).contact().is_some(), "RFC 6665 §4.1.2.1");
+        let request = lab.peers[other].requests(Method::Subscribe)[0];
+        assert_eq!(
+            (request.header(HeaderName::Event), request.header(HeaderName::Expires)),
+            (Some(&b"conference"[..]), Some(&b"60"[..]))
+        );
+        assert!(request.contact().is_some());
+        let notify = lab.peers[who].requests(Method::Notify)[0];
+        assert_eq!((notify.body(), notify.content_type()), (&body[..], Some(&b"application/conference-info+xml"[..])));
+        assert_eq!(notify.named("Subscription-State"), Some(&b"active;expires=60"[..]));
+        assert_eq!(lab.peers[who].codes(nosy), [489]);
+        hang_up(&mut lab);
+    }
 }
 
 /// RFC 3311: an offer in an UPDATE is bridged, and the Contacts of both are targets from then on (§5.1, §5.2).

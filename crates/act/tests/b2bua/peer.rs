@@ -85,6 +85,8 @@ pub struct Peer {
     pub others: u16,
     /// Every request but ACK and CANCEL must be signed with this nonce, and "never" is one that nothing satisfies; a challenge may say more.
     pub asks: Option<(&'static str, &'static str)>,
+    /// Code for any other request outside a dialog.
+    pub outside: u16,
     /// Acknowledges 2xx.
     pub acks: bool,
     /// Acknowledges reliable provisional responses.
@@ -132,6 +134,7 @@ impl Peer {
             inside: vec![sdp(10, 200)],
             others: 200,
             asks: None,
+            outside: 200,
             acks: true,
             pracks: true,
             pracks_offer: false,
@@ -291,7 +294,7 @@ impl Peer {
             return self.request_inside(now, server, message);
         }
         if message.method() != Method::Invite {
-            return self.endpoint.respond(now, server, Answer::new(200));
+            return self.endpoint.respond(now, server, Answer::new(self.outside));
         }
         let steps = self.steps[self.invites.min(self.steps.len() - 1)].clone();
         self.invites += 1;
@@ -465,6 +468,19 @@ impl Peer {
 
     /// A request inside its session number `session`.
     pub fn send(&mut self, now: Instant, session: usize, method: Method, kind: &str, body: Vec<u8>) -> ClientKey {
+        self.send_with(now, session, method, kind, body, &[])
+    }
+
+    /// The same with further headers.
+    pub fn send_with(
+        &mut self,
+        now: Instant,
+        session: usize,
+        method: Method,
+        kind: &str,
+        body: Vec<u8>,
+        extra: &[(&str, &str)],
+    ) -> ClientKey {
         let (addr, flow) = (self.addr, self.sessions[session].flow);
         let session = &mut self.sessions[session];
         if method == Method::Invite {
@@ -475,6 +491,9 @@ impl Peer {
         }
         let mut draft = session.dialog.request(method);
         draft.headers.push("Contact", format!("<sip:201@{addr}>").as_bytes());
+        for (name, value) in extra {
+            draft.headers.push(name, value.as_bytes());
+        }
         if !body.is_empty() {
             draft.headers.push("Content-Type", kind.as_bytes());
         }

@@ -123,6 +123,8 @@ impl Lab {
                 session_max: Span::from_secs(12 * 3600),
                 interworking: act::Interworking::NEUTRAL,
                 inbound: act::InboundPolicy::default(),
+                transfer: act::Transfer::Act,
+                redirect: act::Redirect::Follow,
             })
         };
         let listen = |name: &str, socket: u16, media: &str| ListenProfile {
@@ -270,6 +272,28 @@ impl Lab {
     pub fn send_sdp(&mut self, peer: usize, method: Method) -> sip::ClientKey {
         let body = self.peers[peer].sdp();
         self.send(peer, method, "application/sdp", body)
+    }
+
+    /// A request with further headers inside session number `session` of a peer.
+    pub fn send_in(&mut self, peer: usize, session: usize, method: Method, extra: &[(&str, &str)]) -> sip::ClientKey {
+        let client = self.peers[peer].send_with(self.now, session, method, "", vec![], extra);
+        self.flush();
+        client
+    }
+
+    /// All media of a stream passes: what `one` speaks arrives at `other`, and the other way.
+    pub fn hear_each_other(&mut self, one: usize, other: usize) {
+        let (to_one, to_other) = (self.shown_last(one), self.shown_last(other));
+        assert_eq!(self.speak(one, &to_one), Some(self.peers[other].media), "{one} to {other}");
+        assert_eq!(self.speak(other, &to_other), Some(self.peers[one].media), "{other} to {one}");
+    }
+
+    /// The last description that the edge has sent to a peer.
+    fn shown_last(&self, peer: usize) -> Vec<u8> {
+        let to_it = |(_, to, sent): &&(Instant, SocketAddr, Message)| {
+            *to == self.peers[peer].addr && sent.body().starts_with(b"v=0")
+        };
+        self.sent.iter().rev().find(to_it).expect("a description").2.body().to_vec()
     }
 
     pub fn cancel(&mut self, client: sip::ClientKey) {
@@ -446,7 +470,7 @@ impl Lab {
         assert_eq!(self.b2bua.deadline(), None, "timers of calls");
         // A map that forgets nothing shows only in memory, years later.
         let inside = format!("{:?}", self.b2bua);
-        for map in ["by_tag", "by_client", "by_server", "byes", "left", "setting_up"] {
+        for map in ["by_tag", "by_client", "by_server", "byes", "left", "leaving", "told", "pages", "setting_up"] {
             let entries = inside.split(&format!(" {map}: {{")).nth(1);
             assert!(entries.is_none_or(|rest| rest.starts_with('}')), "{map} is not empty: {inside}");
         }

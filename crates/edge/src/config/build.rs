@@ -277,6 +277,8 @@ fn profile(trunk: TrunkDraft, numbers: &TargetNumbers, listens: &[Listen], socke
         session_max: trunk.session_max,
         interworking: trunk.interworking,
         inbound: trunk.inbound,
+        transfer: trunk.transfer,
+        redirect: trunk.redirect,
     })
 }
 

@@ -570,6 +570,30 @@ fn examples_in_comments_compile_too() {
 }
 
 #[test]
+fn a_trunks_referrals_are_acted_on_unless_told_otherwise() {
+    let of = |line: &str| {
+        let text = EXAMPLE.replacen("listen = \"lan\"\n", &format!("listen = \"lan\"\n{line}"), 1);
+        settings(&text).profiles.trunk(TrunkId(0)).unwrap().transfer
+    };
+    assert_eq!(of(""), act::Transfer::Act);
+    assert_eq!(of("transfer = \"pass\"\n"), act::Transfer::Pass);
+    assert_eq!(of("transfer = \"refuse\"\n"), act::Transfer::Refuse);
+    let bad = said(&EXAMPLE.replacen("listen = \"lan\"\n", "listen = \"lan\"\ntransfer = \"relay\"\n", 1));
+    assert!(bad.iter().any(|line| line.contains("relay")), "{bad:?}");
+}
+
+#[test]
+fn a_trunks_redirections_are_followed_unless_told_otherwise() {
+    let of = |line: &str| {
+        let text = EXAMPLE.replacen("listen = \"lan\"\n", &format!("listen = \"lan\"\n{line}"), 1);
+        settings(&text).profiles.trunk(TrunkId(0)).unwrap().redirect
+    };
+    assert_eq!(of(""), act::Redirect::Follow);
+    assert_eq!(of("redirect = \"pass\"\n"), act::Redirect::Pass);
+    assert_eq!(of("redirect = \"refuse\"\n"), act::Redirect::Refuse);
+}
+
+#[test]
 fn the_reference_page_is_up_to_date() {
     let page = include_str!("../../../../docs/reference/configuration.md");
     assert!(page == reference(), "write it anew: throughline check --reference > docs/reference/configuration.md");
@@ -583,7 +607,7 @@ fn faults_look_like_a_compilers() {
     let wanted = "edge.toml:14:1: error: unknown key `listne` in [trunk.NAME]
    |
 14 | listne = \"lan\"
-   | ^^^^^^ expected one of `at`, `listen`, `accept`, `codecs`, `dtmf`, `overload`, `auth`, `limits`, `headers`, `numbers`, `identity`, `causes`, `fraud`, `probe`, `test_call`, `calls`, `session`, `timers` or `health`
+   | ^^^^^^ expected one of `at`, `listen`, `accept`, `codecs`, `dtmf`, `overload`, `transfer`, `redirect`, `auth`, `limits`, `headers`, `numbers`, `identity`, `causes`, `fraud`, `probe`, `test_call`, `calls`, `session`, `timers` or `health`
    = help: did you mean `listen`?
 ";
     assert!(shown.contains(wanted), "{shown}");

@@ -7,7 +7,7 @@ use super::test_call::{self, TestCallDraft};
 use super::value::{self, Network, Secret};
 use super::{calls, dialogs, fraud, health, interworking, probe, timers};
 use crate::names::Spot;
-use act::{DialogPolicy, InboundPolicy};
+use act::{DialogPolicy, InboundPolicy, Redirect, Transfer};
 use core::net::SocketAddr;
 use decide::{AttemptPolicy, CallLimits, HealthPolicy};
 use model::Span;
@@ -55,6 +55,21 @@ pub(super) static TRUNK: Section = Section {
             "false",
             "Offer overload control (RFC 7339, RFC 7415) in Via and heed what its responses ask. Few carriers speak it, and one \
              that reads Via badly would refuse calls, so it is not offered unasked.",
+        ),
+        is(
+            "transfer",
+            "\"act\", \"pass\" or \"refuse\"",
+            "\"act\"",
+            "Its REFERs. Act: the edge calls the target by its own routes, as a call of this trunk, and joins the parties; when the target \
+             cannot be had, the call goes on as it was. Pass: the other party gets the REFER, in the words of its own dialog. Refuse: 603.",
+        ),
+        is(
+            "redirect",
+            "\"follow\", \"pass\" or \"refuse\"",
+            "\"follow\"",
+            "Its 3xx. Follow: contacts in the order of their q, five per call, none twice; a number at the edge's own address goes by the \
+             routes of this trunk, a target of any trunk is called as it stands, other hosts are not. Pass: the caller gets the contacts at the \
+             edge's address. Refuse: the next trunk is tried.",
         ),
         table("auth", "Credentials for a trunk that asks for them."),
         table("limits", "How much it may carry."),
@@ -124,6 +139,8 @@ pub(super) static LIMITS: Section = Section {
 /// Targets of one trunk at most: a hunt tries eight candidates.
 const TARGETS_MAX: usize = 8;
 const CODECS: &[&str] = &["PCMA", "PCMU", "G722", "G729", "opus", "iLBC", "GSM", "telephone-event"];
+const TRANSFERS: &[&str] = &["act", "pass", "refuse"];
+const REDIRECTS: &[&str] = &["follow", "pass", "refuse"];
 const DTMF: &[&str] = &["rfc4733", "info", "inband"];
 
 /// `[trunk.NAME]` as read.
@@ -150,6 +167,8 @@ pub(super) struct TrunkDraft {
     pub(super) session_max: Span,
     pub(super) interworking: act::Interworking,
     pub(super) dialogs: DialogPolicy,
+    pub(super) transfer: Transfer,
+    pub(super) redirect: Redirect,
 }
 
 /// How secrets named `env:NAME` are looked up.
@@ -182,6 +201,8 @@ fn read_one(name: At<String>, node: &Node<'_>, env: Env<'_>, faults: &mut Faults
         session_max: calls::SESSION_MAX,
         interworking: interworking::read(&reader, faults),
         dialogs: DialogPolicy::default(),
+        transfer: reader.read("transfer", faults, value::word(TRANSFERS)).map(transfer).unwrap_or_default(),
+        redirect: reader.read("redirect", faults, value::word(REDIRECTS)).map(redirect).unwrap_or_default(),
         name,
     };
     probe::read(&reader, &mut draft.probe, &mut draft.health, faults);
@@ -199,6 +220,24 @@ fn fixed(spot: &At<Spot>) -> Option<At<SocketAddr>> {
     match spot.value {
         Spot::At(value, _) => Some(At { value, at: spot.at.clone() }),
         Spot::Named(_) => None,
+    }
+}
+
+/// By its word; there are no others.
+fn transfer(word: &str) -> Transfer {
+    match word {
+        "pass" => Transfer::Pass,
+        "refuse" => Transfer::Refuse,
+        _ => Transfer::Act,
+    }
+}
+
+/// By its word; there are no others.
+fn redirect(word: &str) -> Redirect {
+    match word {
+        "pass" => Redirect::Pass,
+        "refuse" => Redirect::Refuse,
+        _ => Redirect::Follow,
     }
 }
 

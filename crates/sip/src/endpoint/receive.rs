@@ -26,7 +26,7 @@ use model::{Instant, SocketId, TransportFault};
 use smallvec::SmallVec;
 
 /// Option tags we understand when a request requires them (8.2.2.3).
-const KNOWN_EXTENSIONS: [&[u8]; 2] = [b"timer", b"100rel"];
+const KNOWN_EXTENSIONS: [&[u8]; 4] = [b"timer", b"100rel", b"replaces", b"norefersub"];
 
 impl Endpoint {
     /// Takes one datagram, or one framed message of a stream. A response by datagram must come from the host that was asked.

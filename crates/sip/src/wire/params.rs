@@ -7,6 +7,11 @@ use super::split::find_bare;
 pub struct Params<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Params<'a> {
+    /// Those of a text that begins after the first semicolon.
+    pub const fn of(text: &'a [u8]) -> Self {
+        Self(text)
+    }
+
     /// Each parameter's name and value, in order; a value keeps its quotes.
     pub fn iter(self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> {
         let mut rest = self.0;

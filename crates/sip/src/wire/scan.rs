@@ -1,9 +1,11 @@
-//! What steering needs of a message, without parsing it and without allocating: Call-ID, top branch, CSeq method.
+//! What steering needs of a message, without parsing it and without allocating: Call-ID, top branch, CSeq method,
+//! the tags of To and Replaces.
 //!
 //! Stops as soon as it has them. Refuses to know: whether the message is valid; it says only where it belongs.
 
 use super::header::HeaderName;
 use super::name_addr::NameAddr;
+use super::params::Params;
 use super::split::find_bare;
 use super::via::Via;
 
@@ -22,6 +24,8 @@ pub struct Scan<'a> {
     pub cseq_method: &'a [u8],
     /// Tag of To, when it has one.
     pub to_tag: Option<&'a [u8]>,
+    /// Of an INVITE that takes a place: the tag by which that dialog is found (RFC 3891 §3).
+    pub replaced_tag: Option<&'a [u8]>,
 }
 
 /// Scans a message, whole or cut short by an ICMP error; `None` when it has no start line or no Call-ID.
@@ -52,9 +56,15 @@ pub fn scan(bytes: &[u8]) -> Option<Scan<'_>> {
             HeaderName::CSeq if scan.cseq_method.is_empty() => {
                 scan.cseq_method = super::cseq::parse(value).map_or(&[], |(_, method)| method);
             }
+            HeaderName::Replaces => {
+                let params = &value[memchr::memchr(b';', value).unwrap_or(value.len())..];
+                scan.replaced_tag = scan.replaced_tag.or_else(|| Params(params).get("to-tag"));
+            }
             _ => continue,
         }
-        if seen_via && seen_to && !scan.call_id.is_empty() && !scan.cseq_method.is_empty() {
+        // Only an INVITE outside a dialog may take a place, which it says anywhere.
+        let is_open = scan.first == b"INVITE" && scan.to_tag.is_none() && scan.replaced_tag.is_none();
+        if seen_via && seen_to && !is_open && !scan.call_id.is_empty() && !scan.cseq_method.is_empty() {
             break;
         }
     }

@@ -1,0 +1,214 @@
+//! MESSAGE outside a call: routed like one, but a single request and its answer (RFC 3428 §6, page mode).
+//!
+//! The plan is that of a call; a target that cannot take it now gives way to the next. It says nothing about a trunk's health, and takes no
+//! place of a call. Refuses to know: what it says.
+
+use super::attempt::{flow_of, profile_of, uri_at};
+use super::invite::number_of;
+use super::{B2bua, World, headers};
+use crate::interworking::{Shown, cannot_hide};
+use crate::profile::{bare_number, is_urn};
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::vec::Vec;
+use decide::{Candidate, Facts, NoPlan};
+use model::{Instant, Span, TargetId, TrunkId};
+use sip::auth;
+use sip::{Answer, ClientKey, Draft, Flow, Message, Method, ServerKey, TimerSet, Uri};
+
+/// Messages under way in a shard at once.
+const PAGES_MAX: usize = 1_024;
+
+/// How long a target may take. A sender gives up after 32 s (RFC 3261 §17.1.2.2), and two others should have had their turn by then.
+const PATIENCE: Span = Span::from_secs(5);
+/// After this no further target is tried: its answer would come too late (RFC 4321 §3).
+const TOO_LATE: Span = Span::from_secs(20);
+
+/// One on its way.
+#[derive(Clone, Debug)]
+pub(super) struct Page {
+    server: ServerKey,
+    message: Box<Message>,
+    from: TrunkId,
+    /// Called number as the edge knows it, or name.
+    number: Vec<u8>,
+    emergency: bool,
+    came: Instant,
+    /// Not yet tried, in the plan's order.
+    coming: Vec<Candidate>,
+}
+
+/// The request to one target.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    target: TargetId,
+    call_id: Vec<u8>,
+    tag: Vec<u8>,
+    cseq: u32,
+    /// How many challenges were answered.
+    authorised: u8,
+    is_signed: bool,
+}
+
+impl B2bua {
+    /// A MESSAGE outside any dialog.
+    pub(super) fn page(&mut self, world: &mut World<'_>, server: ServerKey, flow: Flow, message: &Message) {
+        let Some(from) = world.profiles.admit(flow.socket, flow.peer) else {
+            self.counters.strangers += 1;
+            return world.refuse(server, 403);
+        };
+        if self.draining || self.pages.len() >= PAGES_MAX {
+            self.counters.turned_away += 1;
+            return world.refuse_for_now(server, 503);
+        }
+        let Ok(uri) = Uri::parse(message.uri()) else { return world.refuse(server, 400) };
+        let called = if is_urn(message.uri()) { message.uri() } else { uri.user() };
+        let known = number_of(world, from, called);
+        let Ok(number) = core::str::from_utf8(bare_number(&known)) else { return world.refuse(server, 484) };
+        let facts = Facts { from, number, emergency: world.profiles.is_emergency(&known) };
+        // What may not be dialled may not be written to: both cost (the rate and number of calls are about calls).
+        let barred = world.profiles.trunk(from).and_then(|trunk| trunk.inbound.bars(number));
+        if let Some(why) = barred.filter(|_| !facts.emergency) {
+            self.bar(world, from, why);
+            return world.refuse(server, 403);
+        }
+        let plan = decide::plan(world.shape, world.table, world.load, &facts, world.now, world.rng);
+        let coming = match plan {
+            Ok(plan) => plan.attempts,
+            Err(NoPlan::NoRoute) => return world.refuse(server, 404),
+            Err(_) => return world.refuse_for_now(server, 503),
+        };
+        self.counters.pages += 1;
+        let page = Page {
+            server,
+            message: Box::new(message.clone()),
+            from,
+            number: known.to_vec(),
+            emergency: facts.emergency,
+            came: world.now,
+            coming,
+        };
+        self.next_page(world, page, 503);
+    }
+
+    /// To the next target; when there is none, whoever sent it hears why the last one did not take it.
+    fn next_page(&mut self, world: &mut World<'_>, mut page: Page, code: u16) {
+        while !page.coming.is_empty() && world.now.since(page.came) < TOO_LATE {
+            let candidate = page.coming.remove(0);
+            let mut attempt = Attempt {
+                target: candidate.target,
+                call_id: world.endpoint.minter().call_id().as_bytes().to_vec(),
+                tag: world.endpoint.minter().tag().as_bytes().to_vec(),
+                cseq: 1,
+                authorised: 0,
+                is_signed: false,
+            };
+            if let Some(client) = send(world, &page, &mut attempt) {
+                self.pages.insert(client, (page, attempt));
+                return;
+            }
+        }
+        world.refuse(page.server, code);
+    }
+
+    /// Its answer; false when the client is none of ours.
+    pub(super) fn page_response(
+        &mut self,
+        world: &mut World<'_>,
+        client: ClientKey,
+        code: u16,
+        message: &Message,
+    ) -> bool {
+        if !self.pages.contains_key(&client) {
+            return false;
+        }
+        let kept = if code < 200 { None } else { self.pages.remove(&client) };
+        let Some((page, mut attempt)) = kept else { return true };
+        if let Some(fresh) = answer(world, &page, &mut attempt, message) {
+            self.pages.insert(fresh, (page, attempt));
+            return true;
+        }
+        if matches!(code, 408 | 500 | 502 | 503 | 504) && !page.coming.is_empty() {
+            self.next_page(world, page, code);
+            return true;
+        }
+        // A challenge is for our credentials, and a contact behind a trunk is of no use to the sender.
+        let code = match code {
+            401 | 407 => 403,
+            300..=399 => 480,
+            code => code,
+        };
+        let mut answer = Answer::new(code);
+        let terms = world.profiles.crossing(Some(attempt.target.trunk), Some(page.from), page.emergency);
+        headers::pass(message, &terms, None, &mut answer.headers);
+        if !message.body().is_empty() {
+            headers::push_body_type(message, &mut answer.headers);
+            answer.body = message.body().to_vec();
+        }
+        world.endpoint.respond(world.now, page.server, answer);
+        true
+    }
+
+    /// It was not answered, or nobody is there.
+    pub(super) fn page_failed(&mut self, world: &mut World<'_>, client: ClientKey) {
+        if let Some((page, _)) = self.pages.remove(&client) {
+            // RFC 4320 §4.2: never 408 to a request that is no INVITE.
+            self.next_page(world, page, 503);
+        }
+    }
+}
+
+/// A challenge is answered by the credentials of its trunk: the message goes out once more (RFC 3261 §22.2), as the transaction returned.
+fn answer(world: &mut World<'_>, page: &Page, attempt: &mut Attempt, response: &Message) -> Option<ClientKey> {
+    let (trunk, code) = (attempt.target.trunk, response.status().unwrap_or(0));
+    let credentials = world.profiles.trunk(trunk)?.auth.as_ref()?;
+    if !matches!(code, 401 | 407) {
+        if attempt.is_signed && code != 403 {
+            world.nonces.accepted(trunk, response);
+        }
+        return None;
+    }
+    let tries = if auth::is_stale(response) { 2 } else { 1 };
+    if attempt.authorised >= tries || !world.nonces.challenged(trunk, credentials, response, world.rng) {
+        world.credentials_refused(trunk, code);
+        return None;
+    }
+    attempt.authorised += 1;
+    attempt.cseq += 1;
+    send(world, page, attempt)
+}
+
+/// To the target of its attempt, signed with what is known already.
+fn send(world: &mut World<'_>, page: &Page, attempt: &mut Attempt) -> Option<ClientKey> {
+    let (mut draft, flow, timers) = draft(world, page, attempt)?;
+    let trunk = attempt.target.trunk;
+    let credentials = world.profiles.trunk(trunk).and_then(|profile| profile.auth.as_ref());
+    attempt.is_signed = !world.nonces.sign(trunk, credentials, &mut draft).is_empty();
+    world.endpoint.request(world.now, flow, draft, &timers).ok()
+}
+
+fn draft(world: &World<'_>, page: &Page, attempt: &Attempt) -> Option<(Draft, Flow, TimerSet)> {
+    let (profile, target) = profile_of(world, attempt.target)?;
+    let flow = flow_of(target);
+    let sent_by = world.endpoint.sent_by(flow.socket)?;
+    let crossing = world.profiles.crossing(Some(page.from), Some(attempt.target.trunk), page.emergency);
+    if cannot_hide(&page.message, &crossing, true) {
+        // RFC 3323 §5: who insists on privacy is not shown.
+        return None;
+    }
+    let shown = Shown::of(&page.message, &crossing, &page.number, format!("{sent_by}").as_bytes());
+    let uri = uri_at(&crossing.to.numbers, &shown.called, flow.peer);
+    let mut draft = Draft::new(Method::Message, uri);
+    draft.max_forwards = page.message.max_forwards().map_or(70, |hops| hops.saturating_sub(1));
+    shown.push_from(&crossing, &attempt.tag, &mut draft.headers);
+    draft.headers.push("To", &[b"<", draft.uri.as_slice(), b">"].concat());
+    draft.headers.push("Call-ID", &attempt.call_id);
+    draft.headers.push("CSeq", format!("{} MESSAGE", attempt.cseq).as_bytes());
+    headers::pass(&page.message, &crossing, Some(&shown), &mut draft.headers);
+    if !page.message.body().is_empty() {
+        headers::push_body_type(&page.message, &mut draft.headers);
+        draft.body = page.message.body().to_vec();
+    }
+    let timers = TimerSet { timer_b: PATIENCE.min(profile.timers.timer_b), ..profile.timers };
+    Some((draft, flow, timers))
+}

@@ -1,0 +1,658 @@
+//! A transfer on its way: the target rings, answers, is joined with the party that stays; or fails, and the call is as it was.
+//!
+//! The call to the target is a call of its own (an *errand*) whose caller's side is empty until the party that stays has agreed to its
+//! audio by re-INVITE: up to there nothing of the transferred call has changed, so that every failure leads back to the transferor
+//! (RFC 5589 §6.3). An attended transfer is the same, with a re-INVITE to the far party of the other call in place of the hunt. Refuses to
+//! know: how the target is found.
+
+use super::call::{Call, Ending, Leg, Phase, Side};
+use super::challenge::Again;
+use super::refer::stand_in;
+use super::reinvite::draft_in;
+use super::replaces::{Replaced, Replaces};
+use super::{B2bua, Due, Effect, World, body, headers, party, reach};
+use crate::profile::Transfer;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use sip::{Answer, ClientKey, Flow, HeaderName, Message, Method, ServerKey};
+use smallvec::SmallVec;
+
+/// Legs of transferors that are ended once they have been told; beyond that they are ended at once.
+const LEAVING_MAX: usize = 1_024;
+/// How often a party that has a re-INVITE of its own under way is asked again.
+const GLARE_TRIES: u8 = 3;
+/// Why a transferor is let go (RFC 3326).
+const TRANSFERRED: &str = "the call was transferred";
+/// Why the one whose place another took is let go.
+const REPLACED: &str = "another took the place of this leg";
+
+/// What a call has to do with another one.
+#[derive(Clone, Debug)]
+pub(super) enum Bond {
+    /// One of its parties wants the other to be transferred.
+    Referral(Referral),
+    /// It is the call for it.
+    Errand(Errand),
+    /// Its far party is being fetched, by the errand in this place.
+    Consulted(usize),
+}
+
+/// A transfer as the transferred call holds it.
+#[derive(Clone, Debug)]
+pub(super) struct Referral {
+    /// Who asked.
+    pub(super) by: Side,
+    /// Place of the call to the target.
+    pub(super) errand: usize,
+    /// CSeq number of the REFER.
+    pub(super) id: u32,
+    /// Who asked is told how it goes.
+    pub(super) told: bool,
+    /// What it was told last.
+    pub(super) last: u16,
+}
+
+/// The call to the target.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Errand {
+    /// The call that is transferred, and its party that stays; none when the caller himself takes another's place (RFC 3891).
+    pub(super) of: Option<(usize, Side)>,
+    /// The call whose far party is fetched, and which side that is.
+    pub(super) from: Option<(usize, Side)>,
+    /// The re-INVITE under way.
+    pub(super) asked: Option<Asked>,
+    /// It met another one, and goes out again when a moment has passed.
+    pub(super) met: Option<Box<Again>>,
+    /// How often it has.
+    pub(super) glared: u8,
+    /// The target has hung up while the party that stays was asked.
+    pub(super) hung_up: bool,
+}
+
+/// A re-INVITE to the party of another call.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    client: ClientKey,
+    /// CSeq number.
+    cseq: u32,
+    again: Box<Again>,
+}
+
+impl Errand {
+    /// The call whose party is asked, and which side that is.
+    fn whom(&self) -> Option<(usize, Side)> {
+        self.from.or(self.of)
+    }
+}
+
+impl Call {
+    pub(super) const fn referral(&self) -> Option<&Referral> {
+        if let Some(Bond::Referral(referral)) = &self.bond { Some(referral) } else { None }
+    }
+
+    pub(super) const fn referral_mut(&mut self) -> Option<&mut Referral> {
+        if let Some(Bond::Referral(referral)) = &mut self.bond { Some(referral) } else { None }
+    }
+
+    const fn errand(&self) -> Option<&Errand> {
+        if let Some(Bond::Errand(errand)) = &self.bond { Some(errand) } else { None }
+    }
+
+    const fn errand_mut(&mut self) -> Option<&mut Errand> {
+        if let Some(Bond::Errand(errand)) = &mut self.bond { Some(errand) } else { None }
+    }
+
+    /// It awaits this response for its errand.
+    pub(super) fn is_bound_by(&self, client: ClientKey) -> bool {
+        self.errand().and_then(|errand| errand.asked.as_ref()).is_some_and(|asked| asked.client == client)
+    }
+
+    /// Something else happens to it, which must be over first.
+    pub(super) fn is_occupied(&self) -> bool {
+        let waits = |leg: &Leg| leg.acking.is_some() || leg.keeping.invites();
+        self.bond.is_some()
+            || self.exchange.is_some()
+            || self.offer_is_open()
+            || self.owes_ack.is_some()
+            || self.callee.iter().chain([&self.caller]).any(waits)
+    }
+}
+
+impl B2bua {
+    /// Whose place an INVITE with Replaces takes (RFC 3891 §3); nobody's, when it is an ordinary one.
+    ///
+    /// # Errors
+    /// The code for whoever sent it.
+    pub(super) fn taken_over(
+        &mut self,
+        world: &mut World<'_>,
+        caller: &Leg,
+        message: &Message,
+    ) -> Result<Option<Replaced>, u16> {
+        let Some(name) = Replaces::of(message).map_err(|_| 400_u16)? else { return Ok(None) };
+        let found = self.replaced(&name).ok_or(481_u16)?;
+        let call = self.calls.get(found.slot).ok_or(481_u16)?;
+        // What rings for him who leaves rings at the far party: there is nothing to be taken over yet.
+        if !found.confirmed {
+            return Err(481);
+        }
+        if name.early_only {
+            return Err(486);
+        }
+        let leaves = call.leg(found.leaves).map(|leg| leg.trunk).ok_or(481_u16)?;
+        // RFC 3891 §9: who may take a place is he whose it is, or whom his trunk may send.
+        let sent = world.profiles.trunk(leaves).is_some_and(|trunk| trunk.transfer == Transfer::Pass);
+        if leaves != caller.trunk && !sent {
+            self.counters.foreign_requests += 1;
+            world.out.push(Effect::Foreign(caller.flow));
+            return Err(403);
+        }
+        if call.is_occupied() {
+            return Err(491);
+        }
+        Ok(Some(found))
+    }
+
+    /// Fetches the far party of another call: it is offered what our caller said of its audio.
+    pub(super) fn fetch(&mut self, world: &mut World<'_>, slot: usize, found: Replaced) {
+        let side = found.leaves.other();
+        let there = self.calls.get(found.slot).and_then(|call| call.leg(side)).cloned();
+        let callee = there.as_ref().map(|leg| stand_in(world, leg));
+        let trunk = callee.as_ref().map(|leg| leg.trunk);
+        let Some(call) = self.calls.get_mut(slot) else { return };
+        call.audio.anchored = trunk.is_some_and(|trunk| {
+            world.profiles.media_of(trunk).is_some() && world.profiles.media_of(call.caller.trunk).is_some()
+        });
+        call.callee = callee;
+        if let Some(trunk) = trunk {
+            super::invite::count_in(world, trunk);
+        }
+        let errand = call.bond.get_or_insert_with(|| Bond::Errand(Errand::default()));
+        if let Bond::Errand(errand) = errand {
+            errand.from = Some((found.slot, side));
+        }
+        if let Some(other) = self.calls.get_mut(found.slot) {
+            other.bond = Some(Bond::Consulted(slot));
+        }
+        let Some(invite) = self.calls.get_mut(slot).and_then(|call| call.invite.take()) else { return };
+        let asked = self.bridge_offer(world, slot, Side::Caller, &invite);
+        let asked = asked.and_then(|body| self.ask(world, slot, (found.slot, side), &invite, body).ok_or(500));
+        if let Err(code) = asked {
+            self.errand_over(world, slot, code);
+        }
+    }
+
+    /// Asks a party of another call, by re-INVITE in its dialog, to have its audio with ours.
+    fn ask(
+        &mut self,
+        world: &mut World<'_>,
+        slot: usize,
+        whom: (usize, Side),
+        message: &Message,
+        body: Vec<u8>,
+    ) -> Option<()> {
+        // Who wrote what the party is told is no side of its call: it is the target, or the one who is to have it.
+        let ours = self.calls.get(slot)?;
+        let writer = if ours.errand()?.from.is_some() { Some(ours.caller.trunk) } else { ours.carrier() };
+        let leg = self.calls.get_mut(whom.0)?.leg_mut(whom.1)?;
+        let crossing = world.profiles.crossing(writer, Some(leg.trunk), false);
+        let (draft, to, timers) = draft_in(world, leg, (Method::Invite, true), message, &crossing, body)?;
+        let mut again = Box::new(Again::new(Some(leg.trunk), draft, to, timers));
+        let cseq = leg.dialog.local_seq;
+        let client = again.send(world)?;
+        // What it was shown is on its way: whatever it is shown next, by whichever call, is newer.
+        let ours = self.calls.get(slot)?;
+        let stand_in = if ours.errand()?.from.is_some() { ours.callee.as_ref()? } else { &ours.caller };
+        let version = stand_in.version;
+        self.calls.get_mut(whom.0)?.leg_mut(whom.1)?.version = version;
+        self.calls.get_mut(slot)?.errand_mut()?.asked = Some(Asked { client, cseq, again });
+        self.by_client.insert(client, slot);
+        Some(())
+    }
+
+    /// The target of a transfer rings.
+    pub(super) fn target_rings(&mut self, world: &mut World<'_>, slot: usize, message: &Message) {
+        let Some((of, _)) = self.calls.get(slot).and_then(|call| call.errand()?.of) else { return };
+        let code = message.status().filter(|code| (101..200).contains(code)).unwrap_or(180);
+        let news = self.calls.get_mut(of).and_then(Call::referral_mut).filter(|referral| referral.last != code);
+        if let Some(referral) = news {
+            referral.last = code;
+            self.notify(world, of, code);
+        }
+    }
+
+    /// The target has answered: the party that stays is asked.
+    pub(super) fn target_answered(&mut self, world: &mut World<'_>, slot: usize, message: &Message) {
+        let Some(errand) = self.calls.get(slot).and_then(Call::errand) else { return };
+        // Who was to have it has left meanwhile.
+        let Some((of, stays)) = errand.of else { return self.errand_failed(world, slot, 480) };
+        let here = self.calls.get(of).and_then(|call| call.leg(stays)).map(|leg| leg.version);
+        if let (Some(call), Some(version)) = (self.calls.get_mut(slot), here) {
+            call.caller.version = call.caller.version.max(version);
+            call.caller.shown.clear();
+        }
+        let offer = self.bridge_offer(world, slot, Side::Callee, message);
+        self.accept_offer(world, slot);
+        let asked = match offer {
+            Ok(offer) if !offer.is_empty() => self.ask(world, slot, (of, stays), message, offer).ok_or(500),
+            _ => Err(488),
+        };
+        if let Err(code) = asked {
+            self.errand_over(world, slot, code);
+        }
+    }
+
+    /// A party that was asked by re-INVITE answers.
+    pub(super) fn bond_response(&mut self, world: &mut World<'_>, slot: usize, code: u16, message: &Message) {
+        if code < 200 {
+            return;
+        }
+        let Some(errand) = self.calls.get_mut(slot).and_then(Call::errand_mut) else { return };
+        let (Some(mut asked), from, of) = (errand.asked.take(), errand.from, errand.of) else { return };
+        self.by_client.remove(&asked.client);
+        if self.ask_signed(world, slot, &mut asked, message) {
+            return;
+        }
+        match (code, from, of) {
+            (200..=299, Some(from), _) => self.fetched(world, slot, from, &asked, message),
+            (200..=299, None, Some(of)) => self.joined(world, slot, of, &asked, message),
+            (491, ..) if self.ask_later(world, slot, &mut asked) => {}
+            _ => {
+                self.errand_over(world, slot, code);
+                // RFC 3261 §12.2.1.2: the dialog is gone on the far side.
+                if let (408 | 481, Some((of, _))) = (code, from.or(of)) {
+                    self.end_both(world, of, "the far side no longer knows the call");
+                }
+            }
+        }
+    }
+
+    /// A challenge to the re-INVITE is answered by the credentials of the party's trunk; true when that was done.
+    fn ask_signed(&mut self, world: &mut World<'_>, slot: usize, asked: &mut Asked, response: &Message) -> bool {
+        let Some((whose, side)) = self.calls.get(slot).and_then(|call| call.errand()?.whom()) else { return false };
+        let Some(leg) = self.calls.get_mut(whose).and_then(|call| call.leg_mut(side)) else { return false };
+        let Some(client) = asked.again.answer(world, &mut leg.dialog, response) else { return false };
+        let cseq = leg.dialog.local_seq;
+        self.await_answer(slot, Asked { client, cseq, again: asked.again.clone() })
+    }
+
+    fn await_answer(&mut self, slot: usize, asked: Asked) -> bool {
+        let Some(errand) = self.calls.get_mut(slot).and_then(Call::errand_mut) else { return false };
+        self.by_client.insert(asked.client, slot);
+        errand.asked = Some(asked);
+        true
+    }
+
+    /// The party has a re-INVITE of its own under way, which has got 491 from us: it is asked once more when one of both has had its turn
+    /// (RFC 3261 §14.1). False when that was tried often enough.
+    fn ask_later(&mut self, world: &mut World<'_>, slot: usize, asked: &mut Asked) -> bool {
+        let Some(errand) = self.calls.get_mut(slot).and_then(Call::errand_mut) else { return false };
+        let Some((_, side)) = errand.whom().filter(|_| errand.glared < GLARE_TRIES) else { return false };
+        errand.glared += 1;
+        errand.met = Some(asked.again.clone());
+        self.counters.glare += 1;
+        let wait = super::glare::pause(world.rng, side);
+        self.set_timer(slot, 0, world.now + wait, Due::AskAgain).is_some()
+    }
+
+    /// The moment has passed.
+    pub(super) fn ask_again(&mut self, world: &mut World<'_>, slot: usize) {
+        let Some(errand) = self.calls.get_mut(slot).and_then(Call::errand_mut) else { return };
+        let (Some(mut again), whom) = (errand.met.take(), errand.whom()) else { return };
+        // Nobody waits for it any more: whoever had asked for the transfer has left, and with him the party that stays.
+        let Some((whose, side)) = whom else { return self.errand_over(world, slot, 480) };
+        let sent = self.calls.get_mut(whose).and_then(|call| call.leg_mut(side)).and_then(|leg| {
+            let client = again.resend(world, &mut leg.dialog)?;
+            Some((client, leg.dialog.local_seq))
+        });
+        match sent {
+            Some((client, cseq)) => {
+                self.await_answer(slot, Asked { client, cseq, again });
+            }
+            None => self.errand_over(world, slot, 500),
+        }
+    }
+
+    /// It did not answer at all, which counts as 408 (RFC 3261 §12.2.1.2).
+    pub(super) fn bond_failed(&mut self, world: &mut World<'_>, slot: usize) {
+        let Some(errand) = self.calls.get_mut(slot).and_then(Call::errand_mut) else { return };
+        let (Some(asked), whose) = (errand.asked.take(), errand.whom()) else { return };
+        self.by_client.remove(&asked.client);
+        self.errand_over(world, slot, 408);
+        if let Some((whose, _)) = whose {
+            self.end_both(world, whose, "the far side does not answer any more");
+        }
+    }
+
+    /// The far party of the other call agrees: it is ours, and the one who had called it is let go.
+    fn fetched(
+        &mut self,
+        world: &mut World<'_>,
+        slot: usize,
+        (from, side): (usize, Side),
+        asked: &Asked,
+        message: &Message,
+    ) {
+        self.accept_offer(world, slot);
+        self.take_tolls(slot, from);
+        let Some((mut leg, leaves)) = self.part_company(world, from, side, REPLACED) else { return };
+        leg.dialog.refresh_target(message);
+        leg.signed.clone_from(&asked.again.signed);
+        let (client, cseq) = (asked.client, asked.cseq);
+        let (to, ack) = (reach(&leg.dialog, leg.flow), leg.ack(cseq));
+        let (tag, trunk) = (leg.dialog.local_tag.clone(), leg.trunk);
+        self.let_go(world, leaves, None, REPLACED);
+        let Some(call) = self.calls.get_mut(slot) else { return };
+        if call.late_offer && body::description(message).is_some() {
+            call.owes_ack = Some((client, cseq));
+        } else {
+            world.endpoint.ack(world.now, client, to, ack);
+        }
+        if let Some(stand_in) = call.callee.take() {
+            (leg.session, leg.version, leg.shown) = (stand_in.session, stand_in.version, stand_in.shown);
+        }
+        call.callee = Some(leg);
+        (call.phase, call.answered) = (Phase::Up, Some(world.now));
+        (call.invite, call.coming) = (None, SmallVec::new());
+        if let Some(errand) = call.errand_mut() {
+            errand.from = None;
+        }
+        self.by_tag.insert(tag, (slot, Side::Callee));
+        self.setting_up.remove(&slot);
+        self.drop_faces(slot);
+        self.renew_by_response(world, slot, Side::Callee, message);
+        let longest = world.profiles.trunk(trunk).map(|trunk| trunk.session_max);
+        let timer = longest.and_then(|longest| self.set_timer(slot, 0, world.now + longest, Due::Session));
+        let Some(call) = self.calls.get_mut(slot) else { return };
+        call.session_timer = timer;
+        if call.server.is_none() {
+            return self.target_answered(world, slot, message);
+        }
+        call.bond = None;
+        self.counters.transferred += 1;
+        let body = self.bridge(world, slot, Side::Callee, message).unwrap_or_default();
+        self.answer_caller(world, slot, message, message, body);
+        self.counters.answered += 1;
+    }
+
+    /// The party that stays agrees: the errand becomes its call, and the transferor is told and let go.
+    fn joined(
+        &mut self,
+        world: &mut World<'_>,
+        slot: usize,
+        (of, stays): (usize, Side),
+        asked: &Asked,
+        message: &Message,
+    ) {
+        if let Some(leg) = self.calls.get_mut(of).and_then(|call| call.leg_mut(stays)) {
+            leg.dialog.refresh_target(message);
+            leg.signed.clone_from(&asked.again.signed);
+            world.endpoint.ack(world.now, asked.client, reach(&leg.dialog, leg.flow), leg.ack(asked.cseq));
+        }
+        self.take_tolls(slot, of);
+        let body = self.bridge(world, slot, Side::Caller, message).unwrap_or_default();
+        let told = self.notify(world, of, 200);
+        let Some((mut leg, leaves)) = self.part_company(world, of, stays, TRANSFERRED) else { return };
+        self.let_go(world, leaves, told, TRANSFERRED);
+        self.transfers = self.transfers.saturating_sub(1);
+        self.counters.transferred += 1;
+        let tag = leg.dialog.local_tag.clone();
+        let Some(call) = self.calls.get_mut(slot) else { return };
+        (leg.session, leg.version) = (call.caller.session, call.caller.version);
+        leg.shown = core::mem::take(&mut call.caller.shown);
+        call.caller = leg;
+        let hung_up = matches!(call.bond.take(), Some(Bond::Errand(errand)) if errand.hung_up);
+        if let (Some((client, cseq)), Some(leg)) = (call.owes_ack.take(), call.callee.as_ref()) {
+            let mut ack = leg.ack(cseq);
+            if !body.is_empty() {
+                headers::push_body_type(message, &mut ack.headers);
+                ack.body = body;
+            }
+            world.endpoint.ack(world.now, client, reach(&leg.dialog, leg.flow), ack);
+        }
+        self.by_tag.insert(tag, (slot, Side::Caller));
+        self.renew_by_response(world, slot, Side::Caller, message);
+        if hung_up {
+            self.send_bye(world, slot, Side::Caller, None, None);
+            self.finish(world, slot, Ending::Bye(Side::Callee));
+        }
+    }
+
+    /// What a call was counted for goes on in the one that takes its party.
+    fn take_tolls(&mut self, slot: usize, from: usize) {
+        let tolls = self.calls.get_mut(from).map(|call| core::mem::take(&mut call.tolls)).unwrap_or_default();
+        self.count(slot, tolls);
+    }
+
+    /// A call is over, and its legs go different ways: the one of `keeps` into another call, the other to its end.
+    fn part_company(
+        &mut self,
+        world: &mut World<'_>,
+        slot: usize,
+        keeps: Side,
+        why: &'static str,
+    ) -> Option<(Leg, Leg)> {
+        let call = self.calls.get_mut(slot)?;
+        call.bond = None;
+        let mut legs = call.leg(keeps).cloned().zip(call.leg(keeps.other()).cloned())?;
+        // What keeps its session alive here ends with this call; the next one keeps it anew.
+        legs.0.keeping.end();
+        let relayed = core::mem::take(&mut call.relayed);
+        for relayed in relayed {
+            self.by_client.remove(&relayed.client);
+            world.refuse(relayed.server, 481);
+        }
+        self.finish(world, slot, Ending::Ended(why));
+        Some(legs)
+    }
+
+    /// Ends a leg that belongs to no call any more; after its last NOTIFY, when there is one, for nothing is told after a BYE.
+    fn let_go(&mut self, world: &mut World<'_>, leg: Leg, after: Option<ClientKey>, why: &str) {
+        match after {
+            _ if leg.gone => {}
+            Some(client) if self.leaving.len() < LEAVING_MAX => {
+                self.leaving.insert(client, leg);
+            }
+            _ => self.send_last_bye(world, leg, why),
+        }
+    }
+
+    fn send_last_bye(&mut self, world: &mut World<'_>, mut leg: Leg, why: &str) {
+        let mut draft = leg.dialog.request(Method::Bye);
+        if world.profiles.crossing(None, Some(leg.trunk), false).passes_reason() {
+            draft.headers.push("Reason", &super::reason(200, why));
+        }
+        let (to, timers) = (reach(&leg.dialog, leg.flow), world.timers_of(leg.trunk));
+        let target = world.target_at(leg.trunk, to);
+        self.last_word(world, leg.dialog, Again::new(Some(leg.trunk), draft, to, timers), target);
+    }
+
+    /// A NOTIFY was answered. A challenge is answered in turn; after the last one its transferor is let go.
+    pub(super) fn part(&mut self, world: &mut World<'_>, client: ClientKey, response: &Message) {
+        let Some(fresh) = self.notify_signed(world, client, response) else { return self.parted(world, client) };
+        if let Some(leg) = self.leaving.remove(&client) {
+            self.leaving.insert(fresh, leg);
+        }
+    }
+
+    /// A transferor has heard its last NOTIFY, or will not.
+    pub(super) fn parted(&mut self, world: &mut World<'_>, client: ClientKey) {
+        self.told.remove(&client);
+        if let Some(leg) = self.leaving.remove(&client) {
+            self.send_last_bye(world, leg, TRANSFERRED);
+        }
+    }
+
+    /// A request inside a dialog that no call has: a transferor that leaves by itself, or nobody.
+    pub(super) fn request_unknown(&mut self, world: &mut World<'_>, server: ServerKey, flow: Flow, message: &Message) {
+        let is_its = |leg: &Leg| leg.dialog.matches(message) && party::is_party(world.profiles, leg, flow);
+        let leaves = self.leaving.iter().find(|(_, leg)| is_its(leg)).map(|(client, _)| *client);
+        if let (Some(client), Method::Bye) = (leaves, message.method()) {
+            self.leaving.remove(&client);
+            return self.respond_ok(world, server);
+        }
+        self.counters.unknown_dialogs += 1;
+        world.refuse(server, 481);
+    }
+
+    fn respond_ok(&self, world: &mut World<'_>, server: ServerKey) {
+        world.endpoint.respond(world.now, server, Answer::new(200));
+    }
+
+    /// A request inside a call that is part of a transfer; false when it goes the ordinary way.
+    pub(super) fn request_in_transfer(
+        &mut self,
+        world: &mut World<'_>,
+        slot: usize,
+        side: Side,
+        server: ServerKey,
+        message: &Message,
+    ) -> bool {
+        let Some(call) = self.calls.get_mut(slot) else { return false };
+        let leaves = match &call.bond {
+            None => return false,
+            Some(Bond::Referral(referral)) => Some(referral.by),
+            Some(Bond::Consulted(errand)) => {
+                let errand = *errand;
+                let from = self.calls.get(errand).and_then(|call| call.errand()?.from);
+                from.map(|(_, stays)| stays.other())
+            }
+            Some(Bond::Errand(_)) => return self.request_in_errand(world, slot, server, message),
+        };
+        let gone = |side: Side, b2bua: &Self| {
+            b2bua.calls.get(slot).and_then(|call| call.leg(side)).is_some_and(|leg| leg.gone)
+        };
+        let is_offer = message.method() == Method::Invite
+            || message.method() == Method::Update && body::description(message).is_some();
+        match message.method() {
+            Method::Options => false,
+            // RFC 5589 §6.1: the transferor need not wait; the party that stays stays.
+            Method::Bye if leaves == Some(side) => {
+                self.respond_ok(world, server);
+                if let Some(leg) = self.calls.get_mut(slot).and_then(|call| call.leg_mut(side)) {
+                    leg.gone = true;
+                }
+                true
+            }
+            Method::Bye => false,
+            Method::Subscribe if leaves == Some(side) && is_refer_package(message) => {
+                let expires = message.header(HeaderName::Expires).and_then(|value| core::str::from_utf8(value).ok());
+                self.respond_ok(world, server);
+                self.resubscribe(world, slot, side, expires.and_then(|value| value.trim().parse().ok()));
+                true
+            }
+            _ if is_offer => {
+                self.counters.glare += 1;
+                world.refuse(server, 491);
+                true
+            }
+            _ if gone(side.other(), self) => {
+                world.refuse_for_now(server, 500);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The target says something before it is joined to anybody.
+    fn request_in_errand(&mut self, world: &mut World<'_>, slot: usize, server: ServerKey, message: &Message) -> bool {
+        match message.method() {
+            Method::Options => return false,
+            Method::Bye => {
+                self.respond_ok(world, server);
+                // The party that stays has been asked, and its answer must be waited for.
+                if let Some(call) = self.calls.get_mut(slot) {
+                    if let Some(leg) = call.callee.as_mut() {
+                        leg.gone = true;
+                    }
+                    if let Some(errand) = call.errand_mut() {
+                        errand.hung_up = true;
+                    }
+                }
+            }
+            Method::Invite | Method::Update => world.refuse(server, 491),
+            _ => world.refuse_for_now(server, 500),
+        }
+        true
+    }
+
+    /// The target cannot be had; whoever called for himself is refused, a transferor keeps his call.
+    fn errand_over(&mut self, world: &mut World<'_>, slot: usize, code: u16) {
+        if self.calls.get(slot).is_some_and(|call| call.server.is_some()) {
+            return self.refuse_call(world, slot, code, None);
+        }
+        self.errand_failed(world, slot, code);
+    }
+
+    /// The call to a transfer's target has failed: the transferor is told, and the call is as it was.
+    pub(super) fn errand_failed(&mut self, world: &mut World<'_>, slot: usize, code: u16) {
+        let of = self.calls.get(slot).and_then(|call| call.errand()?.of);
+        self.unbind_errand(slot);
+        self.drop_pending(world, slot);
+        self.send_bye(world, slot, Side::Callee, None, Some("the transfer failed"));
+        self.finish(world, slot, Ending::Refused(code));
+        let Some((of, stays)) = of else { return };
+        self.notify(world, of, if matches!(code, 401 | 407) { 403 } else { code });
+        self.transfers = self.transfers.saturating_sub(1);
+        self.counters.transfers_failed += 1;
+        let Some(call) = self.calls.get_mut(of) else { return };
+        call.bond = None;
+        if call.leg(stays.other()).is_some_and(|leg| leg.gone) {
+            self.end_both(world, of, "the transfer failed, and who had asked for it was gone");
+        }
+    }
+
+    /// It waits for the far party of another call.
+    pub(super) fn is_fetching(&self, slot: usize) -> bool {
+        let errand = self.calls.get(slot).and_then(Call::errand);
+        errand.is_some_and(|errand| errand.from.is_some() && errand.asked.is_some())
+    }
+
+    /// Takes an errand's bond away, and what hangs on it elsewhere.
+    fn unbind_errand(&mut self, slot: usize) {
+        let Some(call) = self.calls.get_mut(slot) else { return };
+        let Some(Bond::Errand(errand)) = call.bond.take() else { return };
+        if let Some(asked) = errand.asked {
+            self.by_client.remove(&asked.client);
+        }
+        if let Some(other) = errand.from.and_then(|(from, _)| self.calls.get_mut(from)) {
+            other.bond = None;
+        }
+    }
+
+    /// A call ends that has to do with another one.
+    pub(super) fn drop_bond(&mut self, world: &mut World<'_>, slot: usize) {
+        match self.calls.get_mut(slot).map(|call| (call.bond.take(), call.server.is_some())) {
+            Some((Some(Bond::Referral(referral)), _)) => {
+                self.transfers = self.transfers.saturating_sub(1);
+                self.counters.transfers_failed += 1;
+                if self.is_fetching(referral.errand) {
+                    // Its far party has been asked already, and the answer decides what is to be ended.
+                    if let Some(errand) = self.calls.get_mut(referral.errand).and_then(Call::errand_mut) {
+                        errand.of = None;
+                    }
+                    return;
+                }
+                self.unbind_errand(referral.errand);
+                self.drop_pending(world, referral.errand);
+                self.send_bye(world, referral.errand, Side::Callee, None, Some("the transferred party has left"));
+                self.abandon(world, referral.errand, None);
+            }
+            Some((Some(Bond::Consulted(errand)), _)) => self.errand_over(world, errand, 480),
+            Some((bond @ Some(Bond::Errand(_)), _)) => {
+                if let Some(call) = self.calls.get_mut(slot) {
+                    call.bond = bond;
+                }
+                self.unbind_errand(slot);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The package of REFER's own subscription (RFC 3515 §3).
+fn is_refer_package(message: &Message) -> bool {
+    let event = message.header(HeaderName::Event).unwrap_or_default();
+    let package = event.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    package.eq_ignore_ascii_case(b"refer")
+}
