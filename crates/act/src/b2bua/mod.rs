@@ -4,6 +4,7 @@
 //! sockets, threads, how trunks are judged.
 
 mod answer;
+mod ask;
 mod attempt;
 mod beside;
 mod body;

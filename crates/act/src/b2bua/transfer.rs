@@ -5,22 +5,19 @@
 //! (RFC 5589 §6.3). An attended transfer is the same, with a re-INVITE to the far party of the other call in place of the hunt. Refuses to
 //! know: how the target is found.
 
+use super::ask::Asked;
 use super::call::{Call, Ending, Leg, Phase, Side};
 use super::challenge::Again;
 use super::refer::stand_in;
-use super::reinvite::draft_in;
 use super::replaces::{Replaced, Replaces};
 use super::{B2bua, Due, Effect, World, body, headers, party, reach};
 use crate::profile::Transfer;
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use sip::{Answer, ClientKey, Flow, HeaderName, Message, Method, ServerKey};
 use smallvec::SmallVec;
 
 /// Legs of transferors that are ended once they have been told; beyond that they are ended at once.
 const LEAVING_MAX: usize = 1_024;
-/// How often a party that has a re-INVITE of its own under way is asked again.
-const GLARE_TRIES: u8 = 3;
 /// Why a transferor is let go (RFC 3326).
 const TRANSFERRED: &str = "the call was transferred";
 /// Why the one whose place another took is let go.
@@ -69,18 +66,9 @@ pub(super) struct Errand {
     pub(super) hung_up: bool,
 }
 
-/// A re-INVITE to the party of another call.
-#[derive(Clone, Debug)]
-pub(super) struct Asked {
-    client: ClientKey,
-    /// CSeq number.
-    cseq: u32,
-    again: Box<Again>,
-}
-
 impl Errand {
     /// The call whose party is asked, and which side that is.
-    fn whom(&self) -> Option<(usize, Side)> {
+    pub(super) fn whom(&self) -> Option<(usize, Side)> {
         self.from.or(self.of)
     }
 }
@@ -94,11 +82,11 @@ impl Call {
         if let Some(Bond::Referral(referral)) = &mut self.bond { Some(referral) } else { None }
     }
 
-    const fn errand(&self) -> Option<&Errand> {
+    pub(super) const fn errand(&self) -> Option<&Errand> {
         if let Some(Bond::Errand(errand)) = &self.bond { Some(errand) } else { None }
     }
 
-    const fn errand_mut(&mut self) -> Option<&mut Errand> {
+    pub(super) const fn errand_mut(&mut self) -> Option<&mut Errand> {
         if let Some(Bond::Errand(errand)) = &mut self.bond { Some(errand) } else { None }
     }
 
@@ -182,34 +170,6 @@ impl B2bua {
         }
     }
 
-    /// Asks a party of another call, by re-INVITE in its dialog, to have its audio with ours.
-    fn ask(
-        &mut self,
-        world: &mut World<'_>,
-        slot: usize,
-        whom: (usize, Side),
-        message: &Message,
-        body: Vec<u8>,
-    ) -> Option<()> {
-        // Who wrote what the party is told is no side of its call: it is the target, or the one who is to have it.
-        let ours = self.calls.get(slot)?;
-        let writer = if ours.errand()?.from.is_some() { Some(ours.caller.trunk) } else { ours.carrier() };
-        let leg = self.calls.get_mut(whom.0)?.leg_mut(whom.1)?;
-        let crossing = world.profiles.crossing(writer, Some(leg.trunk), false);
-        let (draft, to, timers) = draft_in(world, leg, (Method::Invite, true), message, &crossing, body)?;
-        let mut again = Box::new(Again::new(Some(leg.trunk), draft, to, timers));
-        let cseq = leg.dialog.local_seq;
-        let client = again.send(world)?;
-        // What it was shown is on its way: whatever it is shown next, by whichever call, is newer.
-        let ours = self.calls.get(slot)?;
-        let stand_in = if ours.errand()?.from.is_some() { ours.callee.as_ref()? } else { &ours.caller };
-        let version = stand_in.version;
-        self.calls.get_mut(whom.0)?.leg_mut(whom.1)?.version = version;
-        self.calls.get_mut(slot)?.errand_mut()?.asked = Some(Asked { client, cseq, again });
-        self.by_client.insert(client, slot);
-        Some(())
-    }
-
     /// The target of a transfer rings.
     pub(super) fn target_rings(&mut self, world: &mut World<'_>, slot: usize, message: &Message) {
         let Some((of, _)) = self.calls.get(slot).and_then(|call| call.errand()?.of) else { return };
@@ -264,63 +224,6 @@ impl B2bua {
                     self.end_both(world, of, "the far side no longer knows the call");
                 }
             }
-        }
-    }
-
-    /// A challenge to the re-INVITE is answered by the credentials of the party's trunk; true when that was done.
-    fn ask_signed(&mut self, world: &mut World<'_>, slot: usize, asked: &mut Asked, response: &Message) -> bool {
-        let Some((whose, side)) = self.calls.get(slot).and_then(|call| call.errand()?.whom()) else { return false };
-        let Some(leg) = self.calls.get_mut(whose).and_then(|call| call.leg_mut(side)) else { return false };
-        let Some(client) = asked.again.answer(world, &mut leg.dialog, response) else { return false };
-        let cseq = leg.dialog.local_seq;
-        self.await_answer(slot, Asked { client, cseq, again: asked.again.clone() })
-    }
-
-    fn await_answer(&mut self, slot: usize, asked: Asked) -> bool {
-        let Some(errand) = self.calls.get_mut(slot).and_then(Call::errand_mut) else { return false };
-        self.by_client.insert(asked.client, slot);
-        errand.asked = Some(asked);
-        true
-    }
-
-    /// The party has a re-INVITE of its own under way, which has got 491 from us: it is asked once more when one of both has had its turn
-    /// (RFC 3261 §14.1). False when that was tried often enough.
-    fn ask_later(&mut self, world: &mut World<'_>, slot: usize, asked: &mut Asked) -> bool {
-        let Some(errand) = self.calls.get_mut(slot).and_then(Call::errand_mut) else { return false };
-        let Some((_, side)) = errand.whom().filter(|_| errand.glared < GLARE_TRIES) else { return false };
-        errand.glared += 1;
-        errand.met = Some(asked.again.clone());
-        self.counters.glare += 1;
-        let wait = super::glare::pause(world.rng, side);
-        self.set_timer(slot, 0, world.now + wait, Due::AskAgain).is_some()
-    }
-
-    /// The moment has passed.
-    pub(super) fn ask_again(&mut self, world: &mut World<'_>, slot: usize) {
-        let Some(errand) = self.calls.get_mut(slot).and_then(Call::errand_mut) else { return };
-        let (Some(mut again), whom) = (errand.met.take(), errand.whom()) else { return };
-        // Nobody waits for it any more: whoever had asked for the transfer has left, and with him the party that stays.
-        let Some((whose, side)) = whom else { return self.errand_over(world, slot, 480) };
-        let sent = self.calls.get_mut(whose).and_then(|call| call.leg_mut(side)).and_then(|leg| {
-            let client = again.resend(world, &mut leg.dialog)?;
-            Some((client, leg.dialog.local_seq))
-        });
-        match sent {
-            Some((client, cseq)) => {
-                self.await_answer(slot, Asked { client, cseq, again });
-            }
-            None => self.errand_over(world, slot, 500),
-        }
-    }
-
-    /// It did not answer at all, which counts as 408 (RFC 3261 §12.2.1.2).
-    pub(super) fn bond_failed(&mut self, world: &mut World<'_>, slot: usize) {
-        let Some(errand) = self.calls.get_mut(slot).and_then(Call::errand_mut) else { return };
-        let (Some(asked), whose) = (errand.asked.take(), errand.whom()) else { return };
-        self.by_client.remove(&asked.client);
-        self.errand_over(world, slot, 408);
-        if let Some((whose, _)) = whose {
-            self.end_both(world, whose, "the far side does not answer any more");
         }
     }
 
@@ -577,7 +480,7 @@ impl B2bua {
     }
 
     /// The target cannot be had; whoever called for himself is refused, a transferor keeps his call.
-    fn errand_over(&mut self, world: &mut World<'_>, slot: usize, code: u16) {
+    pub(super) fn errand_over(&mut self, world: &mut World<'_>, slot: usize, code: u16) {
         if self.calls.get(slot).is_some_and(|call| call.server.is_some()) {
             return self.refuse_call(world, slot, code, None);
         }
