@@ -53,7 +53,13 @@ impl B2bua {
     }
 
     /// A challenge to the re-INVITE is answered by the credentials of the party's trunk; true when that was done.
-    pub(super) fn ask_signed(&mut self, world: &mut World<'_>, slot: usize, asked: &mut Asked, response: &Message) -> bool {
+    pub(super) fn ask_signed(
+        &mut self,
+        world: &mut World<'_>,
+        slot: usize,
+        asked: &mut Asked,
+        response: &Message,
+    ) -> bool {
         let Some((whose, side)) = self.calls.get(slot).and_then(|call| call.errand()?.whom()) else { return false };
         let Some(leg) = self.calls.get_mut(whose).and_then(|call| call.leg_mut(side)) else { return false };
         let Some(client) = asked.again.answer(world, &mut leg.dialog, response) else { return false };

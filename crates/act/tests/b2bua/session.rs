@@ -242,3 +242,29 @@ fn we_may_refresh_a_peer_that_knows_no_timers() {
     lab.send(1, Method::Bye, "", vec![]);
     lab.settle();
 }
+
+/// A party that a transfer has joined with somebody new keeps its session: what its re-INVITE agreed on is refreshed in the new call, and by
+/// nobody in the old one.
+#[test]
+fn a_transferred_party_is_refreshed_in_its_new_call() {
+    let mut lab = Lab::new(2);
+    agreeing(&mut lab, "600;refresher=uac");
+    up(&mut lab, &[]);
+    lab.peers[1].steps = vec![vec![say(10, 503)]];
+    lab.send_in(0, 0, Method::Refer, &[("Refer-To", "<sip:+4799@x>")]);
+    lab.run(2_000);
+    assert_eq!(lab.b2bua.counters().transferred, 1);
+    let refreshes = |lab: &Lab| {
+        let invites = lab.peers[1].requests(Method::Invite);
+        invites.iter().filter(|invite| invite.to().tag().is_some()).count()
+            + lab.peers[1].requests(Method::Update).len()
+    };
+    let joined = refreshes(&lab);
+    lab.run(620_000);
+    let after = refreshes(&lab);
+    assert!((1..=3).contains(&(after - joined)), "half the interval each: {}", after - joined);
+    assert_eq!((lab.b2bua.calls(), lab.b2bua.counters().not_refreshed), (1, 0));
+    lab.hear_each_other(1, 2);
+    lab.send_in(2, 0, Method::Bye, &[]);
+    lab.settle();
+}

@@ -85,6 +85,31 @@ fn timers() -> TimerSet {
     TimerSet { t1: Span::from_millis(250), ..TimerSet::default() }
 }
 
+/// The trunk of a peer: the office inside, carriers outside.
+fn trunk_of((index, peer): (usize, &Peer)) -> Option<TrunkProfile> {
+    let listen = u16::from(index > 0);
+    Some(TrunkProfile {
+        name: Name::from(address_of(index).as_str()),
+        targets: vec![target(peer.addr, listen)],
+        listen: ListenId(listen),
+        timers: timers(),
+        auth: None,
+        accept: Vec::<Cidr>::new(),
+        overload: false,
+        dialogs: act::DialogPolicy::default(),
+        session_max: Span::from_secs(12 * 3600),
+        interworking: act::Interworking::NEUTRAL,
+        inbound: act::InboundPolicy::default(),
+        transfer: act::Transfer::Act,
+        redirect: act::Redirect::Follow,
+    })
+}
+
+/// Where a peer is.
+fn address_of(index: usize) -> String {
+    if index == 0 { "192.0.2.10:5060".into() } else { format!("192.0.2.{}:5060", 20 + index) }
+}
+
 /// The edge's own end: its sockets bound, its ports in stock.
 fn edge(profiles: &Profiles, seed: u64) -> (Endpoint, Ports) {
     let mut endpoint = Endpoint::new(Minter::new(1, ShardId(0), 42, seed), Limits::default(), seed);
@@ -106,34 +131,15 @@ impl Lab {
     }
 
     pub fn seeded(carriers: usize, seed: u64) -> Self {
-        let addr =
-            |index: usize| if index == 0 { "192.0.2.10:5060".into() } else { format!("192.0.2.{}:5060", 20 + index) };
-        let peers: Vec<Peer> = (0..=carriers).map(|index| Peer::new(&addr(index), seed * 100 + index as u64)).collect();
-        let trunk = |(index, peer): (usize, &Peer)| {
-            let listen = u16::from(index > 0);
-            Some(TrunkProfile {
-                name: Name::from(addr(index).as_str()),
-                targets: vec![target(peer.addr, listen)],
-                listen: ListenId(listen),
-                timers: timers(),
-                auth: None,
-                accept: Vec::<Cidr>::new(),
-                overload: false,
-                dialogs: act::DialogPolicy::default(),
-                session_max: Span::from_secs(12 * 3600),
-                interworking: act::Interworking::NEUTRAL,
-                inbound: act::InboundPolicy::default(),
-                transfer: act::Transfer::Act,
-                redirect: act::Redirect::Follow,
-            })
-        };
+        let peers: Vec<Peer> =
+            (0..=carriers).map(|index| Peer::new(&address_of(index), seed * 100 + index as u64)).collect();
         let listen = |name: &str, socket: u16, media: &str| ListenProfile {
             name: Name::from(name),
             sockets: vec![SocketId(socket)],
             media: Some(media.parse().unwrap()),
         };
         let profiles = Profiles::new(
-            peers.iter().enumerate().map(trunk).collect(),
+            peers.iter().enumerate().map(trunk_of).collect(),
             vec![listen("inside", 0, "198.51.100.9"), listen("outside", 1, "203.0.113.9")],
             vec![b"112".to_vec()],
         );

@@ -1,0 +1,134 @@
+//! What the B2BUA has counted: every refusal, repair and drop has its number here, so that nothing is lost silently.
+//!
+//! Refuses to know: who reads them.
+
+/// What the B2BUA has counted since its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// INVITEs outside a dialog.
+    pub invites: u64,
+    /// From nobody we know.
+    pub strangers: u64,
+    /// Refused because the shard is full or drains.
+    pub turned_away: u64,
+    /// Refused because of what the trunk they came from may dial.
+    pub barred: u64,
+    /// Refused because no media port was free.
+    pub no_ports: u64,
+    /// Refused because the SDP could not be read.
+    pub bad_sdp: u64,
+    /// Attempts sent.
+    pub attempts: u64,
+    /// Attempts that followed another one.
+    pub hunted: u64,
+    /// Candidates passed over since their trunk had become full when their turn came.
+    pub passed_over: u64,
+    /// Attempts begun beside another one that was in doubt, or late.
+    pub beside: u64,
+    /// Of them, those begun because the first one was late.
+    pub hedged: u64,
+    /// Attempts left because another one of their call answered or rang first.
+    pub outrun: u64,
+    /// Calls not tried again because too many were.
+    pub retries_refused: u64,
+    /// Calls answered.
+    pub answered: u64,
+    /// Times a ringing attempt was asked whether it still rings.
+    pub asked_after: u64,
+    /// Attempts that replied after they had been left without any reply.
+    pub late_replies: u64,
+    /// Answers of attempts that had been left, acknowledged and ended.
+    pub late_answers: u64,
+    /// Requests inside a dialog that we do not know.
+    pub unknown_dialogs: u64,
+    /// Requests inside a dialog from an address that is not its party's: answered as if there were no such dialog.
+    pub foreign_requests: u64,
+    /// Re-INVITEs that met another one.
+    pub glare: u64,
+    /// Calls ended because they were too old.
+    pub expired: u64,
+    /// Re-INVITEs offered again after another one was met, or with a longer session.
+    pub offered_again: u64,
+    /// Answers to which no ACK came.
+    pub acks_missing: u64,
+    /// Signatures of callers left behind, since the parties they sign are written otherwise on the way (RFC 8224).
+    pub signatures_dropped: u64,
+    /// Reliable provisional responses to which no PRACK came.
+    pub pracks_missing: u64,
+    /// PRACKs for nothing that waits.
+    pub stray_pracks: u64,
+    /// PRACKs sent.
+    pub pracks: u64,
+    /// Reliable provisional responses dropped: repeated, or before one that is missing.
+    pub provisionals_repeated: u64,
+    /// Provisional responses left out, since a caller acknowledged none.
+    pub provisionals_dropped: u64,
+    /// Early dialogs shown to a caller besides the first.
+    pub early_dialogs: u64,
+    /// Refreshes of sessions sent.
+    pub refreshed: u64,
+    /// Calls ended since nobody refreshed a session.
+    pub not_refreshed: u64,
+    /// MESSAGEs outside a call that were routed.
+    pub pages: u64,
+    /// Redirections followed.
+    pub redirected: u64,
+    /// Transfers begun: REFERs, and INVITEs that replace a leg.
+    pub transfers: u64,
+    /// Of them, those whose parties were joined.
+    pub transferred: u64,
+    /// Of them, those that failed: the call went on with whoever had asked.
+    pub transfers_failed: u64,
+    /// Of those refused, attended ones whose second call is on another shard.
+    pub transfers_apart: u64,
+    /// REFERs refused before anything was begun.
+    pub transfers_refused: u64,
+}
+
+impl Counters {
+    /// By name.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("invites", self.invites),
+            ("strangers", self.strangers),
+            ("turned_away", self.turned_away),
+            ("barred", self.barred),
+            ("no_ports", self.no_ports),
+            ("bad_sdp", self.bad_sdp),
+            ("attempts", self.attempts),
+            ("hunted", self.hunted),
+            ("passed_over", self.passed_over),
+            ("beside", self.beside),
+            ("hedged", self.hedged),
+            ("outrun", self.outrun),
+            ("retries_refused", self.retries_refused),
+            ("answered", self.answered),
+            ("asked_after", self.asked_after),
+            ("late_replies", self.late_replies),
+            ("late_answers", self.late_answers),
+            ("unknown_dialogs", self.unknown_dialogs),
+            ("foreign_requests", self.foreign_requests),
+            ("glare", self.glare),
+            ("expired", self.expired),
+            ("offered_again", self.offered_again),
+            ("acks_missing", self.acks_missing),
+            ("signatures_dropped", self.signatures_dropped),
+            ("pracks_missing", self.pracks_missing),
+            ("stray_pracks", self.stray_pracks),
+            ("pracks", self.pracks),
+            ("provisionals_repeated", self.provisionals_repeated),
+            ("provisionals_dropped", self.provisionals_dropped),
+            ("early_dialogs", self.early_dialogs),
+            ("refreshed", self.refreshed),
+            ("not_refreshed", self.not_refreshed),
+            ("pages", self.pages),
+            ("redirected", self.redirected),
+            ("transfers", self.transfers),
+            ("transferred", self.transferred),
+            ("transfers_failed", self.transfers_failed),
+            ("transfers_refused", self.transfers_refused),
+            ("transfers_apart", self.transfers_apart),
+        ]
+        .into_iter()
+    }
+}
