@@ -1,7 +1,7 @@
 //! Requests inside a dialog: which call they belong to, whether they are in order, and where they go.
 //!
-//! INFO, UPDATE and MESSAGE are passed to the other leg and answered as it answers; OPTIONS asks about us and is answered here. Refuses to
-//! know: what is in them, but for an SDP that must be bridged.
+//! INFO, UPDATE, MESSAGE, SUBSCRIBE and NOTIFY are passed to the other leg and answered as it answers; OPTIONS asks about us and is
+//! answered here; REFER is acted on. Refuses to know: what is in them, but for an SDP that must be bridged.
 
 use super::call::{Relayed, Side};
 use super::challenge::Again;
