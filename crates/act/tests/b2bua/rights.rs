@@ -344,3 +344,55 @@ fn who_leaves_while_491_is_waited_out_leaves_nothing_behind() {
         lab.settle();
     }
 }
+
+/// The call that a callee has placed by its transfer is one of its trunk's, though the caller's trunk is another.
+#[test]
+fn a_callees_transfer_counts_for_the_callees_trunk() {
+    let mut lab = Lab::answered(1);
+    lab.profiles.trunks[1].as_mut().unwrap().inbound.concurrent = Some(1);
+    refer(&mut lab, 1, "<sip:202@x>");
+    lab.run(2_000);
+    assert_eq!(news(&lab, 1), [100, 180, 200]);
+    let call = |lab: &mut Lab| {
+        let offer = lab.peers[1].sdp();
+        let client = lab.call_with(1, "203", offer, &[]);
+        lab.run(1_000);
+        lab.peers[1].codes(client)
+    };
+    assert_eq!(call(&mut lab), [603]);
+    lab.send_in(0, 0, Method::Bye, &[]);
+    lab.run(1_000);
+    assert_eq!(call(&mut lab), [180, 200], "the joined one has ended");
+    let last = lab.peers[1].sessions.len() - 1;
+    hang_up(&mut lab, 1, last);
+}
+
+/// What a consultation was counted for goes on when its far party is joined with a call that had come in.
+#[test]
+fn a_consultation_counts_on_in_the_joined_call() {
+    let mut lab = Lab::new(2);
+    lab.profiles.trunks[0].as_mut().unwrap().inbound.concurrent = Some(1);
+    let offer = lab.peers[1].sdp();
+    let came = lab.call_with(1, "201", offer, &[]);
+    lab.run(1_000);
+    assert_eq!(lab.peers[1].codes(came), [180, 200]);
+    lab.peers[1].steps = vec![vec![say(10, 503)]];
+    let consulted = lab.call("+4733");
+    lab.run(1_000);
+    assert_eq!(lab.peers[0].codes(consulted), [180, 200]);
+    let name = replaces(&lab, 0, 1);
+    refer(&mut lab, 0, &name);
+    lab.run(2_000);
+    assert_eq!(news(&lab, 0), [100, 200]);
+    lab.hear_each_other(1, 2);
+    let second = lab.call("+4744");
+    lab.run(1_000);
+    assert_eq!(lab.peers[0].codes(second), [603]);
+    lab.send_in(1, 0, Method::Bye, &[]);
+    lab.run(1_000);
+    let third = lab.call("+4755");
+    lab.run(1_000);
+    assert_eq!(lab.peers[0].codes(third), [180, 200]);
+    let last = lab.peers[0].sessions.len() - 1;
+    hang_up(&mut lab, 0, last);
+}
