@@ -56,14 +56,23 @@ pub struct Edge {
 impl Edge {
     /// Starts the binary with this configuration; `DATA` in it becomes a folder of its own.
     pub fn start(config: &str) -> Self {
+        Self::start_knowing(config, &[])
+    }
+
+    /// The same, and these variables are in its environment.
+    pub fn start_knowing(config: &str, secrets: &[(&str, &str)]) -> Self {
         let folder =
             std::env::temp_dir().join(format!("throughline-{}-{:?}", std::process::id(), std::thread::current().id()));
         std::fs::create_dir_all(&folder).expect("a folder for the edge");
-        Self::start_in(folder, config)
+        Self::launch(folder, config, secrets)
     }
 
     /// The same in a folder that may hold the store of an earlier run.
     pub fn start_in(folder: PathBuf, config: &str) -> Self {
+        Self::launch(folder, config, &[])
+    }
+
+    fn launch(folder: PathBuf, config: &str, secrets: &[(&str, &str)]) -> Self {
         let path = folder.join("edge.toml");
         let data = folder.to_str().expect("a path in text");
         std::fs::write(&path, config.replace("DATA", data)).expect("a configuration file");
@@ -71,6 +80,7 @@ impl Edge {
         let process = Command::new(binary())
             .arg("run")
             .arg(&path)
+            .envs(secrets.iter().copied())
             .stdout(Stdio::from(log.try_clone().expect("a second handle")))
             .stderr(Stdio::from(log))
             .spawn()

@@ -3,14 +3,11 @@
 //! It speaks to the edge alone, as an endpoint `edge`; contexts of the dialplan say what it does with calls. Every channel that runs
 //! through `record` leaves what it has heard in a file. Refuses to know: what the test wants to prove.
 
-use crate::recording;
+use crate::{TONES, recording};
 use interop::wait_until;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-
-/// Tones that the peers play to each other; each has one of its own.
-pub const TONES: [u16; 5] = [440, 620, 850, 1_000, 1_300];
 
 /// What one Asterisk is.
 pub struct Setup<'a> {

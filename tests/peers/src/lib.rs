@@ -1,7 +1,38 @@
-//! What the matrix of foreign peers needs: Asterisk of a tree of its own, and recordings judged by the tone in them.
+//! What the matrix of foreign peers needs: Asterisk of a tree of its own, phones, proxies, and recordings judged by the tone in them.
 //!
-//! `make interop` installs the peers and runs it; the quick tests do without. Refuses to know: what the edge does.
+//! `make interop` installs the peers and runs all of it; what phones and proxies of a stable release can show is in `make test` too.
+//! Refuses to know: what the edge does.
 #![allow(clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
 
 pub mod asterisk;
+pub mod baresip;
+pub mod kamailio;
+pub mod matrix;
 pub mod recording;
+pub mod wire;
+
+/// Tones that the peers play to each other; each has one of its own.
+pub const TONES: [u16; 5] = [440, 620, 850, 1_000, 1_300];
+
+use std::process::Child;
+
+/// Asks a peer to end, gives it a moment, and then makes it.
+pub(crate) fn end(process: &mut Child) {
+    // SAFETY: kill takes no pointers; the process is our child and not yet waited for.
+    unsafe { libc::kill(process.id() as libc::pid_t, libc::SIGTERM) };
+    let limit = std::time::Duration::from_secs(5);
+    if !interop::became_true(limit, || process.try_wait().is_ok_and(|status| status.is_some())) {
+        // It has not heard.
+        let _gone = process.kill();
+        let _waited = process.wait();
+    }
+}
+
+/// A folder for one peer of one test.
+pub(crate) fn folder(kind: &str, name: &str) -> std::path::PathBuf {
+    let unique = format!("{kind}-{}-{:?}-{name}", std::process::id(), std::thread::current().id());
+    let folder = std::env::temp_dir().join(unique);
+    let _left_over = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("a folder for a peer");
+    folder
+}

@@ -1,0 +1,143 @@
+//! baresip as phone, PBX or carrier: one process in a folder of its own, told what to do by its control socket.
+//!
+//! It plays its tone for as long as a call lasts and writes down what it hears, until the call is first held. Refuses to know: what the test wants to prove.
+
+use crate::{TONES, end, folder, recording};
+use interop::wait_until;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// What one phone is.
+pub struct Setup<'a> {
+    /// Its name, for its folder.
+    pub name: &'a str,
+    /// Where it listens, port 5060.
+    pub ip: &'a str,
+    /// The number it has, which is the user of the URIs it is called by.
+    pub user: &'a str,
+    /// The tone it plays.
+    pub tone: u16,
+    /// Further parameters of its account, each begun by a semicolon.
+    pub account: &'a str,
+}
+
+/// A running phone.
+pub struct Baresip {
+    process: Child,
+    ip: String,
+    folder: PathBuf,
+}
+
+impl Baresip {
+    /// Starts one that answers whoever calls, and waits until it listens.
+    pub fn start(setup: &Setup<'_>) -> Self {
+        let folder = folder("baresip", setup.name);
+        let here = folder.to_str().expect("a path in text");
+        std::fs::create_dir_all(folder.join("heard")).expect("a folder for recordings");
+        let account = format!(
+            "<sip:{}@{}>;regint=0;answermode=auto;audio_codecs=PCMA/8000/1{}\n",
+            setup.user, setup.ip, setup.account
+        );
+        for (name, text) in [("config", config_of(setup, here)), ("accounts", account)] {
+            std::fs::write(folder.join(name), text).expect("a configuration file");
+        }
+        for name in ["contacts", "uuid"] {
+            std::fs::write(folder.join(name), "").expect("a configuration file");
+        }
+        let out = std::fs::File::create(folder.join("out")).expect("a file for its output");
+        let process = Command::new("baresip")
+            .args(["-v", "-f", here])
+            .stdin(Stdio::null())
+            .stdout(Stdio::from(out.try_clone().expect("a second handle")))
+            .stderr(Stdio::from(out))
+            .spawn()
+            .expect("baresip runs; `make test` installs it");
+        let phone = Self { process, ip: setup.ip.to_owned(), folder };
+        phone.says("baresip is ready");
+        phone
+    }
+
+    /// Calls a number at the edge.
+    pub fn call(&self, number: &str, edge: &str) {
+        self.command("dial", &format!("sip:{number}@{edge}"));
+    }
+
+    /// Runs one of its commands; what it answers.
+    pub fn command(&self, command: &str, params: &str) -> String {
+        let mut stream = TcpStream::connect((self.ip.as_str(), 4444)).expect("its control socket");
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a limit");
+        let order = format!(r#"{{"command":"{command}","params":"{params}","token":"told"}}"#);
+        write!(stream, "{}:{order},", order.len()).expect("it takes orders");
+        let (mut answer, mut some) = (String::new(), [0; 4_096]);
+        // Events come by the same socket; the answer is what bears our token.
+        while !answer.contains(r#""token":"told""#) {
+            match stream.read(&mut some) {
+                Ok(length) if length > 0 => answer.push_str(&String::from_utf8_lossy(&some[..length])),
+                _ => panic!("baresip does not answer to `{command}`: {answer}"),
+            }
+        }
+        answer
+    }
+
+    /// Milliseconds of a tone over all that it has heard.
+    pub fn heard_of(&self, hz: u16) -> u32 {
+        self.heard().iter().filter(|(tone, _)| *tone == hz).map(|(_, ms)| ms).sum()
+    }
+
+    /// What it has heard so far: milliseconds of each tone, each recording by itself.
+    pub fn heard(&self) -> Vec<(u16, u32)> {
+        let files = std::fs::read_dir(self.folder.join("heard")).into_iter().flatten().flatten();
+        let decoded = files.map(|file| file.path()).filter(|path| path.to_string_lossy().ends_with("dec.wav"));
+        decoded.filter_map(|file| recording::heard_ms(&file, &TONES)).flatten().collect()
+    }
+
+    /// Waits until it has heard so much more of a tone than it has by now.
+    pub fn hears(&self, hz: u16, ms: u32) {
+        let before = self.heard_of(hz);
+        wait_until(&format!("baresip hears {hz} Hz"), Duration::from_secs(30), || self.heard_of(hz) >= before + ms);
+    }
+
+    /// What it has printed.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.folder.join("out")).unwrap_or_default()).into_owned()
+    }
+
+    /// Waits until it has printed this text.
+    pub fn says(&self, text: &str) {
+        wait_until(&format!("baresip says `{text}`"), Duration::from_secs(30), || self.log().contains(text));
+    }
+
+    /// Digits it was sent by RFC 4733, each once it was let go.
+    pub fn digits(&self) -> String {
+        let log = self.log();
+        let ended = log.match_indices("received event: '").filter(|(at, head)| log[at + head.len() + 1..].starts_with("' (end=1)"));
+        ended.filter_map(|(at, head)| log[at + head.len()..].chars().next()).collect()
+    }
+}
+
+impl Drop for Baresip {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines = log.lines().map(|line| line.rsplit("(bit/s)").next().unwrap_or(line));
+            eprintln!("{} said:\n{}", self.folder.display(), lines.collect::<Vec<_>>().join("\n"));
+        }
+        end(&mut self.process);
+        let _left = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Its tone generator knows 48 kHz in stereo alone.
+fn config_of(setup: &Setup<'_>, here: &str) -> String {
+    let Setup { ip, tone, .. } = setup;
+    let modules = ["g711", "ausine", "sndfile"].map(|name| format!("module {name}.so\n")).concat();
+    let after = "module_tmp uuid.so\nmodule_tmp account.so\nmodule_app ctrl_tcp.so\nmodule_app menu.so\n";
+    format!(
+        "poll_method epoll\nsip_listen {ip}:5060\nnet_interface {ip}\ncall_max_calls 4\naudio_source ausine,{tone}\n\
+         ausrc_srate 48000\nausrc_channels 2\naudio_level no\nrtp_ports 42000-42999\nrtcp_mux no\njitter_buffer_delay 1-5\n\
+         module_path /usr/lib/baresip/modules\n{modules}{after}ctrl_tcp_listen {ip}:4444\nsnd_path {here}/heard\n"
+    )
+}

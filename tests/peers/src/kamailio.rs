@@ -1,0 +1,137 @@
+//! Kamailio as the proxy between the edge and a carrier: one process in a folder of its own, and what it does with a new request is the test's.
+//!
+//! It record-routes, follows the routes of later requests, and writes down how each found its way. Refuses to know: what the test wants to
+//! prove.
+
+use crate::{end, folder};
+use interop::wait_until;
+use std::net::UdpSocket;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// What one proxy is.
+pub struct Setup<'a> {
+    /// Its name, for its folder.
+    pub name: &'a str,
+    /// Where it listens, port 5060.
+    pub ip: &'a str,
+    /// Where requests go on to that did not come from `onward`, as a URI.
+    pub back: &'a str,
+    /// Where they come from when they belong there.
+    pub onward: &'a str,
+    /// What it does with a new request from the side of the edge, in Kamailio's language.
+    pub does: &'a str,
+}
+
+/// How it stays in the path: a loose router (RFC 3261 §16.12).
+pub const RECORD_ROUTES: &str = "record_route();";
+
+/// A running proxy.
+pub struct Kamailio {
+    process: Child,
+    folder: PathBuf,
+}
+
+impl Kamailio {
+    /// Starts one and waits until it listens.
+    pub fn start(setup: &Setup<'_>) -> Self {
+        Self::start_as(setup, RECORD_ROUTES)
+    }
+
+    /// The same, and this is how it stays in the path.
+    pub fn start_as(setup: &Setup<'_>, stays: &str) -> Self {
+        let folder = folder("kamailio", setup.name);
+        let config = folder.join("kamailio.cfg");
+        std::fs::write(&config, config_of(setup, stays)).expect("a configuration file");
+        let out = std::fs::File::create(folder.join("out")).expect("a file for its output");
+        let process = Command::new("kamailio")
+            .args(["-DD", "-E", "-m", "32", "-M", "4", "-f"])
+            .arg(&config)
+            .arg("-Y")
+            .arg(&folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::from(out.try_clone().expect("a second handle")))
+            .stderr(Stdio::from(out))
+            .spawn()
+            .expect("kamailio runs; `make test` installs it");
+        let mut proxy = Self { process, folder };
+        wait_until("Kamailio listens", Duration::from_secs(30), || {
+            let ended = proxy.process.try_wait().expect("our child");
+            assert!(ended.is_none(), "Kamailio has ended: {}", proxy.log());
+            UdpSocket::bind((setup.ip, 5060)).is_err()
+        });
+        proxy
+    }
+
+    /// What it has printed.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("out")).unwrap_or_default()
+    }
+
+    /// How often it has printed this text.
+    pub fn said(&self, text: &str) -> usize {
+        self.log().matches(text).count()
+    }
+}
+
+impl Drop for Kamailio {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{} said:\n{}", self.folder.display(), self.log());
+        }
+        end(&mut self.process);
+        let _left = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn config_of(setup: &Setup<'_>, stays: &str) -> String {
+    let Setup { ip, back, onward, does, .. } = setup;
+    let modules = ["kex", "tm", "sl", "rr", "pv", "maxfwd", "textops", "siputils", "xlog", "tmx", "corex", "auth"];
+    let modules = modules.map(|name| format!("loadmodule \"{name}.so\"\n")).concat();
+    format!(
+        r#"#!KAMAILIO
+debug=1
+log_stderror=yes
+children=1
+disable_tcp=yes
+auto_aliases=no
+listen=udp:{ip}:5060
+mpath="/usr/lib/x86_64-linux-gnu/kamailio/modules/"
+{modules}
+request_route {{
+    if (is_method("OPTIONS") && uri == myself && $rU == $null) {{
+        sl_send_reply("200", "OK");
+        exit;
+    }}
+    if (is_method("CANCEL")) {{
+        xlog("L_ERR", "passes CANCEL\n");
+        if (t_check_trans()) {{ t_relay(); }}
+        exit;
+    }}
+    if (has_totag()) {{
+        if (loose_route()) {{
+            xlog("L_ERR", "routes $rm of $si\n");
+            t_relay();
+        }} else if (is_method("ACK") && t_check_trans()) {{
+            t_relay();
+        }} else if (!is_method("ACK")) {{
+            xlog("L_ERR", "cannot place $rm of $si\n");
+            sl_send_reply("404", "No Route");
+        }}
+        exit;
+    }}
+    t_check_trans();
+    if (is_method("INVITE")) {{
+        {stays}
+    }}
+    if ($si == "{onward}") {{
+        $du = "{back}";
+        t_relay();
+        exit;
+    }}
+    {does}
+}}
+"#
+    )
+}

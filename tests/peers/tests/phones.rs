@@ -1,0 +1,88 @@
+//! baresip as PBX and as carrier: what people do at a phone, judged by the tones heard.
+#![allow(clippy::expect_used)]
+
+use interop::edge::{CONFIG, Edge};
+use interop::{let_pass, namespace, wait_until};
+use peers::baresip::{Baresip, Setup};
+use peers::matrix::{ACME, ENOUGH_MS, FAR, LAN, LIMIT, NEAR, OFFICE, WAN, rests, was_tried};
+use peers::wire::Wire;
+use std::time::Duration;
+
+const OFFICE_HZ: u16 = 1_300;
+const ACME_HZ: u16 = 440;
+
+fn office() -> Baresip {
+    Baresip::start(&Setup { name: "office", ip: OFFICE, user: NEAR, tone: OFFICE_HZ, account: "" })
+}
+
+fn acme() -> Baresip {
+    Baresip::start(&Setup { name: "acme", ip: ACME, user: FAR, tone: ACME_HZ, account: "" })
+}
+
+fn hear_each_other(office: &Baresip, acme: &Baresip) {
+    office.hears(ACME_HZ, ENOUGH_MS);
+    acme.hears(OFFICE_HZ, ENOUGH_MS);
+}
+
+#[test]
+fn phones_call_each_other_both_ways() {
+    namespace::enter();
+    let (office, acme) = (office(), acme());
+    let edge = Edge::start(CONFIG);
+    office.call(FAR, LAN);
+    hear_each_other(&office, &acme);
+    acme.command("hangup", "");
+    rests(&edge);
+    was_tried(&[("acme", "answered")]);
+    acme.call(NEAR, WAN);
+    hear_each_other(&office, &acme);
+    acme.command("hangup", "");
+    rests(&edge);
+}
+
+/// What the held side is played while it is held: no more than what was on its way.
+fn is_silent(wire: &Wire, hz: u16) {
+    let_pass(Duration::from_millis(300));
+    let before = wire.heard_of(hz);
+    let_pass(Duration::from_secs(1));
+    let after = wire.heard_of(hz);
+    assert!(after <= before + 60, "held, and {hz} Hz is played for another {} ms", after - before);
+}
+
+#[test]
+fn a_call_is_held_and_resumed_by_either_side() {
+    namespace::enter();
+    let (office, acme) = (office(), acme());
+    let (to_office, to_acme) = (Wire::from("127.0.0.10"), Wire::from("127.0.0.11"));
+    let edge = Edge::start(CONFIG);
+    office.call(FAR, LAN);
+    hear_each_other(&office, &acme);
+    for (holder, to_held, hz) in [(&office, &to_acme, OFFICE_HZ), (&acme, &to_office, ACME_HZ)] {
+        holder.command("hold", "");
+        is_silent(to_held, hz);
+        holder.command("resume", "");
+        to_office.carries(ACME_HZ, ENOUGH_MS);
+        to_acme.carries(OFFICE_HZ, ENOUGH_MS);
+    }
+    office.command("hangup", "");
+    rests(&edge);
+    was_tried(&[("acme", "answered")]);
+}
+
+#[test]
+fn digits_arrive_each_once_and_in_order() {
+    namespace::enter();
+    let (office, acme) = (office(), acme());
+    let edge = Edge::start(CONFIG);
+    office.call(FAR, LAN);
+    hear_each_other(&office, &acme);
+    for (sender, receiver, digits) in [(&office, &acme, "4711*"), (&acme, &office, "0#38")] {
+        for (index, digit) in digits.char_indices() {
+            sender.command("sndcode", &digit.to_string());
+            wait_until("the digit arrives", LIMIT, || receiver.digits().len() == index + 1);
+        }
+        assert_eq!(receiver.digits(), digits);
+    }
+    office.command("hangup", "");
+    rests(&edge);
+}

@@ -1,0 +1,183 @@
+//! Kamailio between the edge and a carrier: who record-routes stays in the path both ways, who forks is one trunk with several early dialogs.
+#![allow(clippy::expect_used)]
+
+use interop::edge::{CONFIG, Edge};
+use interop::sipp::Sipp;
+use interop::{namespace, wait_until};
+use peers::baresip::{self, Baresip};
+use peers::kamailio::{Kamailio, Setup};
+use peers::matrix::{ACME, ENOUGH_MS, FAR, GLOBEX, LAN, LIMIT, NEAR, OFFICE, rests, was_tried};
+
+/// A carrier behind the proxy at `ACME`.
+const BEHIND: &str = "127.0.0.41";
+/// Another one, or another proxy.
+const BESIDE: &str = "127.0.0.42";
+const TO_EDGE: &str = "sip:127.0.0.11:5060";
+const TO_BEHIND: &str = "$du = \"sip:127.0.0.41:5060\"; t_relay();";
+const TO_BOTH: &str = "$ru = \"sip:+4722334455@127.0.0.41:5060\"; append_branch(\"sip:+4722334455@127.0.0.42:5060\"); t_relay();";
+/// How a strict router of RFC 2543 stays in the path: no `lr`.
+const STRICTLY: &str = "insert_hf(\"Record-Route: <sip:127.0.0.31:5060>\\r\\n\", \"Via\");";
+
+fn at_acme(does: &str) -> Setup<'_> {
+    Setup { name: "acme", ip: ACME, back: TO_EDGE, onward: BEHIND, does }
+}
+
+fn phone<'a>(name: &'a str, ip: &'a str, user: &'a str, tone: u16) -> Baresip {
+    Baresip::start(&baresip::Setup { name, ip, user, tone, account: "" })
+}
+
+/// A call from the PBX goes as both scenarios say, with the proxy between the edge and the carrier.
+fn goes(caller: &str, server: &str, proxy: &Kamailio) {
+    goes_by(CONFIG, &[], caller, server, proxy);
+}
+
+fn goes_by(config: &str, secrets: &[(&str, &str)], caller: &str, server: &str, proxy: &Kamailio) {
+    let _carrier = Sipp::server(server, BEHIND);
+    let edge = Edge::start_knowing(config, secrets);
+    let mut caller = Sipp::caller(caller, OFFICE, LAN, FAR, 1, 1);
+    assert!(caller.finished(LIMIT), "{}\n{}\n{}", caller.errors(), edge.log(), proxy.log());
+    rests(&edge);
+    was_tried(&[("acme", "answered")]);
+}
+
+/// The proxy has seen each of these requests of the edge once, inside a call and by its Route.
+fn routed(proxy: &Kamailio, from: &str, methods: &[&str]) {
+    for method in methods {
+        assert_eq!(proxy.said(&format!("routes {method} of {from}\n")), 1, "{method}: {}", proxy.log());
+    }
+    assert_eq!(proxy.said("cannot place"), 0, "{}", proxy.log());
+}
+
+#[test]
+fn requests_inside_a_call_follow_the_route_of_a_proxy() {
+    namespace::enter();
+    let proxy = Kamailio::start(&at_acme(TO_BEHIND));
+    goes("caller_indialog", "server_indialog", &proxy);
+    routed(&proxy, "127.0.0.11", &["ACK", "INFO", "BYE"]);
+}
+
+#[test]
+fn a_carrier_behind_a_proxy_ends_the_call() {
+    namespace::enter();
+    let proxy = Kamailio::start(&at_acme(TO_BEHIND));
+    goes("caller_ended_by_callee", "server_ends", &proxy);
+    routed(&proxy, "127.0.0.11", &["ACK"]);
+    routed(&proxy, BEHIND, &["BYE"]);
+}
+
+#[test]
+fn requests_pass_two_proxies_in_a_row() {
+    namespace::enter();
+    let to_next = "$du = \"sip:127.0.0.42:5060\"; t_relay();";
+    let first = Kamailio::start(&Setup { onward: BESIDE, ..at_acme(to_next) });
+    let next = Setup { name: "next", ip: BESIDE, back: "sip:127.0.0.31:5060", onward: BEHIND, does: TO_BEHIND };
+    let next = Kamailio::start(&next);
+    goes("caller_hold", "server_hold", &first);
+    for (proxy, from) in [(&first, "127.0.0.11"), (&next, ACME)] {
+        routed(proxy, from, &["BYE"]);
+        assert_eq!(proxy.said("routes ACK"), 3, "{}", proxy.log());
+        assert_eq!(proxy.said("routes INVITE"), 2, "hold and resume: {}", proxy.log());
+    }
+}
+
+/// RFC 3261 §12.2.1.1: the strict router is the request's URI, and whom it is for is the last Route.
+#[test]
+fn a_strict_router_finds_its_way() {
+    namespace::enter();
+    let proxy = Kamailio::start_as(&at_acme(TO_BEHIND), STRICTLY);
+    goes("caller_indialog", "server_indialog", &proxy);
+    routed(&proxy, "127.0.0.11", &["ACK", "INFO", "BYE"]);
+}
+
+#[test]
+fn a_proxy_that_forks_is_one_trunk_with_two_early_dialogs() {
+    namespace::enter();
+    let proxy = Kamailio::start(&at_acme(TO_BOTH));
+    let early = Sipp::server("server_early", BEHIND);
+    let callee = phone("callee", BESIDE, FAR, 850);
+    let caller = phone("caller", OFFICE, NEAR, 1_300);
+    let edge = Edge::start(CONFIG);
+    caller.call(FAR, LAN);
+    caller.hears(850, ENOUGH_MS);
+    callee.hears(1_300, ENOUGH_MS);
+    wait_until("the other branch is cancelled", LIMIT, || early.counts().0 == 1);
+    caller.command("hangup", "");
+    rests(&edge);
+    routed(&proxy, "127.0.0.11", &["ACK", "BYE"]);
+    was_tried(&[("acme", "answered")]);
+}
+
+#[test]
+fn a_proxy_asks_for_credentials_inside_a_call_too() {
+    namespace::enter();
+    // It asks for each new request, and not for ACK and CANCEL, which nobody can answer for.
+    let asks = "if (!is_method(\"ACK|CANCEL\") && !pv_proxy_authenticate(\"acme.example\", \"sesame\", \"0\")) {\n \
+                xlog(\"L_ERR\", \"asks who sends $rm\\n\"); proxy_challenge(\"acme.example\", \"0\"); exit; }\n consume_credentials();";
+    let proxy = Kamailio::start_as(&Setup { onward: BEHIND, ..at_acme(TO_BEHIND) }, &format!("{asks} record_route();"));
+    let config = CONFIG.replace(
+        "at = \"sip:127.0.0.31:5060\"",
+        "at = \"sip:127.0.0.31:5060\"\nauth = { user = \"throughline\", secret = \"env:ACME\" }",
+    );
+    goes_by(&config, &[("ACME", "sesame")], "caller_indialog", "server_indialog", &proxy);
+    assert_eq!(proxy.said("asks who sends INVITE"), 1, "{}", proxy.log());
+    routed(&proxy, "127.0.0.11", &["ACK", "INFO", "BYE"]);
+}
+
+#[test]
+fn a_proxy_without_a_carrier_is_left_for_the_next_trunk() {
+    namespace::enter();
+    let _proxy = Kamailio::start(&at_acme("sl_send_reply(\"503\", \"No Circuit\");"));
+    let callee = phone("callee", GLOBEX, FAR, 850);
+    let caller = phone("caller", OFFICE, NEAR, 1_300);
+    let edge = Edge::start(CONFIG);
+    caller.call(FAR, LAN);
+    caller.hears(850, ENOUGH_MS);
+    callee.hears(1_300, ENOUGH_MS);
+    callee.command("hangup", "");
+    rests(&edge);
+    was_tried(&[("acme", "503"), ("globex", "answered")]);
+}
+
+#[test]
+fn early_media_of_a_trunk_that_then_fails_gives_way_to_the_next() {
+    namespace::enter();
+    let _early = Sipp::server("server_early_503", ACME);
+    let callee = phone("callee", GLOBEX, FAR, 850);
+    let caller = phone("caller", OFFICE, NEAR, 1_300);
+    let config = CONFIG.replace(
+        "at = \"sip:127.0.0.31:5060\"",
+        "at = \"sip:127.0.0.31:5060\"\ncalls = { hunt_after_progress = true }",
+    );
+    let edge = Edge::start(&config);
+    caller.call(FAR, LAN);
+    caller.hears(850, ENOUGH_MS);
+    callee.hears(1_300, ENOUGH_MS);
+    caller.command("hangup", "");
+    rests(&edge);
+    was_tried(&[("acme", "503"), ("globex", "answered")]);
+}
+
+/// RFC 3261 §9.1: who cancels may still get an answer, which is acknowledged and ended.
+#[test]
+fn an_answer_that_crosses_the_cancel_is_ended() {
+    namespace::enter();
+    let carrier = Sipp::server("server_crossed", ACME);
+    let edge = Edge::start(CONFIG);
+    let mut caller = Sipp::caller("caller_cancels", OFFICE, LAN, FAR, 1, 1);
+    assert!(caller.finished(LIMIT), "{}\n{}", caller.errors(), edge.log());
+    wait_until("the carrier was told BYE", LIMIT, || carrier.counts() == (1, 0));
+    rests(&edge);
+}
+
+/// RFC 3261 §14.2: each side of the edge refuses the other's offer while its own is open, and the caller learns nothing of it.
+#[test]
+fn offers_that_cross_are_both_refused_and_made_again() {
+    namespace::enter();
+    let carrier = Sipp::server("server_glare", ACME);
+    let edge = Edge::start(CONFIG);
+    let mut caller = Sipp::caller("caller_hold", OFFICE, LAN, FAR, 1, 1);
+    assert!(caller.finished(LIMIT), "{}\n{}\n{}", caller.errors(), carrier.errors(), edge.log());
+    assert!(carrier.logged().iter().any(|line| line.contains("491 both ways")), "{:?}", carrier.logged());
+    wait_until("the carrier has seen it all", LIMIT, || carrier.counts() == (1, 0));
+    rests(&edge);
+}
