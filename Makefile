@@ -20,7 +20,7 @@ interop: ## install peers of other makers, place calls among them through the ed
 	@scripts/install-test
 	@scripts/install-interop
 	@cargo build --release --quiet --bin throughline
-	@cargo test --package peers --quiet -- --test-threads=1
+	@scripts/interop
 
 check: ## what is fast: format, lints, unit tests
 	@cargo fmt --all --check

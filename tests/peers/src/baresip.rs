@@ -113,7 +113,9 @@ impl Baresip {
     /// Digits it was sent by RFC 4733, each once it was let go.
     pub fn digits(&self) -> String {
         let log = self.log();
-        let ended = log.match_indices("received event: '").filter(|(at, head)| log[at + head.len() + 1..].starts_with("' (end=1)"));
+        let ended = log
+            .match_indices("received event: '")
+            .filter(|(at, head)| log[at + head.len() + 1..].starts_with("' (end=1)"));
         ended.filter_map(|(at, head)| log[at + head.len()..].chars().next()).collect()
     }
 }

@@ -14,7 +14,8 @@ const BEHIND: &str = "127.0.0.41";
 const BESIDE: &str = "127.0.0.42";
 const TO_EDGE: &str = "sip:127.0.0.11:5060";
 const TO_BEHIND: &str = "$du = \"sip:127.0.0.41:5060\"; t_relay();";
-const TO_BOTH: &str = "$ru = \"sip:+4722334455@127.0.0.41:5060\"; append_branch(\"sip:+4722334455@127.0.0.42:5060\"); t_relay();";
+const TO_BOTH: &str =
+    "$ru = \"sip:+4722334455@127.0.0.41:5060\"; append_branch(\"sip:+4722334455@127.0.0.42:5060\"); t_relay();";
 /// How a strict router of RFC 2543 stays in the path: no `lr`.
 const STRICTLY: &str = "insert_hf(\"Record-Route: <sip:127.0.0.31:5060>\\r\\n\", \"Via\");";
 
