@@ -43,7 +43,9 @@ pub struct Asterisk {
 impl Asterisk {
     /// Starts one and waits until it is up.
     pub fn start(setup: &Setup<'_>) -> Self {
-        let inside = format!("/interop/{}-{}", setup.name, std::process::id());
+        let thread: String =
+            format!("{:?}", std::thread::current().id()).chars().filter(char::is_ascii_digit).collect();
+        let inside = format!("/interop/{}-{}-{thread}", setup.name, std::process::id());
         let folder = tree().join(inside.trim_start_matches('/'));
         let _left_over = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).expect("a folder for Asterisk");
@@ -79,6 +81,32 @@ impl Asterisk {
     /// Calls a number through the edge; the channel then runs through this extension of the dialplan: `talk`, or one of the test's own.
     pub fn call(&self, number: &str, extension: &str) {
         self.command(&format!("channel originate PJSIP/{number}@edge extension {extension}@outbound"));
+    }
+
+    /// Has every message written into its log.
+    pub fn traces(&self) {
+        self.command("pjsip set logger on");
+    }
+
+    /// Requests of this method that it has received, repetitions too, since it traces.
+    pub fn received(&self, method: &str) -> usize {
+        self.traced("Received SIP request (", method)
+    }
+
+    /// And those that it has sent.
+    pub fn sent(&self, method: &str) -> usize {
+        self.traced("Transmitting SIP request (", method)
+    }
+
+    fn traced(&self, head: &str, method: &str) -> usize {
+        let log = self.log();
+        let first_lines = log.split(head).skip(1).filter_map(|message| message.lines().nth(1));
+        first_lines.filter(|line| line.strip_prefix(method).is_some_and(|rest| rest.starts_with(" sip:"))).count()
+    }
+
+    /// Runs an extension of its dialplan's context `inbound` by itself, as if a phone inside the PBX had dialled it.
+    pub fn runs(&self, extension: &str) {
+        self.command(&format!("channel originate Local/{extension}@inbound application Wait 60"));
     }
 
     /// Channels that are alive.

@@ -4,12 +4,13 @@
 use interop::edge::{CONFIG, Edge};
 use interop::{let_pass, namespace, wait_until};
 use peers::baresip::{Baresip, Setup};
-use peers::matrix::{ACME, ENOUGH_MS, FAR, LAN, LIMIT, NEAR, OFFICE, WAN, rests, was_tried};
+use peers::matrix::{ACME, ENOUGH_MS, FAR, GLOBEX, LAN, LIMIT, NEAR, OFFICE, WAN, rests, was_tried};
 use peers::wire::Wire;
 use std::time::Duration;
 
 const OFFICE_HZ: u16 = 1_300;
 const ACME_HZ: u16 = 440;
+const GLOBEX_HZ: u16 = 850;
 
 fn office() -> Baresip {
     Baresip::start(&Setup { name: "office", ip: OFFICE, user: NEAR, tone: OFFICE_HZ, account: "" })
@@ -84,5 +85,22 @@ fn digits_arrive_each_once_and_in_order() {
         assert_eq!(receiver.digits(), digits);
     }
     office.command("hangup", "");
+    rests(&edge);
+}
+
+/// RFC 5589 §6.1: the office's phone sends the carrier's caller on to the other carrier's, and is out of the call.
+#[test]
+fn a_phone_transfers_its_caller_blindly() {
+    namespace::enter();
+    let (office, acme) = (office(), acme());
+    let globex = Baresip::start(&Setup { name: "globex", ip: GLOBEX, user: FAR, tone: GLOBEX_HZ, account: "" });
+    let edge = Edge::start(&CONFIG.replace("tiers = [[\"acme\"], [\"globex\"]]", "tiers = [[\"globex\"], [\"acme\"]]"));
+    acme.call(NEAR, WAN);
+    hear_each_other(&office, &acme);
+    office.command("transfer", &format!("sip:{FAR}@{LAN}"));
+    acme.hears(GLOBEX_HZ, ENOUGH_MS);
+    globex.hears(ACME_HZ, ENOUGH_MS);
+    office.says("terminated");
+    globex.command("hangup", "");
     rests(&edge);
 }

@@ -139,6 +139,25 @@ fn a_proxy_without_a_carrier_is_left_for_the_next_trunk() {
     was_tried(&[("acme", "503"), ("globex", "answered")]);
 }
 
+/// RFC 3261 §8.1.3.4: the proxy names the other carrier, and the edge calls it there without troubling the PBX.
+#[test]
+fn a_redirection_is_followed_to_the_other_trunk() {
+    namespace::enter();
+    let proxy = Kamailio::start(&at_acme(
+        "append_to_reply(\"Contact: <sip:+4722334455@127.0.0.32:5060>\\r\\n\"); sl_send_reply(\"302\", \"Moved Temporarily\");",
+    ));
+    let callee = phone("callee", GLOBEX, FAR, 850);
+    let caller = phone("caller", OFFICE, NEAR, 1_300);
+    let edge = Edge::start(CONFIG);
+    caller.call(FAR, LAN);
+    caller.hears(850, ENOUGH_MS);
+    callee.hears(1_300, ENOUGH_MS);
+    caller.command("hangup", "");
+    rests(&edge);
+    assert_eq!(proxy.said("routes"), 0, "it has left the call: {}", proxy.log());
+    was_tried(&[("acme", "302"), ("globex", "answered")]);
+}
+
 #[test]
 fn early_media_of_a_trunk_that_then_fails_gives_way_to_the_next() {
     namespace::enter();
