@@ -313,9 +313,10 @@ mod tests {
 
     #[test]
     fn any_answer_but_503_is_a_sign_of_life() {
+        // RFC 3261 §22: a challenge is an answer.
         let policy = ProbePolicy::default();
         let answered = |code| ProbeResult::Answered { code, rtt: Span::ZERO };
-        for code in [200, 401, 404, 405, 406, 481, 501] {
+        for code in [200, 401, 404, 405, 406, 407, 481, 501] {
             assert!(policy.is_alive(&answered(code)), "{code}");
         }
         assert!(!policy.is_alive(&answered(503)));

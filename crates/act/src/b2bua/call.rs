@@ -240,6 +240,8 @@ pub(super) struct Relayed {
     pub(super) client: ClientKey,
     /// What it takes to answer a challenge.
     pub(super) again: Option<Box<Again>>,
+    /// The callee's early dialog it was sent in, by attempt and To tag, when it was sent before the answer.
+    pub(super) early: Option<(usize, Vec<u8>)>,
 }
 
 /// One call.
@@ -317,6 +319,15 @@ impl Call {
         }
         let relayed = self.relayed.iter_mut().find(|relayed| relayed.client == client)?;
         Some((relayed.from, relayed.again.take()?))
+    }
+
+    /// The dialog in which a request under way goes out again: that of the leg, or the early one it was sent in.
+    pub(super) fn dialog_of(&mut self, client: ClientKey, side: Side) -> Option<&mut Dialog> {
+        if side == Side::Caller || self.callee.is_some() {
+            return self.leg_mut(side).map(|leg| &mut leg.dialog);
+        }
+        let (index, tag) = self.relayed.iter().find(|relayed| relayed.client == client)?.early.clone()?;
+        self.attempt_mut(index)?.early_dialog_mut(&tag)
     }
 
     /// Puts it back; `sent` is the transaction and CSeq number it runs by from now on, when it was sent again.

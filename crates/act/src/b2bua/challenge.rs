@@ -136,9 +136,9 @@ impl B2bua {
     ) -> bool {
         let Some(call) = self.calls.get_mut(slot) else { return false };
         let Some((from, mut again)) = call.take_again(client) else { return false };
-        let Some(leg) = call.leg_mut(from.other()) else { return false };
-        let sent = again.answer(world, &mut leg.dialog, response);
-        let cseq = leg.dialog.local_seq;
+        let Some(dialog) = call.dialog_of(client, from.other()) else { return false };
+        let sent = again.answer(world, dialog, response);
+        let cseq = dialog.local_seq;
         call.put_again(client, again, sent.map(|fresh| (fresh, cseq)));
         if let Some(fresh) = sent {
             self.by_client.remove(&client);

@@ -5,10 +5,12 @@
 //! another branch of a fork or the next attempt of a hunt, is a new early dialog with a To tag of its own. Refuses to know: who is tried.
 
 use super::call::{Attempt, Call, Leg, Relayed, Side};
+use super::challenge::Again;
 use super::{B2bua, Effect, World, body, headers, party, reach};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use sip::{Answer, Arrived, Dialog, Draft, Flow, Message, Method, ServerKey, knows};
+use model::CallRef;
+use sip::{Answer, Arrived, ClientKey, Dialog, Draft, Flow, Message, Method, ServerKey, knows};
 
 /// Early dialogs of one attempt, as many as its transaction takes 2xx of.
 const FORKS_MAX: usize = 8;
@@ -27,6 +29,17 @@ pub(super) struct Early {
     pub(super) owed: Option<u32>,
     /// It knows UPDATE.
     updates: Option<bool>,
+}
+
+/// A PRACK under way that may be challenged.
+#[derive(Clone, Debug)]
+pub(super) struct Pracked {
+    slot: usize,
+    call: CallRef,
+    /// The attempt, and the To tag of its early dialog.
+    index: usize,
+    tag: Vec<u8>,
+    again: Again,
 }
 
 /// An early dialog towards the caller.
@@ -97,6 +110,11 @@ impl Attempt {
         self.early.iter_mut().find(|early| early.dialog.remote_tag == tag)
     }
 
+    /// An early dialog by its To tag.
+    pub(super) fn early_dialog_mut(&mut self, tag: &[u8]) -> Option<&mut Dialog> {
+        self.early_mut(tag).map(|early| &mut early.dialog)
+    }
+
     /// The early dialog that a 2xx confirms.
     pub(super) fn early(&self, tag: &[u8]) -> Option<&Early> {
         self.early.iter().find(|early| early.dialog.remote_tag == tag)
@@ -137,7 +155,8 @@ impl B2bua {
         }
     }
 
-    /// PRACK for a reliable response of the callee. Nobody waits for its answer: should it be lost, it is repeated by its transaction.
+    /// PRACK for a reliable response of the callee. Its answer is of interest only when it is a challenge: should it be lost, it is
+    /// repeated by its transaction.
     pub(super) fn send_prack(
         &mut self,
         world: &mut World<'_>,
@@ -147,7 +166,9 @@ impl B2bua {
         rseq: u32,
         answer: Option<(&Message, Vec<u8>)>,
     ) {
-        let Some(attempt) = self.calls.get_mut(slot).and_then(|call| call.attempt_mut(index)) else { return };
+        let Some(owner) = self.calls.get_mut(slot) else { return };
+        let call = owner.call;
+        let Some(attempt) = owner.attempt_mut(index) else { return };
         let (flow, trunk, cseq) = (attempt.to.flow, attempt.target.trunk, attempt.cseq);
         let Some(early) = attempt.early_mut(tag) else { return };
         let mut draft = early.dialog.request(Method::Prack);
@@ -158,8 +179,28 @@ impl B2bua {
         }
         let (to, timers) = (reach(&early.dialog, flow), world.timers_of(trunk));
         self.counters.pracks += 1;
-        // Without a transaction for it the callee repeats its response, and the next repeat is dropped: it gives up by itself.
-        let _unsent = world.endpoint.request(world.now, to, draft, &timers);
+        let again = Again::new(Some(trunk), draft, to, timers);
+        self.prack_with(world, Pracked { slot, call, index, tag: tag.to_vec(), again });
+    }
+
+    /// Without a transaction for it the callee repeats its response, and the next repeat is dropped: it gives up by itself.
+    fn prack_with(&mut self, world: &mut World<'_>, mut pracked: Pracked) {
+        let sent = pracked.again.send(world);
+        if let Some(client) = sent.filter(|_| pracked.again.can_be_signed(world)) {
+            self.pracked.insert(client, pracked);
+        }
+    }
+
+    /// A challenge to a PRACK is answered, or the callee would never know that its response has arrived (RFC 3262 §3 ends its INVITE then).
+    pub(super) fn prack_signed(&mut self, world: &mut World<'_>, client: ClientKey, response: &Message) {
+        let Some(mut pracked) = self.pracked.remove(&client) else { return };
+        let call = self.calls.get_mut(pracked.slot).filter(|call| call.call == pracked.call);
+        let attempt = call.and_then(|call| call.attempt_mut(pracked.index));
+        // Once its INVITE has had a final answer, the callee waits for no PRACK any more.
+        let Some(dialog) = attempt.and_then(|attempt| attempt.early_dialog_mut(&pracked.tag)) else { return };
+        if let Some(fresh) = pracked.again.answer(world, dialog, response) {
+            self.pracked.insert(fresh, pracked);
+        }
     }
 
     /// The caller is shown the early dialog of this callee from now on.
@@ -248,15 +289,22 @@ impl B2bua {
             Ok(body) => body,
             Err(code) => return world.refuse(server, code),
         };
-        let sent = match side {
+        let drafted = match side {
             Side::Caller => self.draft_early(world, slot, index, &tag, message, body),
             Side::Callee => self.draft_for(world, slot, Side::Caller, Method::Update, message, body),
         };
-        let sent = sent.and_then(|(draft, to, timers)| world.endpoint.request(world.now, to, draft, &timers).ok());
-        let (Some(client), Some(call)) = (sent, self.calls.get_mut(slot)) else {
+        let Some(call) = self.calls.get_mut(slot) else { return };
+        let trunk = match side {
+            Side::Caller => call.attempt(index).map(|attempt| attempt.target.trunk),
+            Side::Callee => Some(call.caller.trunk),
+        };
+        let mut again = drafted.map(|(draft, to, timers)| Box::new(Again::new(trunk, draft, to, timers)));
+        let Some(client) = again.as_mut().and_then(|again| again.send(world)) else {
             return world.refuse_for_now(server, 500);
         };
-        call.relayed.push(Relayed { from: side, offers: true, server, client, again: None });
+        let early = (side == Side::Caller).then_some((index, tag));
+        let again = again.filter(|again| again.can_be_signed(world));
+        call.relayed.push(Relayed { from: side, offers: true, server, client, again, early });
         self.by_client.insert(client, slot);
     }
 

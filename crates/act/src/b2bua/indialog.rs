@@ -163,7 +163,7 @@ impl B2bua {
         if let Some(leg) = call.leg_mut(side) {
             leg.dialog.refresh_target(message);
         }
-        call.relayed.push(Relayed { from: side, offers, server, client, again });
+        call.relayed.push(Relayed { from: side, offers, server, client, again, early: None });
         self.by_client.insert(client, slot);
     }
 

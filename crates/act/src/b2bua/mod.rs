@@ -191,6 +191,8 @@ pub struct B2bua {
     leaving: HashMap<ClientKey, Leg, FixedState>,
     /// NOTIFYs that may be challenged: each ends by a response or a failure, as BYEs do.
     told: HashMap<ClientKey, notify::Told, FixedState>,
+    /// PRACKs that may be challenged: each ends by a response or a failure, as BYEs do.
+    pracked: HashMap<ClientKey, early::Pracked, FixedState>,
     /// MESSAGEs outside a call that wait for their answer.
     pages: HashMap<ClientKey, (page::Page, page::Attempt), FixedState>,
     /// Calls that are not answered yet, by their place.
@@ -224,6 +226,7 @@ impl B2bua {
             left: HashMap::with_hasher(hasher.clone()),
             leaving: HashMap::with_hasher(hasher.clone()),
             told: HashMap::with_hasher(hasher.clone()),
+            pracked: HashMap::with_hasher(hasher.clone()),
             pages: HashMap::with_hasher(hasher),
             transfers: 0,
             setting_up: BTreeSet::new(),
@@ -341,6 +344,7 @@ impl B2bua {
             self.late_reply(world, client);
             if code >= 200 {
                 self.part(world, client, message);
+                self.prack_signed(world, client, message);
                 self.bye_response(world, client, message);
             }
             if (200..300).contains(&code) && message.method() == Method::Invite {
@@ -378,6 +382,7 @@ impl B2bua {
     fn failed(&mut self, world: &mut World<'_>, client: ClientKey, why: Failure) {
         self.left.remove(&client);
         self.parted(world, client);
+        self.pracked.remove(&client);
         self.page_failed(world, client);
         if let Some(word) = self.byes.remove(&client) {
             if let (Some(target), Failure::Unreachable(fault)) = (word.target, why) {
@@ -440,6 +445,7 @@ impl B2bua {
             self.left.shrink_to_fit();
             self.leaving.shrink_to_fit();
             self.told.shrink_to_fit();
+            self.pracked.shrink_to_fit();
         }
     }
 

@@ -3,7 +3,9 @@
 //! A leg whose peer has crashed, or which we have forgotten, ends by this. Refuses to know: what is agreed how (`sip` does), descriptions.
 
 use super::call::{Leg, Side};
+use super::challenge::Again;
 use super::{B2bua, Due, World, headers, reach};
+use alloc::boxed::Box;
 use model::{Instant, Span, TrunkId};
 use sip::{
     Answer, ClientKey, Failure, HeaderLines, Message, Method, Refresher, ServerKey, SessionPolicy, SessionTimer,
@@ -32,11 +34,13 @@ pub(super) struct Keeping {
 }
 
 /// A refresh of our own.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Refresh {
     client: ClientKey,
     method: Method,
     cseq: u32,
+    /// What it takes to answer a challenge.
+    again: Box<Again>,
 }
 
 impl Keeping {
@@ -47,12 +51,12 @@ impl Keeping {
 
     /// A re-INVITE of ours is on its way.
     pub(super) fn invites(&self) -> bool {
-        self.own.is_some_and(|own| own.method == Method::Invite)
+        self.own.as_ref().is_some_and(|own| own.method == Method::Invite)
     }
 
     /// The refresh that waits for this answer is ours.
     pub(super) fn waits_for(&self, client: ClientKey) -> bool {
-        self.own.is_some_and(|own| own.client == client)
+        self.own.as_ref().is_some_and(|own| own.client == client)
     }
 
     /// The shortest interval its way bears is longer than we knew (RFC 4028 §7.3). False when that is no news.
@@ -192,12 +196,11 @@ impl B2bua {
         }
         let cseq = leg.dialog.local_seq;
         let (to, timers) = (reach(&leg.dialog, leg.flow), world.timers_of(leg.trunk));
-        if let Ok(client) = world.endpoint.request(world.now, to, draft, &timers) {
+        let mut again = Box::new(Again::new(Some(leg.trunk), draft, to, timers));
+        if let Some(client) = again.send(world) {
+            leg.keeping.own = Some(Refresh { client, method, cseq, again });
             self.counters.refreshed += 1;
             self.by_client.insert(client, slot);
-            if let Some(leg) = self.calls.get_mut(slot).and_then(|call| call.leg_mut(side)) {
-                leg.keeping.own = Some(Refresh { client, method, cseq });
-            }
         }
         self.refresh_later(world, slot, side, AGAIN);
     }
@@ -217,6 +220,7 @@ impl B2bua {
             return;
         }
         let Some((side, own)) = self.take_refresh(slot, client) else { return };
+        let Some(own) = self.refresh_signed(world, slot, side, own, message) else { return };
         match code {
             200..300 => self.refresh_accepted(world, slot, side, own, message),
             // RFC 3261 §12.2.1.2: the dialog is gone on the far side.
@@ -243,11 +247,29 @@ impl B2bua {
         }
     }
 
+    /// A challenge to a refresh is answered, or the session would lapse by it; what is left of it when it was none.
+    fn refresh_signed(
+        &mut self,
+        world: &mut World<'_>,
+        slot: usize,
+        side: Side,
+        mut own: Refresh,
+        message: &Message,
+    ) -> Option<Refresh> {
+        let leg = self.calls.get_mut(slot)?.leg_mut(side)?;
+        let Some(client) = own.again.answer(world, &mut leg.dialog, message) else { return Some(own) };
+        let cseq = leg.dialog.local_seq;
+        leg.keeping.own = Some(Refresh { client, cseq, ..own });
+        self.by_client.insert(client, slot);
+        None
+    }
+
     fn refresh_accepted(&mut self, world: &mut World<'_>, slot: usize, side: Side, own: Refresh, message: &Message) {
         if let Some(leg) = self.calls.get_mut(slot).and_then(|call| call.leg_mut(side)) {
             leg.dialog.refresh_target(message);
             if own.method == Method::Invite {
-                let ack = leg.dialog.ack(own.cseq);
+                leg.signed.clone_from(&own.again.signed);
+                let ack = leg.ack(own.cseq);
                 world.endpoint.ack(world.now, own.client, reach(&leg.dialog, leg.flow), ack);
             }
         }

@@ -1,6 +1,6 @@
 //! Challenges of a trunk: answered by its credentials, whatever the request, and never heard by the caller.
 
-use crate::peer::{Step, say, sdp};
+use crate::peer::{Step, reliably, say, sdp};
 use crate::world::Lab;
 use model::TrunkId;
 use sip::{HeaderName, Message, Method};
@@ -184,4 +184,81 @@ fn the_bye_of_a_late_answer_is_signed() {
     lab.run(3_000);
     assert_eq!((lab.peers[1].requests(Method::Bye).len(), lab.peers[1].open()), (2, 0));
     lab.settle();
+}
+
+/// Each method's CSeq numbers at carrier 1, in order.
+fn numbers(lab: &Lab, method: Method) -> Vec<u32> {
+    lab.peers[1].requests(method).iter().map(|request| request.cseq().number).collect()
+}
+
+/// RFC 3262 §3 ends an INVITE whose reliable response is not acknowledged: a PRACK is signed when that is asked for, with the description
+/// that it carries.
+#[test]
+fn a_prack_is_signed() {
+    for late in [false, true] {
+        let mut lab = asking("n1");
+        let allow = ("Allow", "INVITE, ACK, BYE, CANCEL, PRACK, UPDATE");
+        lab.peers[1].steps = vec![vec![reliably(Step { headers: vec![allow], ..sdp(100, 183) }), say(900, 200)]];
+        let offer = if late { Vec::new() } else { lab.peers[0].sdp() };
+        let client = lab.call_with(0, "+4722", offer, &[("Supported", "100rel")]);
+        lab.run(60);
+        lab.peers[1].asks = Some(("n2", ""));
+        lab.run(2_000);
+        assert_eq!(lab.peers[0].codes(client), [183, 200]);
+        let pracks = lab.peers[1].requests(Method::Prack);
+        assert_eq!(pracks.len(), 2, "late: {late}");
+        assert!(signature(pracks[1]).contains("n2") && pracks[1].body().is_empty() != late);
+        assert_eq!(numbers(&lab, Method::Prack), [3, 4], "RFC 3261 §22.2");
+        assert!(lab.refused.is_empty());
+        hang_up(&mut lab);
+    }
+}
+
+/// An UPDATE before the answer is sent in an early dialog, and signed there.
+#[test]
+fn an_update_before_the_answer_is_signed() {
+    let mut lab = asking("n1");
+    let allow = ("Allow", "INVITE, ACK, BYE, CANCEL, PRACK, UPDATE");
+    lab.peers[1].steps = vec![vec![reliably(Step { headers: vec![allow], ..sdp(20, 183) }), say(900, 200)]];
+    let offer = lab.peers[0].sdp();
+    let client = lab.call_with(0, "+4722", offer, &[("Supported", "100rel"), ("Allow", "INVITE, UPDATE, PRACK")]);
+    lab.run(300);
+    assert_eq!(lab.peers[0].codes(client), [183]);
+    lab.peers[1].asks = Some(("n2", ""));
+    let update = lab.send_sdp(0, Method::Update);
+    lab.run(300);
+    assert_eq!(lab.peers[0].codes(update), [200]);
+    let asked = numbers(&lab, Method::Update);
+    assert!(asked.len() == 2 && asked[1] == asked[0] + 1, "{asked:?}");
+    lab.run(1_000);
+    assert_eq!(lab.peers[0].codes(client), [183, 200]);
+    hang_up(&mut lab);
+}
+
+/// A session whose refreshes are challenged lives on, by UPDATE and by re-INVITE, whose ACK repeats the credentials.
+#[test]
+fn a_refresh_is_signed() {
+    for (allow, method) in [("INVITE, ACK, BYE, UPDATE", Method::Update), ("INVITE, ACK, BYE", Method::Invite)] {
+        let mut lab = asking("n1");
+        let agreed = ("Session-Expires", "600;refresher=uac");
+        lab.peers[1].steps = vec![vec![Step { headers: vec![agreed, ("Allow", allow)], ..sdp(100, 200) }]];
+        lab.peers[1].inside = vec![Step { headers: vec![agreed], ..sdp(10, 200) }];
+        lab.peers[1].update_headers = vec![agreed];
+        let client = lab.call("+4722");
+        lab.run(1_000);
+        assert_eq!(lab.peers[0].last(client).status(), Some(200));
+        let before = numbers(&lab, method).len();
+        for nonce in ["n2", "n3", "n4"] {
+            lab.peers[1].asks = Some((nonce, ""));
+            lab.run(310_000);
+        }
+        assert_eq!((lab.b2bua.calls(), numbers(&lab, method).len() - before), (1, 6), "{method:?}");
+        assert_eq!((lab.b2bua.counters().refreshed, lab.b2bua.counters().not_refreshed), (3, 0));
+        if method == Method::Invite {
+            let (last, acks) = (*lab.peers[1].requests(Method::Invite).last().unwrap(), lab.peers[1].acks());
+            assert_eq!(signature(acks.last().unwrap()), signature(last));
+        }
+        assert!(lab.refused.is_empty());
+        hang_up(&mut lab);
+    }
 }

@@ -476,7 +476,9 @@ impl Lab {
         assert_eq!(self.b2bua.deadline(), None, "timers of calls");
         // A map that forgets nothing shows only in memory, years later.
         let inside = format!("{:?}", self.b2bua);
-        for map in ["by_tag", "by_client", "by_server", "byes", "left", "leaving", "told", "pages", "setting_up"] {
+        for map in
+            ["by_tag", "by_client", "by_server", "byes", "left", "leaving", "told", "pracked", "pages", "setting_up"]
+        {
             let entries = inside.split(&format!(" {map}: {{")).nth(1);
             assert!(entries.is_none_or(|rest| rest.starts_with('}')), "{map} is not empty: {inside}");
         }
