@@ -66,11 +66,7 @@ pub fn final_code(outcomes: &[AttemptOutcome]) -> u16 {
     let spoken = |outcome: &&AttemptOutcome| !is_trunk_trouble(outcome) && !is_left_behind(outcome);
     match outcomes.iter().rev().find(spoken) {
         Some(outcome) => caller_code(outcome),
-        None => outcomes
-            .iter()
-            .rev()
-            .find(|outcome| matches!(outcome, AttemptOutcome::Refused { .. } | AttemptOutcome::Stalled { .. }))
-            .map_or(NOBODY_REACHED, caller_code),
+        None => outcomes.iter().rev().find(|outcome| said_something(outcome)).map_or(NOBODY_REACHED, caller_code),
     }
 }
 
@@ -81,6 +77,7 @@ fn moves_on(policy: &AttemptPolicy, outcome: &AttemptOutcome) -> bool {
         AttemptOutcome::NoReply { .. }
         | AttemptOutcome::Stalled { .. }
         | AttemptOutcome::WentSilent { .. }
+        | AttemptOutcome::CutShort { .. }
         | AttemptOutcome::Unreachable { .. } => true,
         // No contact could be followed: this trunk will not carry the call, another may.
         AttemptOutcome::Redirected { code } => !policy.stop.contains(code),
@@ -107,6 +104,7 @@ const fn is_trunk_trouble(outcome: &AttemptOutcome) -> bool {
         AttemptOutcome::NoReply { .. }
         | AttemptOutcome::Stalled { .. }
         | AttemptOutcome::WentSilent { .. }
+        | AttemptOutcome::CutShort { .. }
         | AttemptOutcome::Unreachable { .. }
         | AttemptOutcome::Redirected { .. } => true,
         AttemptOutcome::Refused { code, .. } => is_server_trouble(*code),
@@ -115,6 +113,16 @@ const fn is_trunk_trouble(outcome: &AttemptOutcome) -> bool {
         | AttemptOutcome::Abandoned { .. }
         | AttemptOutcome::Outrun { .. } => false,
     }
+}
+
+/// It was refused, or 100 had come.
+const fn said_something(outcome: &AttemptOutcome) -> bool {
+    matches!(
+        outcome,
+        AttemptOutcome::Refused { .. }
+            | AttemptOutcome::Stalled { .. }
+            | AttemptOutcome::CutShort { replied: true, .. }
+    )
 }
 
 /// It said nothing, since we did not wait for it.
@@ -132,11 +140,13 @@ const fn caller_code(outcome: &AttemptOutcome) -> u16 {
         AttemptOutcome::Refused { code: 401 | 407, .. } => 403,
         AttemptOutcome::Refused { code: 408, .. }
         | AttemptOutcome::Stalled { .. }
+        | AttemptOutcome::CutShort { replied: true, .. }
         | AttemptOutcome::WentSilent { .. } => 504,
         AttemptOutcome::Refused { code, .. } => *code,
-        AttemptOutcome::NoReply { .. } | AttemptOutcome::Unreachable { .. } | AttemptOutcome::Outrun { .. } => {
-            NOBODY_REACHED
-        }
+        AttemptOutcome::NoReply { .. }
+        | AttemptOutcome::CutShort { .. }
+        | AttemptOutcome::Unreachable { .. }
+        | AttemptOutcome::Outrun { .. } => NOBODY_REACHED,
         AttemptOutcome::RingTimeout { .. } => 480,
         AttemptOutcome::Abandoned { .. } => 487,
     }

@@ -420,6 +420,11 @@ fn a_word_about_the_called_party_wins() {
     assert_eq!(final_code(&[refused(486), silent]), 486);
     assert_eq!(final_code(&[refused(500), silent]), 500);
     assert_eq!(final_code(&[silent, silent]), 503);
+    let cut = |replied| AttemptOutcome::CutShort { after: Span::from_millis(300), replied };
+    assert_eq!(
+        (final_code(&[cut(true)]), final_code(&[cut(false)]), final_code(&[refused(486), cut(true)])),
+        (504, 503, 486)
+    );
     assert_eq!(final_code(&[refused(408)]), 504);
     assert_eq!(final_code(&[]), 503);
 }

@@ -87,6 +87,7 @@ impl Story<'_> {
             | AttemptOutcome::NoReply { .. }
             | AttemptOutcome::Stalled { .. }
             | AttemptOutcome::WentSilent { .. }
+            | AttemptOutcome::CutShort { .. }
             | AttemptOutcome::Unreachable { .. } => {
                 format!("would have been tried at {at} had {}", self.hindrance(last))
             }

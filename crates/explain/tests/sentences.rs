@@ -133,6 +133,7 @@ fn outcomes() -> Vec<AttemptOutcome> {
         AttemptOutcome::Stalled { .. } => AttemptOutcome::Stalled { after: s(6) },
         AttemptOutcome::RingTimeout { .. } => AttemptOutcome::RingTimeout { after: s(180) },
         AttemptOutcome::WentSilent { .. } => AttemptOutcome::WentSilent { after: s(7) },
+        AttemptOutcome::CutShort { .. } => AttemptOutcome::CutShort { after: s(1), replied: true },
         AttemptOutcome::Unreachable { .. } => AttemptOutcome::Unreachable { fault: TransportFault::PortUnreachable },
         AttemptOutcome::Abandoned { .. } => AttemptOutcome::Abandoned { after: s(8), progressed: true },
         AttemptOutcome::Outrun { .. } => AttemptOutcome::Outrun { after: s(2), progressed: false },

@@ -97,6 +97,13 @@ pub enum AttemptOutcome {
         /// INVITE until it was given up.
         after: Span,
     },
+    /// The time for the whole hunt was over before its own deadline: nothing can be said against the trunk beyond what was late already.
+    CutShort {
+        /// How long it had waited.
+        after: Span,
+        /// 100 had come, and nothing more.
+        replied: bool,
+    },
     /// The network refused it.
     Unreachable {
         /// How.

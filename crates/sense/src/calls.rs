@@ -220,9 +220,11 @@ impl Calls {
             }
             Blame::Caller => self.given_up(at, call, attempt, outcome),
             Blame::Us => {
-                // Another attempt was ahead since this one was overdue. That is nothing new against the target, so no moment of it is
-                // noted; but a call it did not carry is in the row, or quiet alone would bring back one whose probes are always good.
-                if left_stalled && matches!(outcome, AttemptOutcome::Outrun { .. }) {
+                // Another attempt was ahead since this one was overdue, or the hunt was over. That is nothing new against the target, so
+                // no moment of it is noted; but a call it did not carry is in the row, or quiet alone would bring back one whose probes
+                // are always good.
+                let left = matches!(outcome, AttemptOutcome::Outrun { .. } | AttemptOutcome::CutShort { .. });
+                if left_stalled && left {
                     self.blamed.bad(attempt.started);
                 }
                 false

@@ -11,6 +11,7 @@
 //! | 401 407 400 481 482 483 493 494 501 505 513 | us | our credentials or our message (RFC 3261 §21.4, §21.5.6, §21.5.7) |
 //! | ring timeout | called | it rang; nobody came |
 //! | local send fault, too large | us | our socket, our message |
+//! | cut short | us | the hunt's time was over before the attempt's own: we left it early, and only what was overdue already is a call not carried |
 //! | outrun | us | another attempt of the call was ahead, and we left this one: no evidence by itself, but one that was overdue after its 100 is a call not carried |
 //!
 //! A Q.850 cause in a Reason header (RFC 3326) speaks more exactly than the code a gateway mapped it to (RFC 3398 §8.2.6.1),
@@ -41,7 +42,7 @@ pub fn blame(outcome: &AttemptOutcome) -> Blame {
         AttemptOutcome::Unreachable { .. } => Blame::Trunk,
         AttemptOutcome::RingTimeout { .. } => Blame::Called,
         AttemptOutcome::Abandoned { .. } => Blame::Caller,
-        AttemptOutcome::Outrun { .. } => Blame::Us,
+        AttemptOutcome::Outrun { .. } | AttemptOutcome::CutShort { .. } => Blame::Us,
     }
 }
 
@@ -66,6 +67,7 @@ pub(crate) const fn was_heard(outcome: &AttemptOutcome) -> bool {
         AttemptOutcome::NoReply { .. } | AttemptOutcome::WentSilent { .. } | AttemptOutcome::Unreachable { .. } => {
             false
         }
+        AttemptOutcome::CutShort { replied, .. } => *replied,
         AttemptOutcome::Abandoned { progressed, .. } | AttemptOutcome::Outrun { progressed, .. } => *progressed,
     }
 }
@@ -120,6 +122,9 @@ mod tests {
         let outrun = |progressed| AttemptOutcome::Outrun { after: Span::from_secs(1), progressed };
         assert_eq!(blame(&outrun(false)), Blame::Us);
         assert_eq!((was_heard(&outrun(true)), was_heard(&outrun(false))), (true, false));
+        let cut = |replied| AttemptOutcome::CutShort { after: Span::from_millis(300), replied };
+        assert_eq!((blame(&cut(false)), blame(&cut(true))), (Blame::Us, Blame::Us));
+        assert_eq!((was_heard(&cut(true)), was_heard(&cut(false))), (true, false));
     }
 
     #[test]

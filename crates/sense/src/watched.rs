@@ -220,6 +220,7 @@ const fn waited(outcome: &AttemptOutcome) -> Span {
         | AttemptOutcome::WentSilent { after }
         | AttemptOutcome::RingTimeout { after }
         | AttemptOutcome::Abandoned { after, .. }
+        | AttemptOutcome::CutShort { after, .. }
         | AttemptOutcome::Outrun { after, .. } => *after,
         _ => Span::ZERO,
     }

@@ -380,6 +380,24 @@ fn a_reload_keeps_evidence_and_forgets_strangers() {
     assert_eq!((sensor.counters().strangers, sensor.dirty()), (1, None));
 }
 
+/// The end of a hunt is no deadline of the trunk that was tried last: only its own lateness counts against it.
+#[test]
+fn what_the_hunts_end_cut_short_is_held_against_nobody() {
+    let mut sensor = sensor();
+    let cut = |replied| AttemptOutcome::CutShort { after: Span::from_millis(400), replied };
+    for call in 0..6 {
+        start(&mut sensor, 1_000 + call, call);
+        end(&mut sensor, 1_400 + call, call, cut(call % 2 == 0));
+    }
+    let seen = sensor.evidence(at(2_000), TARGET);
+    assert_eq!((seen.calls.blamed_in_row, seen.calls.silent_in_row, seen.calls.last_bad), (0, 0, None));
+    assert_eq!(seen.calls.window.of, 0, "it is no attempt to count by");
+    start(&mut sensor, 3_000, 9);
+    late(&mut sensor, 7_000, 9, true);
+    end(&mut sensor, 7_100, 9, AttemptOutcome::CutShort { after: Span::from_millis(4_100), replied: true });
+    assert_eq!(sensor.evidence(at(7_200), TARGET).calls.blamed_in_row, 1, "it was overdue after its 100");
+}
+
 /// One that says 100 and no more is left for another as soon as it is in doubt, so no attempt at it ever reaches its own deadline.
 #[test]
 fn a_stalled_call_that_was_left_for_another_is_one_not_carried() {

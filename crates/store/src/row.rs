@@ -110,6 +110,7 @@ const fn outcome_words(outcome: AttemptOutcome) -> (&'static str, Option<u16>) {
         AttemptOutcome::Stalled { .. } => ("stalled", None),
         AttemptOutcome::RingTimeout { .. } => ("ring_timeout", None),
         AttemptOutcome::WentSilent { .. } => ("went_silent", None),
+        AttemptOutcome::CutShort { .. } => ("cut_short", None),
         AttemptOutcome::Unreachable { .. } => ("unreachable", None),
         AttemptOutcome::Abandoned { .. } => ("abandoned", None),
         AttemptOutcome::Outrun { .. } => ("outrun", None),

@@ -69,6 +69,7 @@ impl B2bua {
             min_se: Span::ZERO,
             early: Vec::new(),
             rings_with: None,
+            cut: false,
             asked: 0,
             asked_at: world.now,
             vouched: false,
@@ -131,8 +132,7 @@ impl B2bua {
         self.by_client.insert(client, slot);
         if first {
             let policy = policy_of(world, target);
-            let limit = self.within_hunt(world, slot, &policy, policy.first_reply_within(pace, left));
-            self.arm_deadline(slot, index, world.now + limit);
+            self.arm_within_hunt(world, slot, index, &policy, policy.first_reply_within(pace, left));
             self.arm_watch(slot, index, world.now + decide::late_after(pace));
             if let (Some(_), Some(usual)) = (policy.hedge, pace.first_reply) {
                 self.arm_hedge(slot, index, world.now + usual);
@@ -226,8 +226,7 @@ impl B2bua {
         self.cancel_timer(hedge);
         world.signal(target, Observed::FirstReply { call: id, after });
         let policy = policy_of(world, target);
-        let limit = self.within_hunt(world, slot, &policy, policy.progress);
-        self.arm_deadline(slot, index, world.now + limit);
+        self.arm_within_hunt(world, slot, index, &policy, policy.progress);
     }
 
     /// A provisional response other than 100. From the first one on the ring deadline counts; whether the caller hears of it depends on
@@ -370,6 +369,7 @@ impl B2bua {
         let after = world.now.since(attempt.sent);
         let outcome = match (attempt.first_reply, attempt.progress) {
             (_, Some(_)) => AttemptOutcome::RingTimeout { after },
+            (replied, None) if attempt.cut => AttemptOutcome::CutShort { after, replied: replied.is_some() },
             (Some(_), None) => AttemptOutcome::Stalled { after },
             (None, None) => AttemptOutcome::NoReply { after },
         };
@@ -436,10 +436,14 @@ impl B2bua {
         timers.into_iter().for_each(|timer| self.cancel_timer(timer));
     }
 
-    /// The rest of the hunt's time, when that is less.
-    fn within_hunt(&self, world: &World<'_>, slot: usize, policy: &AttemptPolicy, limit: Span) -> Span {
-        let elapsed = self.calls.get(slot).map_or(Span::ZERO, |call| world.now.since(call.hunt_from));
-        limit.min(policy.hunt - elapsed)
+    /// The rest of the hunt's time is its deadline, when that is less than its own limit; then it is cut short by it.
+    fn arm_within_hunt(&mut self, world: &World<'_>, slot: usize, index: usize, policy: &AttemptPolicy, limit: Span) {
+        let Some(call) = self.calls.get_mut(slot) else { return };
+        let rest = policy.hunt - world.now.since(call.hunt_from);
+        if let Some(attempt) = call.attempt_mut(index) {
+            attempt.cut = rest < limit;
+        }
+        self.arm_deadline(slot, index, world.now + limit.min(rest));
     }
 
     fn arm_deadline(&mut self, slot: usize, index: usize, at: Instant) {

@@ -2,7 +2,8 @@
 //!
 //! One attempt is the *front* one: the caller hears its progress, and its ports are the callee's side of the anchor. The others run beside
 //! it unheard. Whoever answers first carries the call. One rings at a time: who rings first comes forward and those begun after it are
-//! left; what is older and silent stays until its own deadline, since it may still answer. Refuses to know: how an attempt is sent or left.
+//! left; what is older and silent stays until its own deadline, since it may still answer, and is left as soon as it rings beside one that
+//! is known to ring. Refuses to know: how an attempt is sent or left.
 
 use super::attempt::policy_of;
 use super::hunt::{better, is_doubtful};
@@ -161,9 +162,25 @@ impl B2bua {
             attempt.rings_with = Some(code);
         }
         if lives {
-            self.leave_younger(world, slot, index);
+            self.rings_alone(world, slot, index);
         }
         again
+    }
+
+    /// An attempt says, since it was asked, that it rings: what was begun beside it is left, and whoever began to ring while nothing was
+    /// heard of it, for one rings at a time. What is older and silent stays until its own deadline, since it may still answer.
+    fn rings_alone(&mut self, world: &mut World<'_>, slot: usize, index: usize) {
+        for other in self.running(slot) {
+            let call = self.calls.get(slot);
+            let rings = call.and_then(|call| call.attempt(other)).is_some_and(|attempt| attempt.progress.is_some());
+            if other > index || (other < index && rings) {
+                self.leave_to_come_back(world, slot, other, index);
+            }
+        }
+        // It may have waited for its turn until now.
+        if self.calls.get(slot).is_some_and(|call| call.attempt(call.front).is_none()) {
+            self.inherit(world, slot, index);
+        }
     }
 
     /// An attempt shows progress: whether it is the one the caller hears. It is, unless another one rings already. Then it is left, since

@@ -141,6 +141,8 @@ pub(super) struct Attempt {
     pub(super) early: Vec<Early>,
     /// The last provisional response other than 100.
     pub(super) rings_with: Option<u16>,
+    /// Its deadline is the hunt's end, which comes before its own.
+    pub(super) cut: bool,
     /// How often it was asked whether it still rings, since it last said so.
     pub(super) asked: u8,
     /// When it was asked last.

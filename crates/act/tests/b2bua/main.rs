@@ -11,6 +11,7 @@ mod fraud;
 mod glare;
 mod hunts;
 mod inside;
+mod leaving;
 mod peer;
 mod redirects;
 mod reliable;

@@ -69,6 +69,10 @@ pub fn attempt(outcome: AttemptOutcome) -> String {
         AttemptOutcome::Stalled { after } => format!("stalled: nothing after 100 in {after}"),
         AttemptOutcome::RingTimeout { after } => format!("rang {after} and nobody answered"),
         AttemptOutcome::WentSilent { after } => format!("rang, and fell silent within {after}"),
+        AttemptOutcome::CutShort { after, replied } => {
+            let heard = if replied { "nothing after 100" } else { "no reply" };
+            format!("left after {after} with {heard}, since the time for the hunt was over")
+        }
         AttemptOutcome::Unreachable { fault: by } => format!("unreachable: {}", fault(by)),
         AttemptOutcome::Abandoned { after, progressed } => {
             let heard = if progressed { "ringing" } else { "waiting" };

@@ -186,6 +186,7 @@ const fn class(outcome: &AttemptOutcome) -> &'static str {
         AttemptOutcome::Stalled { .. } => "stalled",
         AttemptOutcome::RingTimeout { .. } => "ring_timeout",
         AttemptOutcome::WentSilent { .. } => "went_silent",
+        AttemptOutcome::CutShort { .. } => "cut_short",
         AttemptOutcome::Unreachable { .. } => "unreachable",
         AttemptOutcome::Abandoned { .. } => "abandoned",
         AttemptOutcome::Outrun { .. } => "outrun",

@@ -44,6 +44,16 @@ pub(super) enum Step {
 }
 
 impl Hunt {
+    /// When it would be overdue, had the hunt all the time there is.
+    fn own_deadline(&self) -> Instant {
+        self.replied.map_or(self.sent + self.limits.first_reply, |at| at + self.limits.progress)
+    }
+
+    /// The hunt's end comes before its own deadline.
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.sent + self.limits.rest < self.own_deadline()
+    }
+
     /// The next thing that will happen, and when.
     pub(super) fn next(&self, patience: Span) -> (Instant, Step) {
         let reply = self.table.reply.filter(|_| self.replied.is_none()).map(|at| (at, Step::Reply));
@@ -51,8 +61,7 @@ impl Hunt {
         let end = self.table.end.map(|(at, _)| (at, Step::End));
         let overdue = match (self.replied, self.progressed) {
             (_, Some(at)) => at + self.limits.ring,
-            (Some(at), None) => at + self.limits.progress,
-            (None, None) => self.sent + self.limits.first_reply,
+            _ => self.own_deadline().min(self.sent + self.limits.rest),
         };
         let give_up = (!self.relayed).then(|| (self.began + patience, Step::GiveUp));
         let always = [(overdue, Step::Overdue), (self.watch, Step::Watch)];

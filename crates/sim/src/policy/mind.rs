@@ -49,6 +49,8 @@ pub(super) struct Limits {
     pub(super) progress: Span,
     pub(super) ring: Span,
     pub(super) t1: Span,
+    /// What is left of the hunt, when that is less.
+    pub(super) rest: Span,
 }
 
 impl EdgeMind {
@@ -84,7 +86,7 @@ impl EdgeMind {
         let t1 = profile.map_or(Span::from_millis(500), |profile| profile.timers.t1);
         // A lost packet is repaired before the deadline: T1 follows what the target usually takes.
         let t1 = t1.min(Span::from_micros(first_reply.as_micros() / 2));
-        Limits { first_reply: first_reply.min(rest), progress: policy.progress.min(rest), ring: policy.ring, t1 }
+        Limits { first_reply, progress: policy.progress, ring: policy.ring, t1, rest }
     }
 
     /// The best tier that carries calls now: one that is well before one in doubt.
@@ -178,6 +180,7 @@ impl Mind {
                 progress: peer.peer.progress,
                 ring: Span::from_secs(180),
                 t1: Span::from_millis(500),
+                rest: Span::MAX,
             },
         }
     }

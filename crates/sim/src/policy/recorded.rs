@@ -241,6 +241,7 @@ impl Recording {
             AttemptOutcome::NoReply { .. }
                 | AttemptOutcome::Stalled { .. }
                 | AttemptOutcome::WentSilent { .. }
+                | AttemptOutcome::CutShort { .. }
                 | AttemptOutcome::Outrun { progressed: false, .. }
         );
         let gave_up_early = matches!(was.outcome, AttemptOutcome::Abandoned { progressed: false, .. });
@@ -297,6 +298,7 @@ const fn is_bad(outcome: &AttemptOutcome) -> bool {
         AttemptOutcome::NoReply { .. }
             | AttemptOutcome::Stalled { .. }
             | AttemptOutcome::WentSilent { .. }
+            | AttemptOutcome::CutShort { .. }
             | AttemptOutcome::Outrun { progressed: false, .. }
             | AttemptOutcome::Unreachable { .. }
             | AttemptOutcome::Refused { code: 408 | 500..=599, .. }

@@ -316,7 +316,8 @@ impl World {
             vain: false,
             hit: false,
         };
-        let limits = Limits { first_reply: Span::ZERO, progress: Span::ZERO, ring: Span::ZERO, t1: Span::ZERO };
+        let zero = Span::ZERO;
+        let limits = Limits { first_reply: zero, progress: zero, ring: zero, t1: zero, rest: zero };
         let hunt = Hunt {
             began: now,
             hunt_from: now,
@@ -356,7 +357,7 @@ impl World {
         let limits = self.parts.mind.limits(target, left, now.since(hunt.hunt_from));
         let number = &self.parts.numbers[usize::from(hunt.number)];
         let hears_icmp = self.parts.mind.hears_icmp();
-        let call = Call { sent: now, number, t1: limits.t1, repeats: limits.first_reply, hears_icmp };
+        let call = Call { sent: now, number, t1: limits.t1, repeats: limits.first_reply.min(limits.rest), hears_icmp };
         let Some(Some(carrier)) = self.parts.carriers.get_mut(target.trunk.index()) else { return };
         let mut dice = Dice::of(self.luck, hunt.luck, u64::from(target.trunk.0));
         hunt.table = carrier.invite(&mut dice, &call);
@@ -418,6 +419,9 @@ impl World {
             Step::Overdue => {
                 let outcome = match (hunt.replied, hunt.progressed) {
                     (_, Some(_)) => AttemptOutcome::RingTimeout { after },
+                    (replied, None) if hunt.is_cut_short() => {
+                        AttemptOutcome::CutShort { after, replied: replied.is_some() }
+                    }
                     (Some(_), None) => AttemptOutcome::Stalled { after },
                     (None, None) => AttemptOutcome::NoReply { after },
                 };
