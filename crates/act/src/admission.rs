@@ -172,6 +172,7 @@ mod tests {
             inbound: crate::InboundPolicy::default(),
             transfer: crate::profile::Transfer::Act,
             redirect: crate::profile::Redirect::Follow,
+            challenge: crate::profile::Challenge::Answer,
         })
     }
 

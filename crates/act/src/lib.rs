@@ -31,7 +31,7 @@ pub use interworking::{
 };
 pub use nonces::Nonces;
 pub use ports::Ports;
-pub use profile::{ListenProfile, Profiles, Redirect, Target, Transfer, TrunkProfile};
+pub use profile::{Challenge, ListenProfile, Profiles, Redirect, Target, Transfer, TrunkProfile};
 pub use testcall::{Expected, NoVerdict, TestCall, TestCallOutcome, TestCallScript, TestCallWorld};
 pub use testcall_audio::Heard;
 pub use tolls::InboundPolicy;

@@ -1,22 +1,31 @@
 //! Challenges that trunks have given us, kept so that the next request carries credentials at once (RFC 3261 §22.2, RFC 7616 §3.6).
 //!
 //! Without them each call would cost a round trip more, and a carrier that counts refusals would count every call. One session for each realm of
-//! a trunk, few of them; a trunk that the configuration no longer names is forgotten. Refuses to know: when a request is repeated.
+//! a trunk, few of them; a trunk that the configuration no longer names is forgotten. Of challenges that were passed to callers it is kept
+//! whose they are: what a caller answers goes to that trunk, and to no other. Refuses to know: when a request is repeated.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::vec::Vec;
 use model::{Rng, TrunkId};
-use sip::auth::{Credentials, Session, Signed};
-use sip::{Draft, Message};
+use sip::auth::{Credentials, Session, Signed, nonce_in};
+use sip::{Draft, HeaderName, Message};
 
 /// Realms of one trunk that are remembered: the far end's and those of the proxies before it.
 const REALMS: usize = 4;
+/// Challenges passed to callers that are remembered; whoever answers an older one is asked again.
+const PASSED_MAX: usize = 4_096;
+/// The longest nonce of them.
+const LONGEST: usize = 512;
 
 /// All that is remembered, by trunk.
 #[derive(Debug, Default)]
 pub struct Nonces {
     kept: BTreeMap<TrunkId, Kept>,
+    /// Nonces that were passed to callers.
+    passed: BTreeMap<Vec<u8>, TrunkId>,
+    /// The oldest first.
+    order: VecDeque<Vec<u8>>,
 }
 
 #[derive(Debug, Default)]
@@ -74,10 +83,51 @@ impl Nonces {
         self.kept.remove(&trunk);
     }
 
+    /// A trunk's challenge is passed to the caller. False when it names no nonce by which his answer would be known.
+    pub(crate) fn pass_on(&mut self, trunk: TrunkId, challenge: &Message) -> bool {
+        let values = challenge
+            .headers()
+            .filter(|h| matches!(h.name, HeaderName::WwwAuthenticate | HeaderName::ProxyAuthenticate));
+        let nonces = values.filter_map(|header| nonce_in(header.value)).filter(|nonce| nonce.len() <= LONGEST);
+        let mut any = false;
+        for nonce in nonces.take(REALMS) {
+            any = true;
+            if self.passed.insert(nonce.to_vec(), trunk).is_none() {
+                self.order.push_back(nonce.to_vec());
+            }
+            if self.order.len() > PASSED_MAX
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.passed.remove(&oldest);
+            }
+        }
+        any
+    }
+
+    /// The trunk whose challenge a request answers.
+    pub(crate) fn asked_by(&self, request: &Message) -> Option<TrunkId> {
+        answers(request).find_map(|(nonce, _)| self.passed.get(nonce?).copied())
+    }
+
+    /// The caller's answers to challenges of this trunk, line by line, as he wrote them: what he has signed is his own request URI, which
+    /// nobody may write otherwise (RFC 3261 §22.4).
+    pub(crate) fn carried(&self, trunk: TrunkId, request: &Message) -> Vec<Vec<u8>> {
+        let its =
+            |(nonce, line): (Option<&[u8]>, &[u8])| (self.passed.get(nonce?) == Some(&trunk)).then(|| line.to_vec());
+        answers(request).filter_map(its).collect()
+    }
+
     /// Forgets trunks that have no credentials any more.
     pub fn retain(&mut self, has_credentials: impl Fn(TrunkId) -> bool) {
         self.kept.retain(|trunk, _| has_credentials(*trunk));
     }
+}
+
+/// The credentials of a request: by which nonce, and the line.
+fn answers(request: &Message) -> impl Iterator<Item = (Option<&[u8]>, &[u8])> {
+    let headers = request.headers();
+    let headers = headers.filter(|h| matches!(h.name, HeaderName::Authorization | HeaderName::ProxyAuthorization));
+    headers.map(|header| (nonce_in(header.value), header.line))
 }
 
 #[cfg(test)]
@@ -129,6 +179,21 @@ mod tests {
         assert!(signed(&mut nonces, ACME)[0].contains("nonce=\"4\"") && nonces.are_proven(ACME));
         nonces.refused(ACME);
         assert!(signed(&mut nonces, ACME).is_empty() && !nonces.are_proven(ACME));
+    }
+
+    #[test]
+    fn a_callers_answer_goes_to_the_trunk_that_has_asked_and_memory_is_bounded() {
+        let mut nonces = Nonces::default();
+        assert!(nonces.pass_on(ACME, &challenge("a", "1")));
+        assert!(!nonces.pass_on(ACME, &response(401, "WWW-Authenticate: Basic realm=\"a\"\r\n")));
+        let answered = response(200, "Authorization: Digest username=\"u\", realm=\"a\", nonce=\"1\"\r\n");
+        assert_eq!((nonces.asked_by(&answered), nonces.carried(ACME, &answered).len()), (Some(ACME), 1));
+        assert!(nonces.carried(TrunkId(2), &answered).is_empty());
+        (0..PASSED_MAX).for_each(|n| assert!(nonces.pass_on(TrunkId(2), &challenge("b", &format!("n{n}")))));
+        assert_eq!(
+            (nonces.asked_by(&answered), nonces.passed.len(), nonces.order.len()),
+            (None, PASSED_MAX, PASSED_MAX)
+        );
     }
 
     #[test]

@@ -54,6 +54,18 @@ pub struct TrunkProfile {
     pub transfer: Transfer,
     /// What becomes of its 3xx.
     pub redirect: Redirect,
+    /// Who answers its 401 and 407.
+    pub challenge: Challenge,
+}
+
+/// Who answers a peer's challenges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Challenge {
+    /// The edge, with its own credentials there.
+    #[default]
+    Answer,
+    /// The caller, with his own.
+    Pass,
 }
 
 /// What becomes of a peer's redirections.

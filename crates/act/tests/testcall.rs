@@ -83,6 +83,7 @@ impl Bench {
             inbound: act::InboundPolicy::default(),
             transfer: act::Transfer::Act,
             redirect: act::Redirect::Follow,
+            challenge: act::Challenge::Answer,
             overload: false,
         };
         let script = TestCallScript {

@@ -85,9 +85,14 @@ fn moves_on(policy: &AttemptPolicy, outcome: &AttemptOutcome) -> bool {
             if policy.stop.contains(code) {
                 return false;
             }
-            policy.move_on.contains(code) || is_server_trouble(*code) || no_circuit(*code, *q850)
+            policy.move_on.contains(code) || is_server_trouble(*code) || is_challenge(*code) || no_circuit(*code, *q850)
         }
     }
+}
+
+/// One that nobody could answer: between this trunk and us something is set up wrongly, and nothing is said of the call.
+const fn is_challenge(code: u16) -> bool {
+    matches!(code, 401 | 407)
 }
 
 const fn is_server_trouble(code: u16) -> bool {
@@ -107,7 +112,7 @@ const fn is_trunk_trouble(outcome: &AttemptOutcome) -> bool {
         | AttemptOutcome::CutShort { .. }
         | AttemptOutcome::Unreachable { .. }
         | AttemptOutcome::Redirected { .. } => true,
-        AttemptOutcome::Refused { code, .. } => is_server_trouble(*code),
+        AttemptOutcome::Refused { code, .. } => is_server_trouble(*code) || is_challenge(*code),
         AttemptOutcome::Answered
         | AttemptOutcome::RingTimeout { .. }
         | AttemptOutcome::Abandoned { .. }

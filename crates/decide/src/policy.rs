@@ -128,7 +128,7 @@ pub struct AttemptPolicy {
     pub ring: Span,
     /// The whole hunt, until something rings. Default 12 s: a caller hangs up soon after.
     pub hunt: Span,
-    /// Status codes that move on, besides 408, 500, 502, 503, 504.
+    /// Status codes that move on, besides 401, 407, 408, 500, 502, 503, 504.
     pub move_on: Vec<u16>,
     /// Status codes that stop, though they would move on.
     pub stop: Vec<u16>,

@@ -410,7 +410,16 @@ fn the_hunt_moves_on_and_stops_by_rule() {
     assert_eq!(after(&policy, &refused(500), &rang), Next::Stop { code: 500 }, "the caller has heard someone's phone");
     let circuits = AttemptOutcome::Refused { code: 403, q850: Some(34), retry_after: None };
     assert_eq!(after(&policy, &circuits, &so_far), Next::Next, "no circuit: another trunk has some");
-    assert_eq!(after(&policy, &refused(401), &so_far), Next::Stop { code: 403 }, "a challenge is not the caller's");
+    for code in [401, 407] {
+        assert_eq!(
+            after(&policy, &refused(code), &so_far),
+            Next::Next,
+            "{code}: this trunk is set up wrongly, another may not be"
+        );
+        assert_eq!(after(&policy, &refused(code), &last), Next::Stop { code: 403 }, "a challenge is not the caller's");
+    }
+    let stops = AttemptPolicy { stop: vec![407], ..AttemptPolicy::default() };
+    assert_eq!(after(&stops, &refused(407), &so_far), Next::Stop { code: 403 });
 }
 
 #[test]
@@ -419,6 +428,8 @@ fn a_word_about_the_called_party_wins() {
     let silent = AttemptOutcome::NoReply { after: Span::from_secs(1) };
     assert_eq!(final_code(&[refused(486), silent]), 486);
     assert_eq!(final_code(&[refused(500), silent]), 500);
+    assert_eq!(final_code(&[refused(486), refused(401)]), 486);
+    assert_eq!(final_code(&[refused(407), silent]), 403);
     assert_eq!(final_code(&[silent, silent]), 503);
     let cut = |replied| AttemptOutcome::CutShort { after: Span::from_millis(300), replied };
     assert_eq!(

@@ -187,7 +187,7 @@ const fn is_good(candidate: &Candidate) -> bool {
 
 /// Answers about a trunk, after which a hunt goes on unless policy says otherwise.
 const fn moves_on(code: u16) -> bool {
-    matches!(code, 300..=399 | 408 | 500 | 502..=504)
+    matches!(code, 300..=399 | 401 | 407 | 408 | 500 | 502..=504)
 }
 
 const fn ends_hunt(attempt: &AttemptRecord) -> bool {

@@ -10,7 +10,7 @@ use super::reliable::Wanted;
 use super::{B2bua, Due, Left, Side, World, headers, session};
 use crate::dialog_policy::EarlyMedia;
 use crate::interworking::{self, Crossing, NumberPolicy, Shown};
-use crate::profile::{Profiles, Target, TrunkProfile, is_urn};
+use crate::profile::{Challenge, Profiles, Target, TrunkProfile, is_urn};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
@@ -117,7 +117,10 @@ impl B2bua {
         self.counters.signatures_dropped += u64::from(unsigned);
         draft.overload = profile.overload;
         push_abilities(profile, call, attempt, &mut draft);
-        let signed = world.nonces.sign(attempt.target.trunk, profile.auth.as_ref(), &mut draft);
+        let mut signed = world.nonces.sign(attempt.target.trunk, profile.auth.as_ref(), &mut draft);
+        let carried = world.carried(attempt.target.trunk, invite);
+        carried.iter().for_each(|line| draft.headers.push_raw(line));
+        signed.extend(carried);
         let (id, target, flow, left) = (call.call, attempt.target, attempt.to.flow, call.coming.len());
         let pace = world.paces.of(target);
         let sent = world.endpoint.request(world.now, flow, draft, &paced(&profile.timers, pace)).ok();
@@ -197,6 +200,7 @@ impl B2bua {
             }
             422 if self.lengthen(world, slot, index, message) => {}
             401 | 407 if self.authorise(world, slot, index, message) => {}
+            401 | 407 if self.asks_caller(world, slot, index, message) => {}
             _ => {
                 let outcome =
                     AttemptOutcome::Refused { code, q850: message.q850(), retry_after: message.retry_after() };
@@ -333,7 +337,13 @@ impl B2bua {
         let Some(attempt) = self.calls.get_mut(slot).and_then(|call| call.attempt_mut(index)) else { return false };
         let trunk = attempt.target.trunk;
         let credentials = world.profiles.trunk(trunk).and_then(|profile| profile.auth.as_ref());
-        let Some(credentials) = credentials else { return false };
+        let Some(credentials) = credentials else {
+            // Nobody here can answer it: told as what it is, a trunk that is not set up.
+            if world.profiles.trunk(trunk).is_some_and(|profile| profile.challenge == Challenge::Answer) {
+                world.credentials_refused(trunk, challenge.status().unwrap_or(0));
+            }
+            return false;
+        };
         if attempt.authorised >= tries || !world.nonces.challenged(trunk, credentials, challenge, world.rng) {
             world.credentials_refused(trunk, challenge.status().unwrap_or(0));
             return false;
@@ -344,6 +354,22 @@ impl B2bua {
             self.by_client.remove(&old);
         }
         self.send_attempt(world, slot, index, false);
+        true
+    }
+
+    /// A trunk whose challenges are the caller's to answer: the hunt is over, and he comes again with what it asks for. While another
+    /// attempt runs beside it, that one may need no answer.
+    fn asks_caller(&mut self, world: &mut World<'_>, slot: usize, index: usize, challenge: &Message) -> bool {
+        let Some(call) = self.calls.get(slot) else { return false };
+        let Some(attempt) = call.attempt(index) else { return false };
+        let (alone, waits, trunk) = (call.running().count() == 1, call.server.is_some(), attempt.target.trunk);
+        if !alone || !waits || !world.passes_challenge(trunk, challenge) {
+            return false;
+        }
+        let code = challenge.status().unwrap_or(401);
+        self.counters.challenges_passed += 1;
+        self.close_attempt(world, slot, index, AttemptOutcome::Refused { code, q850: None, retry_after: None });
+        self.refuse_call(world, slot, code, Some(challenge));
         true
     }
 

@@ -126,6 +126,7 @@ impl B2bua {
         let mut draft = leg.dialog.request(Method::Bye);
         if let Some(because) = because {
             headers::pass(because, &crossing, None, &mut draft.headers);
+            world.carried(leg.trunk, because).iter().for_each(|line| draft.headers.push_raw(line));
         }
         if let Some(why) = why.filter(|_| crossing.passes_reason()) {
             draft.headers.push("Reason", &reason(480, why));

@@ -2,15 +2,17 @@
 //!
 //! A request that a trunk answers 401 or 407 goes out once more, signed: same Call-ID, CSeq one higher (RFC 3261 §22.2), and once more when
 //! only the nonce was too old (RFC 7616 §3.3). A BYE is no exception, or the call would stay up at the far side. What is refused after
-//! that is the fault of our credentials, which is told and held against no trunk's health. Refuses to know: what the request wants.
+//! that is the fault of our credentials, which is told and held against no trunk's health. A trunk whose challenges are passed asks the
+//! caller instead, and what he answers goes to that trunk alone. Refuses to know: what the request wants.
 
 use super::{B2bua, Effect, World};
+use crate::profile::Challenge;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
 use model::{TargetId, TrunkId};
 use sip::auth::{Credentials, is_stale};
-use sip::{ClientKey, Dialog, Draft, Flow, Message, TimerSet};
+use sip::{ClientKey, Dialog, Draft, Flow, HeaderLines, HeaderName, Message, TimerSet};
 
 /// A request inside a dialog, and what it takes to send it again.
 #[derive(Clone, Debug)]
@@ -92,7 +94,27 @@ impl Again {
     }
 }
 
+/// The challenge as it was given: realm, nonce and all.
+pub(super) fn push_challenges(said: &Message, to: &mut HeaderLines) {
+    let asks = |name| matches!(name, HeaderName::WwwAuthenticate | HeaderName::ProxyAuthenticate);
+    said.headers().filter(|header| asks(header.name)).for_each(|header| to.push_raw(header.line));
+}
+
 impl World<'_> {
+    /// A challenge of this trunk is the caller's to answer: it is passed to him, when his answer can be told from others.
+    pub(super) fn passes_challenge(&mut self, trunk: TrunkId, response: &Message) -> bool {
+        matches!(response.status(), Some(401 | 407)) && self.asks_callers(trunk) && self.nonces.pass_on(trunk, response)
+    }
+
+    /// What the caller's request answers to challenges of this trunk.
+    pub(super) fn carried(&self, trunk: TrunkId, request: &Message) -> Vec<Vec<u8>> {
+        if self.asks_callers(trunk) { self.nonces.carried(trunk, request) } else { Vec::new() }
+    }
+
+    fn asks_callers(&self, trunk: TrunkId) -> bool {
+        self.profiles.trunk(trunk).is_some_and(|profile| profile.challenge == Challenge::Pass)
+    }
+
     /// A trunk does not take what its challenge was answered with.
     pub(super) fn credentials_refused(&mut self, trunk: TrunkId, code: u16) {
         self.nonces.refused(trunk);

@@ -196,7 +196,7 @@ impl B2bua {
         } else {
             message.body().to_vec()
         };
-        let mut answer = Answer::new(if matches!(code, 401 | 407) { 403 } else { code });
+        let mut answer = self.refusal(world, slot, towards, (code, 403), message);
         if let Some(call) = self.calls.get(slot) {
             headers::pass(message, &call.crossing(world.profiles, towards), None, &mut answer.headers);
         }

@@ -46,6 +46,10 @@ impl B2bua {
         (opened.server, opened.reliable) = (Some(server), Reliable::new(wanted, server));
         opened.emergency = facts.emergency;
         opened.tolls.extend(toll);
+        if let Some(asked_by) = world.nonces.asked_by(message) {
+            // Whoever answers a challenge that was passed to him answers it to that trunk.
+            opened.coming.sort_by_key(|candidate| candidate.target.trunk != asked_by);
+        }
         opened.audio.anchored = world.profiles.media_of(from).is_some();
         let slot = self.calls.insert(opened);
         self.by_tag.insert(tag.as_bytes().to_vec(), (slot, Side::Caller));
@@ -126,6 +130,9 @@ impl B2bua {
         if let Some(said) = said {
             answer.phrase = (answer.code == code).then(|| said.reason_phrase().to_vec());
             super::headers::pass(said, &terms, None, &mut answer.headers);
+            if matches!(answer.code, 401 | 407) {
+                super::challenge::push_challenges(said, &mut answer.headers);
+            }
             if let (300..400, Some(sent_by)) = (answer.code, world.endpoint.sent_by(call.caller.flow.socket)) {
                 super::redirect::push_contacts(said, &mut answer.headers, &terms, sent_by);
             }

@@ -7,7 +7,7 @@ use super::attempt::{flow_of, profile_of, uri_at};
 use super::invite::number_of;
 use super::{B2bua, World, headers};
 use crate::interworking::{Shown, cannot_hide};
-use crate::profile::{bare_number, is_urn};
+use crate::profile::{Challenge, bare_number, is_urn};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
@@ -128,17 +128,22 @@ impl B2bua {
             self.pages.insert(fresh, (page, attempt));
             return true;
         }
-        if matches!(code, 408 | 500 | 502 | 503 | 504) && !page.coming.is_empty() {
-            self.next_page(world, page, code);
+        if moves_on(world, attempt.target.trunk, code) && !page.coming.is_empty() {
+            self.next_page(world, page, if matches!(code, 401 | 407) { 403 } else { code });
             return true;
         }
         // A challenge is for our credentials, and a contact behind a trunk is of no use to the sender.
+        let passes = world.passes_challenge(attempt.target.trunk, message);
         let code = match code {
-            401 | 407 => 403,
+            401 | 407 if !passes => 403,
             300..=399 => 480,
             code => code,
         };
         let mut answer = Answer::new(code);
+        if passes {
+            self.counters.challenges_passed += 1;
+            super::challenge::push_challenges(message, &mut answer.headers);
+        }
         let terms = world.profiles.crossing(Some(attempt.target.trunk), Some(page.from), page.emergency);
         headers::pass(message, &terms, None, &mut answer.headers);
         if !message.body().is_empty() {
@@ -156,6 +161,12 @@ impl B2bua {
             self.next_page(world, page, 503);
         }
     }
+}
+
+/// Another trunk may take it: this one is in trouble, or asks what nobody can answer.
+fn moves_on(world: &World<'_>, trunk: TrunkId, code: u16) -> bool {
+    let asks_us = world.profiles.trunk(trunk).is_none_or(|profile| profile.challenge == Challenge::Answer);
+    matches!(code, 408 | 500 | 502 | 503 | 504) || (matches!(code, 401 | 407) && asks_us)
 }
 
 /// A challenge is answered by the credentials of its trunk: the message goes out once more (RFC 3261 §22.2), as the transaction returned.
@@ -205,6 +216,7 @@ fn draft(world: &World<'_>, page: &Page, attempt: &Attempt) -> Option<(Draft, Fl
     draft.headers.push("Call-ID", &attempt.call_id);
     draft.headers.push("CSeq", format!("{} MESSAGE", attempt.cseq).as_bytes());
     headers::pass(&page.message, &crossing, Some(&shown), &mut draft.headers);
+    world.carried(attempt.target.trunk, &page.message).iter().for_each(|line| draft.headers.push_raw(line));
     if !page.message.body().is_empty() {
         headers::push_body_type(&page.message, &mut draft.headers);
         draft.body = page.message.body().to_vec();

@@ -108,7 +108,7 @@ impl B2bua {
                 return;
             }
             self.close_exchange(slot);
-            let mut answer = Answer::new(if matches!(code, 401 | 407) { 488 } else { code });
+            let mut answer = self.refusal(world, slot, towards, (code, 488), message);
             headers::pass(message, &crossing, None, &mut answer.headers);
             world.endpoint.respond(world.now, exchange.server, answer);
             // RFC 3261 §12.2.1.2: the dialog is gone on the far side.
@@ -122,7 +122,11 @@ impl B2bua {
         let Some(call) = self.calls.get_mut(slot) else { return };
         if let Some(leg) = call.leg_mut(towards) {
             leg.dialog.refresh_target(message);
-            leg.signed = exchange.again.as_ref().map(|again| again.signed.clone()).unwrap_or_default();
+            leg.signed = match (exchange.again.as_ref(), world.endpoint.request_of(exchange.server)) {
+                (Some(again), _) => again.signed.clone(),
+                (None, Some(request)) => world.carried(leg.trunk, request),
+                (None, None) => Vec::new(),
+            };
             if !exchange.late {
                 let ack = leg.ack(exchange.cseq);
                 world.endpoint.ack(world.now, exchange.client, reach(&leg.dialog, leg.flow), ack);
@@ -151,6 +155,28 @@ impl B2bua {
             // An UPDATE has no ACK to wait for.
             self.close_exchange(slot);
         }
+    }
+
+    /// A refusal of one side for the other: a challenge is passed when the trunk's are, and is `otherwise` this code.
+    pub(super) fn refusal(
+        &mut self,
+        world: &mut World<'_>,
+        slot: usize,
+        towards: Side,
+        (code, otherwise): (u16, u16),
+        message: &Message,
+    ) -> Answer {
+        if !matches!(code, 401 | 407) {
+            return Answer::new(code);
+        }
+        let trunk = self.calls.get(slot).and_then(|call| call.leg(towards)).map(|leg| leg.trunk);
+        if !trunk.is_some_and(|trunk| world.passes_challenge(trunk, message)) {
+            return Answer::new(otherwise);
+        }
+        self.counters.challenges_passed += 1;
+        let mut answer = Answer::new(code);
+        super::challenge::push_challenges(message, &mut answer.headers);
+        answer
     }
 
     /// 491: the other leg has an exchange of its own (RFC 3261 §14.1). 422: its way bears longer sessions only (RFC 4028 §7.3).
@@ -200,6 +226,7 @@ pub(super) fn draft_in(
         }
     }
     headers::pass(message, crossing, None, &mut draft.headers);
+    world.carried(leg.trunk, message).iter().for_each(|line| draft.headers.push_raw(line));
     headers::push_referred_by(&mut draft.headers, message, crossing, sent_by);
     if !body.is_empty() {
         headers::push_body_type(message, &mut draft.headers);

@@ -262,3 +262,121 @@ fn a_refresh_is_signed() {
         hang_up(&mut lab);
     }
 }
+
+/// A trunk that asks what nobody can answer is set up wrongly, and another may not be: the hunt goes on, nothing is held against its health,
+/// and it is told of.
+#[test]
+fn a_challenge_that_nobody_can_answer_moves_on() {
+    for knows in [false, true] {
+        let mut lab = Lab::new(2);
+        if knows {
+            lab.profiles.trunks[1].as_mut().unwrap().auth =
+                Some(sip::auth::Credentials { user: "edge".into(), secret: "wrong".into(), realm: None });
+        }
+        lab.peers[1].asks = Some(("never", ""));
+        let client = lab.call("+4722");
+        lab.run(1_000);
+        assert_eq!(lab.peers[0].codes(client), [180, 200]);
+        assert_eq!(lab.peers[1].requests(Method::Invite).len(), 1 + usize::from(knows));
+        assert_eq!(lab.refused, [(1, 401)], "the alarm names the trunk");
+        hang_up(&mut lab);
+    }
+    let mut lab = Lab::new(2);
+    lab.peers[1].asks = Some(("never", ""));
+    lab.peers[2].asks = Some(("never", ""));
+    let client = lab.call("+4722");
+    lab.run(1_000);
+    assert_eq!(lab.peers[0].codes(client), [403], "and the caller is not asked for ours");
+    assert!(lab.peers[0].last(client).header(HeaderName::WwwAuthenticate).is_none());
+    lab.settle();
+}
+
+/// What a caller writes who has been asked with this nonce.
+fn answer_to(nonce: &str) -> String {
+    format!("Digest username=\"ann\", realm=\"carrier\", nonce=\"{nonce}\", uri=\"sip:+4722@edge\", response=\"0\"")
+}
+
+/// A lab with two carriers; the second leaves its challenges to callers, and is tried first.
+fn passing(nonce: &'static str) -> Lab {
+    let mut lab = Lab::new(2);
+    lab.profiles.trunks[2].as_mut().unwrap().challenge = act::Challenge::Pass;
+    lab.peers[2].asks = Some((nonce, ""));
+    lab.peers[1].steps = vec![vec![say(10, 503)]];
+    lab
+}
+
+/// Digest pass-through (RFC 3261 §22.3 does it for proxies): the challenge reaches the caller as it was given, and what he answers reaches
+/// the trunk that has asked, first and alone, in his own words; the ACK repeats it (§13.2.2.4).
+#[test]
+fn a_passed_challenge_is_the_callers_to_answer() {
+    let mut lab = passing("n1");
+    let offer = lab.peers[0].sdp();
+    let client = lab.call("+4722");
+    lab.run(500);
+    let asked = lab.peers[0].last(client);
+    assert_eq!(asked.status(), Some(401));
+    let challenge = String::from_utf8_lossy(asked.header(HeaderName::WwwAuthenticate).unwrap()).into_owned();
+    assert!(challenge.contains("realm=\"carrier\"") && challenge.contains("nonce=\"n1\""), "{challenge}");
+    lab.peers[1].steps = vec![vec![say(10, 180), sdp(50, 200)]];
+    let answer = answer_to("n1");
+    let client = lab.call_with(0, "+4722", offer, &[("Authorization", &answer)]);
+    lab.run(1_000);
+    assert_eq!(lab.peers[0].codes(client), [180, 200]);
+    assert_eq!(lab.peers[1].requests(Method::Invite).len(), 1, "whoever has asked comes first now");
+    let invites = lab.peers[2].requests(Method::Invite);
+    assert_eq!(invites.last().unwrap().header(HeaderName::Authorization), Some(answer.as_bytes()));
+    assert_eq!(signature(lab.peers[2].acks()[0]), answer);
+    assert_eq!((lab.refused.len(), lab.b2bua.counters().challenges_passed), (0, 1));
+    let second = lab.peers[0].sessions.len() - 1;
+    lab.send_in(0, second, Method::Bye, &[("Authorization", &answer)]);
+    lab.settle();
+}
+
+/// Nobody else sees what a caller answers: another trunk could try it at the one that has asked.
+#[test]
+fn a_callers_answer_goes_to_no_other_trunk() {
+    let mut lab = passing("n1");
+    lab.call("+4722");
+    lab.run(500);
+    lab.peers[2].steps = vec![vec![say(10, 503)]];
+    lab.peers[1].steps = vec![vec![say(10, 180), sdp(50, 200)]];
+    for nonce in ["n1", "of our own registrar"] {
+        let (offer, answer) = (lab.peers[0].sdp(), answer_to(nonce));
+        lab.peers[2].asks = None;
+        let client = lab.call_with(0, "+4722", offer, &[("Authorization", &answer)]);
+        lab.run(1_000);
+        assert_eq!(lab.peers[0].codes(client), [180, 200]);
+        let last = lab.peers[0].sessions.len() - 1;
+        lab.send_in(0, last, Method::Bye, &[]);
+        lab.run(500);
+    }
+    assert!(lab.peers[1].requests(Method::Invite).iter().all(|invite| signature(invite).is_empty()));
+    let told: Vec<bool> = lab.peers[2].requests(Method::Invite).iter().map(|one| !signature(one).is_empty()).collect();
+    assert_eq!(told, [false, true], "its own answer alone");
+    lab.settle();
+}
+
+/// Inside the call too, requests and re-INVITEs: asked, answered, acknowledged with the same credentials; messages outside a call as well.
+#[test]
+fn a_challenge_inside_the_call_is_passed_too() {
+    let mut lab = passing("n1");
+    lab.peers[2].asks = None;
+    let client = lab.call("+4722");
+    lab.run(1_000);
+    assert_eq!(lab.peers[0].codes(client), [180, 200]);
+    for (method, nonce) in [(Method::Info, "n2"), (Method::Invite, "n3")] {
+        lab.peers[2].asks = Some((nonce, ""));
+        let asked = lab.send_sdp(0, method);
+        lab.run(500);
+        assert_eq!(lab.peers[0].codes(asked), [401], "{method:?}");
+        assert!(lab.peers[0].last(asked).header(HeaderName::WwwAuthenticate).is_some());
+        let (answer, sdp, now) = (answer_to(nonce), lab.peers[0].sdp(), lab.now);
+        let again = lab.peers[0].send_with(now, 0, method, "application/sdp", sdp, &[("Authorization", &answer)]);
+        lab.run(500);
+        assert_eq!(lab.peers[0].codes(again), [200], "{method:?}");
+    }
+    assert_eq!(signature(lab.peers[2].acks().last().unwrap()), answer_to("n3"));
+    lab.peers[2].asks = None;
+    lab.send(0, Method::Bye, "", vec![]);
+    lab.settle();
+}

@@ -102,6 +102,7 @@ fn trunk_of((index, peer): (usize, &Peer)) -> Option<TrunkProfile> {
         inbound: act::InboundPolicy::default(),
         transfer: act::Transfer::Act,
         redirect: act::Redirect::Follow,
+        challenge: act::Challenge::Answer,
     })
 }
 

@@ -279,6 +279,7 @@ fn profile(trunk: TrunkDraft, numbers: &TargetNumbers, listens: &[Listen], socke
         inbound: trunk.inbound,
         transfer: trunk.transfer,
         redirect: trunk.redirect,
+        challenge: trunk.challenge,
     })
 }
 

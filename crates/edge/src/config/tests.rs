@@ -10,6 +10,7 @@ use sense::{CodeClass, ProbePolicy};
 const EXAMPLE: &str = include_str!("../../../../examples/two-carriers.toml");
 
 mod names;
+mod peers;
 
 fn env(name: &str) -> Option<String> {
     (name == "ACME_SECRET").then(|| String::from("hunter2"))
@@ -570,30 +571,6 @@ fn examples_in_comments_compile_too() {
 }
 
 #[test]
-fn a_trunks_referrals_are_acted_on_unless_told_otherwise() {
-    let of = |line: &str| {
-        let text = EXAMPLE.replacen("listen = \"lan\"\n", &format!("listen = \"lan\"\n{line}"), 1);
-        settings(&text).profiles.trunk(TrunkId(0)).unwrap().transfer
-    };
-    assert_eq!(of(""), act::Transfer::Act);
-    assert_eq!(of("transfer = \"pass\"\n"), act::Transfer::Pass);
-    assert_eq!(of("transfer = \"refuse\"\n"), act::Transfer::Refuse);
-    let bad = said(&EXAMPLE.replacen("listen = \"lan\"\n", "listen = \"lan\"\ntransfer = \"relay\"\n", 1));
-    assert!(bad.iter().any(|line| line.contains("relay")), "{bad:?}");
-}
-
-#[test]
-fn a_trunks_redirections_are_followed_unless_told_otherwise() {
-    let of = |line: &str| {
-        let text = EXAMPLE.replacen("listen = \"lan\"\n", &format!("listen = \"lan\"\n{line}"), 1);
-        settings(&text).profiles.trunk(TrunkId(0)).unwrap().redirect
-    };
-    assert_eq!(of(""), act::Redirect::Follow);
-    assert_eq!(of("redirect = \"pass\"\n"), act::Redirect::Pass);
-    assert_eq!(of("redirect = \"refuse\"\n"), act::Redirect::Refuse);
-}
-
-#[test]
 fn the_reference_page_is_up_to_date() {
     let page = include_str!("../../../../docs/reference/configuration.md");
     assert!(page == reference(), "write it anew: throughline check --reference > docs/reference/configuration.md");
@@ -607,7 +584,7 @@ fn faults_look_like_a_compilers() {
     let wanted = "edge.toml:14:1: error: unknown key `listne` in [trunk.NAME]
    |
 14 | listne = \"lan\"
-   | ^^^^^^ expected one of `at`, `listen`, `accept`, `codecs`, `dtmf`, `overload`, `transfer`, `redirect`, `auth`, `limits`, `headers`, `numbers`, `identity`, `causes`, `fraud`, `probe`, `test_call`, `calls`, `session`, `timers` or `health`
+   | ^^^^^^ expected one of `at`, `listen`, `accept`, `codecs`, `dtmf`, `overload`, `transfer`, `redirect`, `challenge`, `auth`, `limits`, `headers`, `numbers`, `identity`, `causes`, `fraud`, `probe`, `test_call`, `calls`, `session`, `timers` or `health`
    = help: did you mean `listen`?
 ";
     assert!(shown.contains(wanted), "{shown}");

@@ -7,7 +7,7 @@ use super::test_call::{self, TestCallDraft};
 use super::value::{self, Network, Secret};
 use super::{calls, dialogs, fraud, health, interworking, probe, timers};
 use crate::names::Spot;
-use act::{DialogPolicy, InboundPolicy, Redirect, Transfer};
+use act::{Challenge, DialogPolicy, InboundPolicy, Redirect, Transfer};
 use core::net::SocketAddr;
 use decide::{AttemptPolicy, CallLimits, HealthPolicy};
 use model::Span;
@@ -70,6 +70,14 @@ pub(super) static TRUNK: Section = Section {
             "Its 3xx. Follow: contacts in the order of their q, five per call, none twice; a number at the edge's own address goes by the \
              routes of this trunk, a target of any trunk is called as it stands, other hosts are not. Pass: the caller gets the contacts at the \
              edge's address. Refuse: the next trunk is tried.",
+        ),
+        is(
+            "challenge",
+            "\"answer\" or \"pass\"",
+            "\"answer\"",
+            "Its 401 and 407. Answer: by `auth`, and the other side never hears of them; what cannot be answered moves on to the next trunk. \
+             Pass: whoever called is asked, realm and nonce as they came, and what he answers goes to this trunk and no other, inside \
+             calls too.",
         ),
         table("auth", "Credentials for a trunk that asks for them."),
         table("limits", "How much it may carry."),
@@ -141,6 +149,7 @@ const TARGETS_MAX: usize = 8;
 const CODECS: &[&str] = &["PCMA", "PCMU", "G722", "G729", "opus", "iLBC", "GSM", "telephone-event"];
 const TRANSFERS: &[&str] = &["act", "pass", "refuse"];
 const REDIRECTS: &[&str] = &["follow", "pass", "refuse"];
+const CHALLENGES: &[&str] = &["answer", "pass"];
 const DTMF: &[&str] = &["rfc4733", "info", "inband"];
 
 /// `[trunk.NAME]` as read.
@@ -169,6 +178,7 @@ pub(super) struct TrunkDraft {
     pub(super) dialogs: DialogPolicy,
     pub(super) transfer: Transfer,
     pub(super) redirect: Redirect,
+    pub(super) challenge: Challenge,
 }
 
 /// How secrets named `env:NAME` are looked up.
@@ -203,6 +213,7 @@ fn read_one(name: At<String>, node: &Node<'_>, env: Env<'_>, faults: &mut Faults
         dialogs: DialogPolicy::default(),
         transfer: reader.read("transfer", faults, value::word(TRANSFERS)).map(transfer).unwrap_or_default(),
         redirect: reader.read("redirect", faults, value::word(REDIRECTS)).map(redirect).unwrap_or_default(),
+        challenge: read_challenge(&reader, faults),
         name,
     };
     probe::read(&reader, &mut draft.probe, &mut draft.health, faults);
@@ -239,6 +250,18 @@ fn redirect(word: &str) -> Redirect {
         "refuse" => Redirect::Refuse,
         _ => Redirect::Follow,
     }
+}
+
+/// Whose credentials answer: ours or the caller's, not both.
+fn read_challenge(trunk: &Reader<'_, '_>, faults: &mut Faults<'_>) -> Challenge {
+    if trunk.read("challenge", faults, value::word(CHALLENGES)) != Some("pass") {
+        return Challenge::Answer;
+    }
+    if trunk.get("auth").is_some() {
+        let what = "`auth` answers the challenges that `challenge = \"pass\"` leaves to callers";
+        faults.error(&trunk.place("challenge"), what, "one of them", None);
+    }
+    Challenge::Pass
 }
 
 fn read_auth(

@@ -51,8 +51,8 @@ pub fn raised(alarm: &Alarm) -> String {
              identifiers that only its parties should: if it is an address of a trunk, name it in that trunk's `accept`"
         ),
         Alarm::CredentialsRefused { trunk, code } => format!(
-            "trunk {trunk} refuses our credentials with {code}, after its challenge was answered: the trunk is alive, its `auth` is wrong or \
-             barred; calls go to whoever is left"
+            "trunk {trunk} refuses our credentials with {code}: the trunk is alive, its `auth` is missing, wrong or barred; calls go to \
+             whoever is left"
         ),
         Alarm::NameFails { trunk, name, why, kept: None } => {
             format!("name {name} of trunk {trunk} leads nowhere, so it has no address by it: {why}")

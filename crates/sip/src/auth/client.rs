@@ -243,6 +243,12 @@ impl Session {
     }
 }
 
+/// The nonce that a challenge names, or an answer to one.
+pub fn nonce_in(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, text) = value.trim_ascii().split_at_checked(7)?;
+    get(text, "nonce").filter(|_| scheme.eq_ignore_ascii_case(b"digest "))
+}
+
 /// Whether a challenge only says that the nonce was too old: the secret is right, and another try with the new nonce is due
 /// (RFC 7616 §3.3).
 pub fn is_stale(challenged: &Message) -> bool {

@@ -4,4 +4,4 @@
 
 mod client;
 
-pub use client::{Asker, Credentials, Session, Signed, Unanswerable, is_stale};
+pub use client::{Asker, Credentials, Session, Signed, Unanswerable, is_stale, nonce_in};
