@@ -88,6 +88,8 @@ pub(crate) struct Side {
     pub(crate) mux: bool,
     pub(crate) shape: Shape,
     pub(crate) counters: SideCounters,
+    /// Nobody may hear it yet.
+    pub(crate) gated: bool,
     held: bool,
     last_packet: Option<Instant>,
     pub(crate) continuity: Continuity,
@@ -103,6 +105,7 @@ impl Side {
             mux: false,
             shape: Shape::default(),
             counters: SideCounters::default(),
+            gated: false,
             held: false,
             last_packet: None,
             continuity: Continuity::default(),

@@ -57,6 +57,8 @@ pub enum Dropped {
     NotRtp,
     /// The other side has not said where it listens.
     NoPeer,
+    /// Early media that may not be heard.
+    Gated,
 }
 
 /// What the relay has counted since its start.
@@ -76,6 +78,8 @@ pub struct Counters {
     pub not_rtp: u64,
     /// See [`Dropped::NoPeer`].
     pub no_peer: u64,
+    /// See [`Dropped::Gated`].
+    pub gated: u64,
 }
 
 impl Counters {
@@ -89,6 +93,7 @@ impl Counters {
             ("dropped_third_party", self.third_party),
             ("dropped_not_rtp", self.not_rtp),
             ("dropped_no_peer", self.no_peer),
+            ("dropped_gated", self.gated),
         ]
         .into_iter()
     }
@@ -122,8 +127,16 @@ pub struct Relay {
 impl Relay {
     /// For pairs numbered below `limit`.
     pub const fn new(limit: usize) -> Self {
-        let counters =
-            Counters { relayed: 0, relayed_rtcp: 0, local: 0, no_anchor: 0, third_party: 0, not_rtp: 0, no_peer: 0 };
+        let counters = Counters {
+            relayed: 0,
+            relayed_rtcp: 0,
+            local: 0,
+            no_anchor: 0,
+            third_party: 0,
+            not_rtp: 0,
+            no_peer: 0,
+            gated: 0,
+        };
         Self { sides: Vec::new(), local: Vec::new(), limit, counters }
     }
 
@@ -171,6 +184,14 @@ impl Relay {
     pub fn hold(&mut self, side: PairId, on: bool) {
         if let Some(side) = self.side(side) {
             side.hold(on);
+        }
+    }
+
+    /// What `side` sends is not to be heard, or is again: early media that its trunk may not give (RFC 5009 §4). It latches nothing
+    /// meanwhile. Reports and handshakes pass, for they are no media.
+    pub fn gate(&mut self, side: PairId, on: bool) {
+        if let Some(side) = self.side(side) {
+            side.gated = on;
         }
     }
 
@@ -289,6 +310,9 @@ impl Relay {
         packet: &mut [u8],
     ) -> Forward {
         let Some(Some(side)) = self.sides.get_mut(pair.index()) else { return self.unjoined(pair) };
+        if side.gated {
+            return self.drop(Dropped::Gated);
+        }
         if side.shape == Shape::Opaque {
             return self.forward_opaque(now, pair, from);
         }
@@ -386,6 +410,7 @@ impl Relay {
             Dropped::ThirdParty => self.counters.third_party += 1,
             Dropped::NotRtp => self.counters.not_rtp += 1,
             Dropped::NoPeer => self.counters.no_peer += 1,
+            Dropped::Gated => self.counters.gated += 1,
         }
         Forward::Drop(why)
     }

@@ -1,7 +1,7 @@
 //! The relay's path allocates nothing: counted by the allocator itself, over every verdict it can reach.
 #![allow(clippy::expect_used)]
 
-use media::{Component, Dropped, Forward, PairId, Peer, Relay, Shape};
+use media::{Component, Counters, Dropped, Forward, PairId, Peer, Relay, Shape};
 use model::{Instant, Span};
 use std::net::SocketAddr;
 
@@ -50,7 +50,7 @@ fn two_million_packets_allocate_nothing() {
     relay.expect(CALLER, &peer(caller));
     relay.expect(EARLY, &peer(caller));
     let (mut packet, mut now, mut callee) = ([0u8; 172], Instant::ZERO, callees[0]);
-    let (mut dropped, mut local) = ([0u64; 4], 0u64);
+    let (mut dropped, mut local) = ([0u64; 5], 0u64);
     let before = allocations::made();
     for n in 0..2_000_000u32 {
         now += Span::from_micros(100);
@@ -61,6 +61,7 @@ fn two_million_packets_allocate_nothing() {
             relay.expect(CALLEE, &peer(callee));
             callee = if turn % 3 == 2 { nat } else { callee };
             relay.hold(CALLER, turn % 2 == 1);
+            relay.gate(CALLEE, turn % 13 == 3);
             relay.shape(CALLEE, [Shape::Rtp, Shape::Rtp, Shape::Rtp, Shape::Srtp, Shape::Opaque][turn % 5]);
         }
         fill(&mut packet, n);
@@ -78,6 +79,7 @@ fn two_million_packets_allocate_nothing() {
             Forward::Drop(Dropped::ThirdParty) => dropped[1] += 1,
             Forward::Drop(Dropped::NotRtp) => dropped[2] += 1,
             Forward::Drop(Dropped::NoPeer) => dropped[3] += 1,
+            Forward::Drop(Dropped::Gated) => dropped[4] += 1,
         }
     }
     let after = allocations::made();
@@ -86,5 +88,6 @@ fn two_million_packets_allocate_nothing() {
     assert!(counters.relayed > 1_000_000 && counters.relayed_rtcp > 5_000, "{counters:?}");
     assert!(local > 50_000 && local == counters.local, "{local} and {counters:?}");
     assert!(dropped.iter().all(|dropped| *dropped > 1_000), "every way out was taken: {dropped:?}");
-    assert_eq!(dropped, [counters.no_anchor, counters.third_party, counters.not_rtp, counters.no_peer]);
+    let Counters { no_anchor, third_party, not_rtp, no_peer, gated, .. } = counters;
+    assert_eq!(dropped, [no_anchor, third_party, not_rtp, no_peer, gated]);
 }

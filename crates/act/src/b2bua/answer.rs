@@ -117,6 +117,8 @@ impl B2bua {
         }
         call.callee = Some(leg);
         call.phase = Phase::Up;
+        self.gate(world, slot);
+        let Some(call) = self.calls.get_mut(slot) else { return };
         call.answered = Some(world.now);
         call.invite = None;
         call.coming = SmallVec::new();

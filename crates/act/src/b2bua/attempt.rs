@@ -69,6 +69,7 @@ impl B2bua {
             min_se: Span::ZERO,
             early: Vec::new(),
             rings_with: None,
+            authorises: false,
             cut: false,
             asked: 0,
             asked_at: world.now,
@@ -131,6 +132,7 @@ impl B2bua {
             world.load.begin(world.now, target.trunk);
             world.signal(target, Observed::AttemptStarted { call: id });
         }
+        self.gate(world, slot);
         let Some(client) = sent else { return self.attempt_over(world, slot, index, unsendable, None) };
         self.by_client.insert(client, slot);
         if first {
@@ -265,7 +267,8 @@ impl B2bua {
     pub(super) fn relay_progress(&mut self, world: &mut World<'_>, slot: usize, message: &Message) {
         // An SDP that cannot be read is left out: the answer of the 200 is the one that counts (RFC 3261 §13.2.1).
         let Some(front) = self.calls.get(slot).map(|call| call.front) else { return };
-        let silent = self.is_gated(world, slot, message);
+        self.hear_authorisation(slot, front, message);
+        let silent = self.is_gated(world, slot) && super::body::description(message).is_some();
         let described = super::body::description(message).is_some() && !silent;
         let heard = self.calls.get(slot).is_some_and(|call| call.server.is_some());
         if let Some(tag) = message.to().tag().filter(|_| heard) {
@@ -273,6 +276,7 @@ impl B2bua {
         }
         let body =
             if silent { Vec::new() } else { self.bridge(world, slot, Side::Callee, message).unwrap_or_default() };
+        self.gate(world, slot);
         let Some(call) = self.calls.get_mut(slot) else { return };
         if call.server.is_none() {
             return self.target_rings(world, slot, message);
@@ -297,22 +301,6 @@ impl B2bua {
         answer.headers.push("Allow", headers::ALLOW);
         let firm = described && message.requires(b"100rel");
         self.tell_caller(world, slot, answer, firm);
-    }
-
-    /// A description before the answer that the trunk may not give (RFC 5009 §4, RFC 3960): the caller hears ringing instead.
-    fn is_gated(&self, world: &World<'_>, slot: usize, message: &Message) -> bool {
-        let Some(call) = self.calls.get(slot) else { return false };
-        let trunk = call.carrier().and_then(|trunk| world.profiles.trunk(trunk));
-        let told =
-            || message.named("P-Early-Media").is_some_and(|value| value.split(|byte| *byte == b',').any(is_sent));
-        // An offer that a late offer asks for is no early media: the caller must answer it.
-        !call.late_offer
-            && super::body::description(message).is_some()
-            && match trunk.map_or(EarlyMedia::Pass, |trunk| trunk.dialogs.early_media) {
-                EarlyMedia::Pass => false,
-                EarlyMedia::Ring => true,
-                EarlyMedia::Authorised => !told(),
-            }
     }
 
     /// The trunk's way bears longer sessions only: its INVITE is sent again with one (RFC 4028 §7.3). False when that is no news.
@@ -511,12 +499,6 @@ fn push_abilities(profile: &TrunkProfile, call: &Call, attempt: &Attempt, draft:
     if profile.dialogs.early_media == EarlyMedia::Authorised && !asked {
         draft.headers.push("P-Early-Media", b"supported");
     }
-}
-
-/// A direction of early media in which the callee is heard (RFC 5009 §8).
-fn is_sent(direction: &[u8]) -> bool {
-    let direction = direction.trim_ascii();
-    direction.eq_ignore_ascii_case(b"sendrecv") || direction.eq_ignore_ascii_case(b"sendonly")
 }
 
 /// T1 is an estimate of the round trip (RFC 3261 §17.1.1.1), and of this one something is known: twice the 95th percentile of the first

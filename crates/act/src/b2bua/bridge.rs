@@ -178,6 +178,7 @@ impl B2bua {
             let in_place = call.audio.streams.is_empty() || call.audio.callee_listen == listen;
             let fits = in_place || exchange_callee_side(world, call).is_some();
             call.front = if fits { index } else { before };
+            self.gate(world, slot);
             return fits;
         };
         let old = exchange(world, call, &fresh);
@@ -185,6 +186,7 @@ impl B2bua {
             Some(attempt) => attempt.aside = Some(Box::new(old)),
             None => release_side(world, &old),
         }
+        self.gate(world, slot);
         true
     }
 }

@@ -141,6 +141,8 @@ pub(super) struct Attempt {
     pub(super) early: Vec<Early>,
     /// The last provisional response other than 100.
     pub(super) rings_with: Option<u16>,
+    /// Its trunk has authorised early media (RFC 5009 §8).
+    pub(super) authorises: bool,
     /// Its deadline is the hunt's end, which comes before its own.
     pub(super) cut: bool,
     /// How often it was asked whether it still rings, since it last said so.

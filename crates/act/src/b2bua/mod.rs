@@ -15,6 +15,7 @@ mod challenge;
 mod closing;
 mod counters;
 mod early;
+mod early_media;
 mod glare;
 mod headers;
 mod hunt;

@@ -231,6 +231,40 @@ fn early_media_passes_as_the_trunk_may() {
     }
 }
 
+/// What may not be heard is not relayed either, whatever its sender was told; from the answer on it is, and so is another trunk's.
+#[test]
+fn early_media_that_may_not_pass_goes_nowhere() {
+    for (policy, says, heard) in [
+        (EarlyMedia::Pass, "inactive", true),
+        (EarlyMedia::Ring, "sendrecv", false),
+        (EarlyMedia::Authorised, "sendonly", true),
+        (EarlyMedia::Authorised, "inactive", false),
+    ] {
+        let mut lab = Lab::new(2);
+        lab.profiles.trunks[1].as_mut().unwrap().dialogs.early_media = policy;
+        let told = Step { headers: vec![("P-Early-Media", says)], ..sdp(20, 183) };
+        lab.peers[1].steps = vec![vec![told, say(400, 180), sdp(600, 200)]];
+        lab.call("+4722");
+        lab.run(300);
+        let offer = lab.peers[1].requests(Method::Invite)[0].body().to_vec();
+        assert_eq!(lab.speak(1, &offer).is_some(), heard, "{policy:?} {says}");
+        assert_eq!(lab.relay.counters().gated, u64::from(!heard));
+        lab.run(1_000);
+        assert_eq!(lab.speak(1, &offer), Some(lab.peers[0].media), "answered: {policy:?} {says}");
+        hang_up(&mut lab);
+    }
+    let mut lab = Lab::new(2);
+    lab.profiles.trunks[1].as_mut().unwrap().dialogs.early_media = EarlyMedia::Ring;
+    lab.peers[1].steps = vec![vec![say(10, 503)]];
+    lab.peers[2].steps = vec![vec![sdp(20, 183), sdp(900, 200)]];
+    lab.call("+4722");
+    lab.run(300);
+    let offer = lab.peers[2].requests(Method::Invite)[0].body().to_vec();
+    assert_eq!(lab.speak(2, &offer), Some(lab.peers[0].media), "the next trunk may");
+    lab.run(1_000);
+    hang_up(&mut lab);
+}
+
 /// A reliable answer that the caller may not hear yet is in its 200.
 #[test]
 fn an_answer_behind_the_gate_comes_with_the_200() {
