@@ -67,6 +67,22 @@ fn a_reinvite_moves_the_target_and_not_the_route() {
     lab.settle();
 }
 
+/// RFC 6314 §4: a private address that a public peer writes is one behind its NAT, which leads nowhere from here; a public one is followed.
+#[test]
+fn a_private_address_of_a_public_peer_is_not_followed() {
+    for (written, goes) in [
+        ("<sip:10.1.2.3:5070;lr>", "192.0.2.21:5060"),
+        ("<sip:192.168.7.7;lr>", "192.0.2.21:5060"),
+        ("<sip:0.0.0.0;lr>", "192.0.2.21:5060"),
+        ("<sip:[fd00::7]:5070;lr>", "192.0.2.21:5060"),
+        ("<sip:192.0.2.50:5070;lr>", "192.0.2.50:5070"),
+    ] {
+        let (bye, to) = bye_after(vec![("Record-Route", written)]);
+        assert_eq!(to.to_string(), goes, "{written}");
+        assert_eq!(routes(&bye), [written], "what it wrote is still said to it");
+    }
+}
+
 fn outside(method: &str, n: usize) -> String {
     format!(
         "{method} sip:1@198.51.100.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bKo{n}\r\nMax-Forwards: 70\r\n\
