@@ -1,7 +1,7 @@
 //! SIPp as caller and carrier: started with a scenario of `tests/sipp`, ended or waited for, its counts read.
 
 use crate::{became_true, wait_until};
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -37,6 +37,20 @@ impl Sipp {
             ip,
             &["-trace_shortmsg", "-shortmessage_file", "messages.csv", "-max_log_size", "1000000000"],
         )
+    }
+
+    /// A carrier or PBX that waits for calls at `ip:5060` by TCP.
+    pub fn server_by_tcp(scenario: &str, ip: &str) -> Self {
+        let sipp = Self::launch(scenario, ip, "5060", &["-mp", "40000", "-t", "t1"]);
+        wait_until("SIPp listens", Duration::from_secs(10), || TcpListener::bind((ip, 5060)).is_err());
+        sipp
+    }
+
+    /// A caller by one connection of TCP from `ip`: so many calls, so many a second.
+    pub fn caller_by_tcp(scenario: &str, ip: &str, to: &str, number: &str, calls: u32, rate: u32) -> Self {
+        let (calls, rate) = (calls.to_string(), rate.to_string());
+        let args = [to, "-s", number, "-m", &calls, "-r", &rate, "-mp", "50000", "-t", "t1", "-recv_timeout", "60000"];
+        Self::launch(scenario, ip, "5062", &args)
     }
 
     fn listening(scenario: &str, ip: &str, args: &[&str]) -> Self {

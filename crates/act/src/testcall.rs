@@ -17,7 +17,8 @@ use media::{Component, PairId, Relay};
 use model::{Instant, ListenId, Rng, Span, TestCallResult, TrunkId};
 use sip::auth::{self, Credentials};
 use sip::{
-    Answer, ClientKey, Dialog, Draft, Endpoint, Failure, Flow, HeaderLines, Message, Method, ServerKey, TimerSet,
+    Answer, ClientKey, Dialog, Draft, Endpoint, Failure, Flow, HeaderLines, Message, Method, SentBy, ServerKey,
+    TimerSet,
 };
 
 /// Who calls when neither a caller nor credentials are configured.
@@ -200,7 +201,7 @@ impl TestCall {
             sent: world.now,
             ringback: None,
             answer: None,
-            offer: offer(session, taken.map(|(_, rtp)| rtp), sent_by.ip()),
+            offer: offer(session, taken.map(|(_, rtp)| rtp), sent_by.addr.ip()),
             audio: taken.map(|(pair, _)| Audio::new(pair, world.rng.next_u64() as u32)),
             state: State::Over,
             until: Some(world.now + script.deadline),
@@ -443,14 +444,15 @@ impl TestCall {
     }
 
     /// Sends the INVITE, signed with what is known of the trunk's challenges. False when that cannot be.
-    fn invite(&mut self, world: &mut TestCallWorld<'_>, sent_by: SocketAddr) -> bool {
+    fn invite(&mut self, world: &mut TestCallWorld<'_>, sent_by: SentBy) -> bool {
         let mut headers = HeaderLines::new();
-        let party = |user: &[u8], at: SocketAddr| [b"<sip:", user, b"@", format!("{at}>").as_bytes()].concat();
-        headers.push("From", &[&party(&self.from, sent_by)[..], b";tag=", &self.tag].concat());
-        headers.push("To", &party(&self.script.number, self.flow.peer));
+        let party = |user: &[u8], at: SocketAddr| [b"<sip:", user, b"@", format!("{at}").as_bytes()].concat();
+        headers.push("From", &[&party(&self.from, sent_by.addr)[..], b">;tag=", &self.tag].concat());
+        headers.push("To", &[&party(&self.script.number, self.flow.peer)[..], b">"].concat());
         headers.push("Call-ID", &self.call_id);
         headers.push("CSeq", format!("{} INVITE", self.cseq).as_bytes());
-        headers.push("Contact", &party(&self.from, sent_by));
+        let parameters = format!("{}>", sent_by.parameters());
+        headers.push("Contact", &[&party(&self.from, sent_by.addr)[..], parameters.as_bytes()].concat());
         headers.push("Allow", ALLOW);
         headers.push("Content-Type", b"application/sdp");
         let mut draft = Draft { headers, body: self.offer.clone(), ..Draft::new(Method::Invite, self.uri()) };

@@ -210,7 +210,7 @@ impl Control {
             let shape = shape.and_then(|shape| shape.targets.iter().find(|shape| shape.number == target.index));
             views.push(TargetView {
                 addr: target.addr.to_string(),
-                name: self.snapshot.settings.name_of(trunk, target.addr),
+                name: self.snapshot.settings.name_of(trunk, target),
                 priority: shape.map_or(0, |shape| shape.priority),
                 weight: shape.map_or(0, |shape| shape.weight),
                 health: table.health(id),

@@ -5,10 +5,12 @@
 //! nothing. What bears a mark that only we could have given (a branch or a To tag of ours) is part of something we have begun and passes.
 //! Everything kept is bounded. Refuses to know: trunks (it is told), what a message wants, who reads its counts.
 
+mod door;
 mod policy;
 mod ranges;
 mod sources;
 
+pub use door::Door;
 pub use policy::{GuardPolicy, Strangers};
 pub(crate) use ranges::Ranges;
 
@@ -78,6 +80,11 @@ impl Shut {
         (Self::Silent, "guard_silent"),
         (Self::Unanswered, "guard_unanswered"),
     ];
+
+    /// Its source is kept out, whatever it sends next: a connection of its own would only take the place of another.
+    pub(crate) const fn is_of_the_source(self) -> bool {
+        matches!(self, Self::Denied | Self::NotAllowed | Self::Banned | Self::Scanner | Self::TooMany)
+    }
 }
 
 /// What a stranger has done to be counted.
@@ -146,15 +153,9 @@ impl Guard {
     }
 
     fn pass(&mut self, now: Instant, arrival: &Arrival<'_>) -> Result<(), Shut> {
-        if self.policy.deny.contains(arrival.from) {
-            return Err(Shut::Denied);
-        }
+        self.policy.admits(arrival.from, arrival.listen, arrival.known)?;
         if arrival.known {
             return Ok(());
-        }
-        let allow = arrival.listen.and_then(|listen| self.policy.allow.get(listen.index()));
-        if allow.is_some_and(|allow| !allow.is_empty() && !allow.contains(arrival.from)) {
-            return Err(Shut::NotAllowed);
         }
         let source = Source::of(arrival.from);
         if self.sources.is_shut_out(now, source) {

@@ -23,7 +23,7 @@ pub use act::{NoVerdict, TestCallOutcome};
 /// What reaches a shard.
 #[derive(Debug)]
 pub enum Input<'a> {
-    /// A SIP datagram.
+    /// A SIP message: a datagram, or one framed out of a stream.
     Datagram {
         /// Where it came from and by which socket.
         flow: Flow,
@@ -46,6 +46,13 @@ pub enum Input<'a> {
         /// The beginning of what was sent.
         sent: &'a [u8],
         /// How it was refused.
+        fault: TransportFault,
+    },
+    /// A connection is dead.
+    Broken {
+        /// By which socket, and to whom.
+        flow: Flow,
+        /// How it ended.
         fault: TransportFault,
     },
     /// Configuration and trunk table of a new epoch.
@@ -79,8 +86,10 @@ pub enum Input<'a> {
 /// What leaves a shard.
 #[derive(Debug)]
 pub enum Output {
-    /// Send this SIP datagram.
+    /// Send this SIP message.
     Datagram(Transmit),
+    /// End this connection: whoever speaks by it is kept out.
+    Close(Flow),
     /// Tell control what was seen.
     Signal(Signal),
     /// A call ended.

@@ -21,7 +21,7 @@ mod window;
 
 pub use alarms::Active;
 pub use control::Control;
-pub use guard::{GuardPolicy, Strangers};
+pub use guard::{Door, GuardPolicy, Strangers};
 pub use io::{
     ControlInput, ControlOutput, Input, NoVerdict, Notice, Output, ReloadFault, Snapshot, TestCallOutcome, Tested,
     TrunkAct,

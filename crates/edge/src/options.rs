@@ -52,11 +52,11 @@ impl Probes {
         let mut headers = HeaderLines::new();
         let tag = endpoint.minter().tag();
         let call_id = endpoint.minter().call_id();
-        headers.push("From", format!("<sip:edge@{sent_by}>;tag={}", tag.as_str()).as_bytes());
+        headers.push("From", format!("<sip:edge@{}>;tag={}", sent_by.addr, tag.as_str()).as_bytes());
         headers.push("To", format!("<sip:{}>", target.addr).as_bytes());
         headers.push("Call-ID", call_id.as_bytes());
         headers.push("CSeq", b"1 OPTIONS");
-        headers.push("Contact", format!("<sip:edge@{sent_by}>").as_bytes());
+        headers.push("Contact", format!("<sip:edge@{}{}>", sent_by.addr, sent_by.parameters()).as_bytes());
         headers.push("Accept", b"application/sdp");
         let uri = format!("sip:{}", target.addr).into_bytes();
         let draft = Draft { headers, overload: profile.overload, ..Draft::new(Method::Options, uri) };

@@ -4,7 +4,7 @@
 //! every input. One mutation, then drain. Refuses to know: sockets, other shards, who judges trunks.
 
 use crate::call_record;
-use crate::guard::{Arrival, Guard, Offence};
+use crate::guard::{Arrival, Guard, Offence, Shut};
 use crate::io::{Input, Notice, Output, Snapshot};
 use crate::options::{self, Probes, Situation};
 use crate::test_calls::TestCalls;
@@ -128,14 +128,21 @@ impl Shard {
     /// One thing happened.
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         match input {
-            Input::Datagram { flow, bytes } => {
-                if self.lets_in(now, flow, bytes) {
-                    self.receive(now, flow, bytes);
+            Input::Datagram { flow, bytes } => match self.screen(now, flow, bytes) {
+                Ok(()) => self.receive(now, flow, bytes),
+                Err(shut) if flow.transport.is_reliable() && shut.is_of_the_source() => {
+                    self.out.push_back(Output::Close(flow));
                 }
-            }
+                Err(_) => {}
+            },
             Input::Passed { flow, bytes } => self.receive(now, flow, bytes),
             Input::Undeliverable { socket, peer, sent, fault } => {
                 self.endpoint.undeliverable(now, socket, peer, sent, fault);
+            }
+            Input::Broken { flow, fault } => {
+                self.endpoint.broken(now, flow, fault);
+                let (b2bua, mut world) = self.split(now);
+                b2bua.broken(&mut world, flow, fault);
             }
             Input::Update(snapshot) => self.update(now, snapshot),
             Input::Probe(order) => self.probe(now, order),
@@ -155,6 +162,10 @@ impl Shard {
 
     /// Whether a datagram may come in at all. Whoever passes it on to another shard asks first: what is kept out makes no work there.
     pub fn lets_in(&mut self, now: Instant, flow: Flow, bytes: &[u8]) -> bool {
+        self.screen(now, flow, bytes).is_ok()
+    }
+
+    fn screen(&mut self, now: Instant, flow: Flow, bytes: &[u8]) -> Result<(), Shut> {
         let profiles = &self.snapshot.settings.profiles;
         let arrival = Arrival {
             from: flow.peer.ip(),
@@ -163,7 +174,7 @@ impl Shard {
             key: self.key,
             bytes,
         };
-        self.guard.screen(now, &arrival).is_ok()
+        self.guard.screen(now, &arrival)
     }
 
     fn receive(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {

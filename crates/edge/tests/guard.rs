@@ -19,6 +19,7 @@ struct Bench {
     sent: Vec<(String, Message)>,
     notices: Vec<Notice>,
     ended: Vec<explain::CallRecord>,
+    closed: Vec<Flow>,
 }
 
 impl Bench {
@@ -38,11 +39,15 @@ impl Bench {
             limits: ShardLimits { calls: 32, transactions: 1_024, pairs: 64, probes: 8 },
         };
         let shard = Shard::new(&config, Arc::clone(control.snapshot()));
-        Self { control, shard, sent: Vec::new(), notices: Vec::new(), ended: Vec::new() }
+        Self { control, shard, sent: Vec::new(), notices: Vec::new(), ended: Vec::new(), closed: Vec::new() }
     }
 
     fn comes(&mut self, ms: u64, from: &str, text: &str) {
-        let flow = Flow { socket: SocketId(0), peer: from.parse().unwrap(), transport: Transport::Udp };
+        self.comes_by(Transport::Udp, ms, from, text);
+    }
+
+    fn comes_by(&mut self, transport: Transport, ms: u64, from: &str, text: &str) {
+        let flow = Flow { socket: SocketId(0), peer: from.parse().unwrap(), transport };
         let now = Instant::ZERO + Span::from_millis(ms);
         self.shard.handle(now, Input::Datagram { flow, bytes: text.as_bytes() });
         while let Some(output) = self.shard.poll() {
@@ -52,6 +57,7 @@ impl Bench {
                 }
                 Output::Notice(notice) => self.notices.push(notice),
                 Output::Ended(record) => self.ended.push(*record),
+                Output::Close(flow) => self.closed.push(flow),
                 _ => {}
             }
         }
@@ -101,6 +107,21 @@ fn a_scanner_is_shut_out_and_told_of() {
     assert!(written.as_ref().is_some_and(|said| said.contains(wanted)), "{written:?}");
     bench.comes(200, "203.0.113.10:5060", &request("OPTIONS", "203.0.113.10:5060", "c", ""));
     assert_eq!(bench.answers("203.0.113.10:5060"), [403]);
+}
+
+/// A connection is let in like a datagram, message by message; that of somebody who is shut out is ended.
+#[test]
+fn the_connection_of_a_scanner_is_ended() {
+    let mut bench = Bench::new("");
+    bench.comes_by(Transport::Tcp, 0, "203.0.113.10:40000", &request("OPTIONS", "203.0.113.10:40000", "a", ""));
+    assert_eq!((bench.answers("203.0.113.10:40000"), bench.closed.len()), (vec![403], 0), "an honest stranger");
+    let scans = |n: u64| request("OPTIONS", STRANGER, &format!("b{n}"), "User-Agent: friendly-scanner\r\n");
+    for (n, peer) in [(0, STRANGER), (1, "203.0.113.9:40001")] {
+        bench.comes_by(Transport::Tcp, n, peer, &scans(n));
+    }
+    let closed: Vec<String> = bench.closed.iter().map(|flow| flow.peer.to_string()).collect();
+    assert_eq!(closed, [STRANGER, "203.0.113.9:40001"], "and the next one he opens");
+    assert_eq!((bench.count("guard_scanners"), bench.count("guard_banned")), (1, 1));
 }
 
 /// What is no SIP, or broken SIP, is dropped and counted; its source is shut out. The same from a trunk is answered for ever.

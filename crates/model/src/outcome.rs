@@ -17,6 +17,20 @@ pub enum TransportFault {
     Prohibited,
     /// The message is larger than the path carries.
     TooLarge,
+    /// The connection broke: reset, or closed by the peer.
+    Broken,
+    /// The connection was not there in time, or the peer gave no sign of life on it any more.
+    TimedOut,
+    /// The peer did not read what we sent.
+    NotRead,
+    /// Its certificate has expired, or is not yet valid.
+    CertificateExpired,
+    /// Its certificate was issued by nobody we trust.
+    CertificateUntrusted,
+    /// Its certificate is another host's.
+    CertificateOfAnother,
+    /// TLS could not be agreed on for another reason.
+    TlsFailed,
     /// The local socket could not send (no route, no buffer). Ours, not theirs.
     Local,
 }

@@ -19,7 +19,9 @@ use crate::net::process::SignalFd;
 use crate::net::wake::Waker;
 use crate::ring::{Receiver, Sender};
 use crate::shard::{Order, Report};
+use crate::streams;
 use api::{Ask, Fault, Kind};
+use edge::config::Settings;
 use edge::{Control, ControlInput, ControlOutput, ReloadFault, Snapshot};
 use explain::Entry;
 use model::{Instant, Name, Span};
@@ -75,6 +77,33 @@ impl ShardLink {
     }
 }
 
+/// Control's ends to the thread of connections.
+pub(crate) struct StreamLink {
+    /// To it.
+    pub(crate) orders: Sender<streams::Order>,
+    /// What it counts.
+    pub(crate) counters: Arc<streams::Counters>,
+    /// Certificates and trust, as read from their files.
+    pub(crate) tls: streams::TlsPlan,
+    /// What it has been told to work by.
+    pub(crate) told: Arc<Settings>,
+    /// What it has not been told yet.
+    pub(crate) owed: Option<Arc<Settings>>,
+}
+
+impl StreamLink {
+    /// Tells it of new settings, or of trunks that have moved.
+    fn pay(&mut self) {
+        if let Some(settings) = self.owed.take() {
+            let plan = streams::Plan::new(&settings, self.tls.clone());
+            match self.orders.send(streams::Order::Plan(Box::new(plan))) {
+                Ok(()) => self.told = settings,
+                Err(_) => self.owed = Some(settings),
+            }
+        }
+    }
+}
+
 /// Why the control thread ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
@@ -82,6 +111,8 @@ pub(crate) enum Ended {
     Asked,
     /// A shard's thread ended by itself.
     ShardLost(usize),
+    /// The thread of connections ended by itself.
+    StreamsLost,
 }
 
 /// What control begins with.
@@ -95,6 +126,7 @@ pub(crate) struct ControlParts {
     pub(crate) dns: Dns,
     pub(crate) resolved: Receiver<dns::Answer>,
     pub(crate) store: Store,
+    pub(crate) streams: Option<StreamLink>,
     pub(crate) events: broadcast::Sender<Arc<Entry>>,
     pub(crate) config: Option<PathBuf>,
     pub(crate) drain_limit: Option<Span>,
@@ -121,6 +153,7 @@ pub(crate) struct ControlThread {
     tests: Vec<TestWait>,
     next_test: u64,
     store: Store,
+    streams: Option<StreamLink>,
     events: broadcast::Sender<Arc<Entry>>,
     tally: Tally,
     config: Option<PathBuf>,
@@ -165,6 +198,7 @@ impl ControlThread {
             tests: Vec::new(),
             next_test: 1,
             store: parts.store,
+            streams: parts.streams,
             events: parts.events,
             tally: Tally::default(),
             config: parts.config,
@@ -197,6 +231,10 @@ impl ControlThread {
         for shard in &mut self.shards {
             // A shard that is gone needs no word.
             let _gone = shard.orders.send(Order::End);
+        }
+        if let Some(streams) = &mut self.streams {
+            // As above.
+            let _gone = streams.orders.send(streams::Order::End);
         }
         self.drain();
         self.store.flush();
@@ -243,7 +281,9 @@ impl ControlThread {
         if self.more {
             return 0;
         }
-        let owed = self.shards.iter().any(ShardLink::is_owed).then(|| self.now + AGAIN);
+        let owed = self.shards.iter().any(ShardLink::is_owed)
+            || self.streams.as_ref().is_some_and(|streams| streams.owed.is_some());
+        let owed = owed.then(|| self.now + AGAIN);
         let drained = self.draining.zip(self.drain_limit).map(|(since, limit)| since + limit);
         let limit = self.closing.map(|since| since + CLOSE_LIMIT).or(drained);
         let due = [self.control.deadline(), self.looks.deadline(), owed, limit, self.rest, Some(self.round + ROUND)];
@@ -259,6 +299,10 @@ impl ControlThread {
         while let Some(output) = self.control.poll() {
             match output {
                 ControlOutput::Update(snapshot) => {
+                    if let Some(streams) = &mut self.streams {
+                        let is_new = !Arc::ptr_eq(&streams.told, &snapshot.settings);
+                        streams.owed = is_new.then(|| snapshot.settings.clone());
+                    }
                     for shard in &mut self.shards {
                         shard.owed = Some(snapshot.clone());
                     }
@@ -311,6 +355,10 @@ impl ControlThread {
 
     /// Gives every shard the newest epoch it has not got; older ones it missed do not matter any more.
     fn pay(&mut self) {
+        // Before the shards, so that it knows whom to trust when the first of them sends there.
+        if let Some(streams) = &mut self.streams {
+            streams.pay();
+        }
         for shard in &mut self.shards {
             if let Some(snapshot) = shard.owed.take()
                 && let Err(Order::Update(snapshot)) = shard.orders.send(Order::Update(snapshot))
@@ -336,7 +384,7 @@ impl ControlThread {
                 return Some(Ended::ShardLost(index));
             }
         }
-        None
+        self.streams.as_ref().is_some_and(|streams| streams.orders.ended()).then_some(Ended::StreamsLost)
     }
 
     fn take_resolved(&mut self) {
@@ -429,10 +477,10 @@ impl ControlThread {
             return Err(Fault::new(Kind::Conflict, "the lab has no configuration file", "start with one to reload it"));
         };
         let before = self.control.snapshot().settings.clone();
-        let settings = match load::file(&path, Some(&before)) {
-            Ok(Loaded { settings, warnings }) => {
+        let (settings, tls) = match load::file(&path, Some(&before)) {
+            Ok(Loaded { settings, warnings, tls }) => {
                 warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-                Arc::new(settings)
+                (Arc::new(settings), tls)
             }
             Err(refused) => return Err(self.refuse(refused.faults, &refused.first, &refused.text)),
         };
@@ -451,6 +499,9 @@ impl ControlThread {
                     "a shard is too busy to be told; try again",
                 ));
             }
+        }
+        if let Some(streams) = &mut self.streams {
+            streams.tls = tls;
         }
         let fingerprint = settings.fingerprint;
         self.dns.follow(&settings.dns);

@@ -17,6 +17,8 @@ pub(crate) struct Counters {
     pub(crate) send_full: u64,
     /// SIP datagrams that could not be sent.
     pub(crate) send_failed: u64,
+    /// Messages that the thread of connections had no room for.
+    pub(crate) stream_full: u64,
     /// SIP datagrams for a socket that is not open.
     pub(crate) no_socket: u64,
     /// Receiving calls that failed.
@@ -46,7 +48,7 @@ pub(crate) struct Elsewhere {
 
 impl Counters {
     /// Every count by its name.
-    pub(crate) fn named(&self, elsewhere: &Elsewhere) -> [(&'static str, u64); 19] {
+    pub(crate) fn named(&self, elsewhere: &Elsewhere) -> [(&'static str, u64); 20] {
         let media = elsewhere.media;
         [
             ("node_turns", self.turns),
@@ -54,6 +56,7 @@ impl Counters {
             ("node_datagrams_out", self.datagrams_out),
             ("node_send_full", self.send_full),
             ("node_send_failed", self.send_failed),
+            ("node_stream_full", self.stream_full),
             ("node_no_socket", self.no_socket),
             ("node_receive_failed", self.receive_failed),
             ("node_refusals", self.refusals),

@@ -1,7 +1,7 @@
 //! The node: threads, sockets, clock and signals around the edge, which knows none of them.
 //!
-//! One thread for each shard, one for control (the one that called [`run`]), one for the journal, one for HTTP, one for lookups. Between
-//! them bounded rings. Refuses to know: SIP, policy, records; it carries inputs in and outputs out.
+//! One thread for each shard, one for all connections, one for control (the one that called [`run`]), one for the journal, one for HTTP, one
+//! for lookups. Between them bounded rings. Refuses to know: SIP, policy, records; it carries inputs in and outputs out.
 
 pub mod clock;
 mod control;
@@ -21,9 +21,10 @@ mod run;
 mod shard;
 mod sockets;
 mod stock;
+mod streams;
 
 pub use listen::ListenFault;
-pub use load::Refused;
+pub use load::{Refused, files};
 pub use options::{Fatal, Options};
 pub use run::run;
 pub use store::{Reader as JournalReader, StoreError};

@@ -4,35 +4,41 @@
 
 use crate::net::socket::{self, Wanted};
 use crate::net::udp::SipSocket;
+use crate::streams::Listener;
 use edge::config::{Settings, Socket};
-use sip::Transport;
 use std::io;
 use std::net::SocketAddr;
 
-/// Sockets for each shard, by shard.
+/// Sockets of datagrams for each shard, by shard.
 pub(crate) type Opened = Vec<Vec<(SocketAddr, SipSocket)>>;
+
+/// What accepts connections. A running edge keeps its listens as they are, so these are opened once.
+pub(crate) fn open_streams(settings: &Settings) -> Result<Vec<Listener>, ListenFault> {
+    let streams = settings.sockets.iter().filter(|socket| socket.transport.is_reliable());
+    let open = |wanted: &Socket| Listener::open(wanted).map_err(|source| ListenFault { bind: wanted.bind, source });
+    streams.map(open).collect()
+}
 
 /// A socket that cannot be had.
 #[derive(Debug)]
 pub struct ListenFault {
     /// Where it was to be bound.
     pub bind: SocketAddr,
-    /// What the system said; none when the transport is one that this edge does not speak.
-    pub source: Option<io::Error>,
+    /// What the system said.
+    pub source: io::Error,
 }
 
 impl std::fmt::Display for ListenFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let bind = self.bind;
         match &self.source {
-            None => write!(f, "{bind}: only UDP is spoken yet; write `udp:{bind}`"),
-            Some(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            error if error.kind() == io::ErrorKind::AddrInUse => {
                 write!(f, "{bind}: another program listens there; stop it, or give this edge another address")
             }
-            Some(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+            error if error.kind() == io::ErrorKind::AddrNotAvailable => {
                 write!(f, "{bind}: no interface of this machine has that address; add it, or correct `sip`")
             }
-            Some(error) => write!(f, "{bind}: {error}"),
+            error => write!(f, "{bind}: {error}"),
         }
     }
 }
@@ -46,15 +52,12 @@ pub(crate) fn open(settings: &Settings, before: Option<&Settings>, shards: u8) -
 
 fn open_all(sockets: &[Socket], before: &[Socket], shards: u8) -> Result<Opened, ListenFault> {
     let mut opened: Opened = (0..shards).map(|_| Vec::new()).collect();
-    for wanted in sockets {
+    for wanted in sockets.iter().filter(|socket| !socket.transport.is_reliable()) {
         let bind = wanted.bind;
-        if wanted.transport != Transport::Udp {
-            return Err(ListenFault { bind, source: None });
-        }
-        if before.iter().any(|socket| socket.bind == bind) {
+        if before.iter().any(|socket| socket.bind == bind && !socket.transport.is_reliable()) {
             continue;
         }
-        let fault = |source| ListenFault { bind, source: Some(source) };
+        let fault = |source| ListenFault { bind, source };
         // A second edge that shares the address would take half of the first one's datagrams: only one that could
         // have the address for itself may share it among its shards.
         drop(socket::open(bind, Wanted::default()).map_err(fault)?);
@@ -69,6 +72,7 @@ fn open_all(sockets: &[Socket], before: &[Socket], shards: u8) -> Result<Opened,
 mod tests {
     use super::*;
     use model::{ListenId, SocketId};
+    use sip::Transport;
 
     fn socket(transport: Transport, bind: SocketAddr) -> Socket {
         Socket { id: SocketId(0), listen: ListenId(0), transport, bind, sent_by: bind }
@@ -89,8 +93,11 @@ mod tests {
 
     #[test]
     fn what_cannot_be_had_is_said_with_what_to_do() {
-        let tls = open_all(&[socket(Transport::Tls, "127.0.0.86:5061".parse().expect("an address"))], &[], 1);
-        assert!(tls.expect_err("no TLS").to_string().contains("udp:127.0.0.86:5061"));
+        let taken = Listener::open(&socket(Transport::Tcp, "127.0.0.86:5068".parse().expect("an address")))
+            .expect("a listener");
+        let again = Listener::open(&socket(Transport::Tls, "127.0.0.86:5068".parse().expect("an address")));
+        assert_eq!(again.map_err(|error| error.kind()).err(), Some(io::ErrorKind::AddrInUse));
+        drop(taken);
         let elsewhere = open_all(&[socket(Transport::Udp, "192.0.2.1:5060".parse().expect("an address"))], &[], 1);
         assert!(elsewhere.expect_err("not ours").to_string().contains("no interface"));
     }

@@ -2,8 +2,11 @@
 //!
 //! Refuses to know: what the keys mean; what is done with the result.
 
+use crate::clock::Clock;
+use crate::streams::TlsPlan;
 use edge::ShadowPolicy;
 use edge::config::{self, Settings, Severity};
+use model::Wall;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,6 +17,8 @@ pub(crate) struct Loaded {
     pub(crate) settings: Settings,
     /// What was hardly meant, one line each.
     pub(crate) warnings: Vec<String>,
+    /// Its certificates, read from their files.
+    pub(crate) tls: TlsPlan,
 }
 
 /// A configuration that cannot be used.
@@ -34,12 +39,35 @@ pub(crate) fn file(path: &Path, before: Option<&Settings>) -> Result<Loaded, Ref
         let first = format!("{name}: {error}; give the path of a configuration that this user may read");
         Refused { faults: 1, text: first.clone(), first }
     })?;
+    let wall = Clock::start().wall();
     let mut loaded = self::text(&name, &text, before)?;
+    loaded.tls = certificates(&loaded.settings, path, wall)?;
+    loaded.warnings.extend(loaded.tls.warnings(wall));
     if let Some(shadow) = loaded.settings.shadow_file.clone() {
         let beside = path.parent().unwrap_or_else(|| Path::new("")).join(shadow);
         add_shadow(&mut loaded, &beside, before.is_none())?;
     }
     Ok(loaded)
+}
+
+/// Reads the files of certificates that a configuration names, relative to its own folder.
+///
+/// Returns what is worth a word although it works, a line each.
+///
+/// # Errors
+/// Every fault, each with what to do about it.
+pub fn files(settings: &Settings, path: &Path) -> Result<Vec<String>, Refused> {
+    let wall = Clock::start().wall();
+    certificates(settings, path, wall).map(|tls| tls.warnings(wall))
+}
+
+fn certificates(settings: &Settings, path: &Path, wall: Wall) -> Result<TlsPlan, Refused> {
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    TlsPlan::read(settings, folder, wall).map_err(|faults| Refused {
+        faults: faults.len() as u32,
+        first: faults.first().cloned().unwrap_or_default(),
+        text: faults.join("\n"),
+    })
 }
 
 /// Reads the second policy. It is never a reason to refuse a reload, and a faulty one none to refuse a start: the edge then
@@ -84,7 +112,7 @@ pub(crate) fn text(name: &str, text: &str, before: Option<&Settings>) -> Result<
             text: config::render(&compiled.faults, text, name),
         });
     };
-    Ok(Loaded { settings, warnings: one_line(Severity::Warning) })
+    Ok(Loaded { settings, warnings: one_line(Severity::Warning), tls: TlsPlan::default() })
 }
 
 /// Secrets that the file names as `env:NAME`.

@@ -63,6 +63,8 @@ pub enum Fatal {
     System(io::Error),
     /// A shard's thread has ended by itself.
     ShardLost(usize),
+    /// The thread of connections has ended by itself.
+    StreamsLost,
 }
 
 impl std::fmt::Display for Fatal {
@@ -84,6 +86,7 @@ impl std::fmt::Display for Fatal {
                 write!(f, "{error}; look at the limits of processes and open files (`ulimit -a`)")
             }
             Self::ShardLost(shard) => write!(f, "shard {shard} ended by itself; the log above says why"),
+            Self::StreamsLost => f.write_str("the thread of connections ended by itself; the log above says why"),
         }
     }
 }

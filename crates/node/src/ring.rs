@@ -47,6 +47,11 @@ impl<T> Sender<T> {
         !self.ring.is_full()
     }
 
+    /// The reader is gone: whatever is sent is lost.
+    pub(crate) fn ended(&self) -> bool {
+        self.ring.is_abandoned()
+    }
+
     /// Items refused so far because the ring was full.
     pub(crate) fn refused(&self) -> u64 {
         self.refused

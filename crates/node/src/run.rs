@@ -4,7 +4,7 @@
 //! of the parts does.
 
 use crate::clock::Clock;
-use crate::control::{Banner, ControlParts, ControlThread, Ended, ShardLink};
+use crate::control::{Banner, ControlParts, ControlThread, Ended, ShardLink, StreamLink};
 use crate::dns::Dns;
 use crate::http::{Answerers, Http};
 use crate::lab::{self, Lab};
@@ -15,6 +15,7 @@ use crate::net::wake::Waker;
 use crate::options::{Fatal, Options};
 use crate::ring::{Receiver, Sender, ring};
 use crate::shard::{Hop, Links, Manner, Order, Report, ShardThread};
+use crate::streams::{self, Listener, Plan, StreamThread, TlsPlan};
 use edge::config::Settings;
 use edge::{Control, ShardConfig, ShardLimits};
 use model::{Seq, ShardId};
@@ -35,6 +36,10 @@ const ORDERS: usize = 4_096;
 const REPORTS: usize = 16_384;
 /// Datagrams from one shard to another that may wait.
 const HOPS: usize = 4_096;
+/// Messages of a shard for connections that may wait.
+const TRANSMITS: usize = 8_192;
+/// Orders to the thread of connections that may wait.
+const STREAM_ORDERS: usize = 16;
 /// Questions to control that may wait.
 const ASKS: usize = 64;
 /// Answers of name servers that may wait.
@@ -53,7 +58,7 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
     let signals = SignalFd::take(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP]).map_err(Fatal::System)?;
     let files = process::raise_open_files().map_err(Fatal::System)?;
     tracing::debug!("up to {files} open files");
-    let Loaded { settings, warnings } = match &options.config {
+    let Loaded { settings, warnings, tls } = match &options.config {
         Some(path) => load::file(path, None),
         None => load::text("lab", lab::CONFIG, None),
     }
@@ -62,6 +67,7 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
     let settings = Arc::new(settings);
     let count = shard_count(options.shards);
     let opened = listen::open(&settings, None, count).map_err(Fatal::Listen)?;
+    let listeners = listen::open_streams(&settings).map_err(Fatal::Listen)?;
     let (store, reader) = open_store(&settings)?;
     let first = Seq(reader.last_seq().map_err(Fatal::Store)?.0 + 1);
     let api = settings.api.map(|at| TcpListener::bind(at).map_err(|source| Fatal::Api { at, source })).transpose()?;
@@ -73,7 +79,13 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
     let (asks_in, asks) = ring(ASKS, &waker);
     let (resolved_in, resolved) = ring(RESOLVED, &waker);
     let dns = Dns::start(&settings.dns, resolved_in).map_err(Fatal::System)?;
-    let (links, ends) = link(count, &waker).map_err(Fatal::System)?;
+    let (mut links, ends) = link(count, &waker).map_err(Fatal::System)?;
+    let streams = if listeners.is_empty() {
+        None
+    } else {
+        Some(start_streams(&mut links, &waker, (&settings, tls), listeners, clock, key).map_err(Fatal::System)?)
+    };
+    let (stream_link, stream_thread) = streams.unzip();
     let mut threads = Vec::new();
     for (index, (links, sockets)) in links.into_iter().zip(opened).enumerate() {
         let config = ShardConfig {
@@ -105,6 +117,7 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
         resolved,
         store,
         events,
+        streams: stream_link,
         config: options.config.clone(),
         drain_limit: options.drain_limit,
         relief: options.relief,
@@ -112,7 +125,7 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
     };
     let ended = ControlThread::new(parts).and_then(ControlThread::run);
     drop(http);
-    finish(ended, threads)
+    finish(ended, threads, stream_thread)
 }
 
 /// One for each processor this process may run on, so that a process pinned to one core has one shard.
@@ -155,7 +168,7 @@ fn link(count: u8, control: &Waker) -> io::Result<(Vec<Links>, Vec<ShardLink>)> 
     for ((waker, hops_in), hops_out) in wakers.into_iter().zip(hops_in).zip(hops_out) {
         let (order_sender, orders) = ring::<Order>(ORDERS, &waker);
         let (reports, report_receiver) = ring::<Report>(REPORTS, control);
-        links.push(Links { waker, orders, reports, hops_in, hops_out });
+        links.push(Links { waker, orders, reports, hops_in, hops_out, streams: None });
         ends.push(ShardLink {
             orders: order_sender,
             reports: report_receiver,
@@ -167,6 +180,39 @@ fn link(count: u8, control: &Waker) -> io::Result<(Vec<Links>, Vec<ShardLink>)> 
         });
     }
     Ok((links, ends))
+}
+
+/// The thread of all connections, with a ring to and from every shard.
+fn start_streams(
+    shards: &mut [Links],
+    control: &Waker,
+    (settings, tls): (&Arc<Settings>, TlsPlan),
+    listeners: Vec<Listener>,
+    clock: Clock,
+    key: u64,
+) -> io::Result<(StreamLink, JoinHandle<io::Result<()>>)> {
+    let waker = Waker::new()?;
+    let (orders, orders_out) = ring(STREAM_ORDERS, &waker);
+    let (mut wants, mut hops) = (Vec::new(), Vec::new());
+    for shard in shards {
+        let (to_streams, from_shard) = ring(TRANSMITS, &waker);
+        let (to_shard, from_streams) = ring(HOPS, &shard.waker);
+        shard.streams = Some(to_streams);
+        shard.hops_in.push(from_streams);
+        wants.push(from_shard);
+        hops.push(to_shard);
+    }
+    let counters = Arc::new(streams::Counters::default());
+    let plan = Plan::new(settings, tls.clone());
+    let links = streams::Links { waker, orders: orders_out, wants, hops };
+    let thread = StreamThread::new(clock, key, plan, listeners, links, counters.clone())?;
+    let farewell = Farewell(control.clone());
+    let handle = Builder::new().name("streams".to_owned()).spawn(move || {
+        // Dropped after the thread's own rings, whose end is what control looks for.
+        let _farewell = farewell;
+        thread.run()
+    })?;
+    Ok((StreamLink { orders, counters, tls, told: settings.clone(), owed: None }, handle))
 }
 
 /// Wakes control when the thread ends, however it ends: a shard that is lost must be noticed.
@@ -188,7 +234,11 @@ fn start(index: usize, thread: ShardThread, control: &Waker) -> io::Result<JoinH
 }
 
 fn banner(settings: &Settings, shards: u8, lab: bool) -> Banner {
-    let sip: Vec<String> = settings.sockets.iter().map(|socket| format!("udp:{}", socket.bind)).collect();
+    let sip = settings.sockets.iter().map(|socket| {
+        let transport = socket.transport.to_string().to_ascii_lowercase();
+        format!("{transport}:{}", socket.bind)
+    });
+    let sip: Vec<String> = sip.collect();
     let api = settings.api.map_or_else(|| "off".to_owned(), |at| format!("http://{at}"));
     let what = if lab { "the lab" } else { settings.name.as_str() };
     let shards = if shards == 1 { "1 shard".to_owned() } else { format!("{shards} shards") };
@@ -197,7 +247,11 @@ fn banner(settings: &Settings, shards: u8, lab: bool) -> Banner {
 }
 
 /// Waits for the shards, and says why the node ended unless it was asked to.
-fn finish(ended: io::Result<Ended>, threads: Vec<JoinHandle<io::Result<()>>>) -> Result<(), Fatal> {
+fn finish(
+    ended: io::Result<Ended>,
+    threads: Vec<JoinHandle<io::Result<()>>>,
+    streams: Option<JoinHandle<io::Result<()>>>,
+) -> Result<(), Fatal> {
     let ended = ended.map_err(Fatal::System)?;
     for (index, thread) in threads.into_iter().enumerate() {
         match thread.join() {
@@ -206,8 +260,14 @@ fn finish(ended: io::Result<Ended>, threads: Vec<JoinHandle<io::Result<()>>>) ->
             Err(_) => return Err(Fatal::ShardLost(index)),
         }
     }
+    match streams.map(JoinHandle::join) {
+        None | Some(Ok(Ok(()))) => {}
+        Some(Ok(Err(error))) => return Err(Fatal::System(error)),
+        Some(Err(_)) => return Err(Fatal::StreamsLost),
+    }
     match ended {
         Ended::Asked => Ok(()),
+        Ended::StreamsLost => Err(Fatal::StreamsLost),
         Ended::ShardLost(shard) => Err(Fatal::ShardLost(shard)),
     }
 }

@@ -15,11 +15,12 @@ use crate::pace::Pace;
 use crate::ring::{Receiver, Sender};
 use crate::sockets::Sockets;
 use crate::stock::Stock;
+use crate::streams::ByStream;
 use edge::{CallView, Input, Notice, Output, Shard, ShardConfig, ShardView, Snapshot, Tested, steer};
 use explain::CallRecord;
 use model::{CallRef, Instant, ShardId, Signal, SocketId, Span, TransportFault};
 use sense::{ProbeOrder, TestCallOrder};
-use sip::{Flow, Transport};
+use sip::{Flow, Transmit, Transport};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -98,13 +99,15 @@ pub(crate) enum Report {
     Idle,
 }
 
-/// From one shard to another: what arrived at the wrong one.
+/// From one shard to another, what arrived at the wrong one; from the thread of connections, what arrived by them.
 #[derive(Debug)]
 pub(crate) enum Hop {
-    /// A SIP datagram.
+    /// A SIP message.
     Datagram(Flow, Vec<u8>),
     /// A refusal.
     Refused(SocketId, SocketAddr, Vec<u8>, TransportFault),
+    /// A connection is dead.
+    Broken(Flow, TransportFault),
 }
 
 /// The shard's ends of all rings.
@@ -115,10 +118,12 @@ pub(crate) struct Links {
     pub(crate) orders: Receiver<Order>,
     /// To control.
     pub(crate) reports: Sender<Report>,
-    /// From the other shards.
+    /// From the other shards, and from the thread of connections.
     pub(crate) hops_in: Vec<Receiver<Hop>>,
     /// To shard number *index*; none for this one.
     pub(crate) hops_out: Vec<Option<Sender<Hop>>>,
+    /// To the thread of connections, when there is one.
+    pub(crate) streams: Option<Sender<ByStream>>,
 }
 
 /// How a shard's thread works, beside what its shard is.
@@ -277,11 +282,13 @@ impl ShardThread {
     fn drain(&mut self) {
         while let Some(output) = self.shard.poll() {
             match output {
+                Output::Datagram(transmit) if transmit.flow.transport.is_reliable() => self.stream(transmit),
                 Output::Datagram(transmit) => {
                     if !self.sockets.push(transmit) {
                         self.counters.no_socket += 1;
                     }
                 }
+                Output::Close(flow) => self.close(flow),
                 Output::Signal(signal) => self.report(Report::Signal(signal)),
                 Output::Ended(record) => self.report(Report::Ended(record)),
                 Output::Tested(tested) => self.report(Report::Tested(tested)),
@@ -295,6 +302,30 @@ impl ShardThread {
                     self.report(Report::View { ticket, view, calls });
                 }
             }
+        }
+    }
+
+    /// Hands a message to the thread of connections. One that finds no room was not sent, and its call goes elsewhere.
+    fn stream(&mut self, transmit: Transmit) {
+        let unsent = match &mut self.links.streams {
+            Some(ring) => match ring.send(ByStream::Send(transmit)) {
+                Err(ByStream::Send(transmit)) => Some(transmit),
+                _ => None,
+            },
+            None => Some(transmit),
+        };
+        if let Some(transmit) = unsent {
+            self.counters.stream_full += 1;
+            let Flow { socket, peer, .. } = transmit.flow;
+            let fault = TransportFault::Local;
+            self.shard.handle(self.now, Input::Undeliverable { socket, peer, sent: &transmit.bytes, fault });
+        }
+    }
+
+    /// Asks for the end of a connection. When that finds no room, the next message by it asks again.
+    fn close(&mut self, flow: Flow) {
+        if let Some(ring) = &mut self.links.streams {
+            let _counted = ring.send(ByStream::Close(flow));
         }
     }
 
@@ -463,10 +494,15 @@ impl ShardThread {
             for taken in 0.. {
                 let Some(hop) = self.links.hops_in[from].next() else { break };
                 match hop {
+                    // What another shard passes on it has let in; what comes by a connection nobody has looked at.
+                    Hop::Datagram(flow, bytes) if flow.transport.is_reliable() => {
+                        self.input(Input::Datagram { flow, bytes: &bytes });
+                    }
                     Hop::Datagram(flow, bytes) => self.input(Input::Passed { flow, bytes: &bytes }),
                     Hop::Refused(socket, peer, sent, fault) => {
                         self.input(Input::Undeliverable { socket, peer, sent: &sent, fault });
                     }
+                    Hop::Broken(flow, fault) => self.input(Input::Broken { flow, fault }),
                 }
                 if taken == TAKEN_PER_TURN {
                     self.rings_hold_more = true;

@@ -50,7 +50,8 @@ impl Sockets {
 
     /// Numbers the sockets as this configuration does.
     pub(crate) fn name(&mut self, settings: &Settings) {
-        let numbers: Vec<(SocketAddr, SocketId)> = settings.sockets.iter().map(|one| (one.bind, one.id)).collect();
+        let numbers: Vec<(SocketAddr, SocketId)> =
+            settings.sockets.iter().filter(|one| !one.transport.is_reliable()).map(|one| (one.bind, one.id)).collect();
         self.renumber(&numbers);
     }
 

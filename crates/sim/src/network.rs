@@ -113,6 +113,15 @@ impl Network {
         }
     }
 
+    /// The connection between two addresses dies: what is on its way there is lost.
+    #[cfg(test)]
+    pub(crate) fn cut(&mut self, one: SocketAddr, other: SocketAddr) {
+        self.queue.retain(|Reverse(next)| {
+            let (Arrival::Datagram(datagram) | Arrival::Refused(datagram)) = &next.arrival;
+            ![(one, other), (other, one)].contains(&(datagram.from, datagram.to))
+        });
+    }
+
     /// When the next one arrives.
     pub fn deadline(&self) -> Option<Instant> {
         self.queue.peek().map(|Reverse(next)| next.at)

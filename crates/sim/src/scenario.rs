@@ -207,6 +207,45 @@ mod tests {
         }
     }
 
+    /// The connection of a carrier dies while one call talks on it and three more are on their way: those go to the other carrier at
+    /// once, and the live one goes on to its end by a new connection.
+    #[test]
+    fn a_connection_that_dies_costs_no_call() {
+        for seed in 1..=5 {
+            let variety = Variety::by_tcp();
+            let settled = variety.settings(true, None).unwrap();
+            let mut town = Town::new(settled.clone(), 2, Weather::CALM, seed);
+            (0..3).for_each(|agent| town.behave(agent, works()));
+            let pass = |town: &mut Town, span| {
+                let end = town.now() + span;
+                town.run_until(end);
+            };
+            town.dial(0, "+4722000000", Span::from_secs(20), None, false);
+            pass(&mut town, Span::from_secs(5));
+            (1..4).for_each(|n| town.dial(0, &format!("+472233445{n}"), Span::from_secs(5), None, false));
+            // The INVITEs have left the edge and have not arrived: half a millisecond each way.
+            pass(&mut town, Span::from_micros(700));
+            town.cut(1);
+            pass(&mut town, Span::from_secs(2));
+            assert_eq!((town.oracle.dials(), town.oracle.answered()), (4, 4), "seed {seed}: within two seconds");
+            pass(&mut town, Span::from_secs(40));
+            let took: Vec<Vec<String>> = town
+                .oracle
+                .entries()
+                .iter()
+                .filter_map(|entry| match &entry.record {
+                    explain::Record::Call(call) => Some(call),
+                    _ => None,
+                })
+                .map(|call| call.attempts.iter().map(|attempt| attempt.trunk.to_string()).collect())
+                .collect();
+            let moved = vec!["acme".to_owned(), "globex".to_owned()];
+            assert_eq!(took, [moved.clone(), moved.clone(), moved, vec!["acme".to_owned()]], "seed {seed}");
+            let left = come_to_rest(&mut town, &variety, &settled).unwrap();
+            assert_eq!(core::mem::take(&mut town.oracle).verdict(&left), [], "seed {seed}");
+        }
+    }
+
     /// A trunk at which our registration does not hold is doubted, calls go to the other one, and it comes back when it is quiet.
     #[test]
     fn a_lost_registration_moves_calls_and_a_new_one_brings_them_back() {

@@ -12,7 +12,7 @@ use edge::config::Settings;
 use edge::{Control, ControlInput, ControlOutput, Input, Output, Shard, ShardConfig, ShardLimits, TrunkAct};
 use media::{Component, Forward, PairId};
 use model::{Instant, ListenId, Seq, ShardId, Span, TransportFault, TrunkId, Wall};
-use sip::{Flow, TimerSet};
+use sip::{Flow, TimerSet, Transport};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -146,7 +146,7 @@ impl Town {
             now,
             shards: (0..shards).map(shard).collect(),
             control,
-            agents: AGENTS.iter().zip(seed..).map(|(neighbour, seed)| agent(neighbour, seed)).collect(),
+            agents: AGENTS.iter().zip(seed..).map(|(neighbour, seed)| agent(neighbour, &settings, seed)).collect(),
             network: Network::new(weather, seed ^ 0x77ea),
             pairs: Pairs { by_pair: vec![Vec::new(); usize::from(shards)], ..Pairs::default() },
             zone: Zone::default(),
@@ -198,6 +198,21 @@ impl Town {
         self.oracle.dialled(agent, self.agents[agent].next_call());
         self.agents[agent].handle(self.now, agent::Input::Dial(dial));
         self.drain_agent(agent);
+    }
+
+    /// The connection between the edge and an agent that is reached by TCP dies, with all that is on its way.
+    #[cfg(test)]
+    pub(crate) fn cut(&mut self, agent: usize) {
+        let peer = self.agents[agent].address();
+        let sockets = self.settings.sockets.iter().filter(|socket| socket.transport.is_reliable());
+        for (id, bind, transport) in sockets.map(|one| (one.id, one.bind, one.transport)).collect::<Vec<_>>() {
+            self.network.cut(bind, peer);
+            let flow = Flow { socket: id, peer, transport };
+            for shard in 0..self.shards.len() {
+                self.shards[shard].handle(self.now, Input::Broken { flow, fault: TransportFault::Broken });
+                self.drain_shard(shard);
+            }
+        }
     }
 
     /// The operator acts.
@@ -380,7 +395,8 @@ impl Town {
                     self.drain_control();
                 }
                 Output::WantPorts { listen, count } => self.stock(shard, listen, count),
-                Output::View { .. } => {}
+                // All who speak here are trunks, and no guard shuts those out.
+                Output::View { .. } | Output::Close(_) => {}
             }
         }
     }
@@ -478,9 +494,13 @@ fn calls_left((agent, neighbour): (&Agent, &Neighbour)) -> u64 {
     if neighbour.fails { 0 } else { agent.calls() as u64 }
 }
 
-fn agent(neighbour: &Neighbour, seed: u64) -> Agent {
+fn agent(neighbour: &Neighbour, settings: &Settings, seed: u64) -> Agent {
     let ip = IpAddr::V4(Ipv4Addr::from(neighbour.ip));
+    let targets = settings.profiles.trunks.iter().flatten().flat_map(|trunk| &trunk.targets);
+    let transport =
+        targets.clone().find(|target| target.addr.ip() == ip).map_or(Transport::Udp, |target| target.transport);
     let config = AgentConfig {
+        transport,
         user: neighbour.user.to_owned(),
         sip: SocketAddr::new(ip, 5060),
         media_ip: ip,

@@ -1,6 +1,6 @@
 //! The one door in and out: owns the transactions, parses what comes, sends what must go, and again when time asks.
 //!
-//! Manners: call one of `receive`, `request`, `respond`, `ack`, `cancel`, `confirm`, `undeliverable`, `expire`, then drain
+//! Manners: call one of `receive`, `request`, `respond`, `ack`, `cancel`, `confirm`, `undeliverable`, `broken`, `expire`, then drain
 //! `poll_transmit` and `poll_event`; `deadline` says when `expire` is due. What the queues hold is bounded by what one such
 //! call can cause: a few entries, and for `expire` a few per transaction, whose number is limited.
 //! Refuses to know: calls, trunks, dialogs' meaning, sockets and clocks.
@@ -26,7 +26,7 @@ use crate::transaction::request_client::RequestClient;
 use crate::transaction::request_server::RequestServer;
 use crate::transaction::table::{Id, Table};
 use crate::transaction::timers::{Fired, TimerSet};
-use crate::transport::{Flow, Transmit, Transport};
+use crate::transport::{Flow, SentBy, Transmit, Transport};
 use crate::wire::Method;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -72,19 +72,13 @@ pub struct Endpoint {
     minter: Minter,
     limits: Limits,
     hasher: FixedState,
-    sockets: Vec<Option<Bound>>,
+    sockets: Vec<Option<SentBy>>,
     clients: Table<Client>,
     servers: Table<Server>,
     timers: Timers<Wake>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
     counters: Counters,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Bound {
-    transport: Transport,
-    sent_by: SocketAddr,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -213,12 +207,12 @@ impl Endpoint {
         if self.sockets.len() <= socket.index() {
             self.sockets.resize(socket.index() + 1, None);
         }
-        self.sockets[socket.index()] = Some(Bound { transport, sent_by });
+        self.sockets[socket.index()] = Some(SentBy { addr: sent_by, transport });
     }
 
-    /// The advertised address of a socket.
-    pub fn sent_by(&self, socket: SocketId) -> Option<SocketAddr> {
-        self.bound(socket).map(|bound| bound.sent_by)
+    /// The advertised address and the transport of a socket.
+    pub fn sent_by(&self, socket: SocketId) -> Option<SentBy> {
+        self.sockets.get(socket.index()).copied().flatten()
     }
 
     /// The request behind a key, until its final response was given.
@@ -275,10 +269,6 @@ impl Endpoint {
     fn has_room(&self, urgent: bool) -> bool {
         let reserve = if urgent { self.limits.transactions / 8 } else { 0 };
         self.transactions() < self.limits.transactions + reserve
-    }
-
-    fn bound(&self, socket: SocketId) -> Option<Bound> {
-        self.sockets.get(socket.index()).copied().flatten()
     }
 
     fn client_hash(&self, branch: &[u8], cancel: bool) -> u64 {

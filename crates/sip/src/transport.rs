@@ -5,6 +5,8 @@ use core::fmt;
 use core::net::SocketAddr;
 use model::SocketId;
 
+use crate::wire::{HeaderName, Via, lines};
+
 /// A transport of SIP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
@@ -55,6 +57,56 @@ impl fmt::Display for Transport {
     }
 }
 
+impl Transport {
+    /// As the `transport` parameter of a URI; none for UDP, which is what no parameter means (RFC 3261 §19.1.1). A secure WebSocket
+    /// is `ws` there (RFC 7118 §5.1), TLS keeps its word although RFC 5630 §3.1.4 deprecates it: peers that speak it know it.
+    pub const fn parameter(self) -> Option<&'static str> {
+        match self {
+            Self::Udp => None,
+            Self::Tcp => Some("tcp"),
+            Self::Tls => Some("tls"),
+            Self::Ws | Self::Wss => Some("ws"),
+        }
+    }
+}
+
+/// Where we say that we are: what Via, From and Contact name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SentBy {
+    /// The address peers see.
+    pub addr: SocketAddr,
+    /// The transport they reach it by.
+    pub transport: Transport,
+}
+
+impl SentBy {
+    /// The parameters a Contact needs behind its address, so that requests come back by the same transport.
+    pub fn parameters(&self) -> impl fmt::Display {
+        struct Shown(Transport);
+        impl fmt::Display for Shown {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.parameter().map_or(Ok(()), |word| write!(f, ";transport={word}"))
+            }
+        }
+        Shown(self.transport)
+    }
+}
+
+/// Where a response goes whose connection is gone: to the host the request came from, at the port its Via names, or else the default
+/// one (RFC 3261 §18.2.2). None for what is no response: a request's flow says where it goes.
+pub fn way_back_anew(bytes: &[u8], flow: Flow) -> Option<SocketAddr> {
+    let mut lines = lines(bytes);
+    if !lines.next()?.starts_with(b"SIP/2.0 ") {
+        return None;
+    }
+    let value = lines.find_map(|line| {
+        let colon = memchr::memchr(b':', line)?;
+        (HeaderName::of(line[..colon].trim_ascii_end()) == HeaderName::Via).then(|| line[colon + 1..].trim_ascii())
+    })?;
+    let port = Via::parse(value)?.port().unwrap_or(flow.transport.default_port());
+    Some(SocketAddr::new(flow.peer.ip(), port))
+}
+
 /// Which of our sockets, and which peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Flow {
@@ -73,4 +125,33 @@ pub struct Transmit {
     pub flow: Flow,
     /// The whole message.
     pub bytes: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::format;
+    use std::string::ToString;
+
+    #[test]
+    fn an_answer_without_its_connection_goes_to_the_port_of_its_via_18_2_2() {
+        let flow = |transport| Flow { socket: SocketId(0), peer: "192.0.2.9:40000".parse().unwrap(), transport };
+        let answer = |via: &str| format!("SIP/2.0 200 OK\r\nv: SIP/2.0/TLS {via};branch=z9hG4bK1\r\n\r\n").into_bytes();
+        for (via, to) in [("10.0.0.1:5099", "192.0.2.9:5099"), ("pbx.example", "192.0.2.9:5061")] {
+            assert_eq!(way_back_anew(&answer(via), flow(Transport::Tls)), Some(to.parse().unwrap()), "{via}");
+        }
+        assert_eq!(way_back_anew(&answer("10.0.0.1"), flow(Transport::Tcp)), Some("192.0.2.9:5060".parse().unwrap()));
+        assert_eq!(way_back_anew(b"BYE sip:a@b SIP/2.0\r\nVia: SIP/2.0/TCP a\r\n\r\n", flow(Transport::Tcp)), None);
+        assert_eq!(way_back_anew(b"SIP/2.0 200 OK\r\n\r\n", flow(Transport::Tcp)), None);
+    }
+
+    #[test]
+    fn a_contact_names_the_transport_unless_it_is_udp() {
+        let addr = "192.0.2.1:5060".parse().unwrap();
+        let parameters = |transport| SentBy { addr, transport }.parameters().to_string();
+        assert_eq!(parameters(Transport::Udp), "");
+        assert_eq!(parameters(Transport::Tcp), ";transport=tcp");
+        assert_eq!(parameters(Transport::Tls), ";transport=tls");
+        assert_eq!(parameters(Transport::Wss), ";transport=ws");
+    }
 }

@@ -40,9 +40,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         .map_err(|error| Failure(format!("{file}: {error}; give the path of a configuration that you may read")))?;
     let compiled = config::compile(&text, &file, &secret, None);
     let shown = config::render(&compiled.faults, &text, &file);
-    if compiled.settings.is_none() {
-        return Err(Failure(shown));
-    }
+    let Some(settings) = compiled.settings else { return Err(Failure(shown)) };
+    let soon = node::files(&settings, path).map_err(|refused| Failure(format!("{shown}{}", refused.text)))?;
+    soon.iter().for_each(|warning| say(&format!("warning: {warning}\n")));
     say(&shown);
     Ok(())
 }

@@ -96,6 +96,7 @@ impl B2bua {
         let leg = Leg {
             dialog,
             flow: attempt.to.flow,
+            kept: false,
             trunk: attempt.target.trunk,
             session: attempt.session,
             version: attempt.version.max(1),
@@ -203,7 +204,7 @@ impl B2bua {
             headers::push_body_type(message, &mut ack.headers);
             ack.body = body;
         }
-        world.endpoint.ack(world.now, client, reach(&leg.dialog, leg.flow), ack);
+        world.endpoint.ack(world.now, client, leg.way(), ack);
     }
 
     /// No ACK came for a 2xx of ours: the session is taken down (RFC 3261 §13.3.1.4).

@@ -550,10 +550,10 @@ fn attempt_draft(
     invite: &Message,
     crossing: &Crossing<'_>,
     attempt: &Attempt,
-    sent_by: core::net::SocketAddr,
+    sent_by: sip::SentBy,
     body: Vec<u8>,
 ) -> (Draft, bool) {
-    let mut shown = Shown::of(invite, crossing, &call.number, format!("{sent_by}").as_bytes());
+    let mut shown = Shown::of(invite, crossing, &call.number, format!("{}", sent_by.addr).as_bytes());
     shown.divert(crossing, call.redirected.diverted());
     let uri = request_uri(&crossing.to.numbers, &shown.called, attempt);
     let mut headers = HeaderLines::new();
@@ -562,7 +562,7 @@ fn attempt_draft(
     }
     headers::push_addresses(&mut headers, crossing, &shown, attempt, &uri, sent_by);
     let unsigned = headers::pass(invite, crossing, Some(&shown), &mut headers);
-    headers::push_referred_by(&mut headers, invite, crossing, sent_by);
+    headers::push_referred_by(&mut headers, invite, crossing, sent_by.addr);
     if let Some(name) = invite.header(HeaderName::Replaces) {
         // Only one that names nothing of ours comes here.
         headers.push("Replaces", name);

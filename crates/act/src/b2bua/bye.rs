@@ -5,7 +5,7 @@
 
 use super::call::{Call, EndedAttempt, EndedCall, Ending, Side};
 use super::challenge::Again;
-use super::{B2bua, Effect, World, headers, reach, reason};
+use super::{B2bua, Effect, World, headers, reason};
 use alloc::boxed::Box;
 use media::AnchorCounters;
 use sip::{Answer, HeaderName, Message, Method, ServerKey};
@@ -83,7 +83,7 @@ impl B2bua {
             && let Some(leg) = call.callee.as_ref()
         {
             // The callee's 200 must be acknowledged before it is ended.
-            world.endpoint.ack(world.now, client, reach(&leg.dialog, leg.flow), leg.ack(cseq));
+            world.endpoint.ack(world.now, client, leg.way(), leg.ack(cseq));
         }
         let exchange = call.exchange.clone();
         for relayed in relayed {
@@ -97,7 +97,7 @@ impl B2bua {
             } else if exchange.late
                 && let Some(leg) = self.calls.get(slot).and_then(|call| call.leg(exchange.from.other()))
             {
-                let (to, ack) = (reach(&leg.dialog, leg.flow), leg.ack(exchange.cseq));
+                let (to, ack) = (leg.way(), leg.ack(exchange.cseq));
                 world.endpoint.ack(world.now, exchange.client, to, ack);
             }
             self.close_exchange(slot);
@@ -131,7 +131,7 @@ impl B2bua {
         if let Some(why) = why.filter(|_| crossing.passes_reason()) {
             draft.headers.push("Reason", &reason(480, why));
         }
-        let (to, timers, dialog) = (reach(&leg.dialog, leg.flow), world.timers_of(leg.trunk), leg.dialog.clone());
+        let (to, timers, dialog) = (leg.way(), world.timers_of(leg.trunk), leg.dialog.clone());
         let (trunk, target) = (leg.trunk, world.target_at(leg.trunk, to));
         self.last_word(world, dialog, Again::new(Some(trunk), draft, to, timers), target);
     }

@@ -5,6 +5,7 @@
 use super::body;
 use super::challenge::Again;
 use super::early::{Early, Face};
+use super::reach;
 use super::redirect::Redirected;
 use super::reliable::Reliable;
 use super::session::Keeping;
@@ -57,6 +58,8 @@ pub(super) struct Leg {
     pub(super) dialog: Dialog,
     /// The way its messages come and go.
     pub(super) flow: Flow,
+    /// It called by a connection that lives, and so is reached by that, whatever its Contact says (RFC 5923 §1).
+    pub(super) kept: bool,
     pub(super) trunk: TrunkId,
     /// Number of our session in its SDP.
     pub(super) session: u64,
@@ -79,11 +82,12 @@ pub(super) struct Leg {
 }
 
 impl Leg {
-    /// One whose peer was shown nothing yet.
+    /// One whose peer was shown nothing yet, reached at its Contact.
     pub(super) const fn new(dialog: Dialog, flow: Flow, trunk: TrunkId, session: u64, keeping: Keeping) -> Self {
         Self {
             dialog,
             flow,
+            kept: false,
             trunk,
             session,
             version: 0,
@@ -95,6 +99,11 @@ impl Leg {
             acking: None,
             gone: false,
         }
+    }
+
+    /// Where its requests go.
+    pub(super) fn way(&self) -> Flow {
+        if self.kept { self.flow } else { reach(&self.dialog, self.flow) }
     }
 }
 

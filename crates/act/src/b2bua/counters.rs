@@ -71,6 +71,8 @@ pub struct Counters {
     pub refreshed: u64,
     /// Calls ended since nobody refreshed a session.
     pub not_refreshed: u64,
+    /// Legs whose connection died, and that go on by another one.
+    pub moved: u64,
     /// MESSAGEs outside a call that were routed.
     pub pages: u64,
     /// Redirections followed.
@@ -124,6 +126,7 @@ impl Counters {
             ("early_dialogs", self.early_dialogs),
             ("refreshed", self.refreshed),
             ("not_refreshed", self.not_refreshed),
+            ("moved", self.moved),
             ("pages", self.pages),
             ("redirected", self.redirected),
             ("transfers", self.transfers),

@@ -7,7 +7,7 @@ use super::call::Attempt;
 use crate::interworking::{self, Crossing, Shown};
 use alloc::format;
 use core::net::SocketAddr;
-use sip::{HeaderLines, HeaderName, Message, Method, NameAddr, Uri};
+use sip::{HeaderLines, HeaderName, Message, Method, NameAddr, SentBy, Uri};
 
 /// Methods we serve.
 pub const ALLOW: &[u8] = b"INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, PRACK, UPDATE, MESSAGE, REFER, SUBSCRIBE, NOTIFY";
@@ -97,8 +97,8 @@ pub(super) const fn says_where(method: Method) -> bool {
 }
 
 /// Our Contact on a socket.
-pub(super) fn push_contact(to: &mut HeaderLines, sent_by: SocketAddr) {
-    to.push("Contact", format!("<sip:{sent_by}>").as_bytes());
+pub(super) fn push_contact(to: &mut HeaderLines, sent_by: SentBy) {
+    to.push("Contact", format!("<sip:{}{}>", sent_by.addr, sent_by.parameters()).as_bytes());
 }
 
 /// Who referred (RFC 3892): by name and number as the reader writes numbers, at our address.
@@ -126,7 +126,7 @@ pub(super) fn push_addresses(
     shown: &Shown,
     attempt: &Attempt,
     uri: &[u8],
-    sent_by: SocketAddr,
+    sent_by: SentBy,
 ) {
     shown.push_from(crossing, &attempt.tag, to);
     let callee = [b"<", uri, b">"].concat();

@@ -34,7 +34,9 @@ impl B2bua {
         let tag = world.endpoint.minter().tag();
         let Ok(dialog) = Dialog::uas(message, tag.as_bytes()) else { return world.refuse(server, 400) };
         let keeping = Keeping::of(message, world.now, Span::ZERO);
-        let leg = Leg::new(dialog, flow, from, world.rng.next_u64() >> 20, keeping);
+        // Whoever called us by a connection is reached by it: behind NAT there is no other way.
+        let kept = flow.transport.is_reliable();
+        let leg = Leg { kept, ..Leg::new(dialog, flow, from, world.rng.next_u64() >> 20, keeping) };
         let taken = match self.taken_over(world, &leg, message) {
             Ok(taken) => taken,
             Err(code) => return world.refuse(server, code),

@@ -31,10 +31,12 @@ mod reliable;
 mod replaces;
 mod session;
 mod transfer;
+mod way;
 
 pub use call::{EndedAttempt, EndedCall, Ending, LiveAttempt, LiveCall, Phase, Side};
 pub use counters::Counters;
 pub use headers::{ALLOW, is_of_a_leg};
+pub(crate) use way::reach;
 
 use crate::nonces::Nonces;
 use crate::ports::Ports;
@@ -113,7 +115,12 @@ impl World<'_> {
 
     /// The target of a trunk that is reached there, if one of its targets is.
     fn target_at(&self, trunk: model::TrunkId, to: Flow) -> Option<TargetId> {
-        let target = self.profiles.trunk(trunk)?.targets.iter().find(|target| target.addr == to.peer)?;
+        let target = self
+            .profiles
+            .trunk(trunk)?
+            .targets
+            .iter()
+            .find(|target| (target.addr, target.transport) == (to.peer, to.transport))?;
         Some(TargetId { trunk, index: target.index })
     }
 
@@ -410,7 +417,7 @@ impl B2bua {
         let relayed = || call.relayed.iter().find(|relayed| relayed.client == client).map(|relayed| relayed.from);
         let leg = exchanged.or_else(relayed).and_then(|from| call.leg(from.other()));
         if let (Failure::Unreachable(fault), Some(leg)) = (why, leg)
-            && let Some(target) = world.target_at(leg.trunk, reach(&leg.dialog, leg.flow))
+            && let Some(target) = world.target_at(leg.trunk, leg.way())
         {
             world.signal(target, Observed::Transport { fault });
         }
@@ -466,28 +473,6 @@ impl B2bua {
         self.serial = self.serial.wrapping_add(1);
         let random = rng.next_u64() & 0x00ff_ffff;
         CallRef(u64::from(self.shard.0) << 56 | random << 32 | u64::from(self.serial))
-    }
-}
-
-/// Where a request inside a dialog goes: the route set's or target's address; but when that is a private one and the peer is not, the
-/// peer wrote it from behind NAT, and its own address is the way.
-pub(crate) fn reach(dialog: &Dialog, flow: Flow) -> Flow {
-    match dialog.next_hop() {
-        Some(hop) if hop.is_ipv4() == flow.peer.is_ipv4() && !is_behind_nat(hop.ip(), flow.peer.ip()) => {
-            Flow { peer: hop, ..flow }
-        }
-        _ => flow,
-    }
-}
-
-fn is_behind_nat(written: core::net::IpAddr, seen: core::net::IpAddr) -> bool {
-    is_private(written) && !is_private(seen)
-}
-
-fn is_private(ip: core::net::IpAddr) -> bool {
-    match ip {
-        core::net::IpAddr::V4(ip) => ip.is_private() || ip.is_unspecified(),
-        core::net::IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unspecified(),
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::call::{Leg, Side};
 use super::challenge::Again;
-use super::{B2bua, World, headers, reach};
+use super::{B2bua, World, headers};
 use alloc::format;
 use alloc::vec::Vec;
 use sip::{ClientKey, Message, Method, phrase};
@@ -95,7 +95,7 @@ fn send(world: &mut World<'_>, leg: &mut Leg, id: u32, state: &str, fragment: &s
     draft.headers.push("Content-Type", b"message/sipfrag;version=2.0");
     draft.body = fragment.as_bytes().to_vec();
     // An unsent one is only news that does not come: the call itself shows how it went.
-    let mut again = Again::new(Some(leg.trunk), draft, reach(&leg.dialog, leg.flow), world.timers_of(leg.trunk));
+    let mut again = Again::new(Some(leg.trunk), draft, leg.way(), world.timers_of(leg.trunk));
     Some((again.send(world)?, Told { again, tag: leg.dialog.local_tag.clone() }))
 }
 

@@ -9,13 +9,13 @@ use super::hunt::{has_place, is_reachable};
 use super::invite::number_of;
 use super::{B2bua, World};
 use crate::interworking::Crossing;
-use crate::profile::{Redirect, bare_number};
+use crate::profile::{Redirect, Target, bare_number};
 use alloc::format;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use decide::{Candidate, Facts};
 use model::{AttemptOutcome, Begun, TargetId, TrunkId};
-use sip::{HeaderLines, HeaderName, Message, NameAddr, Uri};
+use sip::{HeaderLines, HeaderName, Message, NameAddr, SentBy, Transport, Uri};
 use smallvec::SmallVec;
 
 /// Contacts followed for one call.
@@ -207,12 +207,12 @@ impl Redirected {
 }
 
 /// The contacts of a 3xx for a caller who shall follow them himself: their numbers at our address, so that he comes to us.
-pub(super) fn push_contacts(said: &Message, to: &mut HeaderLines, terms: &Crossing<'_>, sent_by: SocketAddr) {
+pub(super) fn push_contacts(said: &Message, to: &mut HeaderLines, terms: &Crossing<'_>, sent_by: SentBy) {
     for value in said.values(HeaderName::Contact).take(FOLLOWED_MAX) {
         let contact = NameAddr::of(value);
         let Ok(uri) = Uri::parse(contact.uri) else { continue };
         let mut out = [&b"<sip:"[..], &terms.number(uri.user()), b"@"].concat();
-        out.extend_from_slice(format!("{sent_by}>").as_bytes());
+        out.extend_from_slice(format!("{}{}>", sent_by.addr, sent_by.parameters()).as_bytes());
         if let Some(q) = contact.params.get("q") {
             out.extend([&b";q="[..], q].concat());
         }
@@ -249,21 +249,33 @@ fn way(world: &World<'_>, by: TrunkId, uri: &[u8]) -> Option<Way> {
         return Some(Way::Routes);
     }
     // Without a user nobody in particular is called.
-    if !parsed.scheme().eq_ignore_ascii_case(b"sip") || parsed.user().is_empty() {
+    let secure = parsed.scheme().eq_ignore_ascii_case(b"sips");
+    if parsed.user().is_empty() || !(secure || parsed.scheme().eq_ignore_ascii_case(b"sip")) {
         return None;
     }
-    let addr = parsed.socket_addr()?;
+    let is_at = |addr: SocketAddr, by: Transport| parsed.socket_addr(by) == Some(addr);
     let sockets = world.profiles.listens.iter().flat_map(|listen| &listen.sockets);
-    if sockets.filter_map(|socket| world.endpoint.sent_by(*socket)).any(|ours| ours == addr) {
+    let mut ours = sockets.filter_map(|socket| world.endpoint.sent_by(*socket));
+    // Our routes may lead by UDP, where `sips:` must not go (RFC 3261 §26.2.2).
+    if !secure && ours.any(|ours| is_at(ours.addr, ours.transport)) {
         return Some(Way::Routes);
     }
+    let is_here = |target: &&Target| is_at(target.addr, target.transport) && is_by(&parsed, secure, target.transport);
     // Its own targets first: one of another trunk may have the same address on another listen.
     let others = (0..world.profiles.trunks.len()).filter_map(|index| u16::try_from(index).ok()).map(TrunkId);
     let targets = core::iter::once(by).chain(others).filter_map(|trunk| {
-        let target = world.profiles.trunk(trunk)?.targets.iter().find(|target| target.addr == addr)?;
+        let target = world.profiles.trunk(trunk)?.targets.iter().find(is_here)?;
         Some(TargetId { trunk, index: target.index })
     });
     targets.map(Way::Target).next()
+}
+
+/// Whether a URI may be followed by this transport: what it names, or any when it names none, for a target has been told by the
+/// configuration how it is reached.
+fn is_by(uri: &Uri<'_>, secure: bool, by: Transport) -> bool {
+    let word = by.parameter().unwrap_or("udp").as_bytes();
+    let named = uri.params().get("transport").is_none_or(|named| named.eq_ignore_ascii_case(word));
+    if secure { by.is_secure() } else { named }
 }
 
 /// Why a call was diverted, in the words of RFC 5806 §4; none when it was not.

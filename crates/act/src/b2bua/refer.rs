@@ -86,7 +86,7 @@ impl B2bua {
         if !uri.user().is_empty() {
             out.extend([uri.user(), b"@"].concat());
         }
-        out.extend_from_slice(format!("{sent_by}").as_bytes());
+        out.extend_from_slice(format!("{}{}", sent_by.addr, sent_by.parameters()).as_bytes());
         if let Some(written) = wanted.replaces.as_deref().and_then(Replaces::parse) {
             let name = self.mapped(&written).unwrap_or(written);
             out.extend([&b"?Replaces="[..], &name.escaped()].concat());

@@ -5,7 +5,7 @@
 
 use super::call::{Exchange, Leg, Side};
 use super::challenge::Again;
-use super::{B2bua, World, body, headers, reach, session};
+use super::{B2bua, World, body, headers, session};
 use crate::interworking::Crossing;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -129,7 +129,7 @@ impl B2bua {
             };
             if !exchange.late {
                 let ack = leg.ack(exchange.cseq);
-                world.endpoint.ack(world.now, exchange.client, reach(&leg.dialog, leg.flow), ack);
+                world.endpoint.ack(world.now, exchange.client, leg.way(), ack);
             }
         }
         if let Some(exchange) = call.exchange.as_mut() {
@@ -227,10 +227,10 @@ pub(super) fn draft_in(
     }
     headers::pass(message, crossing, None, &mut draft.headers);
     world.carried(leg.trunk, message).iter().for_each(|line| draft.headers.push_raw(line));
-    headers::push_referred_by(&mut draft.headers, message, crossing, sent_by);
+    headers::push_referred_by(&mut draft.headers, message, crossing, sent_by.addr);
     if !body.is_empty() {
         headers::push_body_type(message, &mut draft.headers);
         draft.body = body;
     }
-    Some((draft, reach(&leg.dialog, leg.flow), world.timers_of(leg.trunk)))
+    Some((draft, leg.way(), world.timers_of(leg.trunk)))
 }

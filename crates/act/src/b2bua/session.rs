@@ -4,7 +4,7 @@
 
 use super::call::{Leg, Side};
 use super::challenge::Again;
-use super::{B2bua, Due, World, headers, reach};
+use super::{B2bua, Due, World, headers};
 use alloc::boxed::Box;
 use model::{Instant, Span, TrunkId};
 use sip::{
@@ -195,7 +195,7 @@ impl B2bua {
             draft.body.clone_from(&leg.shown);
         }
         let cseq = leg.dialog.local_seq;
-        let (to, timers) = (reach(&leg.dialog, leg.flow), world.timers_of(leg.trunk));
+        let (to, timers) = (leg.way(), world.timers_of(leg.trunk));
         let mut again = Box::new(Again::new(Some(leg.trunk), draft, to, timers));
         if let Some(client) = again.send(world) {
             leg.keeping.own = Some(Refresh { client, method, cseq, again });
@@ -270,7 +270,7 @@ impl B2bua {
             if own.method == Method::Invite {
                 leg.signed.clone_from(&own.again.signed);
                 let ack = leg.ack(own.cseq);
-                world.endpoint.ack(world.now, own.client, reach(&leg.dialog, leg.flow), ack);
+                world.endpoint.ack(world.now, own.client, leg.way(), ack);
             }
         }
         if own.method == Method::Invite {

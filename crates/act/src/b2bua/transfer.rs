@@ -10,7 +10,7 @@ use super::call::{Call, Ending, Leg, Phase, Side};
 use super::challenge::Again;
 use super::refer::stand_in;
 use super::replaces::{Replaced, Replaces};
-use super::{B2bua, Due, Effect, World, body, headers, party, reach};
+use super::{B2bua, Due, Effect, World, body, headers, party};
 use crate::profile::Transfer;
 use alloc::boxed::Box;
 use sip::{Answer, ClientKey, Flow, HeaderName, Message, Method, ServerKey};
@@ -242,7 +242,7 @@ impl B2bua {
         leg.dialog.refresh_target(message);
         leg.signed.clone_from(&asked.again.signed);
         let (client, cseq) = (asked.client, asked.cseq);
-        let (to, ack) = (reach(&leg.dialog, leg.flow), leg.ack(cseq));
+        let (to, ack) = (leg.way(), leg.ack(cseq));
         let (tag, trunk) = (leg.dialog.local_tag.clone(), leg.trunk);
         self.let_go(world, leaves, None, REPLACED);
         let Some(call) = self.calls.get_mut(slot) else { return };
@@ -290,7 +290,7 @@ impl B2bua {
         if let Some(leg) = self.calls.get_mut(of).and_then(|call| call.leg_mut(stays)) {
             leg.dialog.refresh_target(message);
             leg.signed.clone_from(&asked.again.signed);
-            world.endpoint.ack(world.now, asked.client, reach(&leg.dialog, leg.flow), leg.ack(asked.cseq));
+            world.endpoint.ack(world.now, asked.client, leg.way(), leg.ack(asked.cseq));
         }
         self.take_tolls(slot, of);
         let body = self.bridge(world, slot, Side::Caller, message).unwrap_or_default();
@@ -311,7 +311,7 @@ impl B2bua {
                 headers::push_body_type(message, &mut ack.headers);
                 ack.body = body;
             }
-            world.endpoint.ack(world.now, client, reach(&leg.dialog, leg.flow), ack);
+            world.endpoint.ack(world.now, client, leg.way(), ack);
         }
         self.by_tag.insert(tag, (slot, Side::Caller));
         self.renew_by_response(world, slot, Side::Caller, message);
@@ -365,7 +365,7 @@ impl B2bua {
         if world.profiles.crossing(None, Some(leg.trunk), false).passes_reason() {
             draft.headers.push("Reason", &super::reason(200, why));
         }
-        let (to, timers) = (reach(&leg.dialog, leg.flow), world.timers_of(leg.trunk));
+        let (to, timers) = (leg.way(), world.timers_of(leg.trunk));
         let target = world.target_at(leg.trunk, to);
         self.last_word(world, leg.dialog, Again::new(Some(leg.trunk), draft, to, timers), target);
     }

@@ -9,7 +9,7 @@ use crate::report::Report;
 use alloc::format;
 use media::sdp::Direction;
 use model::{Instant, TransportFault};
-use sip::{ClientKey, Dialog, Draft, Flow, HeaderLines, Message, Method, Transport};
+use sip::{ClientKey, Dialog, Draft, Flow, HeaderLines, Message, Method};
 
 impl Agent {
     pub(super) fn dial(&mut self, now: Instant, dial: Dial) {
@@ -30,7 +30,7 @@ impl Agent {
             draft.headers.push("Content-Type", b"application/sdp");
             draft.body = offer::describe(audio.session, audio.version, audio.local, Direction::SendRecv);
         }
-        let flow = Flow { socket: SOCKET, peer: dial.to, transport: Transport::Udp };
+        let flow = Flow { socket: SOCKET, peer: dial.to, transport: self.config.transport };
         let Ok(client) = self.endpoint.request(now, flow, draft, &self.config.timers) else {
             self.close(audio.local.port());
             return self.report(Report::Failed { call: no, fault: Some(TransportFault::Local) });

@@ -39,6 +39,8 @@ pub struct AgentConfig {
     pub user: String,
     /// Its SIP address.
     pub sip: SocketAddr,
+    /// The transport it speaks there.
+    pub transport: Transport,
     /// Address of its audio.
     pub media_ip: IpAddr,
     /// First of its RTP ports, even.
@@ -148,7 +150,7 @@ impl Agent {
         let minter = Minter::new(0, ShardId(0), config.seed, config.seed ^ 0xa6e7);
         let limits = Limits { transactions: usize::from(config.calls) * 32 + 256, ..Limits::default() };
         let mut endpoint = Endpoint::new(minter, limits, config.seed);
-        endpoint.bind(SOCKET, Transport::Udp, config.sip);
+        endpoint.bind(SOCKET, config.transport, config.sip);
         let free_ports = (0..config.calls).map(|n| config.first_port + 2 * n).collect();
         Self {
             config,
@@ -196,7 +198,7 @@ impl Agent {
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         match input {
             Input::Datagram { from, bytes } if !self.deaf() => {
-                let flow = Flow { socket: SOCKET, peer: from, transport: Transport::Udp };
+                let flow = Flow { socket: SOCKET, peer: from, transport: self.config.transport };
                 // A rejected message is counted by the endpoint; an agent has nobody else to tell.
                 let _counted = self.endpoint.receive(now, flow, bytes);
             }
@@ -308,7 +310,7 @@ impl Agent {
         headers.push("Call-ID", call_id.as_bytes());
         headers.push("CSeq", b"1 OPTIONS");
         let draft = Draft { headers, ..Draft::new(Method::Options, format!("sip:{to}").into_bytes()) };
-        let flow = Flow { socket: SOCKET, peer: to, transport: Transport::Udp };
+        let flow = Flow { socket: SOCKET, peer: to, transport: self.config.transport };
         self.options = self.endpoint.request(now, flow, draft, &self.config.timers).ok();
     }
 

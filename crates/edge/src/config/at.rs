@@ -4,7 +4,7 @@
 
 use super::fault::Faults;
 use super::reader::Node;
-use super::value::{self, short};
+use super::value::{self, SipAddress, short};
 use crate::names::Spot;
 use crate::names::locate::Named;
 use model::Name;
@@ -19,7 +19,7 @@ pub(super) fn spot(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<Spot> {
             faults.error(&node.span(), what, "\"sip:NAME\" or \"sip:ADDRESS:PORT\"", fix);
             None
         }
-        None => value::sip_target(node, faults).map(|addr| Spot::At(addr, Transport::Udp)),
+        None => value::sip_target(node, faults).map(|SipAddress { transport, addr }| Spot::At(addr, transport)),
     }
 }
 

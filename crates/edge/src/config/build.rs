@@ -6,15 +6,17 @@ use super::listen::ListenDraft;
 use super::numbers::TargetNumbers;
 use super::reader::At;
 use super::settings::{Listen, MediaRange, Settings, Socket};
+use super::tls::TrunkTls;
 use super::trunk::TrunkDraft;
+use super::value::SipAddress;
 use crate::names::locate::Ways;
 use crate::names::{NamedTrunk, Spot};
+use crate::window::Calendar;
 use act::{Cidr, ListenProfile, Profiles, Target, TrunkProfile};
 use core::net::SocketAddr;
 use decide::{GroupPolicy, Member, RouteRule, Shape, TargetShape, TrunkShape};
 use model::{GroupId, ListenId, Name, SocketId, TargetId, TrunkId};
 use sense::{BlamePolicy, ProbePolicy};
-use sip::Transport;
 use sip::auth::Credentials;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,8 +67,7 @@ pub(super) fn settings(
         return None;
     }
     let groups = groups(&draft, &ids);
-    let windows = (0_u16..).zip(&mut draft.groups);
-    let windows = windows.filter_map(|(id, group)| Some((GroupId(id), group.windows.take()?.value))).collect();
+    let windows = windows(&mut draft);
     let guard = Arc::new(super::guard::policy(&draft));
     let names = explain::Names { trunks: ids.names.clone(), groups: group_names(&draft) };
     let routes = routes(&draft, &ids);
@@ -76,6 +77,7 @@ pub(super) fn settings(
     let mut test_calls = vec![None; ids.names.len()];
     let mut target_numbers = previous.map(|settings| settings.target_numbers.clone()).unwrap_or_default();
     target_numbers.resize(ids.names.len(), TargetNumbers::default());
+    let tls = trunk_tls(&draft, &ids);
     let (mut named, mut watches) = (BTreeMap::new(), vec![None; ids.names.len()]);
     for trunk in draft.trunks {
         let id = ids.of(&trunk.name.value)?;
@@ -84,14 +86,12 @@ pub(super) fn settings(
         // Of a trunk with names, addresses and their numbers come below.
         let addrs = trunk.targets.iter().map(|target| target.value);
         let indexes = if by_name.is_some() { Vec::new() } else { numbers.numbered(addrs) };
-        let side = trunk.listen.as_ref().and_then(|name| listens.iter().position(|listen| *listen.name == *name.value));
-        let side = ListenId(side.and_then(|side| u16::try_from(side).ok()).unwrap_or(u16::MAX));
         shapes[id.index()] = Some(TrunkShape {
             targets: TargetShape::in_order(indexes),
             health: trunk.health.clone(),
             attempt: trunk.attempt.clone(),
             limits: trunk.limits,
-            side,
+            side: side(&trunk, &listens),
         });
         watches[id.index()] = Some((trunk.probe.clone(), trunk.blames.clone()));
         named.extend(by_name.map(|named| (id, named)));
@@ -102,6 +102,7 @@ pub(super) fn settings(
         profiles[id.index()] = Some(profile);
     }
     let (probes, blames) = watched(&shapes, &watches);
+    let emergency = draft.edge.emergency.into_iter().map(String::into_bytes).collect();
     let settings = Settings {
         name: Name::from(draft.edge.name.as_str()),
         api: draft.edge.api,
@@ -109,11 +110,7 @@ pub(super) fn settings(
         fingerprint: fingerprint(text),
         sockets,
         listens,
-        profiles: Arc::new(Profiles::new(
-            profiles,
-            profiles_of_listens,
-            draft.edge.emergency.into_iter().map(String::into_bytes).collect(),
-        )),
+        profiles: Arc::new(Profiles::new(profiles, profiles_of_listens, emergency)),
         shape: Arc::new(Shape::new(shapes, groups, routes)),
         guard,
         windows,
@@ -125,6 +122,9 @@ pub(super) fn settings(
         probes,
         blames,
         test_calls,
+        streams: draft.streams,
+        listen_tls: draft.listens.into_iter().map(|listen| listen.tls).collect(),
+        trunk_tls: tls,
         names,
         shadow_file: draft.edge.shadow,
         shadow: None,
@@ -158,6 +158,13 @@ fn watched(shapes: &[Option<TrunkShape>], watches: &[Option<(ProbePolicy, BlameP
 
 type Watched = (Vec<(TargetId, ProbePolicy)>, Vec<(TargetId, BlamePolicy)>);
 
+/// The side a trunk is on.
+fn side(trunk: &TrunkDraft, listens: &[Listen]) -> ListenId {
+    let name = trunk.listen.as_ref();
+    let side = name.and_then(|name| listens.iter().position(|listen| *listen.name == *name.value));
+    ListenId(side.and_then(|side| u16::try_from(side).ok()).unwrap_or(u16::MAX))
+}
+
 /// None when it has addresses alone.
 fn named_trunk(trunk: &TrunkDraft, listens: &[Listen], sockets: &[Socket]) -> Option<NamedTrunk> {
     let spots: Vec<Spot> = trunk.spots.iter().map(|spot| spot.value.clone()).collect();
@@ -176,6 +183,23 @@ fn located_before(
 ) -> Vec<Vec<crate::names::locate::Located>> {
     let before = previous.and_then(|previous| previous.named.get(&id).zip(previous.located.get(&id)));
     before.map_or_else(|| vec![Vec::new(); named.spots.len()], |(old, located)| old.kept(located, named))
+}
+
+/// Windows of groups, which the groups themselves need no more.
+fn windows(draft: &mut Draft) -> Vec<(GroupId, Calendar)> {
+    let groups = (0_u16..).zip(&mut draft.groups);
+    groups.filter_map(|(id, group)| Some((GroupId(id), group.windows.take()?.value))).collect()
+}
+
+/// TLS of each trunk, by its id.
+fn trunk_tls(draft: &Draft, ids: &Ids) -> Vec<TrunkTls> {
+    let mut all = vec![TrunkTls::default(); ids.names.len()];
+    for trunk in &draft.trunks {
+        if let Some(id) = ids.of(&trunk.name.value) {
+            all[id.index()].clone_from(&trunk.tls);
+        }
+    }
+    all
 }
 
 /// The sides of the draft. Those of a running edge stay as they are.
@@ -213,12 +237,12 @@ fn sides(draft: &Draft) -> (Vec<Listen>, Vec<Socket>) {
     for (listen_id, listen) in (0_u16..).zip(&draft.listens) {
         for bind in &listen.sockets {
             let id = SocketId(u16::try_from(sockets.len()).unwrap_or(u16::MAX));
-            let sent_by = seen_as(listen, bind.value);
+            let sent_by = seen_as(listen, bind.value.addr);
             sockets.push(Socket {
                 id,
                 listen: ListenId(listen_id),
-                transport: Transport::Udp,
-                bind: bind.value,
+                transport: bind.value.transport,
+                bind: bind.value.addr,
                 sent_by,
             });
         }
@@ -260,10 +284,17 @@ fn profile(trunk: TrunkDraft, numbers: &TargetNumbers, listens: &[Listen], socke
     let listen = trunk.listen?.value;
     let listen = listens.iter().position(|side| *side.name == *listen)?;
     let listen = ListenId(u16::try_from(listen).ok()?);
-    let target = |addr: SocketAddr| {
-        let way = |socket: &&Socket| socket.listen == listen && socket.bind.is_ipv4() == addr.is_ipv4();
+    let target = |SipAddress { transport, addr }| {
+        let way = |socket: &&Socket| {
+            (socket.listen, socket.transport) == (listen, transport) && socket.bind.is_ipv4() == addr.is_ipv4()
+        };
         let socket = sockets.iter().find(way)?;
-        Some(Target { index: numbers.of(addr)?, addr, transport: socket.transport, socket: socket.id })
+        Some(Target {
+            index: numbers.of(SipAddress { transport, addr })?,
+            addr,
+            transport: socket.transport,
+            socket: socket.id,
+        })
     };
     Some(TrunkProfile {
         name: Name::from(trunk.name.value.as_str()),

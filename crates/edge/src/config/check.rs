@@ -10,7 +10,7 @@ use super::listen::ListenDraft;
 use super::reader::At;
 use super::suggest::{did_you_mean, list};
 use super::trunk::TrunkDraft;
-use super::value::short;
+use super::value::{SipAddress, short};
 use crate::names::Spot;
 use core::net::IpAddr;
 use model::Span;
@@ -113,10 +113,11 @@ fn known<'a>(
 
 fn listens(draft: &Draft, faults: &mut Faults<'_>) {
     for (index, listen) in draft.listens.iter().enumerate() {
-        let sockets = |listen: &'_ ListenDraft| listen.sockets.iter().map(|socket| socket.value).collect::<Vec<_>>();
+        let sockets =
+            |listen: &'_ ListenDraft| listen.sockets.iter().map(|socket| socket.value).collect::<Vec<SipAddress>>();
         let mut taken: Vec<_> = draft.listens[..index].iter().flat_map(sockets).collect();
         for socket in &listen.sockets {
-            if taken.contains(&socket.value) {
+            if taken.iter().any(|other| other.meets(socket.value)) {
                 faults.error(&socket.at, format!("{} is listened on already", socket.value), "each address once", None);
             }
             taken.push(socket.value);
@@ -136,8 +137,11 @@ fn listens(draft: &Draft, faults: &mut Faults<'_>) {
         }
         let within = |port: u16| (media.value.first..=media.value.last).contains(&port);
         for socket in draft.listens.iter().flat_map(|listen| &listen.sockets) {
-            if within(socket.value.port()) && same_host(socket.value.ip(), media.value.bind) {
-                let what = format!("the media ports include {}, where SIP is listened for", socket.value.port());
+            if !socket.value.transport.is_reliable()
+                && within(socket.value.addr.port())
+                && same_host(socket.value.addr.ip(), media.value.bind)
+            {
+                let what = format!("the media ports include {}, where SIP is listened for", socket.value.addr.port());
                 faults.warn(&media.at, what, "ports that SIP does not use", None);
             }
         }
@@ -160,33 +164,35 @@ fn way_out(draft: &Draft, trunk: &TrunkDraft, faults: &mut Faults<'_>) {
     }
     for spot in &trunk.spots {
         let Spot::Named(named) = &spot.value else { continue };
-        let fits: &[Transport] = match (named.secure, named.transport) {
-            (true, _) | (_, Some(Transport::Tls)) => &[Transport::Tls],
-            (_, Some(Transport::Tcp)) => &[Transport::Tcp],
-            (_, Some(_)) => &[Transport::Udp],
-            (_, None) => &[Transport::Udp, Transport::Tcp],
-        };
+        let fits = named.transports();
         if !fits.iter().any(|transport| speaks(listen, *transport)) {
-            let words: Vec<String> = fits.iter().map(ToString::to_string).collect();
-            let by = words.join(" or ");
+            let by = fits.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
             let what =
                 format!("listen `{}` does not speak {by}, by which {} is reached", listen.name.value, named.host);
             faults.error(&spot.at, what, format!("a listen with an address of {by}"), None);
         }
     }
     for target in &trunk.targets {
-        let family = target.value.is_ipv4();
-        if !listen.sockets.iter().any(|socket| socket.value.is_ipv4() == family) {
+        let (family, transport) = (target.value.addr.is_ipv4(), target.value.transport);
+        let of_family = || listen.sockets.iter().filter(|socket| socket.value.addr.is_ipv4() == family);
+        if of_family().next().is_none() {
             let what = format!("listen `{}` has no address that can reach {}", listen.name.value, target.value);
             let expected = if family { "a listen with an IPv4 address" } else { "a listen with an IPv6 address" };
             faults.error(&target.at, what, expected, None);
+        } else if !of_family().any(|socket| socket.value.transport == transport) {
+            let word = transport.to_string().to_ascii_lowercase();
+            let what = format!(
+                "listen `{}` does not speak {transport}, by which {} is reached",
+                listen.name.value, target.value
+            );
+            let fix = format!("add \"{word}:ADDRESS:{}\" to `sip` of that listen", transport.default_port());
+            faults.error(&target.at, what, format!("a listen with an address of {transport}"), Some(fix));
         }
     }
 }
 
-/// Listens have datagram sockets alone.
 fn speaks(listen: &ListenDraft, transport: Transport) -> bool {
-    transport == Transport::Udp && !listen.sockets.is_empty()
+    listen.sockets.iter().any(|socket| socket.value.transport == transport)
 }
 
 /// Two trunks of one listen must not claim the same source of calls.
@@ -197,15 +203,15 @@ fn claims(earlier: &TrunkDraft, trunk: &TrunkDraft, faults: &mut Faults<'_>) {
     }
     let other = &earlier.name.value;
     for target in &trunk.targets {
-        let hosts = earlier.targets.iter().map(|target| target.value);
-        if hosts.clone().any(|addr| addr == target.value) {
+        let hosts = earlier.targets.iter().map(|target| target.value.addr);
+        if hosts.clone().any(|addr| addr == target.value.addr) {
             let what =
                 format!("{} is also a target of trunk `{other}`: nobody can tell their calls apart", target.value);
             faults.error(&target.at, what, "an address that is one trunk's", None);
-        } else if hosts.clone().any(|addr| addr.ip() == target.value.ip()) {
+        } else if hosts.clone().any(|addr| addr.ip() == target.value.addr.ip()) {
             let what = format!(
                 "trunk `{other}` is on {} too: calls from a port that is neither's are taken as `{other}`",
-                target.value.ip()
+                target.value.addr.ip()
             );
             faults.warn(&target.at, what, "a host of its own", None);
         }
@@ -251,7 +257,7 @@ fn members<'a>(draft: &'a Draft, group: &'a GroupDraft) -> impl Iterator<Item = 
 /// too, but nearly every edge has no more than one uplink, and a warning that is always there is none.
 fn depth(draft: &Draft, group: &GroupDraft, faults: &mut Faults<'_>) {
     let hosts: Vec<IpAddr> =
-        members(draft, group).flat_map(|trunk| &trunk.targets).map(|target| target.value.ip()).collect();
+        members(draft, group).flat_map(|trunk| &trunk.targets).map(|target| target.value.addr.ip()).collect();
     let written: usize = group.tiers.iter().map(Vec::len).sum();
     let one_host = hosts.first().filter(|first| hosts.iter().all(|host| host == *first));
     let (Some(host), false) = (one_host, group.alone) else { return };

@@ -7,8 +7,9 @@ use super::guard::GuardDraft;
 use super::listen::ListenDraft;
 use super::reader::Reader;
 use super::route::RouteDraft;
+use super::streams::StreamLimits;
 use super::trunk::{Env, TrunkDraft};
-use super::{edge, group, guard, listen, route, trunk};
+use super::{edge, group, guard, listen, route, streams, trunk};
 use toml::de::DeTable;
 
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub(super) struct Draft {
     pub(super) trunks: Vec<TrunkDraft>,
     pub(super) groups: Vec<GroupDraft>,
     pub(super) routes: Vec<RouteDraft>,
+    pub(super) streams: StreamLimits,
 }
 
 /// Reads all tables; whatever is wrong with them is in `faults`.
@@ -33,6 +35,7 @@ pub(super) fn read(table: &DeTable<'_>, env: Env<'_>, faults: &mut Faults<'_>) -
         trunks: trunk::read(&root, env, faults),
         groups: group::read(&root, faults),
         routes: route::read(&root, faults),
+        streams: streams::read(&root, faults),
     }
 }
 

@@ -127,7 +127,7 @@ fn scanners(node: &Node<'_>, faults: &mut Faults<'_>) -> Vec<String> {
 pub(super) fn check(draft: &Draft, faults: &mut Faults<'_>) {
     for denied in &draft.guard.deny {
         for trunk in &draft.trunks {
-            let targets = trunk.targets.iter().map(|target| Network::one(target.value.ip()));
+            let targets = trunk.targets.iter().map(|target| Network::one(target.value.addr.ip()));
             let mut own = targets.chain(trunk.accept.iter().map(|net| net.value));
             if own.any(|net| net.meets(denied.value)) {
                 let what =

@@ -2,10 +2,11 @@
 
 use super::fault::Faults;
 use super::reader::{At, Reader, many};
-use super::schema::{Section, needed, other};
+use super::schema::{Section, needed, other, table};
 use super::settings::MediaRange;
-use super::value::{self, Network};
-use core::net::{IpAddr, SocketAddr};
+use super::tls::{self, ListenTls};
+use super::value::{self, Network, SipAddress};
+use core::net::IpAddr;
 
 pub(super) static LISTEN: Section = Section {
     title: "[listen.NAME]",
@@ -14,9 +15,9 @@ pub(super) static LISTEN: Section = Section {
     keys: &[
         needed(
             "sip",
-            "\"udp:ADDRESS:PORT\" or a list",
+            "\"TRANSPORT:ADDRESS:PORT\" or a list",
             "[\"udp:198.51.100.10:5060\"]",
-            "SIP addresses. Calls to a trunk leave from the first one of its address family.",
+            "SIP addresses, each by `udp`, `tcp` or `tls`. Calls to a trunk leave from the first one of its transport and address family.",
         ),
         other(
             "allow",
@@ -39,6 +40,7 @@ pub(super) static LISTEN: Section = Section {
             "\"203.0.113.7\"",
             "What the far side sees in Via, Contact and SDP, when the edge is behind a one-to-one NAT.",
         ),
+        table("tls", "Who the edge is to those that connect by TLS."),
     ],
 };
 
@@ -46,11 +48,12 @@ pub(super) static LISTEN: Section = Section {
 #[derive(Debug)]
 pub(super) struct ListenDraft {
     pub(super) name: At<String>,
-    pub(super) sockets: Vec<At<SocketAddr>>,
+    pub(super) sockets: Vec<At<SipAddress>>,
     pub(super) media: Option<At<MediaRange>>,
     pub(super) advertise: Option<IpAddr>,
     /// Who is heard, besides trunks; empty is everybody.
     pub(super) allow: Vec<At<Network>>,
+    pub(super) tls: Option<ListenTls>,
 }
 
 pub(super) fn read(root: &Reader<'_, '_>, faults: &mut Faults<'_>) -> Vec<ListenDraft> {
@@ -66,7 +69,14 @@ fn read_one(name: At<String>, node: &super::reader::Node<'_>, faults: &mut Fault
         at: reader.place("media"),
     });
     let allow = reader.get("allow").map(|node| super::guard::networks(node, faults)).unwrap_or_default();
-    let draft = ListenDraft { name, sockets: sockets.unwrap_or_default(), media, advertise, allow };
+    let draft = ListenDraft {
+        name,
+        sockets: sockets.unwrap_or_default(),
+        media,
+        advertise,
+        allow,
+        tls: tls::of_listen(&reader, faults),
+    };
     if reader.get("sip").is_some_and(|node| node.get_ref().as_array().is_some_and(|list| list.is_empty())) {
         faults.error(&reader.place("sip"), "nobody can reach this listen", "\"udp:ADDRESS:PORT\"", None);
     }
@@ -75,8 +85,25 @@ fn read_one(name: At<String>, node: &super::reader::Node<'_>, faults: &mut Fault
         let fix = Some(String::from("add `media = \"ADDRESS:20000-29999\"`, or keep it so for signalling only"));
         faults.warn(&draft.name.at, what, "a range of media ports", fix);
     }
+    encrypted(&draft, &reader, faults);
     visible(&draft, &reader, faults);
     Some(draft)
+}
+
+/// TLS and its certificate need each other.
+fn encrypted(draft: &ListenDraft, reader: &Reader<'_, '_>, faults: &mut Faults<'_>) {
+    let encrypted = draft.sockets.iter().find(|socket| socket.value.transport.is_secure());
+    match (encrypted, reader.get("tls")) {
+        (Some(socket), None) => {
+            let fix = Some(String::from("add `tls = { certificate = \"FILE\", key = \"FILE\" }` to this listen"));
+            faults.error(&socket.at, "TLS needs a certificate", "a listen with `tls`", fix);
+        }
+        (None, Some(_)) => {
+            let fix = Some(String::from("add \"tls:ADDRESS:5061\" to `sip`"));
+            faults.warn(&reader.place("tls"), "this listen has no address for TLS", "", fix);
+        }
+        _ => {}
+    }
 }
 
 /// Whatever the far side is told must be an address it can send to.
@@ -88,8 +115,8 @@ fn visible(draft: &ListenDraft, reader: &Reader<'_, '_>, faults: &mut Faults<'_>
         }
         return;
     }
-    for socket in draft.sockets.iter().filter(|socket| socket.value.ip().is_unspecified()) {
-        let what = format!("peers would be told to answer to {}", socket.value.ip());
+    for socket in draft.sockets.iter().filter(|socket| socket.value.addr.ip().is_unspecified()) {
+        let what = format!("peers would be told to answer to {}", socket.value.addr.ip());
         faults.error(&socket.at, what, "an address of this machine, or `advertise`", fix());
     }
     if let Some(media) = draft.media.as_ref().filter(|media| media.value.bind.is_unspecified()) {

@@ -3,19 +3,19 @@
 //! Health, evidence and pace are held by number, so they follow the address and never pass to another one. Attempts and calls may still
 //! name a number whose address is gone: it is given away again only when all others have had their turn. Refuses to know: trunks, order.
 
-use core::net::SocketAddr;
+use super::value::SipAddress;
 
 /// The numbers of one trunk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TargetNumbers {
-    known: Vec<(SocketAddr, u8)>,
+    known: Vec<(SipAddress, u8)>,
     /// Where the search for a free one begins.
     next: u8,
 }
 
 impl TargetNumbers {
     /// Follows a new list of addresses, each of them named once and far fewer than there are numbers.
-    pub(super) fn follow(&mut self, addrs: impl Iterator<Item = SocketAddr> + Clone) {
+    pub(super) fn follow(&mut self, addrs: impl Iterator<Item = SipAddress> + Clone) {
         self.known.retain(|(addr, _)| addrs.clone().any(|new| new == *addr));
         for addr in addrs {
             if self.of(addr).is_none()
@@ -28,13 +28,13 @@ impl TargetNumbers {
     }
 
     /// The same, and their numbers in the order of the list.
-    pub(super) fn numbered(&mut self, addrs: impl Iterator<Item = SocketAddr> + Clone) -> Vec<u8> {
+    pub(super) fn numbered(&mut self, addrs: impl Iterator<Item = SipAddress> + Clone) -> Vec<u8> {
         self.follow(addrs.clone());
         addrs.filter_map(|addr| self.of(addr)).collect()
     }
 
     /// The number of an address in the list.
-    pub(super) fn of(&self, addr: SocketAddr) -> Option<u8> {
+    pub(super) fn of(&self, addr: SipAddress) -> Option<u8> {
         self.known.iter().find(|(known, _)| *known == addr).map(|(_, number)| *number)
     }
 
@@ -47,12 +47,13 @@ impl TargetNumbers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use core::net::Ipv4Addr;
+    use core::net::{Ipv4Addr, SocketAddr};
     use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
+    use sip::Transport;
     use std::collections::BTreeMap;
 
-    fn addr(host: u8) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::new(192, 0, 2, host), 5060))
+    fn addr(host: u8) -> SipAddress {
+        SipAddress { transport: Transport::Udp, addr: SocketAddr::from((Ipv4Addr::new(192, 0, 2, host), 5060)) }
     }
 
     #[test]
@@ -61,6 +62,15 @@ mod tests {
         numbers.follow([7, 3, 5].into_iter().map(addr));
         assert_eq!([7, 3, 5].map(|host| numbers.of(addr(host))), [Some(0), Some(1), Some(2)]);
         assert_eq!(numbers.of(addr(9)), None);
+    }
+
+    /// One host by two transports is two ways, each with a health of its own.
+    #[test]
+    fn transports_of_a_host_have_their_own_numbers() {
+        let mut numbers = TargetNumbers::default();
+        let by = |transport| SipAddress { transport, ..addr(7) };
+        numbers.follow([by(Transport::Tls), by(Transport::Udp)].into_iter());
+        assert_eq!([by(Transport::Tls), by(Transport::Udp)].map(|addr| numbers.of(addr)), [Some(0), Some(1)]);
     }
 
     proptest! {

@@ -4,9 +4,10 @@
 //! names, answers, TOML.
 
 use super::settings::Settings;
+use super::value::SipAddress;
+use crate::names::Place;
 use crate::names::locate::Located;
 use act::Target;
-use core::net::SocketAddr;
 use decide::{Shape, TargetShape};
 use model::{Name, TargetId, TrunkId};
 use sense::BlamePolicy;
@@ -60,10 +61,10 @@ impl Settings {
         Some(settings)
     }
 
-    /// The configured name that leads to an address of a trunk; none when the address itself is configured.
-    pub fn name_of(&self, trunk: TrunkId, addr: SocketAddr) -> Option<Name> {
+    /// The configured name that leads to a target of a trunk; none when its address itself is configured.
+    pub fn name_of(&self, trunk: TrunkId, target: &Target) -> Option<Name> {
         let places = self.named.get(&trunk)?.places(self.located.get(&trunk)?);
-        places.into_iter().find(|place| place.addr == addr)?.name
+        places.into_iter().find(|place| (place.addr, place.transport) == (target.addr, target.transport))?.name
     }
 
     /// Targets of a trunk with their numbers and sockets; none for a trunk that has no names.
@@ -71,13 +72,14 @@ impl Settings {
         let places = self.named.get(&id)?.places(located);
         let listen = self.profiles.trunk(id)?.listen;
         let numbers = self.target_numbers.get_mut(id.index())?;
-        numbers.follow(places.iter().map(|place| place.addr));
-        let target = |place: &crate::names::Place| {
+        let way = |place: &Place| SipAddress { transport: place.transport, addr: place.addr };
+        numbers.follow(places.iter().map(way));
+        let target = |place: &Place| {
             let socket = self.sockets.iter().find(|socket| {
                 (socket.listen, socket.transport) == (listen, place.transport)
                     && socket.bind.is_ipv4() == place.addr.is_ipv4()
             })?;
-            let number = numbers.of(place.addr)?;
+            let number = numbers.of(way(place))?;
             let target = Target { index: number, addr: place.addr, transport: place.transport, socket: socket.id };
             Some((target, TargetShape { number, priority: place.priority, weight: place.weight }))
         };

@@ -84,8 +84,10 @@ pub(super) static SECTIONS: &[&Section] = &[
     &super::dns::DNS,
     &super::listen::LISTEN,
     &super::guard::GUARD,
+    &super::tls::LISTEN_TLS,
     &super::trunk::TRUNK,
     &super::trunk::AUTH,
+    &super::tls::TRUNK_TLS,
     &super::trunk::LIMITS,
     &super::interworking::HEADERS,
     &super::interworking::NUMBERS,
@@ -102,6 +104,7 @@ pub(super) static SECTIONS: &[&Section] = &[
     &super::group::GROUP,
     &super::group::FAILBACK,
     &super::route::ROUTE,
+    &super::streams::STREAMS,
 ];
 
 /// The top of the file.
@@ -117,6 +120,7 @@ pub(super) static ROOT: Section = Section {
         table("trunk", "Peers that carry calls."),
         table("group", "What routes point to."),
         table("route", "Which calls go where."),
+        table("streams", "Limits of connections."),
     ],
 };
 

@@ -3,7 +3,9 @@
 //! One immutable value that node, shards, control and API share; a reload makes a new one. Refuses to know: TOML.
 
 use super::numbers::TargetNumbers;
+use super::streams::StreamLimits;
 use super::test_call::TestCallPlan;
+use super::tls::{ListenTls, TrunkTls};
 use crate::names::locate::Located;
 use crate::names::{DnsSettings, NamedTrunk};
 use crate::window::Calendar;
@@ -52,6 +54,12 @@ pub struct Settings {
     pub blames: Vec<(TargetId, BlamePolicy)>,
     /// Test calls, by `TrunkId`; none for most.
     pub test_calls: Vec<Option<TestCallPlan>>,
+    /// Limits of connections.
+    pub streams: StreamLimits,
+    /// Who the edge is to those that connect by TLS, by `ListenId`.
+    pub listen_tls: Vec<Option<ListenTls>>,
+    /// Whom it trusts when it connects by TLS, by `TrunkId`.
+    pub trunk_tls: Vec<TrunkTls>,
     /// Names by id.
     pub names: explain::Names,
     /// File of a second policy that runs beside this one, as written.

@@ -167,18 +167,80 @@ fn what_is_not_acted_on_is_said() {
 #[test]
 fn what_is_not_yet_served_is_refused_with_a_way_round() {
     let text = EVERYTHING
-        .replace("\"udp:192.0.2.10:5060\"", "\"udp:192.0.2.10:5060\", \"tcp:192.0.2.10:5060\"")
-        .replace("udp:[2001:db8::10]:5060", "tls:198.51.100.10:5061")
+        .replace("\"udp:192.0.2.10:5060\"", "\"udp:192.0.2.10:5060\", \"ws:192.0.2.10:5060\"")
+        .replace("udp:[2001:db8::10]:5060", "wss:198.51.100.10:5061")
         .replace("[\"sip:203.0.113.50\", \"sip:[2001:db8::50]:5080\"]", "\"sips:sbc.acme.example\"");
     let errors: Vec<String> = said(&text).into_iter().filter(|line| line.contains(" error ")).collect();
     assert_eq!(
         errors,
         [
-            "8:33 error `tcp` is not yet served | use \"udp:192.0.2.10:5060\"",
-            "12:40 error `tls` is not yet served | use \"udp:198.51.100.10:5061\"",
+            "8:33 error `ws` is not yet served | use \"udp:192.0.2.10:5060\"",
+            "12:40 error `wss` is not yet served | use \"udp:198.51.100.10:5061\"",
             "21:10 error listen `wan` does not speak TLS, by which sbc.acme.example is reached",
         ]
     );
+}
+
+/// The example of the documentation with TCP and TLS.
+fn by_streams() -> String {
+    EVERYTHING
+        .replace("\"udp:192.0.2.10:5060\"", "\"udp:192.0.2.10:5060\", \"tcp:192.0.2.10:5060\"")
+        .replace("\"udp:[2001:db8::10]:5060\"]", "\"udp:[2001:db8::10]:5060\", \"tls:198.51.100.10:5061\"]\ntls = { certificate = \"a.pem\", key = \"a.key\", min = \"1.3\" }")
+        .replace("[\"sip:192.0.2.20:5060\"]", "[\"sip:192.0.2.20;transport=tcp\", \"sip:192.0.2.20:5080\"]")
+        .replace("sip:198.51.100.77:5060;transport=udp\"", "sips:198.51.100.77\"\ntls = { trust = \"ca.pem\", name = \"sbc.globex.example\" }")
+        + "\n[streams]\nconnect = \"500ms\"\nper_source = 9\n"
+}
+
+#[test]
+fn each_target_leaves_by_the_socket_of_its_transport() {
+    let settings = settings(&by_streams());
+    let by: Vec<(sip::Transport, u16)> = settings.sockets.iter().map(|one| (one.transport, one.bind.port())).collect();
+    use sip::Transport::{Tcp, Tls, Udp};
+    assert_eq!(by, [(Udp, 5060), (Tcp, 5060), (Udp, 5060), (Udp, 5060), (Tls, 5061)]);
+    let targets = |trunk: usize| {
+        let profile = settings.profiles.trunks[trunk].as_ref().unwrap();
+        profile.targets.iter().map(|target| (target.transport, target.addr.port(), target.socket.0)).collect::<Vec<_>>()
+    };
+    assert_eq!(targets(0), [(Tcp, 5060, 1), (Udp, 5080, 0)]);
+    assert_eq!(targets(2), [(Tls, 5061, 4)], "the default port of its transport");
+    assert!(settings.listen_tls[0].is_none() && settings.listen_tls[1].as_ref().unwrap().only_1_3);
+    let tls = &settings.trunk_tls[2];
+    assert_eq!(
+        (tls.trust.as_deref(), tls.name.as_deref(), tls.verify),
+        (Some("ca.pem"), Some("sbc.globex.example"), true)
+    );
+    assert_eq!((settings.streams.connect, settings.streams.per_source), (model::Span::from_millis(500), 9));
+}
+
+#[test]
+fn tls_that_cannot_work_says_what_it_lacks() {
+    let text = by_streams();
+    for (from, to, wanted) in [
+        (
+            "tls = { certificate = \"a.pem\", key = \"a.key\", min = \"1.3\" }\n",
+            "",
+            "error TLS needs a certificate | add `tls = {",
+        ),
+        (", key = \"a.key\", min", ", min", "error `key` is missing in tls of [listen.NAME]"),
+        (", \"tls:198.51.100.10:5061\"", ", \"tcp:198.51.100.10:5060\"", "warning this listen has no address for TLS"),
+        ("name = \"sbc.globex.example\"", "verify = false", "warning the certificate of this trunk is not verified"),
+        ("name = \"sbc.globex.example\"", "name = \"sip:a@b\"", "error the text \"sip:a@b\" is no name of a host"),
+        (
+            "\"tcp:192.0.2.10:5060\"",
+            "\"tcp:192.0.2.10\"",
+            "error the text \"tcp:192.0.2.10\" is no listening address | write \"tcp:192.0.2.10:5060\"",
+        ),
+        (
+            "\"tcp:192.0.2.10:5060\"",
+            "\"tcp:192.0.2.10:5060\", \"tcp:192.0.2.10:5060\"",
+            "error 192.0.2.10:5060 is listened on already",
+        ),
+    ] {
+        let broken = text.replacen(from, to, 1);
+        assert_ne!(broken, text, "{from}");
+        let said = said(&broken);
+        assert!(said.iter().any(|line| line.contains(wanted)), "{wanted}: {said:?}");
+    }
 }
 
 #[test]
@@ -245,13 +307,37 @@ fn each_fault_says_where_and_what_is_likely_meant() {
 }
 
 #[test]
-fn each_wrong_address_says_how_it_is_written() {
+fn each_wrong_transport_says_how_it_is_written() {
     for (from, to, wanted) in [
         (
             "sip:203.0.113.5:5060",
             "sips:203.0.113.5",
-            "16:10 error TLS towards trunks is not yet served | use `sip:` and UDP for now",
+            "16:10 error listen `wan` does not speak TLS, by which 203.0.113.5:5061 is reached | add \"tls:ADDRESS:5061\" to `sip` of that listen",
         ),
+        (
+            "sip:203.0.113.5:5060",
+            "sip:203.0.113.5;transport=tcp",
+            "16:10 error listen `wan` does not speak TCP, by which 203.0.113.5:5060 is reached | add \"tcp:ADDRESS:5060\" to `sip` of that listen",
+        ),
+        (
+            "sip:203.0.113.5:5060",
+            "sips:203.0.113.5;transport=udp",
+            "16:10 error `sips:` is never reached by UDP | write \"sips:203.0.113.5\"",
+        ),
+        (
+            "sip:203.0.113.5:5060",
+            "sip:203.0.113.5;transport=ws",
+            "16:10 error trunks are reached by udp, tcp or tls | write \"sip:203.0.113.5;transport=tcp\"",
+        ),
+    ] {
+        let list = changed(from, to);
+        assert!(list.iter().any(|line| line.starts_with(wanted)), "{to}\nwanted {wanted}\n{list:#?}");
+    }
+}
+
+#[test]
+fn each_wrong_address_says_how_it_is_written() {
+    for (from, to, wanted) in [
         ("sip:203.0.113.5:5060", "sip:203.0.113.5:0", "16:10 error the text \"sip:203.0.113.5:0\" is no SIP address"),
         (
             "sip:203.0.113.5:5060",
@@ -584,7 +670,7 @@ fn faults_look_like_a_compilers() {
     let wanted = "edge.toml:14:1: error: unknown key `listne` in [trunk.NAME]
    |
 14 | listne = \"lan\"
-   | ^^^^^^ expected one of `at`, `listen`, `accept`, `codecs`, `dtmf`, `overload`, `transfer`, `redirect`, `challenge`, `auth`, `limits`, `headers`, `numbers`, `identity`, `causes`, `fraud`, `probe`, `test_call`, `calls`, `session`, `timers` or `health`
+   | ^^^^^^ expected one of `at`, `listen`, `accept`, `codecs`, `dtmf`, `overload`, `transfer`, `redirect`, `challenge`, `auth`, `tls`, `limits`, `headers`, `numbers`, `identity`, `causes`, `fraud`, `probe`, `test_call`, `calls`, `session`, `timers` or `health`
    = help: did you mean `listen`?
 ";
     assert!(shown.contains(wanted), "{shown}");

@@ -4,11 +4,11 @@ use super::fault::Faults;
 use super::reader::{At, Node, Reader, many};
 use super::schema::{Section, is, needed, other, table};
 use super::test_call::{self, TestCallDraft};
-use super::value::{self, Network, Secret};
+use super::tls::{self, TrunkTls};
+use super::value::{self, Network, Secret, SipAddress};
 use super::{calls, dialogs, fraud, health, interworking, probe, timers};
 use crate::names::Spot;
 use act::{Challenge, DialogPolicy, InboundPolicy, Redirect, Transfer};
-use core::net::SocketAddr;
 use decide::{AttemptPolicy, CallLimits, HealthPolicy};
 use model::Span;
 use sense::{BlamePolicy, ProbePolicy};
@@ -23,9 +23,9 @@ pub(super) static TRUNK: Section = Section {
             "at",
             "\"sip:ADDRESS:PORT\", \"sip:NAME\" or a list",
             "[\"sip:198.51.100.77:5060\"]",
-            "Its targets, best first; each has its own health. Port 5060 when none is given. At most 8. A name is looked up by RFC 3263 (NAPTR, \
-             SRV, addresses), again before its answers end, and leads to 8 targets at most; with a port SRV is not asked, and with \
-             `;transport=` NAPTR is not.",
+            "Its targets, best first; each has its own health. By UDP; with `;transport=tcp` by TCP, with `;transport=tls` or as \"sips:\" by TLS. \
+             Port 5060 when none is given, 5061 for TLS. At most 8. A name is looked up by RFC 3263 (NAPTR, SRV, addresses), again before its \
+             answers end, and leads to 8 targets at most; with a port SRV is not asked, and with `;transport=` NAPTR is not.",
         ),
         needed("listen", "name of a listen", "\"wan\"", "The local side it is reached from, and reaches us at."),
         other(
@@ -80,6 +80,7 @@ pub(super) static TRUNK: Section = Section {
              calls too.",
         ),
         table("auth", "Credentials for a trunk that asks for them."),
+        table("tls", "Whom we trust when we connect by TLS."),
         table("limits", "How much it may carry."),
         table("headers", "Which headers it gets and gives."),
         table("numbers", "How it writes numbers."),
@@ -159,7 +160,7 @@ pub(super) struct TrunkDraft {
     /// Everything in `at`.
     pub(super) spots: Vec<At<Spot>>,
     /// The addresses of it.
-    pub(super) targets: Vec<At<SocketAddr>>,
+    pub(super) targets: Vec<At<SipAddress>>,
     pub(super) listen: Option<At<String>>,
     /// Besides its targets.
     pub(super) accept: Vec<At<Network>>,
@@ -179,6 +180,7 @@ pub(super) struct TrunkDraft {
     pub(super) transfer: Transfer,
     pub(super) redirect: Redirect,
     pub(super) challenge: Challenge,
+    pub(super) tls: TrunkTls,
 }
 
 /// How secrets named `env:NAME` are looked up.
@@ -214,6 +216,7 @@ fn read_one(name: At<String>, node: &Node<'_>, env: Env<'_>, faults: &mut Faults
         transfer: reader.read("transfer", faults, value::word(TRANSFERS)).map(transfer).unwrap_or_default(),
         redirect: reader.read("redirect", faults, value::word(REDIRECTS)).map(redirect).unwrap_or_default(),
         challenge: read_challenge(&reader, faults),
+        tls: tls::of_trunk(&reader, faults),
         name,
     };
     probe::read(&reader, &mut draft.probe, &mut draft.health, faults);
@@ -227,9 +230,9 @@ fn read_one(name: At<String>, node: &Node<'_>, env: Env<'_>, faults: &mut Faults
     Some(draft)
 }
 
-fn fixed(spot: &At<Spot>) -> Option<At<SocketAddr>> {
+fn fixed(spot: &At<Spot>) -> Option<At<SipAddress>> {
     match spot.value {
-        Spot::At(value, _) => Some(At { value, at: spot.at.clone() }),
+        Spot::At(addr, transport) => Some(At { value: SipAddress { transport, addr }, at: spot.at.clone() }),
         Spot::Named(_) => None,
     }
 }
@@ -333,8 +336,8 @@ fn targets_make_sense(reader: &Reader<'_, '_>, draft: &TrunkDraft, faults: &mut 
         }
     }
     for (index, target) in draft.targets.iter().enumerate() {
-        if target.value.ip().is_unspecified() || target.value.ip().is_multicast() {
-            faults.error(&target.at, format!("nobody is at {}", target.value.ip()), "an address of a host", None);
+        if target.value.addr.ip().is_unspecified() || target.value.addr.ip().is_multicast() {
+            faults.error(&target.at, format!("nobody is at {}", target.value.addr.ip()), "an address of a host", None);
         }
         if draft.targets[..index].iter().any(|earlier| earlier.value == target.value) {
             faults.error(&target.at, format!("{} is named twice", target.value), "each target once", None);

@@ -10,6 +10,7 @@ use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use model::Span;
 use sense::CodeClass;
+use sip::Transport;
 use toml::de::DeValue;
 
 /// What was found instead, in words. Never call this on a secret.
@@ -264,29 +265,62 @@ pub(super) fn network(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<Networ
     Some(exact)
 }
 
-/// `"udp:ADDRESS:PORT"` of a listen.
-pub(super) fn sip_socket(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<SocketAddr> {
+/// An address and the transport it is reached by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SipAddress {
+    pub(super) transport: Transport,
+    pub(super) addr: SocketAddr,
+}
+
+impl SipAddress {
+    /// Whether both cannot be listened on at once: datagrams and streams have ports of their own.
+    pub(super) fn meets(self, other: Self) -> bool {
+        self.addr == other.addr && self.transport.is_reliable() == other.transport.is_reliable()
+    }
+}
+
+/// The address alone: what carries it is told where it matters.
+impl fmt::Display for SipAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.addr.fmt(f)
+    }
+}
+
+/// A transport by its word.
+pub(super) fn transport(word: &str) -> Option<Transport> {
+    match word {
+        "udp" => Some(Transport::Udp),
+        "tcp" => Some(Transport::Tcp),
+        "tls" => Some(Transport::Tls),
+        "ws" => Some(Transport::Ws),
+        "wss" => Some(Transport::Wss),
+        _ => None,
+    }
+}
+
+/// `"udp:ADDRESS:PORT"` of a listen, or the same by `tcp` or `tls`.
+pub(super) fn sip_socket(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<SipAddress> {
     let text = node.get_ref().as_str().unwrap_or_default();
-    let expected = "\"udp:ADDRESS:PORT\"";
-    let (transport, rest) = text.split_once(':').unwrap_or(("", text));
-    let addr = |rest: &str| {
-        let with_port = rest.parse().ok().filter(|addr: &SocketAddr| addr.port() != 0);
-        with_port.or_else(|| rest.parse().ok().map(|ip: IpAddr| SocketAddr::new(ip, 5060)))
+    let expected = "\"udp:ADDRESS:PORT\", or the same with `tcp` or `tls`";
+    let (word, rest) = text.split_once(':').unwrap_or(("", text));
+    let with_port = |rest: &str| rest.parse().ok().filter(|addr: &SocketAddr| addr.port() != 0);
+    let addr = |rest: &str, port: u16| {
+        with_port(rest).or_else(|| rest.parse().ok().map(|ip: IpAddr| SocketAddr::new(ip, port)))
     };
-    match transport {
-        "udp" => match rest.parse::<SocketAddr>().ok().filter(|addr| addr.port() != 0) {
-            Some(good) => return Some(good),
+    match transport(word) {
+        Some(Transport::Ws | Transport::Wss) => {
+            let fix = addr(rest, 5060).map_or_else(|| String::from("use udp"), |addr| format!("use \"udp:{addr}\""));
+            faults.error(&node.span(), format!("`{word}` is not yet served"), expected, Some(fix));
+        }
+        Some(transport) => match with_port(rest) {
+            Some(addr) => return Some(SipAddress { transport, addr }),
             None => {
-                let fix = addr(rest).map(|addr| format!("write \"udp:{addr}\""));
+                let fix = addr(rest, transport.default_port()).map(|addr| format!("write \"{word}:{addr}\""));
                 faults.error(&node.span(), format!("{} is no listening address", found(node)), expected, fix);
             }
         },
-        "tcp" | "tls" | "ws" | "wss" => {
-            let fix = addr(rest).map_or_else(|| String::from("use udp"), |addr| format!("use \"udp:{addr}\""));
-            faults.error(&node.span(), format!("`{transport}` is not yet served"), expected, Some(fix));
-        }
-        _ => {
-            let fix = addr(text).map(|addr| format!("write \"udp:{addr}\""));
+        None => {
+            let fix = addr(text, 5060).map(|addr| format!("write \"udp:{addr}\""));
             faults.error(&node.span(), format!("{} is no listening address", found(node)), expected, fix);
         }
     }
@@ -294,9 +328,9 @@ pub(super) fn sip_socket(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<Soc
 }
 
 /// `"sip:ADDRESS:PORT"` of a trunk.
-pub(super) fn sip_target(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<SocketAddr> {
+pub(super) fn sip_target(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<SipAddress> {
     match parse_target(node.get_ref().as_str().unwrap_or_default()) {
-        Ok(addr) => Some(addr),
+        Ok(target) => Some(target),
         Err((what, fix)) => {
             let what = what.map_or_else(|| format!("{} is no SIP address", found(node)), String::from);
             faults.error(&node.span(), what, "\"sip:ADDRESS:PORT\"", fix);
@@ -307,43 +341,54 @@ pub(super) fn sip_target(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<Soc
 
 type NoTarget = (Option<&'static str>, Option<String>);
 
-fn parse_target(text: &str) -> Result<SocketAddr, NoTarget> {
-    let Some(rest) = text.strip_prefix("sip:") else {
-        if text.starts_with("sips:") {
-            let fix = Some(String::from("use `sip:` and UDP for now"));
-            return Err((Some("TLS towards trunks is not yet served"), fix));
-        }
-        return Err((None, address(text).map(|addr| format!("write \"sip:{addr}\""))));
-    };
-    let (host, params) = rest.split_once(';').unwrap_or((rest, ""));
+/// The transport a trunk is reached by: `;transport=`, else UDP, or TLS for `sips:` (RFC 3261 §26.2.2).
+fn target_transport(secure: bool, host: &str, params: &str) -> Result<Transport, NoTarget> {
+    let mut by = if secure { Transport::Tls } else { Transport::Udp };
     for param in params.split(';').filter(|param| !param.is_empty()) {
-        match param.to_ascii_lowercase().as_str() {
-            "transport=udp" => {}
-            "transport=tcp" | "transport=tls" | "transport=ws" | "transport=wss" => {
-                let fix = Some(format!("write \"sip:{};transport=udp\"", short(host)));
-                return Err((Some("this transport is not yet served"), fix));
+        let param = param.to_ascii_lowercase();
+        match param.strip_prefix("transport=").and_then(transport) {
+            Some(Transport::Tcp | Transport::Tls) if secure => by = Transport::Tls,
+            Some(Transport::Udp) if secure => {
+                let fix = Some(format!("write \"sips:{}\"", short(host)));
+                return Err((Some("`sips:` is never reached by UDP"), fix));
             }
-            _ => {
-                return Err((
-                    Some("only `;transport=udp` has a meaning here"),
-                    Some(format!("write \"sip:{}\"", short(host))),
-                ));
+            Some(written @ (Transport::Udp | Transport::Tcp | Transport::Tls)) => by = written,
+            Some(Transport::Ws | Transport::Wss) => {
+                let fix = Some(format!("write \"sip:{};transport=tcp\"", short(host)));
+                return Err((Some("trunks are reached by udp, tcp or tls"), fix));
+            }
+            None => {
+                let fix = Some(format!("write \"sip:{}\"", short(host)));
+                return Err((Some("only `;transport=` with udp, tcp or tls has a meaning here"), fix));
             }
         }
     }
+    Ok(by)
+}
+
+fn parse_target(text: &str) -> Result<SipAddress, NoTarget> {
+    let Some((secure, rest)) = text.strip_prefix("sip:").map(|rest| (false, rest)).or_else(|| {
+        let rest = text.strip_prefix("sips:")?;
+        Some((true, rest))
+    }) else {
+        return Err((None, address(text, 5060).map(|addr| format!("write \"sip:{addr}\""))));
+    };
+    let (host, params) = rest.split_once(';').unwrap_or((rest, ""));
+    let transport = target_transport(secure, host, params)?;
     if let Some((_, host)) = host.rsplit_once('@') {
         return Err((Some("a trunk has no user part"), Some(format!("write \"sip:{}\"", short(host)))));
     }
-    address(host).ok_or((None, None))
+    let addr = address(host, transport.default_port());
+    addr.map(|addr| SipAddress { transport, addr }).ok_or((None, None))
 }
 
-/// `ADDRESS` or `ADDRESS:PORT`, IPv6 in brackets (RFC 3261 §25.1), port 5060 by default (§19.1.2).
-fn address(text: &str) -> Option<SocketAddr> {
+/// `ADDRESS` or `ADDRESS:PORT`, IPv6 in brackets (RFC 3261 §25.1), this port by default (§19.1.2).
+fn address(text: &str, port: u16) -> Option<SocketAddr> {
     if let Ok(addr) = text.parse::<SocketAddr>() {
         return (addr.port() != 0).then_some(addr);
     }
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    bare.parse().ok().map(|ip| SocketAddr::new(ip, 5060))
+    bare.parse().ok().map(|ip| SocketAddr::new(ip, port))
 }
 
 /// `"ADDRESS:FIRST-LAST"`; RTP on the even port, RTCP on the next (RFC 3550 §11). The ports returned keep whole pairs only.

@@ -94,7 +94,7 @@ fn located(now: Instant, trunk: TrunkId, before: &Settings, after: &Settings) ->
     let targets = new.iter().map(|target| LocatedTarget {
         number: target.index,
         addr: target.addr.to_string(),
-        name: after.name_of(trunk, target.addr),
+        name: after.name_of(trunk, target),
     });
     let gone = old.iter().filter(|old| new.iter().all(|new| new.addr != old.addr)).map(|old| old.addr.to_string());
     let name = after.names.trunks.get(trunk.index()).cloned().unwrap_or_else(|| Name::from("?"));

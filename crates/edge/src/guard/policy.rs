@@ -1,7 +1,8 @@
 //! What the guard goes by: every limit, its default and the reason for it.
 
-use super::Ranges;
-use model::Span;
+use super::{Ranges, Shut};
+use core::net::IpAddr;
+use model::{ListenId, Span};
 
 /// How strangers are treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -40,6 +41,20 @@ pub struct GuardPolicy {
     pub ban: Span,
     /// The longest. Default 24 h: addresses get new owners.
     pub longest: Span,
+}
+
+impl GuardPolicy {
+    /// By the lists alone: whether an address is heard at a local side. `known` when it speaks for a trunk.
+    pub(crate) fn admits(&self, from: IpAddr, listen: Option<ListenId>, known: bool) -> Result<(), Shut> {
+        if self.deny.contains(from) {
+            return Err(Shut::Denied);
+        }
+        let allow = listen.and_then(|listen| self.allow.get(listen.index()));
+        if !known && allow.is_some_and(|allow| !allow.is_empty() && !allow.contains(from)) {
+            return Err(Shut::NotAllowed);
+        }
+        Ok(())
+    }
 }
 
 /// What scanners call themselves, from what honeypots have logged for years.

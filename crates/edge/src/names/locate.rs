@@ -28,6 +28,23 @@ pub struct Named {
     pub secure: bool,
 }
 
+impl Named {
+    /// By which transports it is reached (§4.1), whatever NAPTR says.
+    pub fn transports(&self) -> &'static [Transport] {
+        match (self.secure, self.transport) {
+            (true, _) | (_, Some(Transport::Tls)) => &[Transport::Tls],
+            (_, Some(Transport::Tcp)) => &[Transport::Tcp],
+            (_, Some(_)) => &[Transport::Udp],
+            (_, None) => &[Transport::Udp, Transport::Tcp],
+        }
+    }
+
+    /// Whether NAPTR may name another transport.
+    pub(super) const fn asks_naptr(&self) -> bool {
+        self.transport.is_none() && self.port.is_none()
+    }
+}
+
 /// By which transports and address families the trunk can be reached from here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ways(Vec<(Transport, bool)>);
@@ -44,7 +61,7 @@ impl Ways {
         Self(ways)
     }
 
-    fn has(&self, transport: Transport) -> bool {
+    pub(super) fn has(&self, transport: Transport) -> bool {
         self.0.iter().any(|(known, _)| *known == transport)
     }
 

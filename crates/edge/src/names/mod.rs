@@ -186,16 +186,23 @@ pub struct Place {
     pub host: Option<Name>,
 }
 
+impl Place {
+    /// Whether both are one target. One host by two transports is two of them.
+    fn is(&self, other: &Self) -> bool {
+        (self.addr, self.transport) == (other.addr, other.transport)
+    }
+}
+
 impl NamedTrunk {
     /// All its targets, best first: its entries in their order, each with what it leads to (`located`, by entry). Eight at most, each
-    /// address once.
+    /// address once by one transport.
     pub fn places(&self, located: &[Vec<Located>]) -> Vec<Place> {
         let mut places: Vec<Place> = Vec::new();
         let mut turn = 0_u8;
         for (index, spot) in self.spots.iter().enumerate() {
             let (mut last, mut any) = (None, false);
             let mut add = |mut place: Place| {
-                if places.len() < locate::TARGETS_MAX && places.iter().all(|known| known.addr != place.addr) {
+                if places.len() < locate::TARGETS_MAX && places.iter().all(|known| !known.is(&place)) {
                     place.priority = place.priority.saturating_add(turn);
                     turn = place.priority;
                     any = true;
@@ -226,6 +233,29 @@ impl NamedTrunk {
             }
         }
         places
+    }
+
+    /// Its names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.named().map(|named| &*named.host)
+    }
+
+    /// Whether one of its names leads by this transport and no other.
+    pub fn leads_by(&self, transport: Transport) -> bool {
+        self.named().any(|named| named.transports() == [transport])
+    }
+
+    /// Whether one of its names may lead by this transport, if DNS says so.
+    pub fn may_lead_by(&self, transport: Transport) -> bool {
+        self.ways.has(transport)
+            && self.named().any(|named| named.asks_naptr() || named.transports().contains(&transport))
+    }
+
+    fn named(&self) -> impl Iterator<Item = &Named> {
+        self.spots.iter().filter_map(|spot| match spot {
+            Spot::Named(named) => Some(named),
+            Spot::At(..) => None,
+        })
     }
 
     /// What an entry that stays leads to still, when the entries are these from now on.

@@ -28,6 +28,13 @@ pub const fn fault(fault: TransportFault) -> &'static str {
         TransportFault::HostUnreachable => "host unreachable",
         TransportFault::Prohibited => "administratively prohibited",
         TransportFault::TooLarge => "message too large for the path",
+        TransportFault::Broken => "connection broken",
+        TransportFault::TimedOut => "no connection in time",
+        TransportFault::NotRead => "connection not read from",
+        TransportFault::CertificateExpired => "certificate expired",
+        TransportFault::CertificateUntrusted => "certificate not trusted",
+        TransportFault::CertificateOfAnother => "certificate of another host",
+        TransportFault::TlsFailed => "TLS not agreed on",
         TransportFault::Local => "our own socket could not send",
     }
 }

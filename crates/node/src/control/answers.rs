@@ -99,6 +99,9 @@ impl ControlThread {
                 let unasked = self.control.unasked_answers();
                 metrics.counter("names_unasked", "Answers of name servers that nobody waited for.", &[], unasked);
                 self.dns.measure(&mut metrics);
+                if let Some(streams) = &self.streams {
+                    metrics::streams(&mut metrics, streams, self.clock.wall());
+                }
                 self.tally.measure(&mut metrics);
                 let _gone = reply.send(Ok(metrics));
             }

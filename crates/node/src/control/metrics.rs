@@ -2,11 +2,12 @@
 //!
 //! Refuses to know: the text format.
 
+use super::StreamLink;
 use crate::looks::Seen;
 use api::{Label, MetricsSnapshot};
 use edge::{TestCallsView, TrunkView};
 use explain::Alarm;
-use model::{Admin, Health, TestCallResult};
+use model::{Admin, Health, TestCallResult, Wall};
 
 const HEALTH: [Health; 5] = [Health::Unknown, Health::Up, Health::Suspect, Health::Down, Health::Probation];
 
@@ -27,6 +28,21 @@ pub(super) fn snapshot(
     metrics.counter("journal_failed", "Records the disk refused.", &[], journal.failed);
     metrics.counter("orders_lost", "Orders to shards lost because a ring was full.", &[], orders_lost);
     metrics
+}
+
+/// Connections of TCP and TLS.
+pub(super) fn streams(metrics: &mut MetricsSnapshot, link: &StreamLink, now: Wall) {
+    let counters = &link.counters;
+    for (file, at) in &link.tls.expiry {
+        let left = *at as f64 - now.as_micros() as f64 / 1e6;
+        let labels = [("file", file.clone())];
+        metrics.gauge("certificate_expires_seconds", "Time until a certificate of ours expires.", &labels, left);
+    }
+    metrics.gauge("streams", "Connections that live.", &[], counters.live.get() as f64);
+    for (what, count) in counters.named() {
+        let labels = [("what", what.to_owned())];
+        metrics.counter("streams_events", "What has happened to connections.", &labels, count);
+    }
 }
 
 /// Alarms under way, by kind; each kind is there, so that a rule can be written before it is needed.

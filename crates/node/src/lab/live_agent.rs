@@ -2,12 +2,13 @@
 //!
 //! The lab and the interop tests drive agents through this. Refuses to know: what the agent does.
 
+use super::stream_port::{AgentTls, StreamPort};
 use crate::clock::Clock;
 use agent::{Agent, AgentConfig, Behaviour, CallNo, Dial, Failing, Input, Output, Report};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
@@ -29,6 +30,8 @@ pub enum Order {
     Hold(CallNo, bool),
     /// Ask a peer how it is.
     Options(SocketAddr),
+    /// Close every connection; the port goes on.
+    Cut,
     /// End.
     Stop,
 }
@@ -49,8 +52,22 @@ impl LiveAgent {
     /// # Errors
     /// When the SIP address cannot be bound or no thread can be had.
     pub fn start(config: AgentConfig, behaviour: Behaviour) -> io::Result<Self> {
+        let sip = Port::Datagrams(bind(config.sip)?);
+        Self::start_by(config, sip, None, behaviour)
+    }
+
+    /// The same for one that speaks TCP, or TLS when it is told who it is.
+    ///
+    /// # Errors
+    /// As above, and when a certificate cannot be read.
+    pub fn start_by_stream(config: AgentConfig, tls: Option<AgentTls>, behaviour: Behaviour) -> io::Result<Self> {
+        let sip = Port::Streams(StreamPort::open(config.sip, tls.as_ref())?);
+        Self::start_by(config, sip, tls, behaviour)
+    }
+
+    fn start_by(config: AgentConfig, sip: Port, tls: Option<AgentTls>, behaviour: Behaviour) -> io::Result<Self> {
         let address = config.sip;
-        let sip = bind(address)?;
+        let by_stream = matches!(sip, Port::Streams(_));
         let (orders, orders_in) = sync_channel(BACKLOG);
         let (reports_out, reports) = sync_channel(BACKLOG);
         let name = format!("agent-{}", config.user);
@@ -58,6 +75,8 @@ impl LiveAgent {
             agent: Agent::new(config, behaviour),
             clock: Clock::start(),
             sip: Some(sip),
+            by_stream,
+            tls,
             rtp: BTreeMap::new(),
             orders: orders_in,
             reports: reports_out,
@@ -88,11 +107,19 @@ impl Drop for LiveAgent {
     }
 }
 
+/// Where SIP comes and goes.
+enum Port {
+    Datagrams(UdpSocket),
+    Streams(StreamPort),
+}
+
 struct Live {
     agent: Agent,
     clock: Clock,
     /// None while the agent plays one whose port is closed.
-    sip: Option<UdpSocket>,
+    sip: Option<Port>,
+    by_stream: bool,
+    tls: Option<AgentTls>,
     rtp: BTreeMap<u16, UdpSocket>,
     orders: Receiver<Order>,
     reports: SyncSender<Report>,
@@ -130,6 +157,12 @@ impl Live {
             Order::HangUp(call) => Input::HangUp(call),
             Order::Hold(call, hold) => Input::Hold(call, hold),
             Order::Options(to) => Input::Options(to),
+            Order::Cut => {
+                if let Some(Port::Streams(port)) = &mut self.sip {
+                    port.cut();
+                }
+                return;
+            }
             Order::Stop => return,
         };
         let now = self.clock.now();
@@ -142,22 +175,41 @@ impl Live {
         if behaviour.failing == Some(Failing::Closed) {
             self.sip = None;
         } else if self.sip.is_none() {
-            self.sip = bind(self.agent.address()).ok();
+            let address = self.agent.address();
+            self.sip = if self.by_stream {
+                StreamPort::open(address, self.tls.as_ref()).ok().map(Port::Streams)
+            } else {
+                bind(address).ok().map(Port::Datagrams)
+            };
         }
     }
 
     fn wait(&self) {
         let now = self.clock.now();
         let due = self.agent.deadline().map_or(LONGEST_WAIT_MS, |at| at.since(now).as_micros().div_ceil(1_000) as i32);
-        let sockets = self.sip.iter().chain(self.rtp.values());
+        let sip: Vec<RawFd> = match &self.sip {
+            None => Vec::new(),
+            Some(Port::Datagrams(socket)) => vec![socket.as_raw_fd()],
+            Some(Port::Streams(port)) => port.descriptors().collect(),
+        };
+        let all = sip.into_iter().chain(self.rtp.values().map(AsRawFd::as_raw_fd));
         let mut waiting: Vec<libc::pollfd> =
-            sockets.map(|socket| libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 }).collect();
+            all.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
         // SAFETY: the pointer and length are those of a live Vec of pollfd, and poll writes only within it.
         unsafe { libc::poll(waiting.as_mut_ptr(), waiting.len() as libc::nfds_t, due.clamp(0, LONGEST_WAIT_MS)) };
     }
 
     fn receive_sip(&mut self, buffer: &mut [u8]) {
-        while let Some(Ok((length, from))) = self.sip.as_ref().map(|socket| socket.recv_from(buffer)) {
+        if let Some(Port::Streams(port)) = &mut self.sip {
+            for (from, bytes) in port.receive(buffer) {
+                let now = self.clock.now();
+                self.agent.handle(now, Input::Datagram { from, bytes: &bytes });
+                self.drain();
+            }
+            return;
+        }
+        while let Some(Port::Datagrams(socket)) = &self.sip {
+            let Ok((length, from)) = socket.recv_from(buffer) else { return };
             let now = self.clock.now();
             self.agent.handle(now, Input::Datagram { from, bytes: &buffer[..length] });
             self.drain();
@@ -177,9 +229,13 @@ impl Live {
         while let Some(output) = self.agent.poll() {
             match output {
                 // A datagram that cannot be sent is one that was lost; SIP repeats it and RTP does not care.
-                Output::Datagram(transmit) => {
-                    let _lost = self.sip.as_ref().map(|socket| socket.send_to(&transmit.bytes, transmit.flow.peer));
-                }
+                Output::Datagram(transmit) => match &mut self.sip {
+                    None => {}
+                    Some(Port::Datagrams(socket)) => {
+                        let _lost = socket.send_to(&transmit.bytes, transmit.flow.peer);
+                    }
+                    Some(Port::Streams(port)) => port.send(&transmit),
+                },
                 Output::Media { port, to, packet } => {
                     let _lost = self.rtp.get(&port).map(|socket| socket.send_to(&packet, to));
                 }

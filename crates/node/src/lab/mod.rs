@@ -4,8 +4,10 @@
 //! are ours. Refuses to know: how the edge works; it asks and breaks things from outside.
 
 mod live_agent;
+mod stream_port;
 
 pub use live_agent::{LiveAgent, Order};
+pub use stream_port::AgentTls;
 
 use agent::{AgentConfig, Behaviour, Dial, Failing, Report};
 use model::Span;
@@ -163,6 +165,7 @@ fn carries(tone_hz: u16) -> Behaviour {
 fn neighbour(user: &str, last: u8) -> AgentConfig {
     let ip = IpAddr::V4(Ipv4Addr::new(127, 0, 0, last));
     AgentConfig {
+        transport: sip::Transport::Udp,
         user: user.to_owned(),
         sip: SocketAddr::new(ip, 5060),
         media_ip: ip,

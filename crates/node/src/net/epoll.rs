@@ -12,6 +12,8 @@ pub(crate) enum Trigger {
     Level,
     /// Each time something new arrives.
     Edge,
+    /// Each time something new arrives, or there is room again to send.
+    EdgeBoth,
 }
 
 /// A set of descriptors to wait for, each with a token of ours, and room for what is reported at once.
@@ -37,8 +39,12 @@ impl Epoll {
 
     /// Watches `what` for input and errors. It leaves the set by itself when it is closed.
     pub(crate) fn add(&self, what: &impl AsFd, token: u64, trigger: Trigger) -> io::Result<()> {
-        let edge = if trigger == Trigger::Edge { libc::EPOLLET } else { 0 };
-        let mut event = libc::epoll_event { events: (libc::EPOLLIN | edge) as u32, u64: token };
+        let wanted = match trigger {
+            Trigger::Level => libc::EPOLLIN,
+            Trigger::Edge => libc::EPOLLIN | libc::EPOLLET,
+            Trigger::EdgeBoth => libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET,
+        };
+        let mut event = libc::epoll_event { events: wanted as u32, u64: token };
         let descriptor = what.as_fd().as_raw_fd();
         // SAFETY: the pointer is that of a live event; the kernel only reads it.
         let done = unsafe { libc::epoll_ctl(self.set.as_raw_fd(), libc::EPOLL_CTL_ADD, descriptor, &raw mut event) };

@@ -19,7 +19,7 @@ fn shard(control: &Waker) -> (ShardThread, Sender<Order>, Receiver<Report>) {
     let waker = Waker::new().expect("a waker");
     let (orders_in, orders) = ring(4, &waker);
     let (reports, reports_out) = ring(1, control);
-    let links = Links { waker, orders, reports, hops_in: Vec::new(), hops_out: vec![None] };
+    let links = Links { waker, orders, reports, hops_in: Vec::new(), hops_out: vec![None], streams: None };
     let config = ShardConfig { shard: ShardId(0), shards: 1, node: 0, key: 7, seed: 7, limits: ShardLimits::default() };
     let manner = Manner { shards: 1, gather: Span::from_millis(1), first_stock: 8, relief: || {} };
     let thread = ShardThread::new(config, manner, clock, snapshot, links, Vec::new()).expect("a shard");

@@ -11,6 +11,7 @@ pub(crate) use reliable::Reliable;
 
 use crate::compose::{Draft, HeaderLines};
 use crate::message::Message;
+use crate::transport::Transport;
 use crate::wire::{self, HeaderName, Method, Uri};
 use alloc::format;
 use alloc::vec::Vec;
@@ -141,10 +142,10 @@ impl Dialog {
             && request.from().tag().unwrap_or_default() == self.remote_tag
     }
 
-    /// Where requests go: the first route, or the target when there is none (8.1.2). `None` when that is a name to resolve.
-    pub fn next_hop(&self) -> Option<SocketAddr> {
+    /// Where requests go by this transport: the first route, or the target when there is none (8.1.2). `None` when that is a name to resolve.
+    pub fn next_hop(&self, by: Transport) -> Option<SocketAddr> {
         let uri = self.route_set.first().map_or(self.remote_target.as_slice(), |route| route_set::uri_of(route));
-        Uri::parse(uri).ok()?.socket_addr()
+        Uri::parse(uri).ok()?.socket_addr(by)
     }
 
     fn draft(&self, method: Method, cseq: u32) -> Draft {

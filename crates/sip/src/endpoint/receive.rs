@@ -92,6 +92,25 @@ impl Endpoint {
         }
     }
 
+    /// The connection of this flow is dead. What was asked by it and nobody has answered fails at once. It may have come through all
+    /// the same, so that an INVITE is given up but not forgotten: what answers it is cancelled, or reported when it is a 2xx. Whoever
+    /// has answered provisionally goes on, since his final answer may come by a new connection (RFC 3261 §18.2.2).
+    pub fn broken(&mut self, _now: Instant, flow: Flow, fault: TransportFault) {
+        let unheard = self.clients.ids(|client| {
+            let waits = match &client.machine {
+                ClientMachine::Invite(machine) => machine.is_unheard() && !client.failed,
+                ClientMachine::Request(machine) => machine.is_unheard(),
+            };
+            client.flow == flow && waits
+        });
+        for id in unheard {
+            if let Some(ClientMachine::Invite(machine)) = self.clients.get_mut(id).map(|client| &mut client.machine) {
+                machine.may_have_arrived();
+            }
+            self.refuse_client(id, Failure::Unreachable(fault));
+        }
+    }
+
     fn receive_response(
         &mut self,
         now: Instant,
@@ -412,9 +431,10 @@ fn way_back(flow: Flow, message: &Message) -> Flow {
     Flow { peer: SocketAddr::new(flow.peer.ip(), via.port().unwrap_or(5060)), ..flow }
 }
 
-/// A stream's far end has shown by its handshake that it is there; what comes by datagram may bear any source.
+/// On a stream too: a handshake shows that its far end is there, not that it is the one we speak with. The port may be any, since an
+/// answer may come by a new connection (18.2.2).
 fn is_same_host(asked: Flow, came: Flow) -> bool {
-    came.transport.is_reliable() || asked.peer.ip() == came.peer.ip()
+    asked.peer.ip() == came.peer.ip()
 }
 
 /// sip and sips; tel as well, because trunks send it (8.2.2.1, RFC 3966).

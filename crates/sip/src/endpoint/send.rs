@@ -30,8 +30,8 @@ impl Endpoint {
         let branch = self.minter.branch();
         let reliable = to.transport.is_reliable();
         let method = draft.method;
-        let bound = self.bound(to.socket);
-        let bytes = bound.map(|own| compose::request(&draft, own.transport, own.sent_by, &branch)).unwrap_or_default();
+        let bound = self.sent_by(to.socket);
+        let bytes = bound.map(|own| compose::request(&draft, own.transport, own.addr, &branch)).unwrap_or_default();
         let machine = if method == Method::Invite {
             ClientMachine::Invite(InviteClient::new(now, timers, reliable))
         } else {
@@ -120,12 +120,12 @@ impl Endpoint {
     /// Sends the ACK for a 2xx, and again whenever that 2xx is repeated, until Timer M (13.2.2.4, RFC 6026 7.2). Which 2xx
     /// it is for is told by the draft's To tag. It has a branch of its own and goes where the dialog's requests go.
     pub fn ack(&mut self, _now: Instant, client: ClientKey, to: Flow, draft: Draft) {
-        let Some(own) = self.bound(to.socket) else {
+        let Some(own) = self.sent_by(to.socket) else {
             self.counters.late_orders += 1;
             return;
         };
         let branch = self.minter.branch();
-        let bytes = compose::request(&draft, own.transport, own.sent_by, &branch);
+        let bytes = compose::request(&draft, own.transport, own.addr, &branch);
         let tag: Box<[u8]> = scan(&bytes).and_then(|scan| scan.to_tag).unwrap_or_default().into();
         let fork =
             self.clients.get_mut(client.0).and_then(|client| client.forks.iter_mut().find(|fork| fork.tag == tag));

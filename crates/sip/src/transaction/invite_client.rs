@@ -124,6 +124,11 @@ impl InviteClient {
         self.timers
     }
 
+    /// The connection that carried it is dead, and nobody knows how far it came: as good as a copy sent before.
+    pub(crate) fn may_have_arrived(&mut self) {
+        self.repeated = true;
+    }
+
     /// The network refused a copy of it, and nobody has answered. True when that ends it: no other copy was sent. Otherwise one sent
     /// before may have come through, so that it is given up, and whatever answers until Timer B is cancelled, or ended by the user.
     pub(crate) fn refused(&mut self) -> bool {

@@ -54,6 +54,11 @@ impl RequestClient {
         self.state != State::Completed
     }
 
+    /// Not one response yet.
+    pub(crate) fn is_unheard(&self) -> bool {
+        self.state == State::Trying
+    }
+
     /// Time has passed. `End` while `is_pending` means no reply.
     pub(crate) fn expire(&mut self, now: Instant) -> Fired {
         self.clocks.fire(now, self.timers.t2)

@@ -86,6 +86,15 @@ impl<T> Table<T> {
         found.map(|&(_, index)| Id { index, generation: self.slots[index as usize].generation })
     }
 
+    /// All for which `wanted` holds, by their place: a look at the whole table, for what is rare.
+    pub(crate) fn ids(&self, wanted: impl Fn(&T) -> bool) -> Vec<Id> {
+        let wanted = |(index, slot): (usize, &Slot<T>)| {
+            let found = slot.value.as_ref().is_some_and(&wanted);
+            found.then_some(Id { index: index as u32, generation: slot.generation })
+        };
+        self.slots.iter().enumerate().filter_map(wanted).collect()
+    }
+
     pub(crate) fn remove(&mut self, id: Id) -> Option<T> {
         let slot = self.slots.get_mut(id.index as usize).filter(|slot| slot.generation == id.generation)?;
         let value = slot.value.take()?;

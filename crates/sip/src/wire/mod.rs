@@ -3,6 +3,7 @@
 //! Everything here borrows. Refuses to know: transactions, dialogs.
 
 mod cseq;
+mod frame;
 mod header;
 mod method;
 mod name_addr;
@@ -14,6 +15,7 @@ mod uri;
 mod via;
 
 pub use cseq::CSeq;
+pub use frame::{BadStream, Framer, Piece};
 pub use header::HeaderName;
 pub use method::Method;
 pub use name_addr::NameAddr;

@@ -1,6 +1,7 @@
 //! SIP, SIPS and tel URIs (RFC 3261 §19.1, RFC 3966): cut into parts that still borrow. A URN (RFC 8141) is a name, and has none.
 
 use super::params::Params;
+use crate::transport::Transport;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// A URI in parts.
@@ -82,9 +83,10 @@ impl<'a> Uri<'a> {
         self.headers
     }
 
-    /// Address and port, when the host is an IP literal; port 5060 when none is given, 5061 for sips.
-    pub fn socket_addr(&self) -> Option<SocketAddr> {
-        let default = if self.scheme.eq_ignore_ascii_case(b"sips") { 5061 } else { 5060 };
+    /// Address and port, when the host is an IP literal; the default port of the transport when none is given (RFC 3261 §19.1.2), which
+    /// for sips is that of TLS.
+    pub fn socket_addr(&self, by: Transport) -> Option<SocketAddr> {
+        let default = if self.scheme.eq_ignore_ascii_case(b"sips") { Transport::Tls } else { by }.default_port();
         Some(SocketAddr::new(ip(self.host)?, self.port.unwrap_or(default)))
     }
 }
@@ -135,13 +137,19 @@ mod tests {
     fn parts_19_1() {
         let uri = Uri::parse(b"sip:+47;ext=1:pw@[2001:db8::1]:5070;transport=udp;lr?Subject=x").unwrap();
         assert_eq!((uri.scheme(), uri.user(), uri.port()), (&b"sip"[..], &b"+47;ext=1"[..], Some(5070)));
-        assert_eq!(uri.socket_addr(), Some("[2001:db8::1]:5070".parse().unwrap()));
+        assert_eq!(uri.socket_addr(Transport::Udp), Some("[2001:db8::1]:5070".parse().unwrap()));
         assert_eq!((uri.params().get("transport"), uri.headers()), (Some(&b"udp"[..]), &b"Subject=x"[..]));
-        assert_eq!(Uri::parse(b"sips:192.0.2.1").unwrap().socket_addr(), Some("192.0.2.1:5061".parse().unwrap()));
+        assert_eq!(
+            Uri::parse(b"sips:192.0.2.1").unwrap().socket_addr(Transport::Udp),
+            Some("192.0.2.1:5061".parse().unwrap())
+        );
         assert_eq!(Uri::parse(b"tel:+4722334455;phone-context=x").unwrap().user(), b"+4722334455");
-        assert_eq!(Uri::parse(b"sip:host.example").unwrap().socket_addr(), None);
+        assert_eq!(Uri::parse(b"sip:host.example").unwrap().socket_addr(Transport::Udp), None);
         let sos = Uri::parse(b"urn:service:sos").unwrap();
-        assert_eq!((sos.scheme(), sos.user(), sos.host(), sos.socket_addr()), (&b"urn"[..], &b""[..], &b""[..], None));
+        assert_eq!(
+            (sos.scheme(), sos.user(), sos.host(), sos.socket_addr(Transport::Udp)),
+            (&b"urn"[..], &b""[..], &b""[..], None)
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ fn hear_ipv6(name: &str) -> Heard {
 fn registered_at(name: &str) -> Option<SocketAddr> {
     let message = hear_ipv6(name).accepted();
     assert_eq!((message.method(), message.via().ip()), (Method::Register, Some("2001:db8::9:1".parse().unwrap())));
-    Uri::parse(message.uri()).unwrap().socket_addr()
+    Uri::parse(message.uri()).unwrap().socket_addr(sip::Transport::Udp)
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn ipv4_mapped_ipv6() {
     let message = hear_ipv6("5118/ipv4-mapped-ipv6.dat").accepted();
     assert_eq!((message.via().ip(), message.via().port()), (Some("::ffff:192.0.2.10".parse().unwrap()), Some(19_823)));
     let contact = Uri::parse(message.contact().unwrap().uri).unwrap();
-    assert_eq!(contact.socket_addr(), Some("[::ffff:192.0.2.2]:5060".parse().unwrap()));
+    assert_eq!(contact.socket_addr(sip::Transport::Udp), Some("[::ffff:192.0.2.2]:5060".parse().unwrap()));
 }
 
 #[test]
@@ -86,11 +86,14 @@ fn ipv6_bug_abnf_3_colons() {
     // The grammar of RFC 3261 allowed it, so somebody may write it. It is taken; it is just no address to send to.
     let message = hear_ipv6("5118/ipv6-bug-abnf-3-colons.dat").accepted();
     let uri = Uri::parse(message.uri()).unwrap();
-    assert_eq!((uri.host(), uri.socket_addr()), (&b"[2001:db8:::192.0.2.1]"[..], None));
+    assert_eq!((uri.host(), uri.socket_addr(sip::Transport::Udp)), (&b"[2001:db8:::192.0.2.1]"[..], None));
 }
 
 #[test]
 fn ipv6_correct_abnf_2_colons() {
     let message = hear_ipv6("5118/ipv6-correct-abnf-2-colons.dat").accepted();
-    assert_eq!(Uri::parse(message.uri()).unwrap().socket_addr(), Some("[2001:db8::192.0.2.1]:5060".parse().unwrap()));
+    assert_eq!(
+        Uri::parse(message.uri()).unwrap().socket_addr(sip::Transport::Udp),
+        Some("[2001:db8::192.0.2.1]:5060".parse().unwrap())
+    );
 }

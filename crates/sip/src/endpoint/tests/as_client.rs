@@ -207,6 +207,42 @@ fn a_network_error_fails_the_request_it_quotes() {
     assert_eq!((bench.endpoint.transactions(), bench.endpoint.deadline()), (0, None));
 }
 
+/// What nobody has answered fails with its connection, what rings goes on, and what went by another connection is not concerned.
+#[test]
+fn a_broken_connection_fails_what_nobody_has_answered_18_2_2() {
+    let fault = TransportFault::Broken;
+    let mut bench = Bench::with(Transport::Tcp, Limits::default());
+    let (ringing, rung) = bench.request(0, Method::Invite);
+    bench.reply(5, &rung, 180, "x").unwrap();
+    bench.event_kinds();
+    let (unheard, invite) = bench.request(10, Method::Invite);
+    let (options, _) = bench.request(10, Method::Options);
+    let elsewhere = Flow { peer: US.parse().unwrap(), ..bench.flow };
+    bench.endpoint.broken(at(20), elsewhere, fault);
+    bench.drain();
+    assert_eq!(bench.event_kinds(), NO_EVENTS, "another connection");
+    bench.endpoint.broken(at(20), bench.flow, fault);
+    bench.drain();
+    let failed: Vec<ClientKey> = bench
+        .events
+        .drain(..)
+        .map(|event| match event {
+            Event::ClientFailed { client, why: Failure::Unreachable(f) } if f == fault => client,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(failed, [unheard, options]);
+    // Its final answer comes by a new connection.
+    bench.reply(900, &rung, 486, "x").unwrap();
+    assert_eq!((bench.event_kinds(), bench.sent_kinds()), (vec!["486".into()], vec!["ACK".into()]));
+    // The INVITE may have come through: it is told of nothing but a 2xx, which must be ended.
+    bench.reply(1_000, &invite, 180, "y").unwrap();
+    assert_eq!((bench.event_kinds(), bench.sent_kinds()), (NO_EVENTS.to_vec(), vec!["CANCEL".into()]));
+    bench.reply(1_100, &invite, 200, "y").unwrap();
+    assert_eq!(bench.event_kinds(), ["200"]);
+    assert_ne!(ringing, unheard);
+}
+
 /// The first copy has come through, its answers were lost, and the port is closed when the second one comes.
 #[test]
 fn a_network_error_for_a_repeat_does_not_forget_the_copy_before() {
@@ -321,12 +357,15 @@ fn a_response_comes_from_the_host_that_was_asked() {
     assert_eq!(among, Ok(()), "whom the user knows as one");
 }
 
-/// A stream's far end is who it is.
+/// Anybody may connect to us: his stream shows that he is there, and no more. The peer itself may answer by a new connection (18.2.2).
 #[test]
-fn a_response_by_a_stream_needs_no_second_look() {
+fn a_response_by_a_stream_comes_from_the_host_that_was_asked() {
     let mut bench = Bench::with(Transport::Tcp, Limits::default());
     let (_, options) = bench.request(0, Method::Options);
-    bench.flow.peer = "203.0.113.66:5060".parse().unwrap();
-    bench.reply(10, &options, 200, "b").unwrap();
+    let own = bench.flow;
+    bench.flow.peer = "203.0.113.66:40000".parse().unwrap();
+    assert_eq!(bench.reply(10, &options, 200, "b"), Err(Rejected::ForeignResponse));
+    bench.flow.peer = core::net::SocketAddr::new(own.peer.ip(), 40_000);
+    bench.reply(20, &options, 200, "b").unwrap();
     assert_eq!(bench.event_kinds(), ["200"]);
 }

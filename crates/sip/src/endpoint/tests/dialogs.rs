@@ -47,7 +47,7 @@ fn the_called_side_12_1_1() {
     assert_eq!(bye.header(HeaderName::From), Some(&b"<sip:us@192.0.2.1>;tag=ours"[..]));
     assert_eq!(bye.header(HeaderName::To), Some(&b"\"Pat; <x>\" <sip:p@10.0.0.7;user=phone>;tag=theirs"[..]));
     assert_eq!((bye.call_id(), bye.cseq().number), (&b"c"[..], 1));
-    assert_eq!(dialog.next_hop(), Some("192.0.2.20:5060".parse().unwrap()));
+    assert_eq!(dialog.next_hop(crate::Transport::Udp), Some("192.0.2.20:5060".parse().unwrap()));
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn the_calling_side_visits_routes_backwards_12_1_2() {
     assert_eq!(info.uri(), b"sip:192.0.2.22");
     assert_eq!(routes(&info), ["<sip:192.0.2.21:5080;lr>", "<sip:192.0.2.20;lr>", "<sip:p@10.0.0.7:5062;ob>"]);
     assert_eq!(info.cseq().number, 42);
-    assert_eq!(dialog.next_hop(), Some("192.0.2.22:5060".parse().unwrap()));
+    assert_eq!(dialog.next_hop(crate::Transport::Udp), Some("192.0.2.22:5060".parse().unwrap()));
     assert_eq!(dialog.local_seq, 42);
 }
 

@@ -1,0 +1,130 @@
+//! The SIP port of an agent that speaks TCP or TLS: what it accepts and what it opens, and whole messages both ways.
+//!
+//! Looked at in turns, like the agent's other sockets. Refuses to know: what the messages say.
+
+use crate::streams::{Wire, begin, client, ready, server, server_name};
+use edge::config::{ListenTls, TrunkTls};
+use model::Span;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, Connection as Tls, ServerConfig, ServerConnection};
+use sip::{Framer, Piece, Transmit};
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Connections of one agent at most.
+const MOST: usize = 256;
+/// As long as an agent waits for what it sent to be acknowledged.
+const LIFE: Span = Span::from_secs(10);
+
+/// Who an agent is and whom it trusts under TLS.
+#[derive(Clone, Debug)]
+pub struct AgentTls {
+    /// As one that is connected to.
+    pub listen: ListenTls,
+    /// As one that connects.
+    pub trust: TrunkTls,
+}
+
+struct One {
+    peer: SocketAddr,
+    wire: Wire,
+    framer: Framer,
+    out: Vec<u8>,
+}
+
+/// The port.
+pub(super) struct StreamPort {
+    bind: SocketAddr,
+    listener: TcpListener,
+    tls: Option<(Arc<ServerConfig>, Arc<ClientConfig>, TrunkTls)>,
+    all: Vec<One>,
+}
+
+impl StreamPort {
+    pub(super) fn open(bind: SocketAddr, tls: Option<&AgentTls>) -> io::Result<Self> {
+        let listener = TcpListener::bind(bind)?;
+        listener.set_nonblocking(true)?;
+        let config = |tls: &AgentTls| {
+            let here = Path::new("");
+            Ok((server(&tls.listen, here)?, client(&tls.trust, here, &mut None)?, tls.trust.clone()))
+        };
+        let tls = tls.map(config).transpose().map_err(|fault: String| io::Error::other(fault))?;
+        Ok(Self { bind, listener, tls, all: Vec::new() })
+    }
+
+    /// Everything to be watched.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = std::os::fd::RawFd> + '_ {
+        use std::os::fd::{AsFd, AsRawFd};
+        let wires = self.all.iter().map(|one| one.wire.as_fd().as_raw_fd());
+        std::iter::once(self.listener.as_raw_fd()).chain(wires)
+    }
+
+    /// Closes every connection, as a firewall or a restart does; the port goes on.
+    pub(super) fn cut(&mut self) {
+        self.all.clear();
+    }
+
+    /// What has arrived, and from whom.
+    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Vec<(SocketAddr, Vec<u8>)> {
+        while let Ok((socket, peer)) = self.listener.accept() {
+            let tls = self.tls.as_ref().map(|(server, ..)| ServerConnection::new(server.clone()));
+            if let (Ok(tls), Ok(())) = (tls.transpose(), ready(&socket, LIFE)) {
+                self.add(peer, socket, tls.map(Tls::Server));
+            }
+        }
+        let mut messages = Vec::new();
+        self.all.retain_mut(|one| one.turn(buffer, &mut messages));
+        messages
+    }
+
+    /// Sends by the connection to that peer, or by a new one. What cannot be sent is lost, as on any transport.
+    pub(super) fn send(&mut self, transmit: &Transmit) {
+        let peer = transmit.flow.peer;
+        if !self.all.iter().any(|one| one.peer == peer) {
+            let Ok(socket) = begin(self.bind, peer, LIFE) else { return };
+            let Ok(tls) = self.tls.as_ref().map(|tls| start(tls, peer)).transpose() else { return };
+            self.add(peer, socket, tls);
+        }
+        if let Some(one) = self.all.iter_mut().find(|one| one.peer == peer) {
+            one.out.extend_from_slice(&transmit.bytes);
+            // An end is seen by the next look.
+            let _ended = one.wire.write(&mut one.out);
+        }
+    }
+
+    fn add(&mut self, peer: SocketAddr, socket: TcpStream, tls: Option<Tls>) {
+        if self.all.len() < MOST {
+            self.all.push(One { peer, wire: Wire::new(socket, tls), framer: Framer::default(), out: Vec::new() });
+        }
+    }
+}
+
+fn start(tls: &(Arc<ServerConfig>, Arc<ClientConfig>, TrunkTls), peer: SocketAddr) -> Result<Tls, String> {
+    let name: ServerName<'static> = server_name(&tls.2, peer)?;
+    ClientConnection::new(tls.1.clone(), name).map(Tls::Client).map_err(|error| error.to_string())
+}
+
+impl One {
+    /// Does what can be done; false when it is over.
+    fn turn(&mut self, buffer: &mut [u8], messages: &mut Vec<(SocketAddr, Vec<u8>)>) -> bool {
+        loop {
+            match self.wire.read(buffer) {
+                Ok(0) => break,
+                Ok(count) => self.framer.push(&buffer[..count]),
+                Err(_) => return false,
+            }
+        }
+        loop {
+            match self.framer.piece() {
+                Ok(Some(Piece::Message(bytes))) => messages.push((self.peer, bytes)),
+                Ok(Some(Piece::Ping)) => self.out.extend_from_slice(b"\r\n"),
+                Ok(Some(Piece::Pong)) => {}
+                Ok(None) => break,
+                Err(_) => return false,
+            }
+        }
+        self.wire.write(&mut self.out).is_ok()
+    }
+}

@@ -1,0 +1,78 @@
+//! All connections, by number and by who is at the other end, and how many each address has.
+//!
+//! Refuses to know: what passes on them.
+
+use super::connection::Connection;
+use model::SocketId;
+use slab::Slab;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+/// The table. Its owner keeps the limits.
+#[derive(Default)]
+pub(super) struct Table {
+    all: Slab<Connection>,
+    /// By socket, peer and whether we opened it.
+    by_flow: BTreeMap<(SocketId, SocketAddr, bool), usize>,
+    /// Accepted ones.
+    by_source: BTreeMap<IpAddr, usize>,
+}
+
+impl Table {
+    /// The number the next connection will have.
+    pub(super) fn next(&self) -> usize {
+        self.all.vacant_key()
+    }
+
+    /// Puts one in. Another one with the same ends is no longer found by them, and lives on until it is closed.
+    pub(super) fn insert(&mut self, connection: Connection) -> usize {
+        let flow = (connection.flow.socket, connection.flow.peer, connection.ours);
+        if !connection.ours {
+            *self.by_source.entry(connection.flow.peer.ip()).or_default() += 1;
+        }
+        let number = self.all.insert(connection);
+        self.by_flow.insert(flow, number);
+        number
+    }
+
+    pub(super) fn remove(&mut self, number: usize) -> Option<Connection> {
+        let connection = self.all.try_remove(number)?;
+        let (source, flow) =
+            (connection.flow.peer.ip(), (connection.flow.socket, connection.flow.peer, connection.ours));
+        if self.by_flow.get(&flow) == Some(&number) {
+            self.by_flow.remove(&flow);
+        }
+        if !connection.ours
+            && let Some(count) = self.by_source.get_mut(&source)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.by_source.remove(&source);
+            }
+        }
+        Some(connection)
+    }
+
+    /// The connection to a peer: ours, or else, when it will do, one that the peer opened.
+    pub(super) fn find(&self, socket: SocketId, peer: SocketAddr, accepted_too: bool) -> Option<usize> {
+        let ours = self.by_flow.get(&(socket, peer, true));
+        ours.or_else(|| self.by_flow.get(&(socket, peer, false)).filter(|_| accepted_too)).copied()
+    }
+
+    pub(super) fn get_mut(&mut self, number: usize) -> Option<&mut Connection> {
+        self.all.get_mut(number)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Connection)> {
+        self.all.iter()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Accepted connections from an address.
+    pub(super) fn of_source(&self, source: IpAddr) -> usize {
+        self.by_source.get(&source).copied().unwrap_or(0)
+    }
+}

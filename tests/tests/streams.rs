@@ -1,0 +1,256 @@
+//! Trunks by TCP and TLS on real sockets: calls with audio, and what becomes of calls when a connection dies, a certificate
+//! expires, a peer accepts and never answers.
+#![allow(clippy::expect_used, clippy::panic)]
+
+use agent::{Behaviour, CallNo, Dial, Failing, Heard, Report};
+use edge::config::{Identity, ListenTls, TrunkTls};
+use interop::agents::{agent, by_stream};
+use interop::certificates::{Authority, Valid};
+use interop::edge::{CONFIG, Edge};
+use interop::sipp::Sipp;
+use interop::{http, let_pass, namespace, wait_until};
+use model::Span;
+use node::lab::{AgentTls, LiveAgent, Order};
+use std::time::Duration;
+
+const LAN: &str = "127.0.0.10:5060";
+const LAN_TLS: &str = "127.0.0.10:5061";
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn plays(tone_hz: u16) -> Behaviour {
+    Behaviour { tone_hz, ..Behaviour::default() }
+}
+
+fn dial(to: &str, tone_hz: u16, talk: Option<Span>) -> Order {
+    Order::Dial(Dial {
+        to: to.parse().expect("an address"),
+        number: "+4722334455".to_owned(),
+        late_offer: false,
+        tone_hz,
+        hang_up_after: talk,
+        give_up_after: None,
+    })
+}
+
+/// Waits for the report that `wanted` picks.
+fn expect<T>(agent: &LiveAgent, what: &str, wanted: impl Fn(&Report) -> Option<T>) -> T {
+    let mut others = Vec::new();
+    loop {
+        let Ok(report) = agent.reports.recv_timeout(LIMIT) else {
+            panic!("waited in vain for {what}; the agent told {others:?}");
+        };
+        if let Some(found) = wanted(&report) {
+            return found;
+        }
+        others.push(report);
+    }
+}
+
+fn ended(report: &Report) -> Option<Heard> {
+    match report {
+        Report::Ended { heard, .. } => Some(heard.clone()),
+        _ => None,
+    }
+}
+
+fn answered(report: &Report) -> Option<(CallNo, Span)> {
+    match report {
+        Report::Answered { call, after, .. } => Some((*call, *after)),
+        _ => None,
+    }
+}
+
+/// The usual configuration with the PBX and the carrier `acme` by TCP.
+fn by_tcp() -> String {
+    CONFIG
+        .replace("\"udp:127.0.0.10:5060\"", "\"udp:127.0.0.10:5060\", \"tcp:127.0.0.10:5060\"")
+        .replace("\"udp:127.0.0.11:5060\"", "\"udp:127.0.0.11:5060\", \"tcp:127.0.0.11:5060\"")
+        .replace("sip:127.0.0.20:5060", "sip:127.0.0.20:5060;transport=tcp")
+        .replace("sip:127.0.0.31:5060", "sip:127.0.0.31:5060;transport=tcp")
+}
+
+/// The same by TLS, with certificates of `authority` in the folder `files`.
+fn by_tls(files: &str) -> String {
+    let listen = format!("tls = {{ certificate = \"{files}/edge.pem\", key = \"{files}/edge.key\" }}\nmedia");
+    let trunk =
+        |ip: &str| format!("at = \"sips:{ip}\"\ntls = {{ trust = \"{files}/ca.pem\", name = \"sbc.acme.example\" }}");
+    CONFIG
+        .replace("\"udp:127.0.0.10:5060\"", "\"udp:127.0.0.10:5060\", \"tls:127.0.0.10:5061\"")
+        .replace("\"udp:127.0.0.11:5060\"", "\"udp:127.0.0.11:5060\", \"tls:127.0.0.11:5061\"")
+        .replace("media", &listen)
+        .replace("at = \"sip:127.0.0.20:5060\"", &trunk("127.0.0.20"))
+        .replace("at = \"sip:127.0.0.31:5060\"", &trunk("127.0.0.31"))
+}
+
+/// An agent whose certificate is in these files.
+fn tls(files: &str, who: &str) -> AgentTls {
+    let identity = Identity { certificate: format!("{files}/{who}.pem"), key: format!("{files}/{who}.key") };
+    AgentTls {
+        listen: ListenTls { identity, client_ca: None, only_1_3: false },
+        trust: TrunkTls {
+            trust: Some(format!("{files}/ca.pem")),
+            name: Some("edge.example".to_owned()),
+            ..TrunkTls::default()
+        },
+    }
+}
+
+/// Both sides hear each other's tone; the call lasts two seconds.
+fn talk(office: &LiveAgent, acme: &LiveAgent, to: &str) {
+    office.order(dial(to, 1_300, Some(Span::from_secs(2))));
+    let caller = expect(office, "the caller's end", ended);
+    let callee = expect(acme, "the callee's end", ended);
+    assert_eq!((caller.tone_hz, callee.tone_hz), (Some(440), Some(1_300)), "{caller:?} {callee:?}");
+    assert!(caller.tone_for >= Span::from_secs(1) && callee.tone_for >= Span::from_secs(1), "{caller:?} {callee:?}");
+}
+
+fn health(trunk: &str) -> String {
+    let trunks = http::get("/v1/trunks");
+    let list = trunks.as_array().or_else(|| trunks["trunks"].as_array()).expect("a list of trunks");
+    let one = list.iter().find(|one| one["name"] == trunk).expect("the trunk");
+    one["health"].as_str().unwrap_or_default().to_owned()
+}
+
+fn rests(edge: &Edge) {
+    wait_until("calls and ports are given back", LIMIT, || {
+        let (calls, _, ports) = edge.held();
+        calls == 0.0 && ports == 0.0
+    });
+}
+
+#[test]
+fn sipp_calls_sipp_by_tcp() {
+    namespace::enter();
+    let _acme = Sipp::server_by_tcp("server", "127.0.0.31");
+    let edge = Edge::start(&by_tcp());
+    let mut caller = Sipp::caller_by_tcp("caller", "127.0.0.20", LAN, "+4722334455", 20, 10);
+    assert!(caller.finished(LIMIT), "{:?}\n{}\n{}", caller.counts(), caller.errors(), edge.log());
+    rests(&edge);
+}
+
+#[test]
+fn a_call_by_tcp_has_audio_both_ways() {
+    namespace::enter();
+    let office = by_stream("office", 20, None, plays(1_000));
+    let acme = by_stream("acme", 31, None, plays(440));
+    let edge = Edge::start(&by_tcp());
+    talk(&office, &acme, LAN);
+    rests(&edge);
+}
+
+#[test]
+fn a_call_by_tls_has_audio_both_ways() {
+    namespace::enter();
+    let authority = Authority::new("tls-audio");
+    let files = authority.folder();
+    authority.issue("edge", "edge.example", Valid::Now);
+    authority.issue("peer", "sbc.acme.example", Valid::Now);
+    let office = by_stream("office", 20, Some(&tls(&files, "peer")), plays(1_000));
+    let acme = by_stream("acme", 31, Some(&tls(&files, "peer")), plays(440));
+    let edge = Edge::start(&by_tls(&files));
+    talk(&office, &acme, LAN_TLS);
+    rests(&edge);
+}
+
+/// Both connections die in the middle of a call: the audio goes on, the caller's BYE comes by a new one, and reaches the carrier by another.
+#[test]
+fn a_live_call_outlives_its_connections() {
+    namespace::enter();
+    let office = by_stream("office", 20, None, plays(1_000));
+    let acme = by_stream("acme", 31, None, plays(440));
+    let edge = Edge::start(&by_tcp());
+    office.order(dial(LAN, 1_300, None));
+    let (call, _) = expect(&office, "the answer", answered);
+    let_pass(Duration::from_secs(1));
+    office.order(Order::Cut);
+    acme.order(Order::Cut);
+    wait_until("the edge has moved the caller's leg", LIMIT, || http::metric("throughline_call_moved_total") >= 1.0);
+    let_pass(Duration::from_secs(1));
+    office.order(Order::HangUp(call));
+    let callee = expect(&acme, "the callee's end", ended);
+    assert_eq!(callee.tone_hz, Some(1_300), "{callee:?}");
+    assert!(callee.longest_gap < Span::from_millis(500), "audio does not go by the connection: {callee:?}");
+    rests(&edge);
+}
+
+/// The same, and the callee ends it: the edge's BYE finds the caller, whose connection is gone, at its Contact.
+#[test]
+fn a_caller_without_a_connection_is_found_at_its_contact() {
+    namespace::enter();
+    let office = by_stream("office", 20, None, plays(1_000));
+    let acme = by_stream("acme", 31, None, Behaviour { hang_up_after: Some(Span::from_secs(4)), ..plays(440) });
+    let edge = Edge::start(&by_tcp());
+    office.order(dial(LAN, 1_300, None));
+    expect(&office, "the answer", answered);
+    office.order(Order::Cut);
+    wait_until("the edge has moved the caller's leg", LIMIT, || http::metric("throughline_call_moved_total") >= 1.0);
+    expect(&office, "the caller's end", ended);
+    expect(&acme, "the callee's end", ended);
+    rests(&edge);
+}
+
+/// A carrier's process is killed and its port closed: calls go to the next carrier at once, and the trunk is taken out.
+#[test]
+fn a_tcp_trunk_that_is_killed_costs_no_call() {
+    namespace::enter();
+    let office = by_stream("office", 20, None, plays(1_000));
+    let acme = by_stream("acme", 31, None, plays(440));
+    let globex = agent("globex", 32, plays(850));
+    let edge = Edge::start(&by_tcp());
+    talk(&office, &acme, LAN);
+    acme.order(Order::Behave(Behaviour { failing: Some(Failing::Closed), ..plays(440) }));
+    for _ in 0..3 {
+        office.order(dial(LAN, 1_300, Some(Span::from_secs(1))));
+        let (_, after) = expect(&office, "the answer", answered);
+        assert!(after < Span::from_secs(2), "refused at once, tried elsewhere at once: {after}");
+        assert_eq!(expect(&office, "the end", ended).tone_hz, Some(850));
+        expect(&globex, "the end", ended);
+    }
+    wait_until("the trunk is down", LIMIT, || health("acme") == "down");
+    acme.order(Order::Behave(plays(440)));
+    wait_until("the trunk is back", LIMIT, || health("acme") != "down");
+    rests(&edge);
+}
+
+/// A carrier accepts connections and says nothing on them: its callers wait for the first reply and no longer, as by UDP.
+#[test]
+fn a_tcp_trunk_that_never_answers_is_left_in_time() {
+    namespace::enter();
+    let office = by_stream("office", 20, None, plays(1_000));
+    let acme = by_stream("acme", 31, None, plays(440));
+    let globex = agent("globex", 32, plays(850));
+    let edge = Edge::start(&by_tcp());
+    talk(&office, &acme, LAN);
+    acme.order(Order::Behave(Behaviour { failing: Some(Failing::Silent), ..plays(440) }));
+    office.order(dial(LAN, 1_300, Some(Span::from_secs(1))));
+    let (_, after) = expect(&office, "the answer", answered);
+    assert!(after < Span::from_secs(4), "the first reply's deadline and no more: {after}");
+    assert_eq!(expect(&office, "the end", ended).tone_hz, Some(850));
+    expect(&globex, "the end", ended);
+    wait_until("the trunk is down", LIMIT, || health("acme") == "down");
+    rests(&edge);
+}
+
+/// A carrier whose certificate has expired is not spoken to; its calls go elsewhere, and `why` says it in words.
+#[test]
+fn a_tls_trunk_with_an_expired_certificate_costs_no_call() {
+    namespace::enter();
+    let authority = Authority::new("tls-expired");
+    let files = authority.folder();
+    authority.issue("edge", "edge.example", Valid::Now);
+    authority.issue("peer", "sbc.acme.example", Valid::Now);
+    authority.issue("expired", "sbc.acme.example", Valid::NoMore);
+    let office = by_stream("office", 20, Some(&tls(&files, "peer")), plays(1_000));
+    let _acme = by_stream("acme", 31, Some(&tls(&files, "expired")), plays(440));
+    let globex = agent("globex", 32, plays(850));
+    let edge = Edge::start(&by_tls(&files));
+    office.order(dial(LAN_TLS, 1_300, Some(Span::from_secs(1))));
+    let (_, after) = expect(&office, "the answer", answered);
+    assert!(after < Span::from_secs(3), "refused at once: {after}");
+    assert_eq!(expect(&office, "the end", ended).tone_hz, Some(850));
+    expect(&globex, "the end", ended);
+    wait_until("the trunk is down", LIMIT, || health("acme") == "down");
+    let (why, good) = edge.command(&["why", "trunk", "acme"]);
+    assert!(good && why.contains("certificate expired"), "{why}");
+    rests(&edge);
+}
