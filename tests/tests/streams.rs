@@ -6,11 +6,13 @@ use agent::{Behaviour, CallNo, Dial, Failing, Heard, Report};
 use edge::config::{Identity, ListenTls, TrunkTls};
 use interop::agents::{agent, by_stream};
 use interop::certificates::{Authority, Valid};
+use interop::dns::{AT, NameServer};
 use interop::edge::{CONFIG, Edge};
 use interop::sipp::Sipp;
 use interop::{http, let_pass, namespace, wait_until};
 use model::Span;
 use node::lab::{AgentTls, LiveAgent, Order};
+use std::net::TcpListener;
 use std::time::Duration;
 
 const LAN: &str = "127.0.0.10:5060";
@@ -152,25 +154,50 @@ fn a_call_by_tls_has_audio_both_ways() {
     rests(&edge);
 }
 
-/// Both connections die in the middle of a call: the audio goes on, the caller's BYE comes by a new one, and reaches the carrier by another.
-#[test]
-fn a_live_call_outlives_its_connections() {
-    namespace::enter();
-    let office = by_stream("office", 20, None, plays(1_000));
-    let acme = by_stream("acme", 31, None, plays(440));
-    let edge = Edge::start(&by_tcp());
-    office.order(dial(LAN, 1_300, None));
-    let (call, _) = expect(&office, "the answer", answered);
+/// Both connections die in the middle of a call: the audio goes on, the caller's re-INVITE and BYE come by a new one, and reach the carrier
+/// by another.
+fn outlives_its_connections(office: &LiveAgent, acme: &LiveAgent, to: &str, edge: &Edge) {
+    office.order(dial(to, 1_300, None));
+    let (call, _) = expect(office, "the answer", answered);
     let_pass(Duration::from_secs(1));
     office.order(Order::Cut);
     acme.order(Order::Cut);
     wait_until("the edge has moved the caller's leg", LIMIT, || http::metric("throughline_call_moved_total") >= 1.0);
+    office.order(Order::Hold(call, false));
+    let code = expect(office, "the answer to the re-INVITE", |report| match report {
+        Report::Reinvited { code, .. } => Some(*code),
+        _ => None,
+    });
+    assert_eq!(code, 200, "it has passed by both new connections");
     let_pass(Duration::from_secs(1));
     office.order(Order::HangUp(call));
-    let callee = expect(&acme, "the callee's end", ended);
-    assert_eq!(callee.tone_hz, Some(1_300), "{callee:?}");
-    assert!(callee.longest_gap < Span::from_millis(500), "audio does not go by the connection: {callee:?}");
-    rests(&edge);
+    let (caller, callee) = (expect(office, "the caller's end", ended), expect(acme, "the callee's end", ended));
+    assert_eq!((caller.tone_hz, callee.tone_hz), (Some(440), Some(1_300)), "{caller:?} {callee:?}");
+    let gap = caller.longest_gap.max(callee.longest_gap);
+    assert!(gap < Span::from_millis(500), "audio does not go by the connection: {caller:?} {callee:?}");
+    rests(edge);
+}
+
+#[test]
+fn a_live_call_by_tcp_outlives_its_connections() {
+    namespace::enter();
+    let office = by_stream("office", 20, None, plays(1_000));
+    let acme = by_stream("acme", 31, None, plays(440));
+    let edge = Edge::start(&by_tcp());
+    outlives_its_connections(&office, &acme, LAN, &edge);
+}
+
+#[test]
+fn a_live_call_by_tls_outlives_its_connections() {
+    namespace::enter();
+    let authority = Authority::new("tls-outlives");
+    let files = authority.folder();
+    authority.issue("edge", "edge.example", Valid::Now);
+    authority.issue("peer", "sbc.acme.example", Valid::Now);
+    let office = by_stream("office", 20, Some(&tls(&files, "peer")), plays(1_000));
+    let acme = by_stream("acme", 31, Some(&tls(&files, "peer")), plays(440));
+    let edge = Edge::start(&by_tls(&files));
+    outlives_its_connections(&office, &acme, LAN_TLS, &edge);
 }
 
 /// The same, and the callee ends it: the edge's BYE finds the caller, whose connection is gone, at its Contact.
@@ -252,5 +279,125 @@ fn a_tls_trunk_with_an_expired_certificate_costs_no_call() {
     wait_until("the trunk is down", LIMIT, || health("acme") == "down");
     let (why, good) = edge.command(&["why", "trunk", "acme"]);
     assert!(good && why.contains("certificate expired"), "{why}");
+    rests(&edge);
+}
+
+/// A carrier accepts connections and never says a word of TLS: that is over within `connect`, and its calls go elsewhere.
+#[test]
+fn a_tls_trunk_that_never_speaks_is_left_in_time() {
+    namespace::enter();
+    let authority = Authority::new("tls-silent");
+    let files = authority.folder();
+    authority.issue("edge", "edge.example", Valid::Now);
+    authority.issue("peer", "sbc.acme.example", Valid::Now);
+    let office = by_stream("office", 20, Some(&tls(&files, "peer")), plays(1_000));
+    // The kernel accepts what nobody takes out of its queue.
+    let _acme = TcpListener::bind("127.0.0.31:5061").expect("a free port");
+    let globex = agent("globex", 32, plays(850));
+    let edge = Edge::start(&by_tls(&files));
+    office.order(dial(LAN_TLS, 1_300, Some(Span::from_secs(1))));
+    let (_, after) = expect(&office, "the answer", answered);
+    assert!(after < Span::from_secs(4), "the limit of a connection and no more: {after}");
+    assert_eq!(expect(&office, "the end", ended).tone_hz, Some(850));
+    expect(&globex, "the end", ended);
+    wait_until("the trunk is down", LIMIT, || health("acme") == "down");
+    rests(&edge);
+}
+
+/// SIGHUP: whoever connects then sees the new certificate, and who is connected goes on by the old one.
+#[test]
+fn a_reload_takes_new_certificates_and_leaves_connections_alone() {
+    namespace::enter();
+    let (old, new) = (Authority::new("tls-old"), Authority::new("tls-new"));
+    let (files, others) = (old.folder(), new.folder());
+    old.issue("edge", "edge.example", Valid::Now);
+    old.issue("peer", "sbc.acme.example", Valid::Now);
+    new.issue("edge", "edge.example", Valid::Now);
+    let config = by_tls(&files).replace("[trunk.acme]", "accept = [\"127.0.0.21\"]\n\n[trunk.acme]");
+    let office = by_stream("office", 20, Some(&tls(&files, "peer")), plays(1_000));
+    let acme = by_stream("acme", 31, Some(&tls(&files, "peer")), plays(440));
+    let edge = Edge::start(&config);
+    office.order(dial(LAN_TLS, 1_300, None));
+    let (call, _) = expect(&office, "the answer", answered);
+    for file in ["edge.pem", "edge.key"] {
+        std::fs::copy(format!("{others}/{file}"), format!("{files}/{file}")).expect("a copied file");
+    }
+    edge.signal(libc::SIGHUP);
+    wait_until("the reload is on record", LIMIT, || edge.log().contains("reload"));
+    // It trusts the new authority alone, and so would not speak to an edge with the old certificate.
+    let mut trust = tls(&files, "peer");
+    trust.trust.trust = Some(format!("{others}/ca.pem"));
+    let second = by_stream("second", 21, Some(&trust), plays(1_000));
+    second.order(dial(LAN_TLS, 1_300, Some(Span::from_secs(1))));
+    assert_eq!(expect(&second, "the end of the second call", ended).tone_hz, Some(440));
+    expect(&acme, "the end of the second call", ended);
+    assert!(http::metric("throughline_call_moved_total") == 0.0, "the first call is where it was");
+    office.order(Order::HangUp(call));
+    assert_eq!(expect(&acme, "the end of the first call", ended).tone_hz, Some(1_300));
+    rests(&edge);
+}
+
+/// The carrier `acme` by the name `at`, asked of the test's name server.
+fn by_name(config: &str, at: &str, tls: &str) -> String {
+    let dns = format!("[dns]\nservers = [\"{AT}:53\"]\ntimeout = \"1s\"\nretry = \"1s\"\n\n[listen.lan]");
+    let (before, rest) = config.split_once("[trunk.acme]").expect("the trunk");
+    let (_, after) = rest.split_once("listen = ").expect("its listen");
+    format!("{before}[trunk.acme]\nat = \"{at}\"\n{tls}listen = {after}").replacen("[listen.lan]", &dns, 1)
+}
+
+fn leads_to(count: usize) -> bool {
+    let trunks = http::get("/v1/trunks");
+    let acme = trunks["trunks"].as_array().and_then(|trunks| trunks.iter().find(|one| one["name"] == "acme").cloned());
+    acme.and_then(|acme| acme["targets"].as_array().map(Vec::len)) == Some(count)
+}
+
+/// RFC 3263 §4.1, §4.2: SRV of TCP, by priority.
+#[test]
+fn a_name_leads_by_tcp() {
+    namespace::enter();
+    let _dns = NameServer::start(
+        "_sip._tcp.acme SRV 10 0 5060 a\n_sip._tcp.acme SRV 20 0 5060 b\na A 127.0.0.31\nb A 127.0.0.33\n",
+    );
+    let office = by_stream("office", 20, None, plays(1_000));
+    let (a, b) = (by_stream("a", 31, None, plays(440)), by_stream("b", 33, None, plays(620)));
+    let edge = Edge::start(&by_name(&by_tcp(), "sip:acme.example;transport=tcp", ""));
+    wait_until("the name leads to both hosts", LIMIT, || leads_to(2));
+    talk(&office, &a, LAN);
+    a.order(Order::Behave(Behaviour { failing: Some(Failing::Closed), ..plays(440) }));
+    office.order(dial(LAN, 1_300, Some(Span::from_secs(1))));
+    assert_eq!(expect(&office, "the end", ended).tone_hz, Some(620), "{}", edge.log());
+    expect(&b, "the end", ended);
+    rests(&edge);
+}
+
+/// NAPTR asks for TLS, and SRV leads to a host of another name. The certificate must be for the name that was asked for (RFC 5922 §7.2):
+/// DNS is believed about where, and never about who.
+#[test]
+fn a_name_leads_by_tls_to_whoever_proves_to_be_it() {
+    const ZONE: &str = "acme NAPTR 10 10 \"s\" \"SIPS+D2T\" \"\" _sips._tcp.acme\n\
+                        _sips._tcp.acme SRV 10 0 5061 sbc\nsbc A 127.0.0.31\n";
+    namespace::enter();
+    let _dns = NameServer::start(ZONE);
+    let authority = Authority::new("tls-name");
+    let files = authority.folder();
+    authority.issue("edge", "edge.example", Valid::Now);
+    authority.issue("peer", "sbc.acme.example", Valid::Now);
+    authority.issue("asked", "acme.example", Valid::Now);
+    authority.issue("led", "sbc.example", Valid::Now);
+    let office = by_stream("office", 20, Some(&tls(&files, "peer")), plays(1_000));
+    let acme = by_stream("acme", 31, Some(&tls(&files, "asked")), plays(440));
+    let globex = agent("globex", 32, plays(850));
+    let trust = format!("tls = {{ trust = \"{files}/ca.pem\" }}\n");
+    let edge = Edge::start(&by_name(&by_tls(&files), "sip:acme.example", &trust));
+    wait_until("the name leads to its host", LIMIT, || leads_to(1));
+    talk(&office, &acme, LAN_TLS);
+    drop(acme);
+    let _other = by_stream("acme", 31, Some(&tls(&files, "led")), plays(440));
+    office.order(dial(LAN_TLS, 1_300, Some(Span::from_secs(1))));
+    assert_eq!(expect(&office, "the end", ended).tone_hz, Some(850), "{}", edge.log());
+    expect(&globex, "the end", ended);
+    wait_until("the trunk is down", LIMIT, || health("acme") == "down");
+    let (why, good) = edge.command(&["why", "trunk", "acme"]);
+    assert!(good && why.contains("certificate of another host"), "{why}");
     rests(&edge);
 }
