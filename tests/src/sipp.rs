@@ -78,6 +78,23 @@ impl Sipp {
         )
     }
 
+    /// A phone at `ip:5060` that registers at `to` as this user with this password.
+    pub fn registering(ip: &str, to: &str, (user, secret): (&str, &str)) -> Self {
+        Self::launch(
+            "register",
+            ip,
+            "5060",
+            &[to, "-s", user, "-au", user, "-ap", secret, "-m", "1", "-recv_timeout", "10000"],
+        )
+    }
+
+    /// A house: so many phones behind one address, each by a port of its own, that come within a second.
+    pub fn house(ip: &str, to: &str, (user, secret): (&str, &str), phones: u32) -> Self {
+        let phones = phones.to_string();
+        let by = ["-t", "un", "-m", &phones, "-r", &phones, "-recv_timeout", "30000"];
+        Self::launch("register", ip, "5060", &[&[to, "-s", user, "-au", user, "-ap", secret], &by[..]].concat())
+    }
+
     fn launch(scenario: &str, ip: &str, port: &str, args: &[&str]) -> Self {
         let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("sipp").join(format!("{scenario}.xml"));
         let unique = format!(

@@ -15,13 +15,15 @@ mod interworking;
 mod nonces;
 mod ports;
 mod profile;
+mod registrant;
+mod registrar;
 mod testcall;
 mod testcall_audio;
 mod tolls;
 
 pub use admission::{Cidr, masked};
 pub use b2bua::{
-    ALLOW, B2bua, Counters, Effect, EndedAttempt, EndedCall, Ending, LiveAttempt, LiveCall, Phase, Side, World,
+    ALLOW, B2bua, Counters, Effect, EndedAttempt, EndedCall, Ending, LiveAttempt, LiveCall, Phase, Phones, Side, World,
     is_of_a_leg,
 };
 pub use dialog_policy::{DialogPolicy, EarlyMedia};
@@ -32,6 +34,10 @@ pub use interworking::{
 pub use nonces::Nonces;
 pub use ports::Ports;
 pub use profile::{Challenge, ListenProfile, Profiles, Redirect, Target, Transfer, TrunkProfile};
+pub use registrant::{RegistrantWorld, Registrants, Registration};
+pub use registrar::{
+    Binding, Bound, Caller, Expiries, Registered, Registering, Registrar, RegistrarCounters, RegistrarRules,
+};
 pub use testcall::{Expected, NoVerdict, TestCall, TestCallOutcome, TestCallScript, TestCallWorld};
 pub use testcall_audio::Heard;
 pub use tolls::InboundPolicy;

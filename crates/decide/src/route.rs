@@ -107,7 +107,7 @@ impl Scene<'_> {
 
     fn gate(&self, trunk: TrunkId, limits: &CallLimits) -> Gate {
         let emergency = self.facts.emergency;
-        if self.facts.from == trunk {
+        if self.facts.from == trunk && !self.shape.trunk(trunk).is_some_and(|trunk| trunk.many) {
             return Gate::Shut(Exclusion::CameFromIt);
         }
         match self.table.admin(trunk) {

@@ -35,6 +35,9 @@ pub struct TrunkShape {
     pub attempt: AttemptPolicy,
     /// How much it may carry.
     pub limits: CallLimits,
+    /// It stands for many, who may call each other: a call that came from it may go to it.
+    #[serde(default)]
+    pub many: bool,
     /// The local side it is reached from. Trunks of one side share its uplink, and can tell for each other whether it works.
     pub side: ListenId,
 }

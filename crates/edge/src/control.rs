@@ -5,20 +5,21 @@
 
 use crate::alarms::{Active, Alarms};
 use crate::config::Settings;
-use crate::io::{ControlInput, ControlOutput, ReloadFault, Snapshot, Tested, TrunkAct};
+use crate::io::{Bound, ControlInput, ControlOutput, ReloadFault, Snapshot, Tested, TrunkAct};
+use crate::kept::KeptBindings;
 use crate::names::book::Book;
 use crate::shadow::Shadow;
 use crate::test_report::TestReports;
-use crate::view::{TargetView, TrunkView};
+use crate::view::{RegistrationView, TargetView, TrunkView};
 use crate::window::WindowTimer;
 use decide::{Cause, Change, Decision, Engine, Strategy, Subject};
 use explain::{Act, CallRecord, Entry, Frames, GroupView, Operator, Record, Who};
 use model::{
-    Admin, AttemptOutcome, GroupId, Health, Instant, Name, Observed, Paces, ProbeResult, Qualities, Seq, Signal, Span,
-    TargetId, TrunkId, Wall, Wish,
+    Admin, AttemptOutcome, GroupId, Health, Instant, Name, Observed, Paces, ProbeResult, Qualities, RegistrationState,
+    Seq, ShardId, Signal, Span, TargetId, TrunkId, Wall, Wish,
 };
 use sense::{Overloads, Sensor, TestCallOrder};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::string::ToString;
 use std::sync::Arc;
 
@@ -44,6 +45,8 @@ pub struct Control {
     names: Book,
     /// Answers that nobody had asked for.
     unasked: u64,
+    /// Our registrations, and since when each is as it is.
+    registrations: BTreeMap<TrunkId, (Instant, RegistrationState)>,
     out: VecDeque<ControlOutput>,
 }
 
@@ -76,6 +79,7 @@ impl Control {
             alarms: Alarms::default(),
             names,
             unasked: 0,
+            registrations: BTreeMap::new(),
             out: VecDeque::new(),
         };
         control.windows.reset(now);
@@ -98,6 +102,8 @@ impl Control {
                 let name = |trunk: TrunkId| names.trunks.get(trunk.index()).cloned().unwrap_or_else(|| Name::from("?"));
                 self.alarms.notice(now, wall, notice, name);
             }
+            ControlInput::Bound { shard, bound } => self.bound(now, shard, bound),
+            ControlInput::Restore(kept) => self.restore(now, kept),
             ControlInput::TestNow { trunk, ticket } => self.test_now(now, trunk, ticket),
             ControlInput::Lost { count, why } => self.alarms.lost(now, wall, count, why),
             ControlInput::Operate { trunk, act, via } => self.operate(now, trunk, act, via),
@@ -185,11 +191,26 @@ impl Control {
                     wish: throttle.map(|t| t.wish).filter(|wish| *wish != Wish::NoCalls),
                     calls: calls.get(id.index()).copied().unwrap_or(0),
                     names: self.name_views(now, id),
+                    registration: self.registration(now, id),
                     test_calls: snapshot.settings.test_call(id).map(|_| self.tests.of(now, id)),
                     targets,
                 }
             })
             .collect()
+    }
+
+    /// Our registration at a trunk that has one.
+    fn registration(&self, now: Instant, trunk: TrunkId) -> Option<RegistrationView> {
+        self.snapshot.settings.registrations.get(trunk.index())?.as_ref()?;
+        let known = self.registrations.get(&trunk);
+        let held = known.map_or(Span::ZERO, |(since, _)| now.since(*since));
+        let state = known.map(|(_, state)| *state);
+        let sentence = match state {
+            Some(RegistrationState::Registered) => String::from("registered"),
+            Some(state) => format!("not registered: {}", explain::words::alarm::registration(state)),
+            None => String::from("not registered yet"),
+        };
+        Some(RegistrationView { state, held, sentence })
     }
 
     /// The first of a trunk's targets that is as well as the trunk.
@@ -241,6 +262,10 @@ impl Control {
         if let Observed::Registration { state } = signal.what {
             let trunk = self.trunk_name(signal.target.trunk);
             self.alarms.registration(now, self.wall, &trunk, state);
+            let known = self.registrations.entry(signal.target.trunk).or_insert((now, state));
+            if known.1 != state {
+                *known = (now, state);
+            }
         }
         // 503 with Retry-After is a request for less, not a sign of death (RFC 3261 §20.33).
         if let Observed::Attempt {
@@ -272,6 +297,24 @@ impl Control {
         let (ticket, view) = self.tests.push(now, tested, &name, addr);
         let answer = Ok(Box::new(view));
         self.out.extend(ticket.map(|ticket| ControlOutput::Tested { ticket, answer }));
+    }
+
+    /// A phone's bindings have changed: every shard calls phones, and a restart must find them.
+    fn bound(&mut self, now: Instant, shard: ShardId, bound: Bound) {
+        let kept = KeptBindings::of(&self.snapshot.settings, now, self.wall, &bound);
+        self.out.push_back(ControlOutput::Keep(kept));
+        self.out.push_back(ControlOutput::Bindings { except: Some(shard), bound: Arc::new([bound]) });
+    }
+
+    /// Phones do not know that we were away: what was bound is bound, for the rest of its time.
+    fn restore(&mut self, now: Instant, kept: Vec<KeptBindings>) {
+        let settings = self.snapshot.settings.clone();
+        let known = |user: &str| settings.registrar.as_ref().is_some_and(|rules| rules.users.contains_key(user));
+        let alive = kept.into_iter().filter(|kept| known(&kept.aor));
+        let bound: Arc<[Bound]> = alive.filter_map(|kept| kept.bound(&settings, now, self.wall)).collect();
+        if !bound.is_empty() {
+            self.out.push_back(ControlOutput::Bindings { except: None, bound });
+        }
     }
 
     fn test_now(&mut self, now: Instant, trunk: TrunkId, ticket: u64) {
@@ -323,6 +366,8 @@ impl Control {
         self.windows.reset(now);
         self.watch(now, &settings);
         self.tests.retain(|trunk| settings.test_call(trunk).is_some());
+        let registers = |trunk: &TrunkId| settings.registrations.get(trunk.index()).is_some_and(Option::is_some);
+        self.registrations.retain(|trunk, _| registers(trunk));
         let table = Arc::new(self.engine.table().clone());
         self.snapshot = Arc::new(Snapshot {
             table,

@@ -4,6 +4,7 @@
 //! threads, clocks, rings.
 
 use crate::config::Settings;
+use crate::kept::KeptBindings;
 use crate::names::{Question, Reply};
 use crate::view::{CallView, ShardView, TestCallView};
 use core::net::SocketAddr;
@@ -12,13 +13,13 @@ use explain::{CallRecord, Entry, ShutOutCause};
 use media::player::Packet;
 use media::{Component, PairId};
 use model::{
-    CallRef, ListenId, Name, Paces, Qualities, Signal, SocketId, Span, TargetId, TransportFault, TrunkId, Wall,
+    CallRef, ListenId, Name, Paces, Qualities, ShardId, Signal, SocketId, Span, TargetId, TransportFault, TrunkId, Wall,
 };
 use sense::{NotNow, ProbeOrder, TestCallOrder};
 use sip::{Flow, Transmit};
 use std::sync::Arc;
 
-pub use act::{NoVerdict, TestCallOutcome};
+pub use act::{Bound, NoVerdict, TestCallOutcome};
 
 /// What reaches a shard.
 #[derive(Debug)]
@@ -68,6 +69,8 @@ pub enum Input<'a> {
         /// The pairs and the address of each one's RTP port.
         pairs: Vec<(PairId, SocketAddr)>,
     },
+    /// What other shards, or the time before a restart, know of phones.
+    Bindings(&'a [Bound]),
     /// Someone wants to see calls; answered by `Output::View` with the same ticket.
     Look {
         /// Number of the question.
@@ -98,6 +101,8 @@ pub enum Output {
     Tested(Box<Tested>),
     /// Something an operator should hear of.
     Notice(Notice),
+    /// A phone's bindings have changed: for all other shards, and to be kept.
+    Bound(Bound),
     /// Send this packet of ours by a media port.
     Media {
         /// By this pair.
@@ -199,6 +204,15 @@ pub enum ControlInput {
     Tested(Box<Tested>),
     /// From a shard.
     Notice(Notice),
+    /// From a shard: a phone's bindings have changed.
+    Bound {
+        /// The shard that owns them.
+        shard: ShardId,
+        /// All of them.
+        bound: Bound,
+    },
+    /// What the store has kept of phones, at the start.
+    Restore(Vec<KeptBindings>),
     /// Someone wants a test call to a trunk now; answered by `ControlOutput::Tested` with the same ticket.
     TestNow {
         /// Which trunk.
@@ -275,6 +289,15 @@ pub enum ControlOutput {
     },
     /// Look this up; answered by `ControlInput::Resolved`, whatever comes of it.
     Lookup(Question),
+    /// For every shard but the one that told it, if one did.
+    Bindings {
+        /// Who knows already.
+        except: Option<ShardId>,
+        /// What has changed.
+        bound: Arc<[Bound]>,
+    },
+    /// For the store: what a restart must know of a phone.
+    Keep(KeptBindings),
     /// For the journal, in order of its number.
     Entry(Arc<Entry>),
 }

@@ -9,6 +9,7 @@ pub mod config;
 mod control;
 mod guard;
 pub mod io;
+mod kept;
 pub mod names;
 mod options;
 mod shadow;
@@ -23,15 +24,16 @@ pub use alarms::Active;
 pub use control::Control;
 pub use guard::{Door, GuardPolicy, Strangers};
 pub use io::{
-    ControlInput, ControlOutput, Input, NoVerdict, Notice, Output, ReloadFault, Snapshot, TestCallOutcome, Tested,
-    TrunkAct,
+    Bound, ControlInput, ControlOutput, Input, NoVerdict, Notice, Output, ReloadFault, Snapshot, TestCallOutcome,
+    Tested, TrunkAct,
 };
+pub use kept::{KeptBinding, KeptBindings};
 pub use names::{DnsSettings, Kind, LookupFault, Question, Reply};
 pub use shadow::ShadowPolicy;
 pub use shard::{Shard, ShardConfig, ShardLimits};
 pub use steer::steer;
 pub use view::{
-    AttemptView, CallView, NameView, RouteView, ShardView, ShutOutView, TargetView, TestCallView, TestCallsView,
-    TrunkView,
+    AttemptView, CallView, NameView, RegistrationView, RouteView, ShardView, ShutOutView, TargetView, TestCallView,
+    TestCallsView, TrunkView,
 };
 pub use window::{Calendar, Hours};

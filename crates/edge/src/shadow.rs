@@ -43,7 +43,7 @@ impl ShadowPolicy {
         let trunks = (0_u16..).zip(&live.shape.trunks).map(|(id, trunk)| {
             let policy = other.shape.trunk(theirs(TrunkId(id))?)?;
             let live = trunk.as_ref()?;
-            Some(TrunkShape { targets: live.targets.clone(), side: live.side, ..policy.clone() })
+            Some(TrunkShape { targets: live.targets.clone(), many: live.many, side: live.side, ..policy.clone() })
         });
         let groups = other.shape.groups().iter().map(|group| {
             let member = |member: &Member| Some(Member { trunk: ours(member.trunk)?, ..*member });

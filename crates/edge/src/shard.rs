@@ -4,16 +4,18 @@
 //! every input. One mutation, then drain. Refuses to know: sockets, other shards, who judges trunks.
 
 use crate::call_record;
-use crate::guard::{Arrival, Guard, Offence, Shut};
+use crate::guard::{Arrival, Guard, Offence, Shut, Standing};
 use crate::io::{Input, Notice, Output, Snapshot};
 use crate::options::{self, Probes, Situation};
 use crate::test_calls::TestCalls;
 use crate::view::ShardView;
-use act::{B2bua, Effect, Nonces, Ports, TestCallWorld, World};
+use act::{
+    B2bua, Effect, Nonces, Phones, Ports, Registering, RegistrantWorld, Registrants, Registrar, TestCallWorld, World,
+};
 use core::net::SocketAddr;
 use decide::Load;
 use media::{Component, Forward, PairId, Relay};
-use model::{CallRef, Instant, Rng, ShardId};
+use model::{CallRef, Instant, ListenId, Rng, ShardId, TrunkId};
 use sip::{Answer, Endpoint, Event, Flow, Message, Method, Minter, Rejected, ServerKey};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -32,11 +34,13 @@ pub struct ShardLimits {
     pub pairs: usize,
     /// Probes on the wire.
     pub probes: usize,
+    /// Phones' addresses with bindings; every shard knows all of them.
+    pub addresses: usize,
 }
 
 impl Default for ShardLimits {
     fn default() -> Self {
-        Self { calls: 50_000, transactions: 400_000, pairs: 65_536, probes: 4_096 }
+        Self { calls: 50_000, transactions: 400_000, pairs: 65_536, probes: 4_096, addresses: 1_000_000 }
     }
 }
 
@@ -71,6 +75,10 @@ pub struct Shard {
     nonces: Nonces,
     /// Key of the marks that tokens of ours bear.
     key: u64,
+    registrar: Registrar,
+    registrants: Registrants,
+    /// Of how many shards this is one.
+    shards: u8,
     load: Load,
     rng: Rng,
     draining: bool,
@@ -113,6 +121,14 @@ impl Shard {
             guard: Guard::new(snapshot.settings.guard.clone(), config.shards, config.seed ^ config.key),
             nonces: Nonces::default(),
             key: config.key,
+            registrar: Registrar::new(
+                config.limits.addresses,
+                config.key,
+                (config.shard.0, config.shards),
+                config.seed,
+            ),
+            registrants: Registrants::default(),
+            shards: config.shards.max(1),
             load: Load::of_shard(config.shard.0, config.shards),
             rng: Rng::new(config.seed),
             draining: false,
@@ -122,6 +138,7 @@ impl Shard {
             snapshot,
         };
         shard.bind();
+        shard.follow_registrations(Instant::ZERO);
         shard
     }
 
@@ -135,7 +152,14 @@ impl Shard {
                 }
                 Err(_) => {}
             },
-            Input::Passed { flow, bytes } => self.receive(now, flow, bytes),
+            Input::Passed { flow, bytes } => {
+                let arrival = self.arrival(flow, bytes);
+                match self.guard.screen_passed(now, &arrival) {
+                    Ok(()) => self.receive(now, flow, bytes),
+                    Err(_) if flow.transport.is_reliable() => self.out.push_back(Output::Close(flow)),
+                    Err(_) => {}
+                }
+            }
             Input::Undeliverable { socket, peer, sent, fault } => {
                 self.endpoint.undeliverable(now, socket, peer, sent, fault);
             }
@@ -148,6 +172,7 @@ impl Shard {
             Input::Probe(order) => self.probe(now, order),
             Input::TestCall(order) => self.test_call(now, order),
             Input::Ports { listen, pairs } => self.ports.stock(now, listen, &pairs),
+            Input::Bindings(all) => all.iter().for_each(|bound| self.registrar.install(now, bound)),
             Input::Look { ticket, call } => self.look(now, ticket, call),
             Input::Drain => self.drain(now),
             Input::Close => {
@@ -166,15 +191,38 @@ impl Shard {
     }
 
     fn screen(&mut self, now: Instant, flow: Flow, bytes: &[u8]) -> Result<(), Shut> {
-        let profiles = &self.snapshot.settings.profiles;
-        let arrival = Arrival {
-            from: flow.peer.ip(),
-            listen: profiles.side_of(flow.socket),
-            known: profiles.admit(flow.socket, flow.peer).is_some(),
+        let arrival = self.arrival(flow, bytes);
+        self.guard.screen(now, &arrival)
+    }
+
+    fn arrival<'a>(&self, flow: Flow, bytes: &'a [u8]) -> Arrival<'a> {
+        let settings = &self.snapshot.settings;
+        let listen = settings.profiles.side_of(flow.socket);
+        let registrar = settings.registrar.as_ref();
+        Arrival {
+            from: flow.peer,
+            listen,
+            registers: registrar.is_some_and(|rules| listen.is_some_and(|listen| rules.listens.contains(&listen))),
+            standing: self.standing(flow),
             key: self.key,
             bytes,
-        };
-        self.guard.screen(now, &arrival)
+        }
+    }
+
+    /// Whose a flow is.
+    fn standing(&self, flow: Flow) -> Standing {
+        if self.snapshot.settings.profiles.admit(flow.socket, flow.peer).is_some() {
+            Standing::Trunk
+        } else if self.registrar.is_bound(flow) {
+            Standing::Phone
+        } else {
+            Standing::Stranger { phones: self.registrar.behind(flow.peer.ip()) }
+        }
+    }
+
+    fn offence(&mut self, now: Instant, flow: Flow, offence: Offence) {
+        let standing = self.standing(flow);
+        self.guard.offence(now, flow.peer, standing, offence);
     }
 
     fn receive(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
@@ -182,16 +230,14 @@ impl Shard {
         let is_one_peer = |asked: Flow, came: Flow| profiles.is_one_peer(asked.socket, asked.peer, came.peer);
         let Err(rejected) = self.endpoint.receive_among(now, flow, bytes, &is_one_peer) else { return };
         self.counters.reject(rejected.reason());
-        if matches!(rejected, Rejected::Malformed(_)) && profiles.admit(flow.socket, flow.peer).is_none() {
-            self.guard.offence(now, flow.peer.ip(), Offence::Malformed);
+        if matches!(rejected, Rejected::Malformed(_)) {
+            self.offence(now, flow, Offence::Malformed);
         }
     }
 
     /// A request inside a call that is not its sender's. A trunk that errs is told of; a stranger is also held to it.
     fn foreign(&mut self, now: Instant, flow: Flow) {
-        if self.snapshot.settings.profiles.admit(flow.socket, flow.peer).is_none() {
-            self.guard.offence(now, flow.peer.ip(), Offence::Failure);
-        }
+        self.offence(now, flow, Offence::Failure);
         self.guard.tell(now, Notice::Foreign { source: flow.peer });
     }
 
@@ -206,7 +252,9 @@ impl Shard {
     /// When `Input::Tick` is due.
     pub fn deadline(&self) -> Option<Instant> {
         let (calls, tests) = (self.b2bua.deadline(), self.test_calls.deadline());
-        [self.endpoint.deadline(), calls, self.ports.deadline(), tests].into_iter().flatten().min()
+        let registrations = [self.registrar.deadline(), self.registrants.deadline()];
+        let due = [self.endpoint.deadline(), calls, self.ports.deadline(), tests];
+        due.into_iter().chain(registrations).flatten().min()
     }
 
     /// One RTP or RTCP packet of port pair `pair`: where it goes, or why nowhere. What is for a test call is taken in. Allocates nothing.
@@ -228,7 +276,7 @@ impl Shard {
 
     /// No call is left, and none is being ended.
     pub fn idle(&self) -> bool {
-        self.b2bua.is_idle() && self.test_calls.is_idle()
+        self.b2bua.is_idle() && self.test_calls.is_idle() && self.registrants.is_idle()
     }
 
     /// The shard in numbers.
@@ -242,11 +290,13 @@ impl Shard {
         counters.extend(self.b2bua.counters().iter().map(|(name, n)| (format!("call_{name}"), n)));
         counters.extend(self.test_calls.counters().map(|(name, n)| (format!("test_calls_{name}"), n)));
         counters.extend(self.guard.counters().map(|(name, n)| (name.to_owned(), n)));
+        counters.extend(self.registrar.counters().iter().map(|(name, n)| (format!("registrar_{name}"), n)));
         counters.extend(self.relay.counters().iter().map(|(name, n)| (format!("media_{name}"), n)));
         ShardView {
             shard: self.shard.0,
             calls: self.b2bua.calls() as u64,
             transactions: self.endpoint.transactions() as u64,
+            registered: self.registrar.len() as u64,
             ports_ready: self.ports.ready() as u64,
             ports_used: self.ports.used() as u64,
             epoch: self.snapshot.table.epoch(),
@@ -258,11 +308,15 @@ impl Shard {
 
     fn update(&mut self, now: Instant, snapshot: Arc<Snapshot>) {
         let epoch = self.snapshot.table.epoch();
+        let reloaded = !Arc::ptr_eq(&self.snapshot.settings, &snapshot.settings);
         self.snapshot = snapshot;
         self.guard.install(&self.snapshot.settings.guard);
         let profiles = &self.snapshot.settings.profiles;
         self.nonces.retain(|trunk| profiles.trunk(trunk).is_some_and(|profile| profile.auth.is_some()));
         self.bind();
+        if reloaded {
+            self.follow_registrations(now);
+        }
         if self.snapshot.table.epoch() != epoch {
             let (b2bua, mut world) = self.split(now);
             b2bua.table_changed(&mut world);
@@ -296,11 +350,14 @@ impl Shard {
         self.b2bua.drain();
         let (test_calls, mut world, _) = self.split_tests(now);
         test_calls.drain(&mut world);
+        self.registrations(now, Registrants::drain);
     }
 
     fn tick(&mut self, now: Instant) {
         self.endpoint.expire(now);
         self.ports.expire(now);
+        self.registrar.expire(now);
+        self.registrations(now, Registrants::tick);
         let (b2bua, mut world) = self.split(now);
         b2bua.expire(&mut world);
         let mut out = core::mem::take(&mut self.out);
@@ -323,6 +380,8 @@ impl Shard {
                     self.guard.tell(now, Notice::CredentialsRefused { trunk, code });
                 }
                 Effect::Signal(signal) => self.out.push_back(Output::Signal(signal)),
+                Effect::Bound(bound) => self.out.push_back(Output::Bound(bound)),
+                Effect::AuthFailed(flow) => self.offence(now, flow, Offence::Failure),
                 Effect::Ended(call) => {
                     let record = call_record::ended(&self.snapshot.settings, *call);
                     self.out.push_back(Output::Ended(Box::new(record)));
@@ -342,6 +401,11 @@ impl Shard {
             Event::Request { server, flow, message } if asks_us(&message) => {
                 self.answer_options(now, server, flow, &message)
             }
+            Event::Request { server, flow, message }
+                if message.method() == Method::Register && self.registers(flow) =>
+            {
+                self.register(now, server, flow, &message);
+            }
             Event::Response { client, message, .. } if self.probes.owns(client) => {
                 let profiles = self.snapshot.settings.profiles.clone();
                 let (endpoint, nonces, rng) = (&mut self.endpoint, &mut self.nonces, &mut self.rng);
@@ -355,6 +419,12 @@ impl Shard {
             Event::ClientFailed { client, why } if self.probes.owns(client) => {
                 let signal = self.probes.failed(now, client, why);
                 self.out.extend(signal.map(Output::Signal));
+            }
+            Event::Response { client, message, .. } if self.registrants.owns(client) => {
+                self.registrations(now, |all, world| all.response(world, client, &message));
+            }
+            Event::ClientFailed { client, why } if self.registrants.owns(client) => {
+                self.registrations(now, |all, world| all.failed(world, client, why));
             }
             Event::Response { client, message, .. } if self.test_calls.owns(client) => {
                 let (test_calls, mut world, _) = self.split_tests(now);
@@ -394,6 +464,49 @@ impl Shard {
         self.endpoint.respond(now, server, answer);
     }
 
+    /// Each trunk's registration is one shard's, the same that probes it.
+    fn follow_registrations(&mut self, now: Instant) {
+        let settings = self.snapshot.settings.clone();
+        let all = (0u16..).map(TrunkId).zip(&settings.registrations);
+        let mine = all.filter(|(trunk, _)| trunk.index() % usize::from(self.shards) == self.shard.index());
+        let plans: Vec<_> = mine.filter_map(|(trunk, plan)| Some((trunk, plan.clone()?))).collect();
+        self.registrations(now, |all, world| all.install(world, plans.into_iter()));
+    }
+
+    fn registrations(&mut self, now: Instant, act: impl FnOnce(&mut Registrants, &mut RegistrantWorld<'_>)) {
+        let mut signals = Vec::new();
+        let mut world = RegistrantWorld {
+            now,
+            endpoint: &mut self.endpoint,
+            profiles: &self.snapshot.settings.profiles,
+            nonces: &mut self.nonces,
+            rng: &mut self.rng,
+            out: &mut signals,
+        };
+        act(&mut self.registrants, &mut world);
+        self.out.extend(signals.into_iter().map(Output::Signal));
+    }
+
+    /// Whether phones register at this socket.
+    fn registers(&self, flow: Flow) -> bool {
+        let settings = &self.snapshot.settings;
+        let of =
+            |listen: &ListenId| settings.profiles.listen(*listen).is_some_and(|l| l.sockets.contains(&flow.socket));
+        settings.registrar.as_ref().is_some_and(|rules| rules.listens.iter().any(of))
+    }
+
+    fn register(&mut self, now: Instant, server: ServerKey, flow: Flow, message: &Message) {
+        let (Some(rules), Some(sent_by)) = (&self.snapshot.settings.registrar, self.endpoint.sent_by(flow.socket))
+        else {
+            return;
+        };
+        let registering = Registering { now, rules, rng: &mut self.rng, flow, sent_by, message };
+        let registered = self.registrar.register(registering);
+        self.out.extend(registered.bound.map(Output::Bound));
+        self.effects.extend(registered.failed.then_some(Effect::AuthFailed(flow)));
+        self.endpoint.respond(now, server, registered.answer);
+    }
+
     /// The B2BUA, and beside it the world it acts on.
     fn split(&mut self, now: Instant) -> (&mut B2bua, World<'_>) {
         let world = World {
@@ -405,6 +518,12 @@ impl Shard {
             shape: &self.snapshot.settings.shape,
             table: &self.snapshot.table,
             paces: &self.snapshot.paces,
+            phones: self
+                .snapshot
+                .settings
+                .registrar
+                .as_deref()
+                .map(|rules| Phones { registrar: &mut self.registrar, rules }),
             load: &mut self.load,
             nonces: &mut self.nonces,
             rng: &mut self.rng,

@@ -2,7 +2,7 @@
 //!
 //! A response goes by its top Via branch, which we minted. A request goes by the tag in its To, which we minted for every dialog, or by
 //! the one its Replaces names: whose place is taken tells where. Else by its Call-ID when we minted that (B legs), or a keyed hash of it
-//! (A legs). So CANCEL, ACK, re-INVITE and BYE land where their INVITE landed, with no lock
+//! (A legs); a REGISTER by a keyed hash of the address it binds. So CANCEL, ACK, re-INVITE and BYE land where their INVITE landed, with no lock
 //! and no map. The hash is keyed so that nobody outside can aim all his calls at one shard.
 //! `steer(mint(s)) == s` for every token. Refuses to know: sockets, calls.
 
@@ -13,7 +13,9 @@ use model::ShardId;
 /// The shard that owns this datagram, of `shards` in all; `None` when it cannot be read as SIP and any shard may count it.
 pub fn steer(key: u64, shards: u8, bytes: &[u8]) -> Option<ShardId> {
     let scan = sip::scan(bytes)?;
-    let ours = if scan.is_response {
+    let ours = if is_register(&scan) {
+        None
+    } else if scan.is_response {
         sip::owner(key, scan.branch)
     } else {
         let tag = scan.to_tag.or(scan.replaced_tag);
@@ -25,9 +27,21 @@ pub fn steer(key: u64, shards: u8, bytes: &[u8]) -> Option<ShardId> {
     if scan.is_response || shards == 0 {
         return None;
     }
-    let hash = FixedState::with_seed(key).hash_one(scan.call_id);
+    let hash = FixedState::with_seed(key).hash_one(home(&scan));
     // Multiply-shift spreads evenly over any number of shards, not only powers of two.
     Some(ShardId(((u128::from(hash) * u128::from(shards)) >> 64) as u8))
+}
+
+/// What a request from outside goes by: all REGISTERs of one address of record must meet, whatever their Call-IDs.
+fn home<'a>(scan: &sip::Scan<'a>) -> &'a [u8] {
+    if !is_register(scan) {
+        return scan.call_id;
+    }
+    sip::Uri::parse(sip::NameAddr::of(scan.to).uri).map_or(scan.call_id, |uri| uri.user())
+}
+
+fn is_register(scan: &sip::Scan<'_>) -> bool {
+    !scan.is_response && scan.first == b"REGISTER"
 }
 
 #[cfg(test)]
@@ -91,6 +105,20 @@ mod tests {
             let ack = ack.replace("To: <sip:1@b>", &format!("To: <sip:1@b>;tag={}", tag.as_str()));
             assert_eq!(steer(KEY, 4, ack.as_bytes()), Some(ShardId(2)));
         }
+    }
+
+    #[test]
+    fn all_registers_of_an_address_meet_and_addresses_spread() {
+        let register = |user: u32, call: u32| {
+            let text = format!(
+                "REGISTER sip:b SIP/2.0\r\nv: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK{call}\r\nf: <sip:{user}@b>;tag=1\r\n\
+                 t: \"A\" <sip:{user}@b>\r\ni: {call}\r\nCSeq: 1 REGISTER\r\n\r\n"
+            );
+            steer(KEY, 8, text.as_bytes())
+        };
+        assert!((0..50).all(|user| (0..9).all(|call| register(user, call) == register(user, 0))));
+        let used: std::collections::BTreeSet<_> = (0..200).map(|user| register(user, 1)).collect();
+        assert_eq!(used.len(), 8);
     }
 
     #[test]

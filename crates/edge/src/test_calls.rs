@@ -283,7 +283,7 @@ mod tests {
 
     impl Bench {
         fn new(settings: Arc<Settings>) -> Self {
-            let limits = ShardLimits { calls: 10, transactions: 100, pairs: 16, probes: 4 };
+            let limits = ShardLimits { calls: 10, transactions: 100, pairs: 16, probes: 4, addresses: 4 };
             let config = ShardConfig { shard: ShardId(0), shards: 1, node: 1, key: 3, seed: 4, limits };
             let control = control(settings);
             let mut shard = Shard::new(&config, control.snapshot().clone());

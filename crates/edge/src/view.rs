@@ -4,7 +4,7 @@
 
 use decide::Plan;
 use explain::{AttemptRecord, ShutOutCause};
-use model::{Admin, CallRef, Epoch, Health, Instant, Name, Span, TestCallResult, Wish};
+use model::{Admin, CallRef, Epoch, Health, Instant, Name, RegistrationState, Span, TestCallResult, Wish};
 use serde::{Deserialize, Serialize};
 
 /// One trunk.
@@ -33,8 +33,22 @@ pub struct TrunkView {
     /// Its names, when it has any, and how they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<NameView>,
+    /// Our registration there, when there is one.
+    #[serde(default)]
+    pub registration: Option<RegistrationView>,
     /// Its targets.
     pub targets: Vec<TargetView>,
+}
+
+/// Our registration at one trunk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RegistrationView {
+    /// What has become of it; none before the first answer.
+    pub state: Option<RegistrationState>,
+    /// How long it has been so.
+    pub held: Span,
+    /// The same in words.
+    pub sentence: String,
 }
 
 /// Test calls of one trunk since the start.
@@ -163,6 +177,8 @@ pub struct ShardView {
     pub calls: u64,
     /// SIP transactions.
     pub transactions: u64,
+    /// Addresses of phones that it knows.
+    pub registered: u64,
     /// Media port pairs ready.
     pub ports_ready: u64,
     /// Media port pairs in use or in quarantine.

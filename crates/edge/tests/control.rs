@@ -92,8 +92,12 @@ impl World {
             while let Some(output) = self.control.poll() {
                 match output {
                     ControlOutput::Entry(entry) => self.entries.push(entry),
-                    ControlOutput::Update(_) | ControlOutput::TestCall(_) | ControlOutput::Tested { .. } => {}
                     ControlOutput::Lookup(question) => self.asked.push(question),
+                    ControlOutput::Update(_)
+                    | ControlOutput::TestCall(_)
+                    | ControlOutput::Tested { .. }
+                    | ControlOutput::Bindings { .. }
+                    | ControlOutput::Keep(_) => {}
                     ControlOutput::Probe(order) => {
                         self.probes += 1;
                         if alive(order.target) {

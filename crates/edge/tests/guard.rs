@@ -36,7 +36,7 @@ impl Bench {
             node: 1,
             key: 7,
             seed: 7,
-            limits: ShardLimits { calls: 32, transactions: 1_024, pairs: 64, probes: 8 },
+            limits: ShardLimits { calls: 32, transactions: 1_024, pairs: 64, probes: 8, addresses: 64 },
         };
         let shard = Shard::new(&config, Arc::clone(control.snapshot()));
         Self { control, shard, sent: Vec::new(), notices: Vec::new(), ended: Vec::new(), closed: Vec::new() }

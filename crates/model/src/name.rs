@@ -1,6 +1,7 @@
 //! A name from the configuration (trunk, group, listen), cheap to copy into every record that mentions it.
 
 use alloc::sync::Arc;
+use core::borrow::Borrow;
 use core::fmt;
 use core::ops::Deref;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,13 @@ impl Name {
 impl Deref for Name {
     type Target = str;
     fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Equal and hashed as its text, so that maps of names are asked by text.
+impl Borrow<str> for Name {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

@@ -69,6 +69,8 @@ pub enum Begun {
     Beside,
     /// Beside one that was slower than usual.
     Hedge,
+    /// With another phone of the called user.
+    Forked,
 }
 
 /// How one attempt of a call towards one target ended.

@@ -22,9 +22,10 @@ use crate::shard::{Order, Report};
 use crate::streams;
 use api::{Ask, Fault, Kind};
 use edge::config::Settings;
-use edge::{Control, ControlInput, ControlOutput, ReloadFault, Snapshot};
+use edge::{Bound, Control, ControlInput, ControlOutput, KeptBindings, ReloadFault, Snapshot};
 use explain::Entry;
-use model::{Instant, Name, Span};
+use model::{Instant, Name, ShardId, Span};
+use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,6 +49,8 @@ const REST: Span = Span::from_millis(5);
 const RELIEF_EVERY: Span = Span::from_secs(60);
 /// How long BYEs may go unanswered when all calls are ended.
 const CLOSE_LIMIT: Span = Span::from_secs(5);
+/// Changes of phones that a shard may be behind.
+const OWED_BINDINGS: usize = 65_536;
 /// Token of the waker.
 const WAKE: u64 = 0;
 /// Token of the signals.
@@ -61,6 +64,8 @@ pub(crate) struct ShardLink {
     pub(crate) reports: Receiver<Report>,
     /// An update that it has not been given yet.
     pub(crate) owed: Option<Arc<Snapshot>>,
+    /// What it must still be told of phones, in order.
+    pub(crate) owed_bindings: VecDeque<Arc<[Bound]>>,
     /// It has not been told to drain yet.
     pub(crate) owed_drain: bool,
     /// It has not been told to end its calls yet.
@@ -73,7 +78,7 @@ pub(crate) struct ShardLink {
 
 impl ShardLink {
     fn is_owed(&self) -> bool {
-        self.owed.is_some() || self.owed_drain || self.owed_close
+        self.owed.is_some() || self.owed_drain || self.owed_close || !self.owed_bindings.is_empty()
     }
 }
 
@@ -144,6 +149,8 @@ pub(crate) struct ControlThread {
     waker: Waker,
     signals: SignalFd,
     shards: Vec<ShardLink>,
+    /// Changes of phones that a shard was not told of.
+    bindings_missed: u64,
     asks: Receiver<Ask>,
     dns: Dns,
     /// What it found.
@@ -191,6 +198,7 @@ impl ControlThread {
             waker: parts.waker,
             signals: parts.signals,
             shards: parts.shards,
+            bindings_missed: 0,
             asks: parts.asks,
             dns: parts.dns,
             resolved: parts.resolved,
@@ -326,9 +334,32 @@ impl ControlThread {
                 }
                 ControlOutput::Lookup(question) => self.dns.ask(question),
                 ControlOutput::Tested { ticket, answer } => self.answer_test(ticket, answer),
+                ControlOutput::Bindings { except, bound } => self.tell_bindings(except, &bound),
+                ControlOutput::Keep(kept) => self.keep(&kept),
                 ControlOutput::Entry(entry) => self.write(entry),
             }
         }
+    }
+
+    /// For every shard but the one that knows. One that is too far behind misses some, which the phones' renewals make good.
+    fn tell_bindings(&mut self, except: Option<ShardId>, bound: &Arc<[Bound]>) {
+        let knows = |index: usize| except.is_some_and(|shard| shard.index() == index);
+        for (_, shard) in self.shards.iter_mut().enumerate().filter(|(index, _)| !knows(*index)) {
+            if shard.owed_bindings.len() >= OWED_BINDINGS {
+                shard.owed_bindings.pop_front();
+                self.bindings_missed += 1;
+            }
+            shard.owed_bindings.push_back(bound.clone());
+        }
+        self.pay();
+    }
+
+    /// What cannot be kept is counted by the store as records are.
+    fn keep(&self, kept: &KeptBindings) {
+        let json = if kept.bindings.is_empty() { None } else { serde_json::to_string(&kept.bindings).ok() };
+        let (aor, told, json) = (kept.aor.to_string(), self.clock.wall(), json.unwrap_or_default());
+        let row = store::BindingRow { aor, told, until: kept.until, json };
+        let _counted = self.store.keep(row);
     }
 
     /// Into the journal, to whoever listens, and what concerns an operator into the log. Calls, and what a second policy
@@ -365,6 +396,12 @@ impl ControlThread {
             {
                 shard.owed = Some(snapshot);
             }
+            while let Some(bound) = shard.owed_bindings.pop_front() {
+                if let Err(Order::Bindings(bound)) = shard.orders.send(Order::Bindings(bound)) {
+                    shard.owed_bindings.push_front(bound);
+                    break;
+                }
+            }
             shard.owed_drain = shard.owed_drain && shard.orders.send(Order::Drain).is_err();
             shard.owed_close = shard.owed_close && shard.orders.send(Order::Close).is_err();
         }
@@ -400,6 +437,10 @@ impl ControlThread {
                 self.input(ControlInput::Signal(signal));
             }
             Report::Ended(record) => self.input(ControlInput::Ended(record)),
+            Report::Bound(bound) => {
+                let shard = ShardId(u8::try_from(shard).unwrap_or(u8::MAX));
+                self.input(ControlInput::Bound { shard, bound });
+            }
             Report::Tested(tested) => self.input(ControlInput::Tested(tested)),
             Report::Notice(notice) => self.input(ControlInput::Notice(notice)),
             Report::View { ticket, view, calls } => self.looks.answer(ticket, *view, calls),

@@ -43,6 +43,7 @@ pub(crate) fn file(path: &Path, before: Option<&Settings>) -> Result<Loaded, Ref
     let mut loaded = self::text(&name, &text, before)?;
     loaded.tls = certificates(&loaded.settings, path, wall)?;
     loaded.warnings.extend(loaded.tls.warnings(wall));
+    add_users(&mut loaded.settings, path)?;
     if let Some(shadow) = loaded.settings.shadow_file.clone() {
         let beside = path.parent().unwrap_or_else(|| Path::new("")).join(shadow);
         add_shadow(&mut loaded, &beside, before.is_none())?;
@@ -50,7 +51,7 @@ pub(crate) fn file(path: &Path, before: Option<&Settings>) -> Result<Loaded, Ref
     Ok(loaded)
 }
 
-/// Reads the files of certificates that a configuration names, relative to its own folder.
+/// Reads the files of certificates and of users that a configuration names, relative to its own folder.
 ///
 /// Returns what is worth a word although it works, a line each.
 ///
@@ -58,7 +59,25 @@ pub(crate) fn file(path: &Path, before: Option<&Settings>) -> Result<Loaded, Ref
 /// Every fault, each with what to do about it.
 pub fn files(settings: &Settings, path: &Path) -> Result<Vec<String>, Refused> {
     let wall = Clock::start().wall();
+    add_users(&mut settings.clone(), path)?;
     certificates(settings, path, wall).map(|tls| tls.warnings(wall))
+}
+
+/// Reads the users who register. Without them they would all be refused, so that a faulty file is a faulty configuration.
+fn add_users(settings: &mut Settings, path: &Path) -> Result<(), Refused> {
+    let Some(users) = settings.users_file.clone() else { return Ok(()) };
+    let path = path.parent().unwrap_or_else(|| Path::new("")).join(users);
+    let name = path.display();
+    let one = |text: String| Refused { faults: 1, first: text.clone(), text };
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        one(format!("{name}: {error}; `users` in [registrar] must name a file that this user may read"))
+    })?;
+    let Some(rules) = &mut settings.registrar else { return Ok(()) };
+    config::users(&text, Arc::make_mut(rules)).map(|_| ()).map_err(|faults| {
+        let lines: Vec<String> = faults.iter().map(|fault| format!("{name}: {fault}")).collect();
+        let first = lines.first().cloned().unwrap_or_default();
+        Refused { faults: lines.len() as u32, first, text: lines.join("\n") }
+    })
 }
 
 fn certificates(settings: &Settings, path: &Path, wall: Wall) -> Result<TlsPlan, Refused> {

@@ -17,8 +17,9 @@ use crate::ring::{Receiver, Sender, ring};
 use crate::shard::{Hop, Links, Manner, Order, Report, ShardThread};
 use crate::streams::{self, Listener, Plan, StreamThread, TlsPlan};
 use edge::config::Settings;
-use edge::{Control, ShardConfig, ShardLimits};
+use edge::{Control, ControlInput, KeptBindings, ShardConfig, ShardLimits};
 use model::{Seq, ShardId};
+use std::collections::VecDeque;
 use std::io;
 use std::net::TcpListener;
 use std::num::NonZero;
@@ -58,12 +59,7 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
     let signals = SignalFd::take(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP]).map_err(Fatal::System)?;
     let files = process::raise_open_files().map_err(Fatal::System)?;
     tracing::debug!("up to {files} open files");
-    let Loaded { settings, warnings, tls } = match &options.config {
-        Some(path) => load::file(path, None),
-        None => load::text("lab", lab::CONFIG, None),
-    }
-    .map_err(Fatal::Config)?;
-    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let Loaded { settings, tls, .. } = loaded(options)?;
     let settings = Arc::new(settings);
     let count = shard_count(options.shards);
     let opened = listen::open(&settings, None, count).map_err(Fatal::Listen)?;
@@ -74,7 +70,10 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
 
     let clock = Clock::start();
     let (key, seed) = secrets().map_err(Fatal::System)?;
-    let control = Control::new(clock.now(), clock.wall(), settings.clone(), seed, first);
+    let mut control = Control::new(clock.now(), clock.wall(), settings.clone(), seed, first);
+    if settings.registrar.is_some() {
+        control.handle(clock.now(), clock.wall(), ControlInput::Restore(kept(&reader, clock.wall())?));
+    }
     let waker = Waker::new().map_err(Fatal::System)?;
     let (asks_in, asks) = ring(ASKS, &waker);
     let (resolved_in, resolved) = ring(RESOLVED, &waker);
@@ -128,6 +127,17 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
     finish(ended, threads, stream_thread)
 }
 
+/// The configuration that is run by, its warnings told.
+fn loaded(options: &Options) -> Result<Loaded, Fatal> {
+    let loaded = match &options.config {
+        Some(path) => load::file(path, None),
+        None => load::text("lab", lab::CONFIG, None),
+    };
+    let loaded = loaded.map_err(Fatal::Config)?;
+    loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    Ok(loaded)
+}
+
 /// One for each processor this process may run on, so that a process pinned to one core has one shard.
 fn shard_count(asked: Option<usize>) -> u8 {
     let count = asked.or_else(|| std::thread::available_parallelism().ok().map(NonZero::get)).unwrap_or(1);
@@ -140,6 +150,16 @@ fn open_store(settings: &Settings) -> Result<(Store, store::Reader), Fatal> {
         None => Store::open(Place::Memory, store::Limits::MEMORY),
     };
     opened.map_err(Fatal::Store)
+}
+
+/// What was bound when the edge ended. A row that this version cannot read is one phone that registers anew.
+fn kept(reader: &store::Reader, now: model::Wall) -> Result<Vec<KeptBindings>, Fatal> {
+    let rows = reader.bindings(now).map_err(Fatal::Store)?;
+    let read = |row: store::BindingRow| {
+        let bindings = serde_json::from_str(&row.json).ok()?;
+        Some(KeptBindings { aor: model::Name::from(row.aor.as_str()), until: row.until, bindings })
+    };
+    Ok(rows.into_iter().filter_map(read).collect())
 }
 
 fn secrets() -> io::Result<(u64, u64)> {
@@ -173,6 +193,7 @@ fn link(count: u8, control: &Waker) -> io::Result<(Vec<Links>, Vec<ShardLink>)> 
             orders: order_sender,
             reports: report_receiver,
             owed: None,
+            owed_bindings: VecDeque::new(),
             owed_drain: false,
             owed_close: false,
             ready: false,

@@ -16,7 +16,7 @@ use crate::ring::{Receiver, Sender};
 use crate::sockets::Sockets;
 use crate::stock::Stock;
 use crate::streams::ByStream;
-use edge::{CallView, Input, Notice, Output, Shard, ShardConfig, ShardView, Snapshot, Tested, steer};
+use edge::{Bound, CallView, Input, Notice, Output, Shard, ShardConfig, ShardView, Snapshot, Tested, steer};
 use explain::CallRecord;
 use model::{CallRef, Instant, ShardId, Signal, SocketId, Span, TransportFault};
 use sense::{ProbeOrder, TestCallOrder};
@@ -53,6 +53,8 @@ pub(crate) enum Order {
     Probe(ProbeOrder),
     /// Place this test call.
     TestCall(TestCallOrder),
+    /// What is known of phones.
+    Bindings(Arc<[Bound]>),
     /// Show calls.
     Look {
         /// Number of the question.
@@ -79,6 +81,8 @@ pub(crate) enum Report {
     Tested(Box<Tested>),
     /// Something an operator should hear of.
     Notice(Notice),
+    /// A phone's bindings have changed.
+    Bound(Bound),
     /// Answer to a look.
     View {
         /// Number of the question.
@@ -293,6 +297,7 @@ impl ShardThread {
                 Output::Ended(record) => self.report(Report::Ended(record)),
                 Output::Tested(tested) => self.report(Report::Tested(tested)),
                 Output::Notice(notice) => self.report(Report::Notice(notice)),
+                Output::Bound(bound) => self.report(Report::Bound(bound)),
                 Output::Media { pair, component, to, packet } => {
                     self.media.send(pair, component, to, &packet[..]);
                 }
@@ -526,6 +531,7 @@ impl ShardThread {
             }
             Order::Probe(order) => self.input(Input::Probe(order)),
             Order::TestCall(order) => self.input(Input::TestCall(order)),
+            Order::Bindings(bound) => self.input(Input::Bindings(&bound)),
             Order::Look { ticket, call } => self.input(Input::Look { ticket, call }),
             Order::Drain => {
                 self.draining = true;

@@ -130,7 +130,7 @@ impl Town {
         let now = Instant::ZERO;
         let control = Control::new(now, wall(now), settings.clone(), seed, Seq(1));
         let snapshot = control.snapshot().clone();
-        let limits = ShardLimits { calls: 2_000, transactions: 20_000, pairs: 4_096, probes: 64 };
+        let limits = ShardLimits { calls: 2_000, transactions: 20_000, pairs: 4_096, probes: 64, addresses: 10_000 };
         let shard = |shard: u8| {
             let config = ShardConfig {
                 shard: ShardId(shard),
@@ -386,6 +386,11 @@ impl Town {
                     self.control.handle(self.now, wall(self.now), ControlInput::Tested(tested));
                     self.drain_control();
                 }
+                Output::Bound(bound) => {
+                    let shard = ShardId(shard as u8);
+                    self.control.handle(self.now, wall(self.now), ControlInput::Bound { shard, bound });
+                    self.drain_control();
+                }
                 Output::Media { pair, component, to, packet } => {
                     let from = self.pairs.address(shard, pair, component);
                     self.network.send(self.now, Datagram { from, to, bytes: packet.to_vec() });
@@ -420,8 +425,15 @@ impl Town {
                     self.shards[shard].handle(self.now, Input::TestCall(order));
                     self.drain_shard(shard);
                 }
-                ControlOutput::Tested { .. } => {}
                 ControlOutput::Lookup(question) => self.zone.ask(self.now, question),
+                ControlOutput::Bindings { except, bound } => {
+                    let others = (0..self.shards.len()).filter(|shard| except.is_none_or(|one| one.index() != *shard));
+                    for shard in others.collect::<Vec<_>>() {
+                        self.shards[shard].handle(self.now, Input::Bindings(&bound));
+                        self.drain_shard(shard);
+                    }
+                }
+                ControlOutput::Tested { .. } | ControlOutput::Keep(_) => {}
                 ControlOutput::Entry(entry) => self.oracle.entry(self.now, &entry),
             }
         }

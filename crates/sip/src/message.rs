@@ -104,6 +104,12 @@ impl Message {
         self.headers().filter(move |header| header.name == name).flat_map(|header| split_list(header.value))
     }
 
+    /// Values of all lines of this name, comma lists split, for headers we have no name for; any case.
+    pub fn named_values<'a>(&'a self, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
+        let lines = self.headers().filter(move |header| header.raw_name.eq_ignore_ascii_case(name.as_bytes()));
+        lines.flat_map(|header| split_list(header.value))
+    }
+
     /// All header lines in order.
     pub fn headers(&self) -> impl Iterator<Item = Header<'_>> {
         self.index.lines.iter().map(|line| Header {

@@ -2,6 +2,7 @@
 //!
 //! Refuses to know: queues, time.
 
+use crate::binding::{self, BindingRow};
 use crate::row;
 use crate::writer::Limits;
 use explain::Entry;
@@ -26,6 +27,14 @@ pub(crate) struct Journal {
     json: Vec<u8>,
 }
 
+/// What is written in groups.
+pub(crate) enum Item {
+    /// A record of the journal.
+    Entry(Arc<Entry>),
+    /// The last word about a phone's address.
+    Binding(Box<BindingRow>),
+}
+
 /// What became of a group.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub(crate) struct Committed {
@@ -46,7 +55,7 @@ impl Journal {
 
     /// Writes a group in one transaction and prunes a little in the same. A number that is taken already fails alone;
     /// any other fault fails the group.
-    pub(crate) fn commit(&mut self, group: &[Arc<Entry>]) -> Committed {
+    pub(crate) fn commit(&mut self, group: &[Item]) -> Committed {
         match self.try_commit(group) {
             Ok(committed) => committed,
             Err(error) => {
@@ -56,13 +65,23 @@ impl Journal {
         }
     }
 
-    fn try_commit(&mut self, group: &[Arc<Entry>]) -> rusqlite::Result<Committed> {
+    fn try_commit(&mut self, group: &[Item]) -> rusqlite::Result<Committed> {
         let link = self.link.clone();
         let mut link = link.lock().unwrap_or_else(PoisonError::into_inner);
         let transaction = link.transaction()?;
         let mut committed = Committed::default();
         let (mut calls, mut others) = (self.calls, self.others);
-        for entry in group {
+        let mut told = None;
+        for item in group {
+            let entry = match item {
+                Item::Entry(entry) => entry,
+                Item::Binding(binding) => {
+                    binding::put(&transaction, binding)?;
+                    told = Some(binding.told);
+                    committed.written += 1;
+                    continue;
+                }
+            };
             match row::insert(&transaction, entry, &mut self.json) {
                 Ok(()) => {
                     committed.written += 1;
@@ -74,6 +93,9 @@ impl Journal {
                 }
                 Err(error) => return Err(error),
             }
+        }
+        if let Some(told) = told {
+            binding::prune(&transaction, told)?;
         }
         calls -= prune(&transaction, PRUNE_CALLS, calls, self.limits.calls, Some(PRUNE_ATTEMPTS))?;
         others -= prune(&transaction, PRUNE_JOURNAL, others, self.limits.others, None)?;

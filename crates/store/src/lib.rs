@@ -5,6 +5,7 @@
 //! of the process the last 50 ms may be missing; after a power cut, what the system had not yet written, and the file is
 //! whole in both cases. Refuses to know: why records are made, who asks.
 
+mod binding;
 mod journal;
 mod place;
 mod reader;
@@ -14,6 +15,7 @@ mod schema;
 mod tests;
 mod writer;
 
+pub use binding::BindingRow;
 pub use place::{Place, StoreError};
 pub use reader::{CallRow, Reader};
 pub use writer::{Counters, Dropped, Limits, Lost, Store};

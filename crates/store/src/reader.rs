@@ -141,7 +141,7 @@ impl Reader {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    fn link(&self) -> MutexGuard<'_, Connection> {
+    pub(crate) fn link(&self) -> MutexGuard<'_, Connection> {
         self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

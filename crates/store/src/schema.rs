@@ -9,7 +9,8 @@ use std::path::Path;
 
 /// Step by step from an empty file. `calls` is the journal's part that holds calls: the two share their numbers, and a call
 /// is written once.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE journal (
         seq   INTEGER PRIMARY KEY,
         at    INTEGER NOT NULL,
@@ -55,7 +56,16 @@ const STEPS: &[&str] = &["
         code           INTEGER,
         PRIMARY KEY (seq, number)
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+    CREATE TABLE bindings (
+        aor      TEXT PRIMARY KEY, -- the user's name
+        until_at INTEGER NOT NULL, -- when the last of them ends
+        json     TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX bindings_until ON bindings (until_at);
+",
+];
 
 /// Brings the file to the present layout, each step whole or not at all.
 pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {

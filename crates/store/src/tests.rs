@@ -1,8 +1,8 @@
 //! What the store promises: everything comes back, order and numbers survive a restart, nobody waits, limits hold.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use crate::journal::{GROUP, Journal};
-use crate::{Limits, Place, Reader, Store, StoreError, place};
+use crate::journal::{GROUP, Item, Journal};
+use crate::{BindingRow, Limits, Place, Reader, Store, StoreError, place};
 use decide::{Candidate, Cause, Change, Decision, Plan, Subject};
 use explain::{
     Act, Alarm, AlarmRecord, AttemptRecord, CallRecord, Direction, Ending, Entry, MediaRecord, Names, Operator, Record,
@@ -473,6 +473,36 @@ fn a_folder_that_cannot_be_made_is_named() {
     assert!(matches!(&error, StoreError::Folder { path, .. } if *path == file), "{error}");
 }
 
+#[test]
+fn what_is_bound_survives_a_restart_and_what_has_run_out_goes() {
+    let folder = Folder::new();
+    let at = |seconds: i64| Wall::from_micros(seconds * 1_000_000);
+    let row = |aor: &str, until: i64, json: &str| BindingRow {
+        aor: aor.to_owned(),
+        told: at(1_000),
+        until: at(until),
+        json: json.to_owned(),
+    };
+    let (store, reader) = folder.open();
+    for row in [row("201", 1_100, "[1]"), row("202", 1_200, "[2]"), row("203", 1_300, "[3]"), row("204", 900, "[4]")] {
+        store.keep(row).unwrap();
+    }
+    store.keep(row("201", 1_400, "[5]")).unwrap();
+    store.keep(row("203", 0, "")).unwrap();
+    store.flush();
+    let of = |reader: &Reader, now| {
+        let rows = reader.bindings(at(now)).unwrap();
+        rows.into_iter().map(|row| (row.aor, row.json)).collect::<Vec<_>>()
+    };
+    let both = [("201".to_owned(), "[5]".to_owned()), ("202".to_owned(), "[2]".to_owned())];
+    assert_eq!(of(&reader, 1_000), both);
+    assert_eq!(of(&reader, 0), both, "204 ran out before it was told, and is gone");
+    drop(store);
+    let (_store, reader) = folder.open();
+    assert_eq!(of(&reader, 1_000), both);
+    assert_eq!(of(&reader, 1_250), both[..1]);
+}
+
 /// Prints what a call's record costs the writer thread; asserts only that all are there, since machines differ.
 #[test]
 fn what_a_call_costs() {
@@ -481,7 +511,7 @@ fn what_a_call_costs() {
         let folder = Folder::new();
         let opened = place::open(folder.place()).unwrap();
         let mut journal = Journal::new(Arc::new(Mutex::new(opened.writer)), SMALL).unwrap();
-        let entries: Vec<_> = (1..=8_192).map(|seq| entry(seq, call(seq))).collect();
+        let entries: Vec<_> = (1..=8_192).map(|seq| Item::Entry(entry(seq, call(seq)))).collect();
         let start = processor_ns();
         let written: u64 = entries.chunks(size).map(|group| journal.commit(group).written).sum();
         if let (Some(start), Some(end)) = (start, processor_ns()) {

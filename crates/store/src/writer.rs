@@ -2,7 +2,8 @@
 //!
 //! Whoever writes never waits: a full queue drops the record and counts it. Refuses to know: rows.
 
-use crate::journal::{GROUP, Journal};
+use crate::binding::BindingRow;
+use crate::journal::{GROUP, Item, Journal};
 use crate::place::{self, Place, StoreError};
 use crate::reader::Reader;
 use explain::Entry;
@@ -62,7 +63,7 @@ pub struct Lost {
 pub struct Dropped;
 
 enum Work {
-    Entry(Arc<Entry>),
+    Item(Item),
     Flush(SyncSender<()>),
 }
 
@@ -113,8 +114,20 @@ impl Store {
     /// # Errors
     /// [`Dropped`] when the queue is full; [`Store::lost`] has the words for it.
     pub fn write(&self, entry: Arc<Entry>) -> Result<(), Dropped> {
+        self.take(Item::Entry(entry))
+    }
+
+    /// Takes what is bound to an address to be written within 50 ms, in the place of what was kept of it. Never waits.
+    ///
+    /// # Errors
+    /// [`Dropped`] when the queue is full; it counts as a record that was lost.
+    pub fn keep(&self, binding: BindingRow) -> Result<(), Dropped> {
+        self.take(Item::Binding(Box::new(binding)))
+    }
+
+    fn take(&self, item: Item) -> Result<(), Dropped> {
         let Some(queue) = &self.queue else { return Err(Dropped) };
-        match queue.try_send(Work::Entry(entry)) {
+        match queue.try_send(Work::Item(item)) {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 self.shared.dropped.fetch_add(1, Ordering::Relaxed);
@@ -202,15 +215,15 @@ fn run(work: &Receiver<Work>, mut journal: Journal, shared: &Shared) {
     }
 }
 
-fn sort(work: Work, group: &mut Vec<Arc<Entry>>, waiting: &mut Vec<SyncSender<()>>) {
+fn sort(work: Work, group: &mut Vec<Item>, waiting: &mut Vec<SyncSender<()>>) {
     match work {
-        Work::Entry(entry) => group.push(entry),
+        Work::Item(item) => group.push(item),
         Work::Flush(done) => waiting.push(done),
     }
 }
 
 /// Fills the group from the queue; whether there is anything to commit.
-fn gather(work: &Receiver<Work>, group: &mut Vec<Arc<Entry>>, waiting: &mut Vec<SyncSender<()>>) -> bool {
+fn gather(work: &Receiver<Work>, group: &mut Vec<Item>, waiting: &mut Vec<SyncSender<()>>) -> bool {
     while group.len() < GROUP {
         match work.try_recv() {
             Ok(more) => sort(more, group, waiting),
@@ -220,7 +233,7 @@ fn gather(work: &Receiver<Work>, group: &mut Vec<Arc<Entry>>, waiting: &mut Vec<
     !group.is_empty()
 }
 
-fn commit(journal: &mut Journal, group: &mut Vec<Arc<Entry>>, shared: &Shared) {
+fn commit(journal: &mut Journal, group: &mut Vec<Item>, shared: &Shared) {
     let committed = journal.commit(group);
     group.clear();
     shared.written.fetch_add(committed.written, Ordering::Relaxed);

@@ -4,7 +4,7 @@ use crate::ask;
 use crate::http::Client;
 use crate::say::{Failure, say};
 use crate::table::{rough, table};
-use edge::{NameView, TargetView, TrunkView};
+use edge::{NameView, RegistrationView, TargetView, TrunkView};
 
 const EXAMPLES: &str = "\
 HEALTH is what the edge sees, ADMIN what the operator wants, SHARE how much of its calls the trunk gets, SINCE how long its \
@@ -54,7 +54,7 @@ fn show(trunks: &[TrunkView]) -> String {
             format!("{}%", trunk.share),
             trunk.calls.to_string(),
             rough(trunk.held),
-            throttled.unwrap_or(last),
+            throttled.unwrap_or_else(|| join(last, trunk.registration.as_ref())),
         ]);
         rows.extend(trunk.names.iter().map(name_row));
         for target in trunk.targets.iter().filter(|_| trunk.targets.len() > 1) {
@@ -85,6 +85,15 @@ fn name_row(name: &NameView) -> Vec<String> {
     row[0] = format!("  {}", name.name);
     row.push(told);
     row
+}
+
+/// A registration stands first: without it a trunk that answers probes brings no calls.
+fn join(last: String, registration: Option<&RegistrationView>) -> String {
+    match registration {
+        Some(registration) if last.is_empty() => registration.sentence.clone(),
+        Some(registration) => format!("{}, {last}", registration.sentence),
+        None => last,
+    }
 }
 
 fn seen(target: &TargetView) -> String {
@@ -136,6 +145,11 @@ mod tests {
             calls: 7,
             test_calls: None,
             names: Vec::new(),
+            registration: (name == "acme").then(|| RegistrationView {
+                state: None,
+                held: Span::ZERO,
+                sentence: String::from("not registered yet"),
+            }),
             targets,
         };
         let shown = show(&[
@@ -143,6 +157,7 @@ mod tests {
             trunk("globex", vec![target("192.0.2.3:5060", 0, 0)]),
         ]);
         assert_eq!(shown.lines().next(), Some("NAME              HEALTH  ADMIN       SHARE  CALLS  SINCE       LAST"));
+        assert!(shown.contains("not registered yet, 2 targets"), "{shown}");
         let first = "  192.0.2.1:5060  Up                                1 min 15 s  probe answered in 12 ms";
         assert_eq!(shown.lines().nth(2), Some(first));
         assert!(shown.contains("3 probes failed in a row, 4 of 20 calls failed"), "{shown}");

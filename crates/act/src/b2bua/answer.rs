@@ -5,7 +5,8 @@
 
 use super::call::{Leg, Phase, Side};
 use super::session::Keeping;
-use super::{B2bua, Due, Effect, World, body, headers, party, reach};
+use super::way::By;
+use super::{B2bua, Due, Effect, World, body, headers, party};
 use model::AttemptOutcome;
 use sip::{Answer, ClientKey, Dialog, Flow, Message, ServerKey};
 use smallvec::SmallVec;
@@ -90,13 +91,13 @@ impl B2bua {
     ) {
         self.close_attempt(world, slot, index, AttemptOutcome::Answered);
         self.setting_up.remove(&slot);
+        let user = self.user_of(world, slot, index);
         let Some(call) = self.calls.get_mut(slot) else { return };
         let Some(attempt) = call.attempts.get_mut(index) else { return };
-        let flow = reach(&dialog, attempt.to.flow);
         let leg = Leg {
             dialog,
             flow: attempt.to.flow,
-            kept: false,
+            by: user.map_or(By::Address, By::Binding),
             trunk: attempt.target.trunk,
             session: attempt.session,
             version: attempt.version.max(1),
@@ -114,7 +115,7 @@ impl B2bua {
             call.owes_ack = Some((client, cseq));
         } else {
             let ack = leg.ack(cseq);
-            world.endpoint.ack(world.now, client, flow, ack);
+            world.endpoint.ack(world.now, client, leg.way(), ack);
         }
         call.callee = Some(leg);
         call.phase = Phase::Up;
@@ -165,7 +166,7 @@ impl B2bua {
     pub(super) fn acknowledged(&mut self, world: &mut World<'_>, flow: Flow, message: &Message) {
         let Some((slot, side)) = self.leg_of(message) else { return };
         let Some(leg) = self.calls.get_mut(slot).and_then(|call| call.leg_mut(side)) else { return };
-        if !party::is_party(world.profiles, leg, flow) {
+        if !party::is_party(world, leg, flow) {
             self.counters.foreign_requests += 1;
             return world.out.push(Effect::Foreign(flow));
         }

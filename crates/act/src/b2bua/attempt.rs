@@ -36,8 +36,10 @@ impl B2bua {
         begun: Begun,
         aside: Option<Box<CalleeSide>>,
     ) {
-        let Some((_, addressed)) = profile_of(world, target) else { return };
-        self.begin_attempt_to(world, slot, target, Destination::by(flow_of(addressed)), begun, aside);
+        let phone = self.calls.get(slot).and_then(|call| call.way(world, target)).map(|way| way.to.clone());
+        let addressed = || profile_of(world, target).map(|(_, target)| Destination::by(flow_of(target)));
+        let Some(to) = phone.or_else(addressed) else { return };
+        self.begin_attempt_to(world, slot, target, to, begun, aside);
     }
 
     /// The same to somewhere else than the target's own address; the target is still whom it counts on.
@@ -104,9 +106,9 @@ impl B2bua {
         let Some(call) = self.calls.get(slot) else { return };
         let (Some(invite), Some(attempt)) = (call.invite.as_ref(), call.attempt(index)) else { return };
         let unsendable = AttemptOutcome::Unreachable { fault: TransportFault::Local };
-        let profile = profile_of(world, attempt.target);
+        let profile = world.profiles.trunk(attempt.target.trunk);
         let sent_by = world.endpoint.sent_by(attempt.to.flow.socket);
-        let (Some((profile, _)), Some(sent_by)) = (profile, sent_by) else {
+        let (Some(profile), Some(sent_by)) = (profile, sent_by) else {
             return self.attempt_over(world, slot, index, unsendable, None);
         };
         let crossing = crossing_of(world.profiles, call, attempt.target);
@@ -437,6 +439,7 @@ impl B2bua {
         let (target, client, aside) = (attempt.target, attempt.client, attempt.aside.take());
         let timers = [attempt.deadline.take(), attempt.watch.take(), attempt.hedge.take()];
         world.signal(target, Observed::Attempt { call: id, outcome });
+        self.note_way(world, slot, target, outcome);
         if outcome != AttemptOutcome::Answered {
             world.load.end(target.trunk);
             self.by_tag.remove(&tag);

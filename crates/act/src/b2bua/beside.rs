@@ -187,10 +187,12 @@ impl B2bua {
     /// one rings at a time; but while that other one is asked in vain whether it still does, this one waits for its turn.
     pub(super) fn comes_forward(&mut self, world: &mut World<'_>, slot: usize, index: usize) -> bool {
         let Some(call) = self.calls.get(slot) else { return false };
+        let together = call.ring_together(world, call.front, index);
         let front = call.attempt(call.front).filter(|_| call.front != index);
         match front.map(|front| (front.progress.is_some(), front.asked > 0)) {
             None | Some((false, _)) => self.promote(world, slot, index),
             Some((true, true)) => false,
+            Some((true, false)) if together => false,
             Some((true, false)) => {
                 let by = call.front;
                 self.leave_to_come_back(world, slot, index, by);
@@ -202,7 +204,8 @@ impl B2bua {
     /// Leaves what was begun beside an attempt that turns out to live.
     pub(super) fn leave_younger(&mut self, world: &mut World<'_>, slot: usize, index: usize) {
         for other in self.running(slot) {
-            if other > index {
+            let together = self.calls.get(slot).is_some_and(|call| call.ring_together(world, other, index));
+            if other > index && !together {
                 self.leave_to_come_back(world, slot, other, index);
             }
         }

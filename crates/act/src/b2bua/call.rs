@@ -5,11 +5,12 @@
 use super::body;
 use super::challenge::Again;
 use super::early::{Early, Face};
-use super::reach;
+use super::phones::Way;
 use super::redirect::Redirected;
 use super::reliable::Reliable;
 use super::session::Keeping;
 use super::transfer::Bond;
+use super::way::By;
 use crate::interworking::Crossing;
 use crate::profile::Profiles;
 use crate::tolls::Counted;
@@ -58,8 +59,8 @@ pub(super) struct Leg {
     pub(super) dialog: Dialog,
     /// The way its messages come and go.
     pub(super) flow: Flow,
-    /// It called by a connection that lives, and so is reached by that, whatever its Contact says (RFC 5923 §1).
-    pub(super) kept: bool,
+    /// What leads to it.
+    pub(super) by: By,
     pub(super) trunk: TrunkId,
     /// Number of our session in its SDP.
     pub(super) session: u64,
@@ -87,7 +88,7 @@ impl Leg {
         Self {
             dialog,
             flow,
-            kept: false,
+            by: By::Address,
             trunk,
             session,
             version: 0,
@@ -103,7 +104,7 @@ impl Leg {
 
     /// Where its requests go.
     pub(super) fn way(&self) -> Flow {
-        if self.kept { self.flow } else { reach(&self.dialog, self.flow) }
+        self.by.way(&self.dialog, self.flow)
     }
 }
 
@@ -284,6 +285,8 @@ pub(super) struct Call {
     pub(super) plan: Result<Plan, NoPlan>,
     /// Candidates not yet tried, in the plan's order.
     pub(super) coming: SmallVec<[Candidate; 4]>,
+    /// Ways to the called user, when he has registered; a candidate's index is its place here.
+    pub(super) ways: Vec<Way>,
     /// In the order they were sent. Several may run at once.
     pub(super) attempts: Vec<Attempt>,
     /// The attempt whose progress the caller hears; its ports are the callee's side of the anchor.
@@ -383,6 +386,7 @@ impl Call {
             coming: plan.as_ref().map(|plan| plan.attempts.iter().copied().collect()).unwrap_or_default(),
             full: plan.as_ref().is_ok_and(|plan| plan.excluded.iter().any(|out| out.cause.is_for_now())),
             plan,
+            ways: Vec::new(),
             attempts: Vec::new(),
             front: 0,
             settled: false,

@@ -6,7 +6,7 @@
 
 use super::call::{Attempt, Call, Leg, Relayed, Side};
 use super::challenge::Again;
-use super::{B2bua, Effect, World, body, headers, party, reach};
+use super::{B2bua, Effect, World, body, headers, party};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use model::CallRef;
@@ -177,7 +177,7 @@ impl B2bua {
             headers::push_body_type(from, &mut draft.headers);
             draft.body = body;
         }
-        let (to, timers) = (reach(&early.dialog, flow), world.timers_of(trunk));
+        let (to, timers) = (world.way_of(Some(trunk), &early.dialog, flow), world.timers_of(trunk));
         self.counters.pracks += 1;
         let again = Again::new(Some(trunk), draft, to, timers);
         self.prack_with(world, Pracked { slot, call, index, tag: tag.to_vec(), again });
@@ -343,7 +343,7 @@ impl B2bua {
         headers::push_contact(&mut draft.headers, world.endpoint.sent_by(flow.socket)?);
         headers::push_body_type(message, &mut draft.headers);
         draft.body = body;
-        Some((draft, reach(&early.dialog, flow), world.timers_of(trunk)))
+        Some((draft, world.way_of(Some(trunk), &early.dialog, flow), world.timers_of(trunk)))
     }
 
     /// A request of the callee inside an early dialog: its UPDATE is served, anything else has no place there.
@@ -356,17 +356,18 @@ impl B2bua {
         message: &Message,
     ) {
         let tag = message.from().tag().unwrap_or_default();
-        let attempt = self.calls.get_mut(slot).and_then(|call| {
-            let index = call.running().find(|(_, attempt)| Some(attempt.tag.as_slice()) == message.to().tag())?.0;
-            call.attempt_mut(index)
-        });
+        let is_its = |attempt: &Attempt| Some(attempt.tag.as_slice()) == message.to().tag();
+        let of = |call: &Call| Some(call.running().find(|(_, attempt)| is_its(attempt))?.0);
+        let index = self.calls.get(slot).and_then(of);
+        let user = index.and_then(|index| self.user_of(world, slot, index));
+        let attempt = self.calls.get_mut(slot).and_then(|call| call.attempt_mut(index?));
         let way = attempt.as_ref().map(|attempt| (attempt.target.trunk, attempt.to.flow));
         let early = attempt.and_then(|attempt| attempt.early_mut(tag)).filter(|early| early.dialog.matches(message));
         let (Some(early), Some(way)) = (early, way) else {
             self.counters.unknown_dialogs += 1;
             return world.refuse(server, 481);
         };
-        if !party::belongs(world.profiles, way, &early.dialog, flow) {
+        if !party::belongs(world.profiles, way, &early.dialog, flow) && !world.has_moved_to(user.as_ref(), flow) {
             self.counters.foreign_requests += 1;
             world.out.push(Effect::Foreign(flow));
             return world.refuse(server, 481);

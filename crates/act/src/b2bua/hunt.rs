@@ -33,6 +33,7 @@ impl B2bua {
         }
         self.take_candidate(slot, candidate.target);
         self.begin_attempt(world, slot, candidate.target, Begun::InTurn, None);
+        self.fork(world, slot, candidate.target);
     }
 
     /// Tries the best candidate beside what runs, when one is good; says whether it was.
@@ -74,7 +75,7 @@ impl B2bua {
         self.counters.passed_over += full;
     }
 
-    fn take_candidate(&mut self, slot: usize, target: TargetId) {
+    pub(super) fn take_candidate(&mut self, slot: usize, target: TargetId) {
         if let Some(call) = self.calls.get_mut(slot) {
             call.coming.retain(|candidate| candidate.target != target);
         }
@@ -108,12 +109,13 @@ impl B2bua {
         let Some(attempt) = self.calls.get(slot).and_then(|call| call.attempt(index)) else { return };
         let (target, heard) = (attempt.target, attempt.heard);
         self.close_attempt(world, slot, index, outcome);
+        let others = self.has_other_phones(world, slot, outcome);
         let Some(call) = self.calls.get_mut(slot) else { return };
         // That nobody is left now settles nothing: one that was left for another that rang may come back.
         let left = call.coming.len().max(1);
         let so_far = SoFar { elapsed: world.now.since(call.hunt_from), left, progress_relayed: heard };
         let verdict = decide::after(&policy_of(world, target), &outcome, &so_far);
-        call.settled |= matches!(verdict, Next::Stop { .. });
+        call.settled |= matches!(verdict, Next::Stop { .. }) && !others;
         // RFC 3261 §16.7 step 5: a 6xx is true everywhere, so that nobody else need be rung.
         if matches!(outcome, AttemptOutcome::Refused { code: 600.., .. }) && call.settled {
             for other in self.running(slot) {
@@ -182,7 +184,7 @@ pub(super) fn better(world: &World<'_>, call: &Call) -> Option<Candidate> {
 
 /// A reload may have taken the target away. Audio that is anchored cannot leave by a listen without an address for it.
 pub(super) fn is_reachable(world: &World<'_>, anchored: bool, candidate: &Candidate) -> bool {
-    profile_of(world, candidate.target).is_some()
+    (world.is_phones(candidate.target.trunk) || profile_of(world, candidate.target).is_some())
         && (!anchored || world.profiles.media_of(candidate.target.trunk).is_some())
 }
 

@@ -43,7 +43,7 @@ impl B2bua {
         let Some(leg) = call.leg_mut(side) else {
             return self.request_of_callee_early(world, slot, server, flow, message);
         };
-        if !party::is_party(world.profiles, leg, flow) {
+        if !party::is_party(world, leg, flow) {
             // The very answer of an unknown dialog: it says nothing about the call.
             self.counters.foreign_requests += 1;
             world.out.push(Effect::Foreign(flow));
@@ -61,7 +61,8 @@ impl B2bua {
         }
         // A peer whose NAT gave it another port is still the peer: its dialog proves it.
         if let Some(leg) = call.leg_mut(side) {
-            leg.flow = Flow { peer: flow.peer, ..leg.flow };
+            // A phone that has moved is reached where it is now, be it by another socket.
+            leg.flow = if leg.by.user().is_some() { flow } else { Flow { peer: flow.peer, ..leg.flow } };
         }
         if self.request_in_transfer(world, slot, side, server, message) {
             return;

@@ -3,23 +3,22 @@
 //! Refuses to know: what happens after the first attempt is sent.
 
 use super::call::{Call, Ending};
+use super::phones::Answered;
 use super::reliable::{Reliable, Wanted};
 use super::session::{self, Keeping};
+use super::way::By;
 use super::{B2bua, Effect, Leg, Side, World};
 use crate::profile::{bare_number, is_urn};
 use crate::tolls::Counted;
 use alloc::borrow::Cow;
 use decide::{Barred, Facts, NoPlan, Plan};
-use model::{Span, TrunkId};
+use model::{Name, Span, TrunkId};
 use sip::{Answer, Dialog, Flow, Message, ServerKey, Uri};
 
 impl B2bua {
     /// An INVITE outside any dialog.
     pub(super) fn invite(&mut self, world: &mut World<'_>, server: ServerKey, flow: Flow, message: &Message) {
-        let Some(from) = world.profiles.admit(flow.socket, flow.peer) else {
-            self.counters.strangers += 1;
-            return world.refuse(server, 403);
-        };
+        let Some((from, user)) = self.origin(world, server, flow, message) else { return };
         if self.draining || self.calls.len() >= self.limit {
             self.counters.turned_away += 1;
             return world.refuse_for_now(server, 503);
@@ -34,9 +33,8 @@ impl B2bua {
         let tag = world.endpoint.minter().tag();
         let Ok(dialog) = Dialog::uas(message, tag.as_bytes()) else { return world.refuse(server, 400) };
         let keeping = Keeping::of(message, world.now, Span::ZERO);
-        // Whoever called us by a connection is reached by it: behind NAT there is no other way.
-        let kept = flow.transport.is_reliable();
-        let leg = Leg { kept, ..Leg::new(dialog, flow, from, world.rng.next_u64() >> 20, keeping) };
+        let by = By::of(user, flow);
+        let leg = Leg { by, ..Leg::new(dialog, flow, from, world.rng.next_u64() >> 20, keeping) };
         let taken = match self.taken_over(world, &leg, message) {
             Ok(taken) => taken,
             Err(code) => return world.refuse(server, code),
@@ -53,6 +51,7 @@ impl B2bua {
             opened.coming.sort_by_key(|candidate| candidate.target.trunk != asked_by);
         }
         opened.audio.anchored = world.profiles.media_of(from).is_some();
+        opened.find_phones(world, &uri);
         let slot = self.calls.insert(opened);
         self.by_tag.insert(tag.as_bytes().to_vec(), (slot, Side::Caller));
         self.by_server.insert(server, slot);
@@ -99,6 +98,27 @@ impl B2bua {
         }
     }
 
+    /// The trunk a call comes from: by its address, or as a phone. Otherwise the caller has been answered.
+    fn origin(
+        &mut self,
+        world: &mut World<'_>,
+        server: ServerKey,
+        flow: Flow,
+        message: &Message,
+    ) -> Option<(TrunkId, Option<Name>)> {
+        let known = world.profiles.admit(flow.socket, flow.peer).map(|trunk| (trunk, None)).ok_or(Answered(false));
+        let phone = |(trunk, user)| (trunk, Some(user));
+        match known.or_else(|_| world.phone(server, flow, message).map(phone)) {
+            Ok(from) => Some(from),
+            Err(Answered(true)) => None,
+            Err(Answered(false)) => {
+                self.counters.strangers += 1;
+                world.refuse(server, 403);
+                None
+            }
+        }
+    }
+
     /// A call counts among those of a trunk, and once: however often it was sent on there, it is one.
     pub(super) fn count(&mut self, slot: usize, toll: impl IntoIterator<Item = Counted>) {
         for counted in toll {
@@ -111,7 +131,12 @@ impl B2bua {
 
     /// The first attempt, or the refusal when there is no plan.
     pub(super) fn begin(&mut self, world: &mut World<'_>, slot: usize) {
+        let rings = |plan: &Plan| plan.attempts.iter().any(|candidate| world.is_phones(candidate.target.trunk));
+        let nobody =
+            self.calls.get(slot).is_some_and(|call| call.coming.is_empty() && call.plan.as_ref().is_ok_and(rings));
         let code = match self.calls.get(slot).map(|call| &call.plan) {
+            // RFC 3261 §16.5: whom nobody has registered for is not here now.
+            Some(Ok(_)) if nobody => 480,
             Some(Ok(_)) => return self.next_attempt(world, slot),
             Some(Err(NoPlan::NoRoute)) => 404,
             Some(Err(NoPlan::Barred { why })) => why.code(),

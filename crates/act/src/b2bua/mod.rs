@@ -24,6 +24,7 @@ mod invite;
 mod notify;
 mod page;
 mod party;
+mod phones;
 mod redirect;
 mod refer;
 mod reinvite;
@@ -36,11 +37,13 @@ mod way;
 pub use call::{EndedAttempt, EndedCall, Ending, LiveAttempt, LiveCall, Phase, Side};
 pub use counters::Counters;
 pub use headers::{ALLOW, is_of_a_leg};
+pub use phones::Phones;
 pub(crate) use way::reach;
 
 use crate::nonces::Nonces;
 use crate::ports::Ports;
 use crate::profile::Profiles;
+use crate::registrar::Bound;
 use crate::tolls::Tolls;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -83,6 +86,8 @@ pub struct World<'a> {
     pub table: &'a TrunkTable,
     /// How soon targets usually react.
     pub paces: &'a Paces,
+    /// Who has registered, when phones do here.
+    pub phones: Option<Phones<'a>>,
     /// What trunks carry.
     pub load: &'a mut Load,
     /// Challenges of trunks.
@@ -106,11 +111,17 @@ pub enum Effect {
     CredentialsRefused(model::TrunkId, u16),
     /// Somebody who is not its party sent a request with the identifiers of a dialog.
     Foreign(Flow),
+    /// A phone's bindings have changed.
+    Bound(Bound),
+    /// Somebody failed to prove who he is.
+    AuthFailed(Flow),
 }
 
 impl World<'_> {
     fn signal(&mut self, target: TargetId, what: Observed) {
-        self.out.push(Effect::Signal(Signal { at: self.now, target, what }));
+        if !self.is_phones(target.trunk) {
+            self.out.push(Effect::Signal(Signal { at: self.now, target, what }));
+        }
     }
 
     /// The target of a trunk that is reached there, if one of its targets is.
@@ -431,14 +442,14 @@ impl B2bua {
     fn end_stray(&mut self, world: &mut World<'_>, client: ClientKey, flow: Flow, message: &Message) {
         self.counters.late_answers += 1;
         let Ok(mut dialog) = Dialog::uac(message) else { return };
-        let to = reach(&dialog, flow);
+        let trunk = world.profiles.admit(flow.socket, flow.peer);
+        let to = world.way_of(trunk, &dialog, flow);
         let ack = dialog.ack(message.cseq().number);
         world.endpoint.ack(world.now, client, to, ack);
         // Its early dialog may have had requests of ours; numbers may skip, and may not come again (§12.2.1.1).
         dialog.local_seq = dialog.local_seq.wrapping_add(STRAY_SKIP);
         let mut bye = dialog.request(Method::Bye);
         bye.headers.push("Reason", b"SIP;cause=487;text=\"answered too late\"");
-        let trunk = world.profiles.admit(flow.socket, flow.peer);
         self.last_word(world, dialog, Again::new(trunk, bye, to, TimerSet::default()), None);
     }
 

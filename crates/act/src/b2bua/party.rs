@@ -6,14 +6,14 @@
 //! Refuses to know: what the request wants.
 
 use super::call::Leg;
-use super::reach;
+use super::{World, reach};
 use crate::profile::Profiles;
 use model::TrunkId;
 use sip::{Dialog, Flow};
 
-/// Whether a request that came by `flow` is the peer's of this leg.
-pub(super) fn is_party(profiles: &Profiles, leg: &Leg, flow: Flow) -> bool {
-    belongs(profiles, (leg.trunk, leg.flow), &leg.dialog, flow)
+/// Whether a request that came by `flow` is the peer's of this leg. A phone may have moved since; then it has registered from there.
+pub(super) fn is_party(world: &World<'_>, leg: &Leg, flow: Flow) -> bool {
+    belongs(world.profiles, (leg.trunk, leg.flow), &leg.dialog, flow) || world.has_moved_to(leg.by.user(), flow)
 }
 
 /// The same for a dialog that is no leg yet: its trunk, the way it was begun, and itself.

@@ -183,6 +183,7 @@ impl B2bua {
         call.called = uri.user().to_vec();
         call.number = known.to_vec();
         call.coming = plan.attempts.iter().copied().collect();
+        call.find_phones(world, &uri);
         // The first plan stays in the record: it says what was decided for the number that was called.
         true
     }

@@ -216,6 +216,7 @@ impl B2bua {
         errand.audio.anchored = anchored;
         // What was anchored for one party is anchored for the other.
         errand.coming.retain(|candidate| !anchored || world.profiles.media_of(candidate.target.trunk).is_some());
+        errand.find_phones(world, &uri);
         errand.bond = Some(Bond::Errand(Errand { of: Some((slot, by.other())), ..Errand::default() }));
         self.retries.call(world.now);
         let errand = self.calls.insert(errand);

@@ -388,7 +388,7 @@ impl B2bua {
 
     /// A request inside a dialog that no call has: a transferor that leaves by itself, or nobody.
     pub(super) fn request_unknown(&mut self, world: &mut World<'_>, server: ServerKey, flow: Flow, message: &Message) {
-        let is_its = |leg: &Leg| leg.dialog.matches(message) && party::is_party(world.profiles, leg, flow);
+        let is_its = |leg: &Leg| leg.dialog.matches(message) && party::is_party(world, leg, flow);
         let leaves = self.leaving.iter().find(|(_, leg)| is_its(leg)).map(|(client, _)| *client);
         if let (Some(client), Method::Bye) = (leaves, message.method()) {
             self.leaving.remove(&client);

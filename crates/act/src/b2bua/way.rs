@@ -1,10 +1,10 @@
-//! The way of a dialog's requests: to its Contact or route set, or by the connection its peer opened, and what becomes of it when that
-//! connection dies.
+//! The way of a dialog's requests: to its Contact or route set, by the connection its peer opened, or by the flow a phone has registered by;
+//! and what becomes of it when a connection dies.
 //!
 //! Refuses to know: how connections are opened; whoever sends does that when there is none.
 
 use super::{B2bua, World};
-use model::{Observed, TargetId, TransportFault, TrunkId};
+use model::{Name, Observed, TargetId, TransportFault, TrunkId};
 use sip::{Dialog, Flow};
 
 /// Where a request inside a dialog goes: the route set's or target's address; but when that is a private one and the peer is not, the
@@ -29,7 +29,49 @@ fn is_private(ip: core::net::IpAddr) -> bool {
     }
 }
 
+/// What leads to the peer of a leg.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// Its Contact or route set, as they stand.
+    Address,
+    /// The connection by which it called, while that lives, whatever its Contact says (RFC 5923 §1): behind NAT there is no other way.
+    Connection,
+    /// The flow by which this user's phone has registered, and nothing else (RFC 5626 §5.3).
+    Binding(Name),
+}
+
+impl By {
+    /// What leads to a caller: a phone, or whoever has called by this flow.
+    pub(super) fn of(user: Option<Name>, flow: Flow) -> Self {
+        match user {
+            Some(user) => Self::Binding(user),
+            None if flow.transport.is_reliable() => Self::Connection,
+            None => Self::Address,
+        }
+    }
+
+    /// Whose phone is led to.
+    pub(super) const fn user(&self) -> Option<&Name> {
+        match self {
+            Self::Binding(user) => Some(user),
+            Self::Address | Self::Connection => None,
+        }
+    }
+
+    /// Where a request inside a dialog goes.
+    pub(super) fn way(&self, dialog: &Dialog, flow: Flow) -> Flow {
+        if *self == Self::Address { reach(dialog, flow) } else { flow }
+    }
+}
+
 impl World<'_> {
+    /// What leads to whoever is reached at a target: a phone of this user, or a trunk.
+    pub(super) fn way_of(&self, trunk: Option<TrunkId>, dialog: &Dialog, flow: Flow) -> Flow {
+        // Who answers, and is no trunk, is a phone when there are any.
+        let is_phone = trunk.map_or(self.phones.is_some(), |trunk| self.is_phones(trunk));
+        if is_phone { flow } else { reach(dialog, flow) }
+    }
+
     /// The first target of a trunk that is reached by the socket of this flow.
     fn home_of(&self, trunk: TrunkId, flow: Flow) -> Option<Flow> {
         let targets = &self.profiles.trunk(trunk)?.targets;
@@ -54,10 +96,10 @@ impl B2bua {
     pub fn broken(&mut self, world: &mut World<'_>, flow: Flow, fault: TransportFault) {
         for (_, call) in &mut self.calls {
             for leg in core::iter::once(&mut call.caller).chain(call.callee.as_mut()) {
-                if !leg.kept || leg.flow != flow {
+                if leg.by != By::Connection || leg.flow != flow {
                     continue;
                 }
-                leg.kept = false;
+                leg.by = By::Address;
                 self.counters.moved += 1;
                 if leg.way() == flow
                     && let Some(home) = world.home_of(leg.trunk, flow)

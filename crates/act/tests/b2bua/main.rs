@@ -13,6 +13,7 @@ mod hunts;
 mod inside;
 mod leaving;
 mod peer;
+mod phones;
 mod redirects;
 mod reliable;
 mod rights;

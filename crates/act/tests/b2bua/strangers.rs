@@ -10,7 +10,12 @@ const STRANGER: &str = "192.0.2.99:5060";
 
 /// A request as the office would send it inside its dialog, with another branch and the next CSeq.
 fn forged(lab: &Lab, method: &str, cseq: u32) -> String {
-    let dialog = &lab.peers[0].sessions[0].dialog;
+    forged_by(lab, 0, method, cseq)
+}
+
+/// The same as another peer would send it.
+pub fn forged_by(lab: &Lab, peer: usize, method: &str, cseq: u32) -> String {
+    let dialog = &lab.peers[peer].sessions[0].dialog;
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     format!(
         "{method} sip:198.51.100.1:5060 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.99:5060;branch=z9hG4bKforged{method}{cseq}\r\n\

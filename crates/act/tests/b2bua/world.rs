@@ -4,7 +4,10 @@
 //! carriers. Peer 0 is the office; the others are carriers in the order of the plan.
 
 use crate::peer::Peer;
-use act::{B2bua, Cidr, Effect, EndedCall, ListenProfile, Ports, Profiles, Target, TrunkProfile, World};
+use act::{
+    B2bua, Bound, Cidr, Effect, EndedCall, ListenProfile, Phones, Ports, Profiles, Registrar, RegistrarRules, Target,
+    TrunkProfile, World,
+};
 use decide::{
     AttemptPolicy, Cause, Change, Decision, GroupPolicy, Load, Member, RouteRule, Shape, Subject, TargetShape,
     TrunkShape, TrunkTable,
@@ -64,6 +67,11 @@ pub struct Lab {
     pub refused: Vec<(u16, u16)>,
     /// Trunks whose calls were refused as fraud, and why.
     pub barred: Vec<(u16, decide::Barred)>,
+    pub registrar: Registrar,
+    /// Phones register here when there are any.
+    pub rules: Option<RegistrarRules>,
+    pub bound: Vec<Bound>,
+    pub auth_failed: u32,
     /// Everything the edge has put on the wire.
     pub sent: Vec<(Instant, SocketAddr, Message)>,
     wire: BTreeMap<(Instant, u64), Packet>,
@@ -125,6 +133,19 @@ fn edge(profiles: &Profiles, seed: u64) -> (Endpoint, Ports) {
     (endpoint, ports)
 }
 
+/// The office calls by the carriers, and these call the office.
+fn shape(carriers: usize) -> Shape {
+    let member = |trunk: u16| Member { trunk: TrunkId(trunk), weight: 1 };
+    let tiers = (1..=carriers as u16).map(|trunk| vec![member(trunk)]).collect();
+    let rule = |from: Vec<TrunkId>, to: u16| RouteRule { from, prefixes: vec![], to: GroupId(to) };
+    let all: Vec<TrunkId> = (1..=carriers as u16).map(TrunkId).collect();
+    Shape::new(
+        vec![Some(TrunkShape { targets: TargetShape::in_order([0]), ..TrunkShape::default() }); carriers + 1],
+        vec![GroupPolicy::new(GroupId(0), tiers), GroupPolicy::new(GroupId(1), vec![vec![member(0)]])],
+        vec![rule(vec![TrunkId(0)], 0), rule(all, 1)],
+    )
+}
+
 impl Lab {
     /// An office and `carriers` carriers, one per tier.
     pub fn new(carriers: usize) -> Self {
@@ -144,15 +165,7 @@ impl Lab {
             vec![listen("inside", 0, "198.51.100.9"), listen("outside", 1, "203.0.113.9")],
             vec![b"112".to_vec()],
         );
-        let member = |trunk: u16| Member { trunk: TrunkId(trunk), weight: 1 };
-        let tiers = (1..=carriers as u16).map(|trunk| vec![member(trunk)]).collect();
-        let rule = |from: Vec<TrunkId>, to: u16| RouteRule { from, prefixes: vec![], to: GroupId(to) };
-        let all: Vec<TrunkId> = (1..=carriers as u16).map(TrunkId).collect();
-        let shape = Shape::new(
-            vec![Some(TrunkShape { targets: TargetShape::in_order([0]), ..TrunkShape::default() }); carriers + 1],
-            vec![GroupPolicy::new(GroupId(0), tiers), GroupPolicy::new(GroupId(1), vec![vec![member(0)]])],
-            vec![rule(vec![TrunkId(0)], 0), rule(all, 1)],
-        );
+        let shape = shape(carriers);
         let (endpoint, ports) = edge(&profiles, seed);
         let mut load = Load::default();
         load.resize(carriers + 1);
@@ -176,6 +189,10 @@ impl Lab {
             foreign: Vec::new(),
             refused: Vec::new(),
             barred: Vec::new(),
+            registrar: Registrar::new(100, 7, (0, 1), seed),
+            rules: None,
+            bound: Vec::new(),
+            auth_failed: 0,
             sent: Vec::new(),
             wire: BTreeMap::new(),
             serial: 0,
@@ -239,6 +256,7 @@ impl Lab {
             profiles: &self.profiles,
             shape: &self.shape,
             table: &self.table,
+            phones: self.rules.as_ref().map(|rules| Phones { registrar: &mut self.registrar, rules }),
             load: &mut self.load,
             nonces: &mut self.nonces,
             rng: &mut self.rng,
@@ -409,6 +427,8 @@ impl Lab {
         }
         for effect in std::mem::take(&mut self.effects) {
             match effect {
+                Effect::AuthFailed(_) => self.auth_failed += 1,
+                Effect::Bound(bound) => self.bound.push(bound),
                 Effect::Signal(signal) => self.signals.push(signal),
                 Effect::Ended(call) => self.ended.push(*call),
                 Effect::Barred(trunk, why) => self.barred.push((trunk.0, why)),

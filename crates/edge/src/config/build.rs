@@ -12,7 +12,7 @@ use super::value::SipAddress;
 use crate::names::locate::Ways;
 use crate::names::{NamedTrunk, Spot};
 use crate::window::Calendar;
-use act::{Cidr, ListenProfile, Profiles, Target, TrunkProfile};
+use act::{Cidr, ListenProfile, Profiles, RegistrarRules, Registration, Target, TrunkProfile};
 use core::net::SocketAddr;
 use decide::{GroupPolicy, Member, RouteRule, Shape, TargetShape, TrunkShape};
 use model::{GroupId, ListenId, Name, SocketId, TargetId, TrunkId};
@@ -79,6 +79,8 @@ pub(super) fn settings(
     target_numbers.resize(ids.names.len(), TargetNumbers::default());
     let tls = trunk_tls(&draft, &ids);
     let (mut named, mut watches) = (BTreeMap::new(), vec![None; ids.names.len()]);
+    let registrations = registrations(&draft, &ids);
+    let phones = draft.trunks.iter().find(|trunk| trunk.registered).and_then(|trunk| ids.of(&trunk.name.value));
     for trunk in draft.trunks {
         let id = ids.of(&trunk.name.value)?;
         let numbers = &mut target_numbers[id.index()];
@@ -86,13 +88,7 @@ pub(super) fn settings(
         // Of a trunk with names, addresses and their numbers come below.
         let addrs = trunk.targets.iter().map(|target| target.value);
         let indexes = if by_name.is_some() { Vec::new() } else { numbers.numbered(addrs) };
-        shapes[id.index()] = Some(TrunkShape {
-            targets: TargetShape::in_order(indexes),
-            health: trunk.health.clone(),
-            attempt: trunk.attempt.clone(),
-            limits: trunk.limits,
-            side: side(&trunk, &listens),
-        });
+        shapes[id.index()] = Some(shape(&trunk, indexes, &listens));
         watches[id.index()] = Some((trunk.probe.clone(), trunk.blames.clone()));
         named.extend(by_name.map(|named| (id, named)));
         test_calls[id.index()] = trunk.test_call.as_ref().map(|draft| draft.plan.clone());
@@ -101,6 +97,8 @@ pub(super) fn settings(
         profile.interworking.headers.product = product;
         profiles[id.index()] = Some(profile);
     }
+    let file = draft.registrar.as_ref().and_then(|registrar| registrar.file.clone());
+    let registrar = draft.registrar.map(|draft| registrar(draft, &profiles_of_listens, phones, faults));
     let (probes, blames) = watched(&shapes, &watches);
     let emergency = draft.edge.emergency.into_iter().map(String::into_bytes).collect();
     let settings = Settings {
@@ -125,7 +123,10 @@ pub(super) fn settings(
         streams: draft.streams,
         listen_tls: draft.listens.into_iter().map(|listen| listen.tls).collect(),
         trunk_tls: tls,
+        registrations,
         names,
+        registrar: registrar.map(Arc::new),
+        users_file: file,
         shadow_file: draft.edge.shadow,
         shadow: None,
     };
@@ -200,6 +201,52 @@ fn trunk_tls(draft: &Draft, ids: &Ids) -> Vec<TrunkTls> {
         }
     }
     all
+}
+
+/// Our registrations, by the id of their trunk.
+fn registrations(draft: &Draft, ids: &Ids) -> Vec<Option<Registration>> {
+    let mut all = vec![None; ids.names.len()];
+    for trunk in &draft.trunks {
+        if let Some(id) = ids.of(&trunk.name.value) {
+            all[id.index()] = trunk.register.as_ref().map(|plan| plan.value.clone());
+        }
+    }
+    all
+}
+
+/// What a plan knows of a trunk.
+fn shape(trunk: &TrunkDraft, indexes: Vec<u8>, listens: &[Listen]) -> TrunkShape {
+    TrunkShape {
+        // Phones come and go: to a plan all of them are one target.
+        targets: TargetShape::in_order(if trunk.registered { vec![0] } else { indexes }),
+        many: trunk.registered,
+        health: trunk.health.clone(),
+        attempt: trunk.attempt.clone(),
+        limits: trunk.limits,
+        side: side(trunk, listens),
+    }
+}
+
+/// The rules of the registrar; without a file its users are all there are, and must have what is offered.
+fn registrar(
+    draft: super::registrar::RegistrarDraft,
+    sides: &[ListenProfile],
+    phones: Option<TrunkId>,
+    faults: &mut Faults<'_>,
+) -> RegistrarRules {
+    let place = |name: &At<String>| sides.iter().position(|side| *side.name == *name.value);
+    let listens = draft.listens.iter().filter_map(place).filter_map(|index| u16::try_from(index).ok().map(ListenId));
+    let listens = listens.collect();
+    if phones.is_none() {
+        let fix = Some(String::from("add [trunk.phones] with `at = \"registered\"`, and a route to its group"));
+        faults.warn(
+            &draft.at,
+            "phones register, and no trunk has `at = \"registered\"`: nobody can call them",
+            "",
+            fix,
+        );
+    }
+    draft.rules(listens, phones)
 }
 
 /// The sides of the draft. Those of a running edge stay as they are.

@@ -39,6 +39,21 @@ pub(super) fn check(draft: &Draft, faults: &mut Faults<'_>) {
         led_to(draft, group, faults);
     }
     shadowed(draft, faults);
+    phones(draft, faults);
+}
+
+/// One trunk stands for the phones, and they register somewhere.
+fn phones(draft: &Draft, faults: &mut Faults<'_>) {
+    let mut trunks = draft.trunks.iter().filter(|trunk| trunk.registered);
+    let Some(first) = trunks.next() else { return };
+    if draft.registrar.is_none() {
+        let what = format!("nobody registers for trunk `{}`", first.name.value);
+        faults.error(&first.name.at, what, "a [registrar]", None);
+    }
+    for other in trunks {
+        let what = format!("trunk `{}` stands for the phones already", first.name.value);
+        faults.error(&other.name.at, what, "one trunk with `at = \"registered\"`", None);
+    }
 }
 
 /// The least that an edge needs.
@@ -75,7 +90,8 @@ fn names(draft: &Draft, faults: &mut Faults<'_>) {
     let listens = || draft.listens.iter().map(|listen| listen.name.value.as_str());
     let trunks = || draft.trunks.iter().map(|trunk| trunk.name.value.as_str());
     let groups = || draft.groups.iter().map(|group| group.name.value.as_str());
-    for listen in draft.trunks.iter().filter_map(|trunk| trunk.listen.as_ref()) {
+    let registrar = draft.registrar.iter().flat_map(|registrar| &registrar.listens);
+    for listen in draft.trunks.iter().filter_map(|trunk| trunk.listen.as_ref()).chain(registrar) {
         known("listen", &listen.value, &listen.at, listens(), faults);
     }
     for member in draft.groups.iter().flat_map(|group| group.tiers.iter().flatten()) {

@@ -6,10 +6,11 @@ use super::group::GroupDraft;
 use super::guard::GuardDraft;
 use super::listen::ListenDraft;
 use super::reader::Reader;
+use super::registrar::RegistrarDraft;
 use super::route::RouteDraft;
 use super::streams::StreamLimits;
 use super::trunk::{Env, TrunkDraft};
-use super::{edge, group, guard, listen, route, streams, trunk};
+use super::{edge, group, guard, listen, registrar, route, streams, trunk};
 use toml::de::DeTable;
 
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub(super) struct Draft {
     pub(super) listens: Vec<ListenDraft>,
     pub(super) guard: GuardDraft,
     pub(super) trunks: Vec<TrunkDraft>,
+    pub(super) registrar: Option<RegistrarDraft>,
     pub(super) groups: Vec<GroupDraft>,
     pub(super) routes: Vec<RouteDraft>,
     pub(super) streams: StreamLimits,
@@ -33,6 +35,7 @@ pub(super) fn read(table: &DeTable<'_>, env: Env<'_>, faults: &mut Faults<'_>) -
         listens: listen::read(&root, faults),
         guard: guard::read(&root, faults),
         trunks: trunk::read(&root, env, faults),
+        registrar: registrar::read(&root, env, faults),
         groups: group::read(&root, faults),
         routes: route::read(&root, faults),
         streams: streams::read(&root, faults),

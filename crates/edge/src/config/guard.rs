@@ -5,14 +5,14 @@ use super::fault::Faults;
 use super::reader::{At, Node, Reader, many};
 use super::schema::{Section, is};
 use super::value::{self, Network};
-use crate::guard::{GuardPolicy, Strangers};
+use crate::guard::{GuardPolicy, PUT_OFF, Strangers};
 use act::Cidr;
 use model::Span;
 
 pub(super) static GUARD: Section = Section {
     title: "[guard]",
     example: "[guard]",
-    about: "Who is kept out. Whoever is no trunk is a stranger; trunks are never shut out.",
+    about: "Who is kept out. Whoever is no trunk and no registered phone is a stranger; trunks are never shut out.",
     keys: &[
         is(
             "deny",
@@ -48,7 +48,20 @@ pub(super) static GUARD: Section = Section {
             "10",
             "Failed authentications, and requests inside calls that are not his, within `window` that shut a stranger out.",
         ),
-        is("window", "duration", "\"10s\"", "What is counted within."),
+        is(
+            "registers",
+            "count",
+            "2000",
+            "REGISTERs of a stranger within `window` that are served, where a registrar is; more are dropped, and nobody is shut out for \
+             them. Phones that are registered behind the same address add to it.",
+        ),
+        is(
+            "phone",
+            "count",
+            "1000",
+            "Messages outside calls that a registered phone may send within `window`; more are dropped. Its calls go on.",
+        ),
+        is("window", "duration", "\"10s\"", "What all of these count within."),
         is("ban", "duration", "\"5min\"", "How long the first shut-out lasts. Each further one lasts twice as long."),
         is("longest", "duration", "\"24h\"", "The longest one; whoever behaves for as long is forgiven."),
     ],
@@ -85,6 +98,8 @@ pub(super) fn read(root: &Reader<'_, '_>, faults: &mut Faults<'_>) -> GuardDraft
     reader.set("malformed", &mut policy.malformed, faults, value::count(1, 1_000_000));
     reader.set("requests", &mut policy.requests, faults, value::count(1, 1_000_000));
     reader.set("failures", &mut policy.failures, faults, value::count(1, 1_000_000));
+    reader.set("registers", &mut policy.registers, faults, value::count(1, 1_000_000));
+    reader.set("phone", &mut policy.phone, faults, value::count(1, 1_000_000));
     let week = Span::from_secs(7 * 86_400);
     reader.set("window", &mut policy.window, faults, value::span(Span::from_secs(1), Span::from_secs(3_600)));
     reader.set("ban", &mut policy.ban, faults, value::span(Span::from_secs(1), week));
@@ -143,6 +158,7 @@ pub(super) fn policy(draft: &Draft) -> GuardPolicy {
     let set = |list: &[At<Network>]| list.iter().map(|net| cidr(net.value)).collect();
     GuardPolicy {
         deny: set(&draft.guard.deny),
+        registrations: draft.registrar.as_ref().map_or(0, |registrar| registrar.rate.saturating_mul(PUT_OFF)),
         allow: draft.listens.iter().map(|listen| set(&listen.allow)).collect(),
         ..draft.guard.policy.clone()
     }
@@ -173,7 +189,7 @@ mod tests {
     #[test]
     fn every_key_reaches_the_guard() {
         let text = "[guard]\ndeny = [\"100.64.0.0/10\", \"2001:db8:bad::/48\"]\nstrangers = \"silent\"\nanswers = 7\nscanners = \"NMAP\"\n\
-                    malformed = 3\nrequests = 4\nfailures = 5\nwindow = \"6s\"\nban = \"1min\"\nlongest = \"2h\"\n";
+                    malformed = 3\nrequests = 4\nfailures = 5\nregisters = 8\nphone = 9\nwindow = \"6s\"\nban = \"1min\"\nlongest = \"2h\"\n";
         let guard = with(text).settings.unwrap().guard;
         assert!(guard.deny.contains("100.127.0.1".parse().unwrap()));
         assert!(!guard.deny.contains("100.128.0.1".parse().unwrap()));
@@ -182,6 +198,7 @@ mod tests {
             (Strangers::Silent, 7, vec!["nmap".to_owned()])
         );
         assert_eq!((guard.malformed, guard.requests, guard.failures), (3, 4, 5));
+        assert_eq!((guard.registers, guard.phone), (8, 9));
         let spans = [guard.window, guard.ban, guard.longest].map(Span::as_secs);
         assert_eq!(spans, [6, 60, 7_200]);
         let written = "scanners = [\"friendly-scanner\"]";

@@ -60,8 +60,14 @@ pub struct Settings {
     pub listen_tls: Vec<Option<ListenTls>>,
     /// Whom it trusts when it connects by TLS, by `TrunkId`.
     pub trunk_tls: Vec<TrunkTls>,
+    /// Our registrations, by `TrunkId`; none for most.
+    pub registrations: Vec<Option<act::Registration>>,
     /// Names by id.
     pub names: explain::Names,
+    /// Where phones register, if they do.
+    pub registrar: Option<Arc<act::RegistrarRules>>,
+    /// File of more users, as written.
+    pub users_file: Option<String>,
     /// File of a second policy that runs beside this one, as written.
     pub shadow_file: Option<String>,
     /// That policy, once somebody has read it.

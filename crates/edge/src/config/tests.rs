@@ -13,7 +13,7 @@ mod names;
 mod peers;
 
 fn env(name: &str) -> Option<String> {
-    (name == "ACME_SECRET").then(|| String::from("hunter2"))
+    matches!(name, "ACME_SECRET" | "PHONE_201").then(|| String::from("hunter2"))
 }
 
 fn compiled(text: &str) -> Compiled {
@@ -670,7 +670,7 @@ fn faults_look_like_a_compilers() {
     let wanted = "edge.toml:14:1: error: unknown key `listne` in [trunk.NAME]
    |
 14 | listne = \"lan\"
-   | ^^^^^^ expected one of `at`, `listen`, `accept`, `codecs`, `dtmf`, `overload`, `transfer`, `redirect`, `challenge`, `auth`, `tls`, `limits`, `headers`, `numbers`, `identity`, `causes`, `fraud`, `probe`, `test_call`, `calls`, `session`, `timers` or `health`
+   | ^^^^^^ expected one of `at`, `listen`, `accept`, `codecs`, `dtmf`, `overload`, `transfer`, `redirect`, `challenge`, `auth`, `tls`, `limits`, `register`, `headers`, `numbers`, `identity`, `causes`, `fraud`, `probe`, `test_call`, `calls`, `session`, `timers` or `health`
    = help: did you mean `listen`?
 ";
     assert!(shown.contains(wanted), "{shown}");

@@ -6,9 +6,9 @@ use super::schema::{Section, is, needed, other, table};
 use super::test_call::{self, TestCallDraft};
 use super::tls::{self, TrunkTls};
 use super::value::{self, Network, Secret, SipAddress};
-use super::{calls, dialogs, fraud, health, interworking, probe, timers};
+use super::{calls, dialogs, fraud, health, interworking, probe, register, timers};
 use crate::names::Spot;
-use act::{Challenge, DialogPolicy, InboundPolicy, Redirect, Transfer};
+use act::{Challenge, DialogPolicy, InboundPolicy, Redirect, Registration, Transfer};
 use decide::{AttemptPolicy, CallLimits, HealthPolicy};
 use model::Span;
 use sense::{BlamePolicy, ProbePolicy};
@@ -21,11 +21,12 @@ pub(super) static TRUNK: Section = Section {
     keys: &[
         needed(
             "at",
-            "\"sip:ADDRESS:PORT\", \"sip:NAME\" or a list",
+            "\"sip:ADDRESS:PORT\", \"sip:NAME\" or a list, or \"registered\"",
             "[\"sip:198.51.100.77:5060\"]",
             "Its targets, best first; each has its own health. By UDP; with `;transport=tcp` by TCP, with `;transport=tls` or as \"sips:\" by TLS. \
              Port 5060 when none is given, 5061 for TLS. At most 8. A name is looked up by RFC 3263 (NAPTR, SRV, addresses), again before its \
-             answers end, and leads to 8 targets at most; with a port SRV is not asked, and with `;transport=` NAPTR is not.",
+             answers end, and leads to 8 targets at most; with a port SRV is not asked, and with `;transport=` NAPTR is not. \"registered\" \
+             stands for the phones that have registered here: see [registrar].",
         ),
         needed("listen", "name of a listen", "\"wan\"", "The local side it is reached from, and reaches us at."),
         other(
@@ -82,6 +83,7 @@ pub(super) static TRUNK: Section = Section {
         table("auth", "Credentials for a trunk that asks for them."),
         table("tls", "Whom we trust when we connect by TLS."),
         table("limits", "How much it may carry."),
+        table("register", "Our registration there."),
         table("headers", "Which headers it gets and gives."),
         table("numbers", "How it writes numbers."),
         table("identity", "Whose identity it is told."),
@@ -161,12 +163,15 @@ pub(super) struct TrunkDraft {
     pub(super) spots: Vec<At<Spot>>,
     /// The addresses of it.
     pub(super) targets: Vec<At<SipAddress>>,
+    /// Its targets are those who have registered.
+    pub(super) registered: bool,
     pub(super) listen: Option<At<String>>,
     /// Besides its targets.
     pub(super) accept: Vec<At<Network>>,
     pub(super) auth: Option<(String, Secret, Option<String>)>,
     pub(super) limits: CallLimits,
     pub(super) inbound: InboundPolicy,
+    pub(super) register: Option<At<Registration>>,
     pub(super) overload: bool,
     pub(super) probe: ProbePolicy,
     pub(super) test_call: Option<TestCallDraft>,
@@ -192,17 +197,25 @@ pub(super) fn read(root: &Reader<'_, '_>, env: Env<'_>, faults: &mut Faults<'_>)
 
 fn read_one(name: At<String>, node: &Node<'_>, env: Env<'_>, faults: &mut Faults<'_>) -> Option<TrunkDraft> {
     let reader = Reader::open(node, &name.at, &TRUNK, faults)?;
-    let spots = reader.need("at", faults, |node, faults| Some(many(node, faults, super::at::spot))).unwrap_or_default();
+    let registered = reader.get("at").is_some_and(|node| node.get_ref().as_str() == Some("registered"));
+    let spots = if registered {
+        None
+    } else {
+        reader.need("at", faults, |node, faults| Some(many(node, faults, super::at::spot)))
+    };
+    let spots = spots.unwrap_or_default();
     let listen = reader.need("listen", faults, value::text).map(|value| At { value, at: reader.place("listen") });
     let accept = reader.get("accept").map(|node| many(node, faults, value::network)).unwrap_or_default();
     let mut draft = TrunkDraft {
         targets: spots.iter().filter_map(fixed).collect(),
         spots,
+        registered,
         listen,
         accept,
         auth: read_auth(&reader, env, faults),
         limits: read_limits(&reader, faults),
         inbound: fraud::read(&reader, &LIMITS, faults),
+        register: register::read(&reader, faults),
         overload: reader.read("overload", faults, value::flag).unwrap_or(false),
         probe: ProbePolicy::default(),
         test_call: test_call::read(&reader, faults),
@@ -225,6 +238,9 @@ fn read_one(name: At<String>, node: &Node<'_>, env: Env<'_>, faults: &mut Faults
     dialogs::read(&reader, &mut draft.dialogs, faults);
     timers::read(&reader, &mut draft.timers, faults);
     health::read(&reader, &mut draft.health, faults);
+    if let Some(register) = draft.register.as_ref().filter(|_| draft.registered) {
+        faults.error(&register.at, "phones register at us, and we at no phone", "no `register` in this trunk", None);
+    }
     not_yet(&reader, faults);
     targets_make_sense(&reader, &draft, faults);
     Some(draft)

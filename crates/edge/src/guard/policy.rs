@@ -35,7 +35,16 @@ pub struct GuardPolicy {
     pub requests: u32,
     /// Failed authentications, and requests inside foreign dialogs, within the window. Default 10: people mistype three times.
     pub failures: u32,
-    /// What the three count within. Default 10 s.
+    /// REGISTERs of one source within the window, at a listen with a registrar; more are dropped. Default 2,000: a house of a thousand phones
+    /// that had no power comes back at once, and is no attack.
+    pub registers: u32,
+    /// Messages of one registered phone within the window, outside calls; more are dropped. Default 1,000: a PBX that registers calls thirty
+    /// times a second and is asked for its password each time.
+    pub phone: u32,
+    /// REGISTERs a second of all strangers together that are answered at all, if only by being put off: a multiple of what the registrar
+    /// serves. None without a registrar.
+    pub(crate) registrations: u32,
+    /// What they count within. Default 10 s.
     pub window: Span,
     /// How long the first shut-out lasts; each further one doubles. Default 5 min.
     pub ban: Span,
@@ -56,6 +65,12 @@ impl GuardPolicy {
         Ok(())
     }
 }
+/// Messages within the window that each phone behind an address adds to what a stranger from there may send: he may be one of them whose
+/// NAT, or power, has failed.
+pub(crate) const PER_PHONE: u32 = 20;
+/// REGISTERs that are answered for each that is served: being told when to come again costs little, and hearing nothing makes phones
+/// repeat what they have said.
+pub(crate) const PUT_OFF: u32 = 4;
 
 /// What scanners call themselves, from what honeypots have logged for years.
 pub(crate) const SCANNERS: [&str; 12] = [
@@ -84,6 +99,9 @@ impl Default for GuardPolicy {
             malformed: 20,
             requests: 200,
             failures: 10,
+            registers: 2_000,
+            phone: 1_000,
+            registrations: 0,
             window: Span::from_secs(10),
             ban: Span::from_secs(300),
             longest: Span::from_secs(86_400),

@@ -8,7 +8,7 @@ use super::GuardPolicy;
 use crate::view::ShutOutView;
 use core::fmt;
 use core::hash::BuildHasher;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use explain::ShutOutCause;
 use foldhash::fast::FixedState;
 use model::{Instant, Span};
@@ -27,6 +27,8 @@ pub(super) enum Source {
     V4(u32),
     /// The first half of an address.
     V6(u64),
+    /// A registered phone: its address and port, since others may be behind the same address.
+    Phone(SocketAddr),
 }
 
 impl Source {
@@ -42,6 +44,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::V4(bits) => write!(f, "{}", Ipv4Addr::from_bits(*bits)),
+            Self::Phone(addr) => write!(f, "{addr}"),
             Self::V6(half) => write!(f, "{}/64", Ipv6Addr::from_bits(u128::from(*half) << 64)),
         }
     }
@@ -53,6 +56,7 @@ pub(super) struct Tally {
     pub(super) malformed: u32,
     pub(super) requests: u32,
     pub(super) failures: u32,
+    pub(super) registers: u32,
 }
 
 #[derive(Clone, Copy, Debug)]

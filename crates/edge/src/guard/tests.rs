@@ -37,8 +37,28 @@ fn comes(guard: &mut Guard, ms: u64, from: &str, bytes: &[u8]) -> Result<(), Shu
     comes_as(guard, ms, from, bytes, false)
 }
 
+const NOBODY: Standing = Standing::Stranger { phones: 0 };
+
+fn socket(from: &str) -> SocketAddr {
+    from.parse().unwrap_or_else(|_| SocketAddr::new(from.parse().unwrap(), 5_060))
+}
+
 fn comes_as(guard: &mut Guard, ms: u64, from: &str, bytes: &[u8], known: bool) -> Result<(), Shut> {
-    let arrival = Arrival { from: from.parse().unwrap(), listen: Some(ListenId(0)), known, key: KEY, bytes };
+    let standing = if known { Standing::Trunk } else { NOBODY };
+    let from = socket(from);
+    let arrival = Arrival { from, listen: Some(ListenId(0)), registers: false, standing, key: KEY, bytes };
+    guard.screen(at(ms), &arrival)
+}
+
+/// The same where phones register.
+fn comes_to_registrar(
+    guard: &mut Guard,
+    ms: u64,
+    (from, standing): (&str, Standing),
+    bytes: &[u8],
+) -> Result<(), Shut> {
+    let from = socket(from);
+    let arrival = Arrival { from, listen: Some(ListenId(0)), registers: true, standing, key: KEY, bytes };
     guard.screen(at(ms), &arrival)
 }
 
@@ -112,10 +132,10 @@ fn garbage_shuts_its_source_out_within_the_window_and_not_beyond() {
 fn offences_found_later_count_as_well() {
     let mut guard = guard(|policy| (policy.malformed, policy.failures) = (3, 2));
     for offence in [Offence::Malformed, Offence::Malformed, Offence::Failure] {
-        guard.offence(at(0), STRANGER.parse().unwrap(), offence);
+        guard.offence(at(0), socket(STRANGER), NOBODY, offence);
     }
     assert!(guard.poll().is_none());
-    guard.offence(at(1), STRANGER.parse().unwrap(), Offence::Failure);
+    guard.offence(at(1), socket(STRANGER), NOBODY, Offence::Failure);
     assert!(matches!(guard.poll(), Some(Notice::ShutOut { cause: ShutOutCause::Failures, count: 2, .. })));
 }
 
@@ -193,7 +213,8 @@ fn made_up_sources_fill_nothing() {
     for n in 0..200_000_u32 {
         let from = core::net::Ipv4Addr::from_bits(0x0a00_0000 + n);
         let bytes = b"INVITE";
-        let arrival = Arrival { from: from.into(), listen: None, known: false, key: KEY, bytes };
+        let from = SocketAddr::new(from.into(), 5_060);
+        let arrival = Arrival { from, listen: None, registers: false, standing: NOBODY, key: KEY, bytes };
         let _garbage = guard.screen(at(1 + u64::from(n) / 20), &arrival);
     }
     assert_eq!(comes(&mut guard, 20_000, STRANGER, &scan), Err(Shut::Banned), "still remembered");
@@ -213,6 +234,123 @@ fn a_new_policy_holds_at_once_and_forgives_nobody() {
     guard.install(&Arc::new(GuardPolicy { strangers: Strangers::Silent, ..GuardPolicy::default() }));
     assert_eq!(comes(&mut guard, 1, STRANGER, b"x"), Err(Shut::Banned));
     assert_eq!(comes(&mut guard, 1, "203.0.113.10", &request("OPTIONS", "x", "")), Err(Shut::Silent));
+}
+
+/// A house of phones after a power cut: far more than a stranger may say, and none of it shuts the house out; what is too much for the
+/// registrar is dropped, and a house that is known goes first.
+#[test]
+fn a_house_of_phones_that_comes_back_is_no_attack() {
+    let mut guard = guard(|policy| (policy.registrations, policy.registers) = (400, 600));
+    let register = request("REGISTER", "phone", "");
+    let house = |phones| ("203.0.113.77", Standing::Stranger { phones });
+    let passed = (0..500).filter(|_| comes_to_registrar(&mut guard, 0, house(0), &register).is_ok()).count();
+    assert_eq!((passed, count(&guard, "guard_registers_unanswered")), (300, 200), "three quarters for the unknown");
+    for _ in 0..100 {
+        assert_eq!(
+            comes_to_registrar(&mut guard, 0, ("203.0.113.78", Standing::Stranger { phones: 3 }), &register),
+            Ok(())
+        );
+    }
+    let mut passed = 0;
+    for ms in 0..2_000 {
+        passed += usize::from(comes_to_registrar(&mut guard, 5_000 + ms, house(0), &register).is_ok());
+    }
+    assert_eq!(
+        (passed, count(&guard, "guard_registers_too_many")),
+        (100, 1_900),
+        "500 were before, the window is ten seconds"
+    );
+    assert_eq!(comes_to_registrar(&mut guard, 7_001, house(100), &register), Ok(()), "each phone adds to it");
+    assert_eq!(comes(&mut guard, 7_002, "203.0.113.77", &request("OPTIONS", "x", "")), Ok(()), "nor is it shut out");
+    assert!(guard.poll().is_none());
+    assert_eq!(
+        comes_to_registrar(&mut guard, 20_000, house(0), &request("REGISTER", "sipvicious", "")),
+        Err(Shut::Scanner)
+    );
+    assert_eq!(comes_to_registrar(&mut guard, 20_001, house(0), &register), Err(Shut::Banned));
+}
+
+#[test]
+fn silence_is_for_those_who_do_not_register() {
+    let mut guard = guard(|policy| (policy.strangers, policy.registrations) = (Strangers::Silent, 10));
+    let nobody = (STRANGER, NOBODY);
+    assert_eq!(comes_to_registrar(&mut guard, 0, nobody, &request("REGISTER", "x", "")), Ok(()));
+    assert_eq!(comes_to_registrar(&mut guard, 0, nobody, &request("INVITE", "x", "")), Err(Shut::Silent));
+    assert_eq!(
+        comes(&mut guard, 0, STRANGER, &request("REGISTER", "x", "")),
+        Err(Shut::Silent),
+        "no registrar is there"
+    );
+    let moved = (STRANGER, Standing::Stranger { phones: 1 });
+    assert_eq!(comes_to_registrar(&mut guard, 0, moved, &request("INVITE", "x", "")), Ok(()), "by another port");
+}
+
+/// A phone is no stranger: it has a limit of its own, fails for itself alone, and its calls go on whatever comes in its name.
+#[test]
+fn a_registered_phone_has_a_limit_of_its_own() {
+    let mut guard = guard(|policy| (policy.answers, policy.requests, policy.phone, policy.failures) = (1, 1, 20, 3));
+    let (phone, other) = (("203.0.113.9:40000", Standing::Phone), ("203.0.113.9:40001", Standing::Phone));
+    let invite = request("INVITE", "phone", "");
+    let tag = Minter::new(1, ShardId(0), KEY, 5).tag();
+    let bye = request("BYE", "phone", &format!(";tag={}", tag.as_str()));
+    for _ in 0..20 {
+        assert_eq!(comes_to_registrar(&mut guard, 0, phone, &invite), Ok(()));
+    }
+    assert_eq!(comes_to_registrar(&mut guard, 0, phone, &invite), Err(Shut::Chatty));
+    assert_eq!(comes_to_registrar(&mut guard, 0, phone, &bye), Ok(()));
+    assert_eq!(comes_to_registrar(&mut guard, 0, other, &invite), Ok(()), "its neighbour is another");
+    assert_eq!(
+        comes_to_registrar(&mut guard, 10_000, phone, b"\r\n\r\n"),
+        Ok(()),
+        "ten seconds later, and nobody was shut out"
+    );
+    assert!(guard.poll().is_none());
+    for _ in 0..3 {
+        guard.offence(at(10_001), socket(phone.0), Standing::Phone, Offence::Failure);
+    }
+    assert_eq!(comes_to_registrar(&mut guard, 10_002, phone, &invite), Err(Shut::Banned));
+    assert_eq!(comes_to_registrar(&mut guard, 10_002, phone, &bye), Ok(()));
+    assert_eq!(comes_to_registrar(&mut guard, 10_002, other, &invite), Ok(()));
+    assert!(matches!(guard.poll(), Some(Notice::ShutOut { source, .. }) if source == phone.0));
+    assert_eq!(guard.view().len(), 1);
+}
+
+#[test]
+fn behind_an_address_with_phones_each_may_mistype() {
+    let mut guard = guard(|policy| policy.failures = 3);
+    let standing = Standing::Stranger { phones: 40 };
+    for _ in 0..42 {
+        guard.offence(at(0), socket(STRANGER), standing, Offence::Failure);
+    }
+    assert!(guard.poll().is_none());
+    guard.offence(at(0), socket(STRANGER), standing, Offence::Failure);
+    assert!(matches!(guard.poll(), Some(Notice::ShutOut { cause: ShutOutCause::Failures, count: 43, .. })));
+}
+
+/// Passwords are checked where a user's REGISTERs meet, which is another shard than the one the datagrams come to.
+#[test]
+fn who_has_failed_here_does_not_come_in_by_another_shard() {
+    let mut guard = guard(|policy| policy.failures = 1);
+    let register = request("REGISTER", "x", "");
+    let arrival = |from: &str, standing, bytes| Arrival {
+        from: socket(from),
+        listen: None,
+        registers: true,
+        standing,
+        key: KEY,
+        bytes,
+    };
+    assert_eq!(guard.screen_passed(at(0), &arrival(STRANGER, NOBODY, &register)), Ok(()));
+    for standing in [NOBODY, Standing::Phone, Standing::Trunk] {
+        guard.offence(at(0), socket(STRANGER), standing, Offence::Failure);
+    }
+    for standing in [NOBODY, Standing::Phone] {
+        assert_eq!(guard.screen_passed(at(1), &arrival(STRANGER, standing, &register)), Err(Shut::Banned));
+    }
+    assert_eq!(guard.screen_passed(at(1), &arrival(STRANGER, Standing::Trunk, &register)), Ok(()));
+    let tag = Minter::new(1, ShardId(0), KEY, 5).tag();
+    let bye = request("BYE", "x", &format!(";tag={}", tag.as_str()));
+    assert_eq!(guard.screen_passed(at(1), &arrival(STRANGER, Standing::Phone, &bye)), Ok(()));
 }
 
 proptest! {

@@ -242,7 +242,9 @@ impl World {
                 ControlOutput::Update(_)
                 | ControlOutput::TestCall(_)
                 | ControlOutput::Tested { .. }
-                | ControlOutput::Lookup(_) => {}
+                | ControlOutput::Lookup(_)
+                | ControlOutput::Bindings { .. }
+                | ControlOutput::Keep(_) => {}
             }
         }
     }

@@ -104,7 +104,8 @@ fn over(alarm: &Alarm) -> String {
     }
 }
 
-fn registration(state: RegistrationState) -> String {
+/// What has become of a registration, after its name.
+pub fn registration(state: RegistrationState) -> String {
     match state {
         RegistrationState::Registered => String::from("holds"),
         RegistrationState::Refused { code } => format!("was refused with {code}"),

@@ -53,6 +53,7 @@ pub const fn begun(begun: Begun) -> &'static str {
     match begun {
         Begun::InTurn => "",
         Begun::Beside => ", beside one whose trunk was in doubt",
+        Begun::Forked => ", with another phone of the same user",
         Begun::Hedge => ", beside one that was slower than usual",
     }
 }

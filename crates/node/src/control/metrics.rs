@@ -58,6 +58,7 @@ fn shards(metrics: &mut MetricsSnapshot, seen: &Seen) {
     for shard in &seen.shards {
         let labels = [("shard", shard.shard.to_string())];
         metrics.gauge("calls", "Calls in progress.", &labels, shard.calls as f64);
+        metrics.gauge("registered", "Addresses of phones that a shard can call.", &labels, shard.registered as f64);
         metrics.gauge("transactions", "SIP transactions held.", &labels, shard.transactions as f64);
         metrics.gauge("ports_ready", "Media port pairs ready.", &labels, shard.ports_ready as f64);
         metrics.gauge("ports_used", "Media port pairs in use or in quarantine.", &labels, shard.ports_used as f64);
@@ -76,6 +77,10 @@ fn one_trunk(metrics: &mut MetricsSnapshot, trunk: &TrunkView) {
     metrics.gauge("trunk_in_service", "1 unless the operator took it out.", &labels, in_service);
     metrics.gauge("trunk_share_percent", "Share of calls it may get.", &labels, f64::from(trunk.share));
     metrics.gauge("trunk_calls", "Calls it carries, both directions.", &labels, f64::from(trunk.calls));
+    if let Some(registration) = &trunk.registration {
+        let holds = f64::from(u8::from(registration.state == Some(model::RegistrationState::Registered)));
+        metrics.gauge("trunk_registered", "1 while our registration there holds.", &labels, holds);
+    }
     if let Some(tests) = &trunk.test_calls {
         test_calls(metrics, &labels, tests);
     }

@@ -69,7 +69,7 @@ pub(super) struct Reached {
 
 /// Runs the script.
 pub(super) fn run(script: &[u8]) -> Reached {
-    let limits = ShardLimits { calls: LIMITS.0, transactions: LIMITS.1, pairs: 64, probes: 8 };
+    let limits = ShardLimits { calls: LIMITS.0, transactions: LIMITS.1, pairs: 64, probes: 8, addresses: 16 };
     let config = ShardConfig { shard: ShardId(0), shards: 1, node: 1, key: 7, seed: 7, limits };
     let mut bench =
         Bench { shard: Shard::new(&config, Arc::clone(&SNAPSHOT)), asked: VecDeque::new(), answered: VecDeque::new() };

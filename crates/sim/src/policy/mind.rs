@@ -142,8 +142,12 @@ impl Mind {
                     }
                     ControlOutput::Update(_) => Some(Told::Changed),
                     ControlOutput::Entry(entry) => Some(Told::Entry(entry)),
-                    // A world of policies has no test calls and no names.
-                    ControlOutput::TestCall(_) | ControlOutput::Tested { .. } | ControlOutput::Lookup(_) => continue,
+                    // A world of policies has neither test calls nor names nor phones.
+                    ControlOutput::TestCall(_)
+                    | ControlOutput::Tested { .. }
+                    | ControlOutput::Lookup(_)
+                    | ControlOutput::Bindings { .. }
+                    | ControlOutput::Keep(_) => continue,
                 };
             },
             Self::Peer(peer) => {

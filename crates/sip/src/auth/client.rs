@@ -3,8 +3,9 @@
 //! MD5, SHA-256 and SHA-512-256, with and without `-sess`; `qop=auth`, `auth-int` or none. A challenge becomes a session, which signs as many
 //! requests as its nonce lasts for. Refuses to know: when a request is repeated, and what the secret is for.
 
+use super::asker::Asker;
 use crate::message::Message;
-use crate::wire::{HeaderName, Params, split_list};
+use crate::wire::{Params, split_list};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -58,48 +59,15 @@ pub struct Signed<'a> {
     pub body: &'a [u8],
 }
 
-/// Who asks: the far end, or a proxy on the way (RFC 3261 §22.2, §22.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asker {
-    /// WWW-Authenticate, answered by Authorization.
-    FarEnd,
-    /// Proxy-Authenticate, answered by Proxy-Authorization.
-    Proxy,
-}
-
-impl Asker {
-    const fn of(name: HeaderName) -> Option<Self> {
-        match name {
-            HeaderName::WwwAuthenticate => Some(Self::FarEnd),
-            HeaderName::ProxyAuthenticate => Some(Self::Proxy),
-            _ => None,
-        }
-    }
-
-    const fn answer(self) -> &'static str {
-        match self {
-            Self::FarEnd => "Authorization",
-            Self::Proxy => "Proxy-Authorization",
-        }
-    }
-
-    const fn info(self) -> &'static str {
-        match self {
-            Self::FarEnd => "Authentication-Info",
-            Self::Proxy => "Proxy-Authentication-Info",
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Algorithm {
+pub(super) enum Algorithm {
     Md5,
     Sha256,
     Sha512Trunc256,
 }
 
 impl Algorithm {
-    fn hash(self, parts: &[&[u8]]) -> String {
+    pub(super) fn hash(self, parts: &[&[u8]]) -> String {
         let text = parts.join(&b':');
         match self {
             Self::Md5 => hex(&Md5::digest(text)),
@@ -267,14 +235,14 @@ fn algorithm(name: &[u8]) -> Option<(Algorithm, bool)> {
 }
 
 /// What follows the word Digest and its blank, which may be a fold.
-fn digest(value: &[u8]) -> Option<&[u8]> {
+pub(super) fn digest(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_at_checked(6)?;
     let separated = rest.first().is_some_and(u8::is_ascii_whitespace);
     (separated && scheme.eq_ignore_ascii_case(b"Digest")).then(|| rest.trim_ascii_start())
 }
 
 /// Digest parameters are separated by commas; our reader of parameters wants one at a time.
-fn get<'a>(text: &'a [u8], name: &str) -> Option<&'a [u8]> {
+pub(super) fn get<'a>(text: &'a [u8], name: &str) -> Option<&'a [u8]> {
     split_list(text).find_map(|one| Params(one).get(name)).map(unquote)
 }
 
@@ -295,7 +263,7 @@ fn quotable(text: &[u8]) -> Vec<u8> {
     out
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -2,6 +2,10 @@
 //!
 //! One file per side. Refuses to know: whose secrets these are, and when a request is repeated.
 
+mod asker;
 mod client;
+mod server;
 
-pub use client::{Asker, Credentials, Session, Signed, Unanswerable, is_stale, nonce_in};
+pub use asker::Asker;
+pub use client::{Credentials, Session, Signed, Unanswerable, is_stale, nonce_in};
+pub use server::{Algorithm, Authenticator, Realm, Secret, Verdict};

@@ -317,7 +317,8 @@ impl Endpoint {
             .values(HeaderName::Require)
             .filter(|tag| !tag.is_empty() && !KNOWN_EXTENSIONS.iter().any(|known| tag.eq_ignore_ascii_case(known)))
             .collect();
-        if !unknown.is_empty() {
+        // What a REGISTER may require, its registrar knows (10.3 step 2).
+        if !unknown.is_empty() && message.method() != Method::Register {
             self.counters.unknown_extensions += 1;
             let mut answer = Answer::new(420);
             answer.headers.push("Unsupported", &unknown.join(&b", "[..]));

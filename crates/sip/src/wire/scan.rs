@@ -22,6 +22,8 @@ pub struct Scan<'a> {
     pub branch: &'a [u8],
     /// Method named by CSeq.
     pub cseq_method: &'a [u8],
+    /// To, whole.
+    pub to: &'a [u8],
     /// Tag of To, when it has one.
     pub to_tag: Option<&'a [u8]>,
     /// Of an INVITE that takes a place: the tag by which that dialog is found (RFC 3891 §3).
@@ -51,6 +53,7 @@ pub fn scan(bytes: &[u8]) -> Option<Scan<'_>> {
             HeaderName::CallId if scan.call_id.is_empty() => scan.call_id = value,
             HeaderName::To if !seen_to => {
                 seen_to = true;
+                scan.to = value;
                 scan.to_tag = NameAddr::of(value).tag();
             }
             HeaderName::CSeq if scan.cseq_method.is_empty() => {

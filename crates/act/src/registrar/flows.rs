@@ -1,0 +1,186 @@
+//! Where phones are: by which flows, and how many of them behind each address.
+//!
+//! Whoever guards the door asks here. A flow that somebody has registered by is no stranger's, and an address that phones are behind is
+//! no unknown one, also for an hour after the last of them has gone: after a power cut they come back by other ports. An address is one of
+//! IPv4, or a network of 64 bits of IPv6, which is what one subscriber has. As large as the bindings are many, and so many memories more.
+//! Refuses to know: who the phones are, what follows from it.
+
+use crate::admission::masked;
+use alloc::collections::VecDeque;
+use core::net::IpAddr;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use model::{Instant, Span};
+use sip::Flow;
+
+/// How long an address is remembered that no phone is behind any more: the longest usual expiry.
+const MEMORY: Span = Span::from_secs(3_600);
+/// So many of these at most; the first to be forgotten goes.
+const REMEMBERED: usize = 65_536;
+
+/// Flows of bindings, and the addresses they come from.
+#[derive(Debug)]
+pub(super) struct Flows {
+    flows: HashMap<Flow, u32, FixedState>,
+    homes: HashMap<IpAddr, Home, FixedState>,
+    /// Addresses that were left, with the moment when they may be forgotten.
+    left: VecDeque<(Instant, IpAddr)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Home {
+    /// Bindings from there now.
+    phones: u32,
+    /// Most of them that there were since it was new.
+    most: u32,
+    /// When the last of them went.
+    empty: Instant,
+    /// It stands among those that were left.
+    listed: bool,
+}
+
+impl Flows {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            flows: HashMap::with_hasher(FixedState::with_seed(seed)),
+            homes: HashMap::with_hasher(FixedState::with_seed(seed ^ 1)),
+            left: VecDeque::new(),
+        }
+    }
+
+    /// Somebody is reached by a flow.
+    pub(super) fn add(&mut self, now: Instant, flow: Flow) {
+        *self.flows.entry(flow).or_insert(0) += 1;
+        let fresh = Home { phones: 0, most: 0, empty: now, listed: false };
+        let home = self.homes.entry(home_of(flow.peer.ip())).or_insert(fresh);
+        home.phones += 1;
+        home.most = home.most.max(home.phones);
+    }
+
+    /// And is not any more.
+    pub(super) fn remove(&mut self, now: Instant, flow: Flow) {
+        let Some(bindings) = self.flows.get_mut(&flow) else { return };
+        *bindings -= 1;
+        if *bindings == 0 {
+            self.flows.remove(&flow);
+        }
+        let addr = home_of(flow.peer.ip());
+        let Some(home) = self.homes.get_mut(&addr) else { return };
+        home.phones = home.phones.saturating_sub(1);
+        if home.phones == 0 {
+            home.empty = now;
+            if !core::mem::replace(&mut home.listed, true) {
+                self.left.push_back((now + MEMORY, addr));
+            }
+        }
+        if self.left.len() > REMEMBERED
+            && let Some((_, oldest)) = self.left.pop_front()
+        {
+            self.drop_home(oldest);
+        }
+    }
+
+    /// Forgets the addresses that were left long ago.
+    pub(super) fn forget(&mut self, now: Instant) {
+        while let Some((_, addr)) = self.left.pop_front_if(|(due, _)| *due <= now) {
+            match self.homes.get_mut(&addr) {
+                // Left, come back to, and left again.
+                Some(home) if home.phones == 0 && home.empty + MEMORY > now => {
+                    let due = home.empty + MEMORY;
+                    self.left.push_back((due, addr));
+                }
+                _ => self.drop_home(addr),
+            }
+        }
+    }
+
+    fn drop_home(&mut self, addr: IpAddr) {
+        match self.homes.get_mut(&addr) {
+            Some(home) if home.phones > 0 => home.listed = false,
+            _ => {
+                self.homes.remove(&addr);
+            }
+        }
+    }
+
+    /// Whether somebody is reached by it.
+    pub(super) fn holds(&self, flow: Flow) -> bool {
+        self.flows.contains_key(&flow)
+    }
+
+    /// Phones that are behind an address, or were when it was last in use.
+    pub(super) fn behind(&self, addr: IpAddr) -> u32 {
+        self.homes.get(&home_of(addr)).map_or(0, |home| home.most)
+    }
+}
+
+fn home_of(addr: IpAddr) -> IpAddr {
+    if addr.is_ipv6() { masked(addr, 64) } else { addr }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::SocketId;
+    use sip::Transport;
+
+    fn flow(host: u32, port: u16) -> Flow {
+        let peer = core::net::SocketAddr::from((core::net::Ipv4Addr::from_bits(host), port));
+        Flow { socket: SocketId(0), peer, transport: Transport::Udp }
+    }
+
+    fn at(seconds: u64) -> Instant {
+        Instant::ZERO + Span::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_flow_of_two_bindings_is_known_until_both_have_gone() {
+        let mut flows = Flows::new(1);
+        flows.add(at(0), flow(1, 5_060));
+        flows.add(at(0), flow(1, 5_060));
+        flows.remove(at(1), flow(1, 5_060));
+        assert!(flows.holds(flow(1, 5_060)) && !flows.holds(flow(1, 5_061)) && !flows.holds(flow(2, 5_060)));
+        flows.remove(at(2), flow(1, 5_060));
+        assert!(!flows.holds(flow(1, 5_060)) && flows.flows.is_empty());
+        flows.remove(at(2), flow(1, 5_060));
+        assert_eq!(flows.behind(flow(1, 0).peer.ip()), 2, "whence phones came is not forgotten at once");
+    }
+
+    #[test]
+    fn an_address_is_remembered_for_an_hour_after_its_last_phone() {
+        let mut flows = Flows::new(1);
+        let ip = flow(1, 0).peer.ip();
+        flows.add(at(0), flow(1, 1));
+        flows.remove(at(10), flow(1, 1));
+        flows.add(at(1_000), flow(1, 2));
+        flows.remove(at(2_000), flow(1, 2));
+        for (now, behind) in [(3_610, 1), (5_599, 1), (5_600, 0)] {
+            flows.forget(at(now));
+            assert_eq!(flows.behind(ip), behind, "{now}");
+        }
+        assert!(flows.homes.is_empty() && flows.left.is_empty());
+        flows.add(at(0), flow(1, 1));
+        flows.forget(at(1_000_000));
+        assert_eq!(flows.behind(ip), 1, "one that phones are behind is never forgotten");
+    }
+
+    #[test]
+    fn memories_are_so_many_and_no_more() {
+        let mut flows = Flows::new(1);
+        for host in 0..2 * REMEMBERED as u32 {
+            flows.add(at(0), flow(host, 1));
+            flows.remove(at(1), flow(host, 1));
+        }
+        assert_eq!((flows.homes.len(), flows.left.len(), flows.flows.len()), (REMEMBERED, REMEMBERED, 0));
+        assert_eq!(flows.behind(flow(0, 1).peer.ip()), 0);
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_address() {
+        let mut flows = Flows::new(1);
+        let peer = "[2001:db8:1:2::9]:5060".parse().unwrap();
+        flows.add(at(0), Flow { peer, ..flow(0, 0) });
+        assert_eq!(flows.behind("2001:db8:1:2:ffff::1".parse().unwrap()), 1);
+        assert_eq!(flows.behind("2001:db8:1:3::1".parse().unwrap()), 0);
+    }
+}

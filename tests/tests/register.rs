@@ -1,0 +1,163 @@
+//! Registrations on real sockets: phones at the edge, over a restart of it too, and the edge at a carrier that refuses and then does not.
+#![allow(clippy::expect_used)]
+
+use interop::edge::Edge;
+use interop::sipp::Sipp;
+use interop::{http, namespace, wait_until};
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(60);
+const LAN: &str = "127.0.0.10:5060";
+
+const PHONES: &str = r#"
+[edge]
+data = "DATA"
+[listen.lan]
+sip = ["udp:127.0.0.10:5060"]
+media = "127.0.0.10:20000-20099"
+[trunk.office]
+at = "sip:127.0.0.20:5060"
+listen = "lan"
+[trunk.phones]
+at = "registered"
+listen = "lan"
+[group.phones]
+tiers = [["phones"]]
+alone = true
+[group.office]
+tiers = [["office"]]
+alone = true
+[[route]]
+from = ["office"]
+to = "phones"
+[[route]]
+from = ["phones"]
+to = "office"
+[registrar]
+listen = "lan"
+realm = "example.net"
+algorithms = ["MD5"]
+users = "users.csv"
+"#;
+
+/// A phone at `ip`: SIPp registers as this user by digest.
+fn register(ip: &str, user: &str, secret: &str) -> bool {
+    let mut phone = Sipp::registering(ip, LAN, (user, secret));
+    phone.finished(Duration::from_secs(20))
+}
+
+fn phones() -> std::path::PathBuf {
+    let name = format!("throughline-register-{}-{:?}", std::process::id(), std::thread::current().id());
+    let folder = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("users.csv"), "201,password,hush\ncaller,password,hush\n").expect("users");
+    folder
+}
+
+#[test]
+fn a_phone_registers_is_called_calls_and_outlives_a_restart() {
+    namespace::enter();
+    let folder = phones();
+    let mut edge = Edge::start_in(folder.clone(), PHONES);
+    assert!(!register("127.0.0.50", "201", "wrong"), "a wrong password is refused");
+    let call = |ip: &str| Sipp::caller("caller_brief", ip, LAN, "201", 1, 1).finished(LIMIT);
+    let unbound = Sipp::caller("caller_expects_480", "127.0.0.20", LAN, "201", 1, 1).finished(LIMIT);
+    assert!(unbound, "nobody has registered");
+    // The caller of our scenarios calls himself so; a phone may have several lines.
+    assert!(register("127.0.0.50", "201", "hush") && register("127.0.0.50", "caller", "hush"));
+    let phone = Sipp::server("server", "127.0.0.50");
+    assert!(call("127.0.0.20"), "from the office to the phone");
+    drop(phone);
+    let office = Sipp::server("server", "127.0.0.20");
+    assert!(call("127.0.0.50"), "from the phone, known by its flow");
+    drop(office);
+    edge.signal(libc::SIGTERM);
+    assert_eq!(edge.ended(LIMIT), Some(0));
+    let edge = Edge::start_in(folder, PHONES);
+    let _phone = Sipp::server("server", "127.0.0.50");
+    assert!(call("127.0.0.20"), "what was bound before the restart is bound after it: {}", edge.log());
+}
+
+/// Strangers hear nothing but who registers, and three hundred phones that come from one address within a second are no attack; one who
+/// tries passwords is.
+#[test]
+fn a_house_of_phones_is_served_and_a_guesser_is_shut_out() {
+    namespace::enter();
+    let guarded = format!("{PHONES}[guard]\nstrangers = \"silent\"\nanswers = 1\nrequests = 20\nfailures = 3\n");
+    let _edge = Edge::start_in(phones(), &guarded);
+    let mut house = Sipp::house("127.0.0.51", LAN, ("201", "hush"), 300);
+    assert!(house.finished(LIMIT), "{:?}", house.counts());
+    assert_eq!(http::metric("throughline_guard_shut_out_total"), 0.0);
+    for _ in 0..3 {
+        assert!(!register("127.0.0.52", "201", "wrong"));
+    }
+    wait_until("he is shut out", LIMIT, || http::metric("throughline_guard_shut_out_total") >= 1.0);
+    wait_until("and told of", LIMIT, || http::get("/v1/alarms").to_string().contains("source_shut_out"));
+    assert!(register("127.0.0.51", "201", "hush"), "the house is served as ever");
+    let phone = Sipp::server("server", "127.0.0.51");
+    assert!(Sipp::caller("caller_brief", "127.0.0.20", LAN, "201", 1, 1).finished(LIMIT));
+    drop(phone);
+}
+
+const CARRIER: &str = r#"
+[listen.wan]
+sip = ["udp:127.0.0.11:5060"]
+media = "127.0.0.11:30000-30099"
+[trunk.acme]
+at = "sip:127.0.0.31:5060"
+listen = "wan"
+register = { user = "u1001", domain = "acme.example", retry = "1s", retry_max = "2s" }
+[group.carriers]
+tiers = [["acme"]]
+alone = true
+[[route]]
+to = "carriers"
+"#;
+
+#[test]
+fn a_carrier_that_refuses_is_registered_at_when_it_does_no_more() {
+    namespace::enter();
+    let (refuses, ended) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
+    let socket = UdpSocket::bind("127.0.0.31:5060").expect("the carrier's address");
+    socket.set_read_timeout(Some(Duration::from_millis(50))).expect("a timeout");
+    let carrier = {
+        let (refuses, ended) = (refuses.clone(), ended.clone());
+        let serve = move || serve(&socket, &refuses, &ended);
+        std::thread::Builder::new().name("carrier".to_owned()).spawn(serve).expect("a thread")
+    };
+    let mut edge = Edge::start(CARRIER);
+    let shown = |words: &str| edge.command(&["trunks"]).0.contains(words);
+    wait_until("the refusal is shown", LIMIT, || shown("was refused with 403"));
+    assert_eq!(http::metric("throughline_trunk_registered"), 0.0);
+    wait_until("the alarm is raised", LIMIT, || http::get("/v1/alarms").to_string().contains("registration_lost"));
+    refuses.store(false, Ordering::Relaxed);
+    wait_until("it is registered", LIMIT, || shown("registered") && !shown("not registered"));
+    assert_eq!(http::metric("throughline_trunk_registered"), 1.0);
+    edge.signal(libc::SIGTERM);
+    assert_eq!(edge.ended(LIMIT), Some(0));
+    ended.store(true, Ordering::Relaxed);
+    assert!(carrier.join().expect("the carrier"), "draining takes the registration back");
+}
+
+/// Answers REGISTERs until the end; whether one of them took the registration back.
+fn serve(socket: &UdpSocket, refuses: &AtomicBool, ended: &AtomicBool) -> bool {
+    let (mut buffer, mut left) = ([0; 4_096], false);
+    while !ended.load(Ordering::Relaxed) {
+        let Ok((length, from)) = socket.recv_from(&mut buffer) else { continue };
+        let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        let is_register = text.starts_with("REGISTER ");
+        let good = !is_register || !refuses.load(Ordering::Relaxed);
+        left |= is_register && good && text.contains("Expires: 0\r\n");
+        let kept =
+            |line: &&str| ["Via:", "From:", "To:", "Call-ID:", "CSeq:", "Contact:"].iter().any(|n| line.starts_with(n));
+        let lines: Vec<&str> = text.lines().filter(kept).collect();
+        let status = if good { "200 OK" } else { "403 Forbidden" };
+        let answer = format!("SIP/2.0 {status}\r\n{}\r\nContent-Length: 0\r\n\r\n", lines.join("\r\n"));
+        // Whoever asked may have ended.
+        let _gone = socket.send_to(answer.as_bytes(), from);
+    }
+    left
+}
