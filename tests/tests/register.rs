@@ -4,7 +4,10 @@
 use interop::edge::Edge;
 use interop::sipp::Sipp;
 use interop::{http, namespace, wait_until};
-use std::net::UdpSocket;
+use sip::Message;
+use sip::auth::{Credentials, Session, Signed};
+use std::io::{Read, Write};
+use std::net::{TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -100,6 +103,52 @@ fn a_house_of_phones_is_served_and_a_guesser_is_shut_out() {
     let phone = Sipp::server("server", "127.0.0.51");
     assert!(Sipp::caller("caller_brief", "127.0.0.20", LAN, "201", 1, 1).finished(LIMIT));
     drop(phone);
+}
+
+/// A phone by a connection: whatever its Contact says, it is called by the connection it has registered by.
+#[test]
+fn a_phone_by_tcp_is_reached_by_its_own_connection() {
+    namespace::enter();
+    let text = PHONES.replace("\"udp:127.0.0.10:5060\"", "\"udp:127.0.0.10:5060\", \"tcp:127.0.0.10:5060\"");
+    let _edge = Edge::start_in(phones(), &text);
+    let mut phone = TcpStream::connect(LAN).expect("the edge listens");
+    phone.set_read_timeout(Some(LIMIT)).expect("a timeout");
+    let from = phone.local_addr().expect("its own address");
+    let register = |cseq: u32, line: &str| {
+        format!(
+            "REGISTER sip:example.net SIP/2.0\r\nVia: SIP/2.0/TCP {from};branch=z9hG4bKr{cseq}\r\nMax-Forwards: 70\r\n\
+             From: <sip:201@example.net>;tag=1\r\nTo: <sip:201@example.net>\r\nCall-ID: tcp\r\nCSeq: {cseq} REGISTER\r\n\
+             Contact: <sip:201@10.9.8.7:5060;transport=tcp>\r\nExpires: 300\r\n{line}Content-Length: 0\r\n\r\n"
+        )
+    };
+    phone.write_all(register(1, "").as_bytes()).expect("sent");
+    let challenge = heard(&mut phone);
+    assert_eq!(challenge.status(), Some(401));
+    let credentials = Credentials { user: "201".to_owned(), secret: "hush".into(), realm: None };
+    let signed = Signed { method: "REGISTER", uri: b"sip:example.net", body: b"" };
+    let line = Session::open(&challenge, &credentials, "c").expect("a challenge")[0].sign(&credentials, &signed);
+    let line = format!("{}\r\n", String::from_utf8(line).expect("text"));
+    phone.write_all(register(2, &line).as_bytes()).expect("sent");
+    assert_eq!(heard(&mut phone).status(), Some(200));
+    let _caller = Sipp::caller("caller_brief", "127.0.0.20", LAN, "201", 1, 1);
+    let invite = heard(&mut phone);
+    assert_eq!((invite.method(), invite.uri()), (sip::Method::Invite, &b"sip:201@10.9.8.7:5060;transport=tcp"[..]));
+}
+
+/// The next message of a connection, whole.
+fn heard(stream: &mut TcpStream) -> Message {
+    let mut bytes = Vec::new();
+    let mut one = [0; 1];
+    while !bytes.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut one).expect("the edge speaks");
+        bytes.push(one[0]);
+    }
+    let head = String::from_utf8_lossy(&bytes).into_owned();
+    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length:")?.trim().parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).expect("its body");
+    bytes.extend(body);
+    Message::parse(bytes).expect("SIP")
 }
 
 const CARRIER: &str = r#"
