@@ -324,6 +324,7 @@ impl Shard {
     }
 
     fn bind(&mut self) {
+        self.endpoint.name(&self.snapshot.settings.product);
         for socket in &self.snapshot.settings.sockets {
             self.endpoint.bind(socket.id, socket.transport, socket.sent_by);
         }

@@ -65,6 +65,16 @@ impl HeaderLines {
         *self = out;
     }
 
+    /// Whether there is a line of this name.
+    fn has(&self, name: &[u8]) -> bool {
+        let named = |line: &[u8]| {
+            line.split_at_checked(name.len()).is_some_and(|(start, rest)| {
+                start.eq_ignore_ascii_case(name) && rest.trim_ascii_start().starts_with(b":")
+            })
+        };
+        self.0.split(|byte| *byte == b'\n').any(named)
+    }
+
     /// The lines.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -135,8 +145,9 @@ pub(crate) fn request(draft: &Draft, transport: Transport, sent_by: SocketAddr, 
     finish(out, &draft.body)
 }
 
-/// The bytes of a response (RFC 3261 §8.2.6): the top Via says where the request really came from.
-pub(crate) fn response(request: &Message, source: Flow, answer: &Answer) -> Vec<u8> {
+/// The bytes of a response (RFC 3261 §8.2.6): the top Via says where the request really came from. `product` is what we call ourselves in
+/// answers that do not say it themselves (§20.35); empty when we do not.
+pub(crate) fn response(request: &Message, source: Flow, answer: &Answer, product: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(512 + answer.headers.0.len() + answer.body.len());
     status_line(&mut out, answer.code, answer.phrase.as_deref());
     push_vias(
@@ -161,6 +172,9 @@ pub(crate) fn response(request: &Message, source: Flow, answer: &Answer) -> Vec<
         for header in request.headers().filter(|header| header.name == HeaderName::RecordRoute) {
             push_all(&mut out, &[b"Record-Route: ", header.value, b"\r\n"]);
         }
+    }
+    if !product.is_empty() && !answer.headers.has(b"Server") {
+        push_all(&mut out, &[b"Server: ", product, b"\r\n"]);
     }
     out.extend_from_slice(&answer.headers.0);
     finish(out, &answer.body)

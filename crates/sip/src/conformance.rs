@@ -38,7 +38,7 @@ fn refusal(text: &str) -> Option<String> {
 }
 
 fn answer(message: &Message, code: u16) -> Message {
-    Message::parse(crate::compose::response(message, source(), &Answer::new(code))).unwrap()
+    Message::parse(crate::compose::response(message, source(), &Answer::new(code), b"")).unwrap()
 }
 
 #[test]

@@ -79,6 +79,8 @@ pub struct Endpoint {
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
     counters: Counters,
+    /// What we call ourselves in answers; empty when we do not.
+    product: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -194,12 +196,19 @@ impl Endpoint {
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             counters: Counters::default(),
+            product: Vec::new(),
         }
     }
 
     /// Mints Call-IDs and tags.
     pub fn minter(&mut self) -> &mut Minter {
         &mut self.minter
+    }
+
+    /// What answers call us that do not say it themselves (RFC 3261 §20.35); a text on one line, empty when nothing does.
+    pub fn name(&mut self, product: &str) {
+        self.product.clear();
+        self.product.extend_from_slice(product.as_bytes());
     }
 
     /// Makes a local socket known: its transport, and the address that Via and, by default, Contact advertise.

@@ -129,7 +129,7 @@ fn responses_without_a_phrase_are_read_4475_3_1_1_13() {
 fn the_response_to_a_request_from_behind_nat_3581_4() {
     let request = parse(&VALID.replace("192.0.2.1;", "10.0.0.9:5070;rport;")).unwrap();
     let source = Flow { socket: SocketId(0), peer: "203.0.113.9:61000".parse().unwrap(), transport: Transport::Udp };
-    let text = String::from_utf8(crate::compose::response(&request, source, &Answer::new(180))).unwrap();
+    let text = String::from_utf8(crate::compose::response(&request, source, &Answer::new(180), b"")).unwrap();
     assert!(
         text.contains("Via: SIP/2.0/UDP 10.0.0.9:5070;branch=z9hG4bK1;received=203.0.113.9;rport=61000\r\n"),
         "{text}"
@@ -223,7 +223,7 @@ proptest! {
                 prop_assert_eq!(scanned.to_tag, message.to().tag());
                 prop_assert_eq!(scanned.is_response, !message.is_request());
                 if message.is_request() {
-                    let answer = crate::compose::response(&message, source, &Answer::new(200));
+                    let answer = crate::compose::response(&message, source, &Answer::new(200), b"");
                     let sent = Message::parse(answer.clone());
                     prop_assert!(sent.is_ok(), "{:?}: {}", sent, answer.escape_ascii());
                 }

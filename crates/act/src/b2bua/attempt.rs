@@ -101,6 +101,7 @@ impl B2bua {
     fn send_attempt(&mut self, world: &mut World<'_>, slot: usize, index: usize, first: bool) {
         let body = match self.offer(world, slot, index) {
             Ok(body) => body,
+            Err(NO_PORTS) => return self.pass_over(world, slot, index, |call| call.full = true),
             Err(code) => return self.refuse_unsent(world, slot, index, code),
         };
         let Some(call) = self.calls.get(slot) else { return };
@@ -113,8 +114,9 @@ impl B2bua {
         };
         let crossing = crossing_of(world.profiles, call, attempt.target);
         if interworking::cannot_hide(invite, &crossing, !call.audio.streams.is_empty()) {
-            // RFC 3323 §5: who insists on privacy is refused rather than shown.
-            return self.refuse_unsent(world, slot, index, 500);
+            // RFC 3323 §5: who insists on privacy is refused rather than shown; another trunk may be able to give it.
+            self.counters.not_hidden += 1;
+            return self.pass_over(world, slot, index, |call| call.exposed = true);
         }
         let (mut draft, unsigned) = attempt_draft(call, invite, &crossing, attempt, sent_by, body);
         self.counters.signatures_dropped += u64::from(unsigned);
@@ -147,13 +149,34 @@ impl B2bua {
         }
     }
 
-    /// It cannot be offered: its SDP is nonsense, or no port is free. What was never sent is no attempt. The next candidate may leave by a
-    /// listen that has ports; nonsense stays nonsense.
+    /// This trunk cannot be offered the call, and why is noted; the next one may: it leaves by a listen that has ports, or hides the caller.
+    fn pass_over(&mut self, world: &mut World<'_>, slot: usize, index: usize, why: fn(&mut Call)) {
+        if !self.is_unsent(world, slot, index) {
+            return;
+        }
+        if let Some(call) = self.calls.get_mut(slot) {
+            why(call);
+            if call.running().next().is_none() {
+                self.next_attempt(world, slot);
+            }
+        }
+    }
+
+    /// It cannot be offered to anyone: its SDP is nonsense.
     fn refuse_unsent(&mut self, world: &mut World<'_>, slot: usize, index: usize, code: u16) {
-        let Some(call) = self.calls.get_mut(slot) else { return };
+        let alone = self.calls.get(slot).is_some_and(|call| call.running().count() == 1);
+        if self.is_unsent(world, slot, index) && alone {
+            self.refuse_call(world, slot, code, None);
+        }
+    }
+
+    /// What was never sent is no attempt, and is taken back. False when it had been sent before: then it is over.
+    fn is_unsent(&mut self, world: &mut World<'_>, slot: usize, index: usize) -> bool {
+        let Some(call) = self.calls.get_mut(slot) else { return false };
         if call.attempt(index).is_some_and(|attempt| attempt.client.is_some() || attempt.cseq > 1) {
             let outcome = AttemptOutcome::Unreachable { fault: TransportFault::Local };
-            return self.attempt_over(world, slot, index, outcome, None);
+            self.attempt_over(world, slot, index, outcome, None);
+            return false;
         }
         let unsent = call.attempts.pop();
         if let Some(unsent) = &unsent {
@@ -162,14 +185,7 @@ impl B2bua {
         if let Some(side) = unsent.and_then(|attempt| attempt.aside) {
             release_side(world, &side);
         }
-        if call.running().next().is_some() {
-            return;
-        }
-        if code == NO_PORTS {
-            call.full = true;
-            return self.next_attempt(world, slot);
-        }
-        self.refuse_call(world, slot, code, None);
+        true
     }
 
     /// A response to an attempt.

@@ -295,6 +295,8 @@ pub(super) struct Call {
     pub(super) settled: bool,
     /// A candidate was passed over because its trunk has no room.
     pub(super) full: bool,
+    /// A candidate was passed over because its trunk cannot hide a caller who insists on it.
+    pub(super) exposed: bool,
     /// A further attempt was refused because too many calls are being tried again.
     pub(super) held_back: bool,
     /// The hunt ended by that.
@@ -390,6 +392,7 @@ impl Call {
             attempts: Vec::new(),
             front: 0,
             settled: false,
+            exposed: false,
             held_back: false,
             spared: false,
             emergency: false,

@@ -53,6 +53,8 @@ pub struct Counters {
     pub acks_missing: u64,
     /// Signatures of callers left behind, since the parties they sign are written otherwise on the way (RFC 8224).
     pub signatures_dropped: u64,
+    /// Candidates passed over since they cannot give a privacy that is critical (RFC 3323 §4.2).
+    pub not_hidden: u64,
     /// Challenges passed to whoever had called, by `challenge = "pass"`.
     pub challenges_passed: u64,
     /// Reliable provisional responses to which no PRACK came.
@@ -117,6 +119,7 @@ impl Counters {
             ("offered_again", self.offered_again),
             ("acks_missing", self.acks_missing),
             ("signatures_dropped", self.signatures_dropped),
+            ("not_hidden", self.not_hidden),
             ("challenges_passed", self.challenges_passed),
             ("pracks_missing", self.pracks_missing),
             ("stray_pracks", self.stray_pracks),

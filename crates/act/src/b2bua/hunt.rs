@@ -149,7 +149,11 @@ impl B2bua {
     fn give_up(&mut self, world: &mut World<'_>, slot: usize, said: Option<&Message>) {
         let Some(call) = self.calls.get(slot) else { return };
         let outcomes: Vec<AttemptOutcome> = call.attempts.iter().filter_map(|attempt| attempt.outcome).collect();
-        let code = decide::final_code(&outcomes);
+        // RFC 3323 §4.2: privacy that is critical and that nobody left can give is 500; a word about the called party is still better.
+        let code = match decide::final_code(&outcomes) {
+            500..=599 if call.exposed => 500,
+            code => code,
+        };
         self.refuse_call(world, slot, code, said);
     }
 

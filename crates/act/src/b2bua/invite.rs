@@ -166,6 +166,10 @@ impl B2bua {
         } else {
             terms.to.causes.push_cause(code, &mut answer.headers);
         }
+        if call.exposed && code == 500 && said.is_none() {
+            // RFC 3261 §20.43: a name will do for whoever warns.
+            answer.headers.push("Warning", b"399 edge \"the privacy that is critical cannot be given\"");
+        }
         if said.is_none() && code == 503 && (call.plan.is_err() || call.full || call.spared) {
             answer.headers.push("Retry-After", world.retry_after().as_bytes());
         }

@@ -192,8 +192,8 @@ fn bare(uri: &[u8], crossing: &Crossing<'_>) -> Option<Vec<u8>> {
         if !number.is_empty() {
             out.push(b'@');
         }
-        out.extend_from_slice(uri.host());
-        if let Some(port) = uri.port() {
+        out.extend_from_slice(crossing.host_for(&uri).unwrap_or(uri.host()));
+        if let Some(port) = uri.port().filter(|_| crossing.host_for(&uri).is_none()) {
             out.extend_from_slice(format!(":{port}").as_bytes());
         }
     }

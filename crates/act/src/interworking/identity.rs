@@ -6,6 +6,7 @@
 use super::names::full;
 use super::numbers::canonical;
 use super::{Crossing, DiversionForm};
+use crate::profile::is_urn;
 use alloc::vec::Vec;
 use sip::{Header, HeaderLines, HeaderName, Message, NameAddr, Uri};
 use smallvec::SmallVec;
@@ -68,6 +69,8 @@ pub struct IdentityPolicy {
     pub diversion: DiversionForm,
     /// Signatures are passed to it (RFC 8224).
     pub stir: bool,
+    /// Host of every party it is told: ours, or a domain that it knows us by; empty leaves them as they came.
+    pub host: Vec<u8>,
 }
 
 impl IdentityPolicy {
@@ -82,6 +85,7 @@ impl IdentityPolicy {
         callers: Vec::new(),
         diversion: DiversionForm::Pass,
         stir: true,
+        host: Vec::new(),
     };
 
     pub(super) fn is_neutral(&self) -> bool {
@@ -143,7 +147,7 @@ impl Shown {
             user: shown.into_owned(),
             anonymous,
             called: called.into_owned(),
-            host: host.to_vec(),
+            host: if to.host.is_empty() { host.to_vec() } else { to.host.clone() },
             signature_holds: true,
             diverted: Vec::new(),
         };
@@ -202,6 +206,10 @@ impl Shown {
 
     /// The called party at our address, for a history.
     pub(super) fn push_called(&self, value: &mut Vec<u8>) {
+        // The name of a service is at nobody's address (RFC 5031).
+        if is_urn(&self.called) {
+            return value.extend_from_slice(&self.called);
+        }
         for part in [b"sip:", self.called.as_slice(), b"@", &self.host] {
             value.extend_from_slice(part);
         }

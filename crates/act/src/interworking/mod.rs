@@ -93,11 +93,35 @@ impl Crossing<'_> {
         self.to.causes.reason != ReasonForm::Strip
     }
 
-    /// A name-addr or a list of parameters around a URI, its number as the reader writes it; the rest as it came.
+    /// A name-addr or a list of parameters around a URI, its number as the reader writes it, at the host that he knows us by: where the
+    /// writer's own network has it is no business of his (RFC 5853 §3.1). The rest as it came.
     fn readdressed(&self, value: &[u8]) -> Vec<u8> {
-        let user = Uri::parse(NameAddr::of(value).uri).map(|uri| uri.user()).unwrap_or_default();
-        let (Cow::Owned(number), Some(at)) = (self.number(user), place_of(user, value)) else { return value.to_vec() };
-        [&value[..at], &number, &value[at + user.len()..]].concat()
+        let Ok(uri) = Uri::parse(NameAddr::of(value).uri) else { return value.to_vec() };
+        let (user, number) = (uri.user(), self.number(uri.user()));
+        let mut out = Vec::with_capacity(value.len() + self.to.identity.host.len());
+        let mut done = 0;
+        if let (Cow::Owned(number), Some(at)) = (number, place_of(user, value)) {
+            out.extend_from_slice(&value[..at]);
+            out.extend_from_slice(&number);
+            done = at + user.len();
+        }
+        if let (Some(ours), Some(at)) = (self.host_for(&uri), place_of(uri.host(), value)) {
+            out.extend_from_slice(&value[done..at]);
+            out.extend_from_slice(ours);
+            let rest = &value[at + uri.host().len()..];
+            let port =
+                if uri.port().is_some() { 1 + rest[1..].iter().take_while(|c| c.is_ascii_digit()).count() } else { 0 };
+            done = value.len() - rest.len() + port;
+        }
+        out.extend_from_slice(&value[done..]);
+        out
+    }
+
+    /// The host that the reader is told in the place of this URI's; none when it stays: a name that means nobody does (RFC 3323 §4.1.1.3).
+    fn host_for(&self, uri: &Uri<'_>) -> Option<&[u8]> {
+        let ours = &self.to.identity.host[..];
+        let nobody = uri.host().to_ascii_lowercase().ends_with(b".invalid");
+        (!ours.is_empty() && !uri.host().is_empty() && !nobody).then_some(ours)
     }
 }
 

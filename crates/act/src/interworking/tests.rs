@@ -195,6 +195,67 @@ fn diversion_and_history_are_made_from_each_other_rfc_7544_5_6() {
     assert_eq!(told(DiversionForm::History, &many).matches("History-Info").count(), 11, "bounded");
 }
 
+/// RFC 5853 §3.1: where a party is in the writer's own network is no business of the reader; who is nobody stays so (RFC 3323 §4.1.1.3).
+#[test]
+fn every_party_is_told_at_the_host_that_the_reader_knows_us_by() {
+    let mut to = Interworking::NEUTRAL;
+    to.identity.host = b"edge.example:5070".to_vec();
+    let told = |to: &Interworking, extra: &str| {
+        let text = invited(ANN, extra, &Interworking::NEUTRAL, to).0;
+        String::from(text.split_once("\r\n").unwrap().1)
+    };
+    assert!(
+        invited(ANN, "", &Interworking::NEUTRAL, &to)
+            .0
+            .starts_with("From: \"Ann\" <sip:+4711@edge.example:5070>;tag=t")
+    );
+    for (came, goes) in [
+        (
+            "P-Asserted-Identity: \"A\" <sip:+4799@10.0.0.9:5062;user=phone>, <tel:+4799>",
+            "P-Asserted-Identity: \"A\" <sip:+4799@edge.example:5070;user=phone>\r\nP-Asserted-Identity: <tel:+4799>",
+        ),
+        ("P-Preferred-Identity: <sip:ann@pbx.corp>", "P-Preferred-Identity: <sip:ann@edge.example:5070>"),
+        (
+            "Remote-Party-ID: <sip:+4797@[2001:db8::7]:5060>;party=calling",
+            "Remote-Party-ID: <sip:+4797@edge.example:5070>;party=calling",
+        ),
+        ("Diversion: sip:pbx.corp;reason=user-busy", "Diversion: sip:edge.example:5070;reason=user-busy"),
+        (
+            "History-Info: <sip:+4701@pbx.corp:5061;cause=302?Privacy=history>;index=1.1",
+            "History-Info: <sip:+4701@edge.example:5070;cause=302?Privacy=history>;index=1.1",
+        ),
+        (
+            "P-Asserted-Identity: <sip:anonymous@Anonymous.invalid>",
+            "P-Asserted-Identity: <sip:anonymous@Anonymous.invalid>",
+        ),
+    ] {
+        assert_eq!(told(&to, &format!("{came}\r\n")), format!("{goes}\r\n"));
+    }
+    to.identity.diversion = DiversionForm::Both;
+    let both = told(&to, "Diversion: <sip:+4702@pbx.corp:5062>;reason=user-busy\r\n");
+    assert!(both.contains("<sip:+4702@edge.example:5070>;index=1") && !both.contains("pbx.corp"), "{both}");
+    // The other way too: what a callee asserts in its answer.
+    let mut out = HeaderLines::new();
+    let answer = message("SIP/2.0 200 OK", ANN, "P-Asserted-Identity: <sip:+4755@sbc.carrier:5060>\r\n");
+    crossed(&answer, &Crossing { from: &Interworking::NEUTRAL, to: &to, emergency: false }, None, &mut out);
+    assert_eq!(out.as_bytes(), b"P-Asserted-Identity: <sip:+4755@edge.example:5070>\r\n");
+}
+
+/// RFC 5031: a service is at nobody's address, in a history neither.
+#[test]
+fn a_service_stands_in_a_history_by_its_name() {
+    let mut terms = Interworking::NEUTRAL;
+    terms.identity.diversion = DiversionForm::History;
+    let extra = "Diversion: <sip:+4702@pbx>;reason=unconditional\r\n";
+    let invite = message("INVITE urn:service:sos SIP/2.0", ANN, extra);
+    let crossing = Crossing { from: &Interworking::NEUTRAL, to: &terms, emergency: true };
+    let shown = Shown::of(&invite, &crossing, b"urn:service:sos", b"edge");
+    let mut out = HeaderLines::new();
+    crossed(&invite, &crossing, Some(&shown), &mut out);
+    let text = String::from_utf8(out.as_bytes().to_vec()).unwrap();
+    assert!(text.contains("History-Info: <urn:service:sos;cause=302>;index=1.1;mp=1"), "{text}");
+}
+
 #[test]
 fn a_signature_that_no_longer_holds_is_left_behind_rfc_8224_4_1() {
     let signed = "Identity: eyJ.x.y;info=<https://c/1>\r\nDate: Thu, 21 May 2026 13:02:03 GMT\r\n";
@@ -290,6 +351,7 @@ proptest::proptest! {
     ) {
         let extra = format!("{name}: {value}\r\n");
         let mut to = Interworking { numbers: numbers(NumberForm::National), ..stranger() };
+        to.identity.host = b"edge:5070".to_vec();
         for (trust, diversion) in [(true, DiversionForm::Both), (false, DiversionForm::History), (true, DiversionForm::Diversion)] {
             (to.identity.trust, to.identity.diversion) = (trust, diversion);
             let (text, _) = invited(ANN, &extra, &Interworking::NEUTRAL, &to);

@@ -219,3 +219,51 @@ fn the_product_has_a_name_only_when_it_is_given_one() {
         assert_eq!(lab.peers[0].last(client).header(HeaderName::Server), said.map(str::as_bytes));
     }
 }
+
+/// RFC 3323 §4.2, §5: privacy that is critical is given or the call is refused, and who cannot give it is passed over; the next trunk may.
+#[test]
+fn critical_privacy_moves_on_to_who_can_give_it() {
+    for (second_is_trusted, code) in [(true, 200), (false, 500)] {
+        let mut lab = Lab::new(2);
+        terms(&mut lab, 1).identity.trust = false;
+        terms(&mut lab, 2).identity.trust = second_is_trusted;
+        let offer = lab.peers[0].sdp();
+        let client = lab.call_with(0, "+4722", offer, &[("Privacy", "odd;critical")]);
+        lab.run(1_000);
+        let last = lab.peers[0].last(client);
+        assert_eq!(last.status(), Some(code));
+        let warned = last.named("Warning").is_some_and(|text| text.starts_with(b"399 "));
+        assert_eq!(warned, !second_is_trusted, "why");
+        assert!(lab.peers[1].requests(Method::Invite).is_empty(), "nobody is shown what was not to be");
+        assert_eq!(lab.b2bua.counters().not_hidden, 1 + u64::from(!second_is_trusted));
+        if second_is_trusted {
+            lab.send(0, Method::Bye, "", vec![]);
+        }
+        lab.settle();
+        assert_eq!(lab.ended[0].attempts.len(), usize::from(second_is_trusted));
+    }
+}
+
+/// RFC 3261 §20.35: the name is in every answer or in none, those that the edge makes itself among them, and once.
+#[test]
+fn our_own_answers_bear_the_name_too() {
+    for product in ["", "Edge"] {
+        let mut lab = Lab::new(1);
+        lab.endpoint.name(product);
+        for trunk in 0..2 {
+            terms(&mut lab, trunk).headers.product = product.into();
+        }
+        let client = lab.call("+4722");
+        lab.run(500);
+        lab.send(0, Method::Bye, "", vec![]);
+        let refused = lab.send_in(0, 0, Method::Info, &[]);
+        lab.settle();
+        assert_eq!(lab.peers[0].last(refused).status(), Some(481));
+        let answers = lab.sent.iter().filter(|(_, _, sent)| sent.status() > Some(0)).map(|(_, _, sent)| text(sent));
+        let answers: Vec<String> = answers.collect();
+        assert!(answers.len() > 4 && lab.peers[0].codes(client) == [180, 200]);
+        for answer in answers {
+            assert_eq!(answer.matches("Server: Edge").count(), usize::from(!product.is_empty()), "{answer}");
+        }
+    }
+}

@@ -103,6 +103,7 @@ pub(super) fn settings(
     let emergency = draft.edge.emergency.into_iter().map(String::into_bytes).collect();
     let settings = Settings {
         name: Name::from(draft.edge.name.as_str()),
+        product: draft.edge.product.unwrap_or_default(),
         api: draft.edge.api,
         data: draft.edge.data,
         fingerprint: fingerprint(text),
@@ -331,17 +332,22 @@ fn profile(trunk: TrunkDraft, numbers: &TargetNumbers, listens: &[Listen], socke
     let listen = trunk.listen?.value;
     let listen = listens.iter().position(|side| *side.name == *listen)?;
     let listen = ListenId(u16::try_from(listen).ok()?);
-    let target = |SipAddress { transport, addr }| {
+    let way_to = |SipAddress { transport, addr }: &SipAddress| {
         let way = |socket: &&Socket| {
-            (socket.listen, socket.transport) == (listen, transport) && socket.bind.is_ipv4() == addr.is_ipv4()
+            (socket.listen, socket.transport) == (listen, *transport) && socket.bind.is_ipv4() == addr.is_ipv4()
         };
-        let socket = sockets.iter().find(way)?;
-        Some(Target {
-            index: numbers.of(SipAddress { transport, addr })?,
-            addr,
-            transport: socket.transport,
-            socket: socket.id,
-        })
+        sockets.iter().find(way)
+    };
+    // Where it reaches us: by the way to its first address, or, while names lead nowhere yet, by the first of its side.
+    let first = trunk.targets.first().and_then(|address| way_to(&address.value));
+    let ours = first.or_else(|| sockets.iter().find(|socket| socket.listen == listen))?.sent_by;
+    let mut interworking = trunk.interworking;
+    if interworking.identity.host.is_empty() {
+        interworking.identity.host = format!("{ours}").into_bytes();
+    }
+    let target = |address: SipAddress| {
+        let socket = way_to(&address)?;
+        Some(Target { index: numbers.of(address)?, addr: address.addr, transport: socket.transport, socket: socket.id })
     };
     Some(TrunkProfile {
         name: Name::from(trunk.name.value.as_str()),
@@ -353,7 +359,7 @@ fn profile(trunk: TrunkDraft, numbers: &TargetNumbers, listens: &[Listen], socke
         overload: trunk.overload,
         dialogs: trunk.dialogs,
         session_max: trunk.session_max,
-        interworking: trunk.interworking,
+        interworking,
         inbound: trunk.inbound,
         transfer: trunk.transfer,
         redirect: trunk.redirect,

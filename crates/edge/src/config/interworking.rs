@@ -137,6 +137,13 @@ pub(super) static IDENTITY: Section = Section {
             "[\"+472233\"]",
             "Numbers it lets us show. Any other caller is shown as `fallback`.",
         ),
+        other(
+            "host",
+            "name or address",
+            "the edge's own address there",
+            "\"sip.acme.example\"",
+            "Host of every party it is told, in From, P-Asserted-Identity, Diversion and the like: the hosts that other trunks write are not shown.",
+        ),
         is(
             "diversion",
             "\"pass\", \"strip\", \"diversion\", \"history\" or \"both\"",
@@ -437,11 +444,33 @@ fn identity(reader: &Reader<'_, '_>, faults: &mut Faults<'_>) -> IdentityPolicy 
     policy.diversion = choice(reader, "diversion", words, &forms, faults).unwrap_or(policy.diversion);
     policy.stir = choice(reader, "stir", &["pass", "drop"], &[true, false], faults).unwrap_or(true);
     reader.set("fallback", &mut policy.fallback, faults, global);
+    reader.set("host", &mut policy.host, faults, host);
     let callers = reader.get("callers").map(|node| many(node, faults, global)).unwrap_or_default();
     bounded(reader, "callers", callers.len(), faults);
     policy.callers = callers.into_iter().map(|prefix| prefix.value).collect();
     makes_sense(reader, &policy, faults);
     policy
+}
+
+/// One that a URI can have.
+fn host(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<Vec<u8>> {
+    let text = value::text(node, faults)?;
+    let uri = [b"sip:x@", text.as_bytes()].concat();
+    let plain = text.bytes().all(|c| c.is_ascii_alphanumeric() || b"-._[]:".contains(&c));
+    let whole = sip::Uri::parse(&uri).is_ok_and(|uri| {
+        let port = uri.port().map_or(String::new(), |port| format!(":{port}"));
+        plain && !uri.host().is_empty() && text.as_bytes() == [uri.host(), port.as_bytes()].concat()
+    });
+    if !whole {
+        faults.error(
+            &node.span(),
+            format!("this is {}", found(node)),
+            "a host name or address, and a port if need be",
+            None,
+        );
+        return None;
+    }
+    Some(text.into_bytes())
 }
 
 fn makes_sense(reader: &Reader<'_, '_>, policy: &IdentityPolicy, faults: &mut Faults<'_>) {

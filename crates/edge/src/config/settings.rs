@@ -20,6 +20,8 @@ use std::sync::Arc;
 pub struct Settings {
     /// Name of this edge.
     pub name: Name,
+    /// What the edge calls itself to its peers; empty when it does not.
+    pub product: String,
     /// Where the HTTP API listens; none switches it off.
     pub api: Option<SocketAddr>,
     /// Folder of the store; none keeps the journal in memory.

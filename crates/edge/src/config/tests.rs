@@ -627,6 +627,7 @@ fn printed_defaults_compile_to_the_defaults() {
     let mut terms = profile.interworking.clone();
     // It matters with a `format` alone.
     assert_eq!(core::mem::take(&mut terms.numbers.international), b"00");
+    assert_eq!(core::mem::take(&mut terms.identity.host), b"198.51.100.10:5060", "where the trunk reaches us");
     assert_eq!(terms, act::Interworking::NEUTRAL);
     let group = &settings.shape.groups()[0];
     assert_eq!(*group, GroupPolicy::new(GroupId(0), group.tiers.clone()));

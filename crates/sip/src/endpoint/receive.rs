@@ -393,7 +393,7 @@ impl Endpoint {
 
     /// Sends a response that needs no tag of a transaction, and hands its bytes back.
     fn answer(&mut self, flow: Flow, message: &Message, answer: &Answer) -> Vec<u8> {
-        let bytes = compose::response(message, flow, answer);
+        let bytes = compose::response(message, flow, answer, &self.product);
         self.transmit(way_back(flow, message), bytes.clone());
         bytes
     }

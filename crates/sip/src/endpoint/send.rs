@@ -168,7 +168,7 @@ impl Endpoint {
         };
         let answer = with_tag(answer, request, &mut server.tag, || minter.tag());
         let flow = server.flow;
-        let bytes = compose::response(request, server.source, &answer);
+        let bytes = compose::response(request, server.source, &answer, &self.product);
         if answer.code >= 200 {
             server.request = None;
             if let Some(reliable) = server.reliable.as_mut() {

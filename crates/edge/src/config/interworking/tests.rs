@@ -33,13 +33,21 @@ fn said(lines: &str) -> Vec<String> {
 
 #[test]
 fn every_key_of_the_terms_reaches_the_trunk() {
-    assert_eq!(terms(""), Interworking::NEUTRAL);
+    let mut neutral = Interworking::NEUTRAL;
+    neutral.identity.host = b"198.51.100.10:5060".to_vec();
+    assert_eq!(terms(""), neutral, "but that it is told our own host");
+    for wrong in ["", "a b", "x@y", "h:0x1", "a;b", "<a>"] {
+        assert!(
+            said(&format!("identity = {{ host = \"{wrong}\" }}")).iter().any(|fault| fault.starts_with("error")),
+            "{wrong}"
+        );
+    }
     let terms = terms(
         "headers = { pass = [\"X-*\", \"s\"], strip = \"X-Internal-*\", ignore = [\"X-Route\"], set = { \"X-Edge\" = \"a b\" } }\n\
          numbers = { format = \"national\", country = \"47\", national = \"0\", international = \"011\", shortest = 5, uri = \"tel\", \
          from = [{ prefix = \"9\", least = 5 }], to = { prefix = \"00\", replace = \"+\", most = 20 } }\n\
          identity = { trust = true, from = \"pai\", pai = \"from\", privacy = \"pass\", rpid = \"convert\", fallback = \"+4722334455\", \
-         callers = [\"+4722\"], diversion = \"both\", stir = \"drop\" }\n\
+         callers = [\"+4722\"], diversion = \"both\", stir = \"drop\", host = \"sip.acme.example:5070\" }\n\
          causes = { reason = \"q850\", answers = { 480 = 486, 503 = 480 } }",
     );
     let pattern = |text: &str| HeaderPattern::new(text).unwrap();
@@ -77,6 +85,7 @@ fn every_key_of_the_terms_reaches_the_trunk() {
             callers: vec![b"+4722".to_vec()],
             diversion: DiversionForm::Both,
             stir: false,
+            host: b"sip.acme.example:5070".to_vec(),
         }
     );
     assert_eq!(terms.causes, CausePolicy { reason: ReasonForm::Q850, answers: vec![(480, 486), (503, 480)] });
