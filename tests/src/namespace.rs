@@ -29,6 +29,11 @@ pub fn heal() {
     run("nft", &["flush", "ruleset"]);
 }
 
+/// Cuts every connection of TCP to this port, as if both ends had been told that the other is gone.
+pub fn cut(port: u16) {
+    run("ss", &["-K", "dport", &format!(":{port}")]);
+}
+
 fn run(program: &str, args: &[&str]) {
     let output = Command::new(program).args(args).output().unwrap_or_else(|error| panic!("{program}: {error}"));
     assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));

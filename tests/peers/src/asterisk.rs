@@ -13,12 +13,14 @@ use std::time::Duration;
 pub struct Setup<'a> {
     /// Its name, and that of its folder.
     pub name: &'a str,
-    /// Where it listens, port 5060.
+    /// Where it listens: port 5060, and 5061 for TLS.
     pub ip: &'a str,
     /// Where the edge listens for it.
     pub edge: &'a str,
     /// `udp`, `tcp` or `tls`.
     pub transport: &'a str,
+    /// Folder of its certificate `NAME.pem` and `NAME.key`, and of the authority's `ca.pem`: for TLS.
+    pub files: &'a str,
     /// The tone it plays.
     pub tone: u16,
     /// Further lines of the endpoint in pjsip.conf.
@@ -27,6 +29,13 @@ pub struct Setup<'a> {
     pub sections: &'a str,
     /// What it does with a call: lines of the dialplan's context `inbound`, after the call was recorded.
     pub inbound: &'a str,
+}
+
+impl<'a> Setup<'a> {
+    /// One that speaks UDP and answers whoever calls.
+    pub fn plain(name: &'a str, ip: &'a str, edge: &'a str, tone: u16) -> Self {
+        Self { name, ip, edge, transport: "udp", files: "", tone, endpoint: "", sections: "", inbound: ANSWERS }
+    }
 }
 
 /// Plays its tone until the other side hangs up.
@@ -53,7 +62,12 @@ impl Asterisk {
         write(&folder, "modules.conf", MODULES);
         write(&folder, "logger.conf", "[general]\n[logfiles]\nfull => notice,warning,error,verbose(3)\n");
         write(&folder, "rtp.conf", "[general]\nrtpstart=41000\nrtpend=41999\n");
-        write(&folder, "pjsip.conf", &pjsip_of(setup));
+        write(&folder, "pjsip.conf", &pjsip_of(setup, &inside));
+        if setup.transport == "tls" {
+            for name in [&format!("{}.pem", setup.name), &format!("{}.key", setup.name), "ca.pem"] {
+                std::fs::copy(Path::new(setup.files).join(name), folder.join(name)).expect("a file for TLS");
+            }
+        }
         write(&folder, "extensions.conf", &dialplan_of(setup, &inside));
         let config = format!("{inside}/asterisk.conf");
         let out = std::fs::File::create(folder.join("out")).expect("a file for its output");
@@ -81,6 +95,12 @@ impl Asterisk {
     /// Calls a number through the edge; the channel then runs through this extension of the dialplan: `talk`, or one of the test's own.
     pub fn call(&self, number: &str, extension: &str) {
         self.command(&format!("channel originate PJSIP/{number}@edge extension {extension}@outbound"));
+    }
+
+    /// Ends it as a crash would.
+    pub fn kill(&self) {
+        // SAFETY: kill takes no pointers; the process is our child and not yet waited for.
+        unsafe { libc::kill(self.process.id() as libc::pid_t, libc::SIGKILL) };
     }
 
     /// Has every message written into its log.
@@ -185,11 +205,21 @@ const MODULES: &str = "[modules]\nautoload=yes\nnoload=chan_iax2.so\nnoload=chan
     noload=res_config_ldap.so\nnoload=res_config_odbc.so\nnoload=res_config_pgsql.so\nnoload=res_config_sqlite3.so\nnoload=res_odbc.so\n\
     noload=cdr_radius.so\nnoload=cel_radius.so\nnoload=pbx_dundi.so\nnoload=pbx_ael.so\nnoload=pbx_lua.so\nnoload=res_phoneprov.so\n";
 
-fn pjsip_of(setup: &Setup<'_>) -> String {
-    let Setup { ip, edge, transport, endpoint, sections, .. } = setup;
+fn pjsip_of(setup: &Setup<'_>, inside: &str) -> String {
+    let Setup { name, ip, edge, transport, endpoint, sections, .. } = setup;
     let (host, _) = edge.rsplit_once(':').expect("an address with a port");
+    let (port, tls) = match *transport {
+        "tls" => (
+            5061,
+            format!(
+                "method=tlsv1_2\nverify_server=yes\nca_list_file={inside}/ca.pem\ncert_file={inside}/{name}.pem\n\
+                 priv_key_file={inside}/{name}.key\n"
+            ),
+        ),
+        _ => (5060, String::new()),
+    };
     format!(
-        "[main]\ntype=transport\nprotocol={transport}\nbind={ip}:5060\n\
+        "[main]\ntype=transport\nprotocol={transport}\nbind={ip}:{port}\n{tls}\
          [edge]\ntype=aor\ncontact=sip:{edge}\\;transport={transport}\n\
          [edge]\ntype=identify\nendpoint=edge\nmatch={host}\n\
          [edge]\ntype=endpoint\ntransport=main\ncontext=inbound\naors=edge\ndisallow=all\nallow=alaw,ulaw\ndirect_media=no\n\

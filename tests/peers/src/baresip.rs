@@ -16,12 +16,12 @@ pub struct Setup<'a> {
     pub name: &'a str,
     /// Where it listens, port 5060.
     pub ip: &'a str,
+    /// Where it registers, and by which password; it is a peer that registers nowhere without.
+    pub registers: Option<(&'a str, &'a str)>,
     /// The number it has, which is the user of the URIs it is called by.
     pub user: &'a str,
     /// The tone it plays.
     pub tone: u16,
-    /// Further parameters of its account, each begun by a semicolon.
-    pub account: &'a str,
 }
 
 /// A running phone.
@@ -37,10 +37,11 @@ impl Baresip {
         let folder = folder("baresip", setup.name);
         let here = folder.to_str().expect("a path in text");
         std::fs::create_dir_all(folder.join("heard")).expect("a folder for recordings");
-        let account = format!(
-            "<sip:{}@{}>;regint=0;answermode=auto;audio_codecs=PCMA/8000/1{}\n",
-            setup.user, setup.ip, setup.account
-        );
+        let (home, registers) = match setup.registers {
+            Some((registrar, password)) => (registrar, format!("regint=60;auth_pass={password}")),
+            None => (setup.ip, "regint=0".to_owned()),
+        };
+        let account = format!("<sip:{}@{home}>;{registers};answermode=auto;audio_codecs=PCMA/8000/1\n", setup.user);
         for (name, text) in [("config", config_of(setup, here)), ("accounts", account)] {
             std::fs::write(folder.join(name), text).expect("a configuration file");
         }

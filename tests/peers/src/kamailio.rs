@@ -16,6 +16,8 @@ pub struct Setup<'a> {
     pub name: &'a str,
     /// Where it listens, port 5060.
     pub ip: &'a str,
+    /// Where it listens by TCP and TLS besides: lines of its configuration.
+    pub listens: &'a str,
     /// Where requests go on to that did not come from `onward`, as a URI.
     pub back: &'a str,
     /// Where they come from when they belong there.
@@ -86,7 +88,8 @@ impl Drop for Kamailio {
 }
 
 fn config_of(setup: &Setup<'_>, stays: &str) -> String {
-    let Setup { ip, back, onward, does, .. } = setup;
+    let Setup { ip, listens, back, onward, does, .. } = setup;
+    let streams = if listens.is_empty() { "disable_tcp=yes" } else { "tcp_children=1" };
     let modules = ["kex", "tm", "sl", "rr", "pv", "maxfwd", "textops", "siputils", "xlog", "tmx", "corex", "auth"];
     let modules = modules.map(|name| format!("loadmodule \"{name}.so\"\n")).concat();
     format!(
@@ -94,10 +97,11 @@ fn config_of(setup: &Setup<'_>, stays: &str) -> String {
 debug=1
 log_stderror=yes
 children=1
-disable_tcp=yes
+{streams}
 auto_aliases=no
 listen=udp:{ip}:5060
 mpath="/usr/lib/x86_64-linux-gnu/kamailio/modules/"
+{listens}
 {modules}
 request_route {{
     if (is_method("OPTIONS") && uri == myself && $rU == $null) {{

@@ -17,7 +17,7 @@ const ENOUGH_MS: u32 = 1_500;
 
 fn setup<'a>(name: &'a str, ip: &'a str, tone: u16, inbound: &'a str) -> Setup<'a> {
     let edge = if name == "office" { LAN } else { WAN };
-    Setup { name, ip, edge, transport: "udp", tone, endpoint: "", sections: "", inbound }
+    Setup { name, ip, edge, transport: "udp", files: "", tone, endpoint: "", sections: "", inbound }
 }
 
 fn office(inbound: &str) -> Asterisk {

@@ -4,10 +4,10 @@
 use interop::edge::{CONFIG, Edge};
 use interop::sipp::Sipp;
 use interop::{let_pass, namespace, wait_until};
-use peers::asterisk::{ANSWERS, Asterisk, Setup};
+use peers::asterisk::{Asterisk, Setup};
 use peers::baresip::{self, Baresip};
 use peers::matrix::{
-    ACME, ENOUGH_MS, FAR, GLOBEX, LAN, LIMIT, NEAR, OFFICE, WAN, attempts, recorded, rests, was_tried,
+    ACME, ENOUGH_MS, FAR, GLOBEX, LAN, LIMIT, NEAR, OFFICE, WAN, attempts, hear_each_other, recorded, rests, was_tried,
 };
 use peers::wire::Wire;
 use std::time::Duration;
@@ -17,32 +17,15 @@ const ACME_HZ: u16 = 440;
 const GLOBEX_HZ: u16 = 850;
 
 fn office() -> Setup<'static> {
-    Setup {
-        name: "office",
-        ip: OFFICE,
-        edge: LAN,
-        transport: "udp",
-        tone: OFFICE_HZ,
-        endpoint: "",
-        sections: "",
-        inbound: ANSWERS,
-    }
+    Setup::plain("office", OFFICE, LAN, OFFICE_HZ)
 }
 
 fn acme() -> Setup<'static> {
-    Setup { name: "acme", ip: ACME, edge: WAN, tone: ACME_HZ, ..office() }
+    Setup::plain("acme", ACME, WAN, ACME_HZ)
 }
 
 fn globex() -> Setup<'static> {
-    Setup { name: "globex", ip: GLOBEX, tone: GLOBEX_HZ, ..acme() }
-}
-
-/// Each hears the other, from now on.
-fn hear_each_other(office: &Asterisk, acme: &Asterisk) {
-    let before = (office.heard_of(ACME_HZ), acme.heard_of(OFFICE_HZ));
-    wait_until("both hear each other", LIMIT, || {
-        office.heard_of(ACME_HZ) >= before.0 + ENOUGH_MS && acme.heard_of(OFFICE_HZ) >= before.1 + ENOUGH_MS
-    });
+    Setup::plain("globex", GLOBEX, WAN, GLOBEX_HZ)
 }
 
 /// With a further line in the table of this trunk.
@@ -63,7 +46,7 @@ fn acknowledged_on_one_side(office: &Setup<'_>, acme: &Setup<'_>, prack_at_offic
     acme.traces();
     let edge = Edge::start(CONFIG);
     office.call(FAR, "talk");
-    hear_each_other(&office, &acme);
+    hear_each_other((&office, OFFICE_HZ), (&acme, ACME_HZ));
     let (with, without) = if prack_at_office { (&office, &acme) } else { (&acme, &office) };
     assert!(with.received("PRACK") + with.sent("PRACK") > 0, "no PRACK");
     assert_eq!(without.received("PRACK") + without.sent("PRACK"), 0, "PRACK on the other side");
@@ -95,9 +78,9 @@ fn lives_past_two_refreshes(session: &str, refreshes: impl Fn(&Asterisk) -> usiz
     let edge = Edge::start(&with(ACME, session));
     // The PBX's own channel plays for as long as it takes.
     office.command(&format!("channel originate PJSIP/{FAR}@edge extension +1@inbound"));
-    hear_each_other(&office, &acme);
+    hear_each_other((&office, OFFICE_HZ), (&acme, ACME_HZ));
     wait_until("the session is refreshed twice", Duration::from_secs(120), || refreshes(&acme) >= 2);
-    hear_each_other(&office, &acme);
+    hear_each_other((&office, OFFICE_HZ), (&acme, ACME_HZ));
     acme.command("channel request hangup all");
     rests(&edge);
     was_tried(&[("acme", "answered")]);
@@ -126,7 +109,7 @@ fn a_phone_behind_a_pbx_holds_and_resumes() {
     let office = Setup { endpoint: "moh_passthrough=yes", sections: phone, inbound: dials, ..office() };
     let (office, acme) = (Asterisk::start(&office), Asterisk::start(&acme()));
     let phone =
-        Baresip::start(&baresip::Setup { name: "phone", ip: "127.0.0.21", user: "101", tone: 620, account: "" });
+        Baresip::start(&baresip::Setup { name: "phone", ip: "127.0.0.21", user: "101", tone: 620, registers: None });
     let (to_acme, to_office) = (Wire::from("127.0.0.11"), Wire::from("127.0.0.10"));
     let edge = Edge::start(CONFIG);
     phone.call(FAR, "127.0.0.20:5060");
@@ -186,7 +169,7 @@ fn a_carrier_asks_for_credentials() {
     let config = with(ACME, "auth = { user = \"throughline\", secret = \"env:ACME\" }");
     let edge = Edge::start_knowing(&config, &[("ACME", "sesame")]);
     office.call(FAR, "talk");
-    hear_each_other(&office, &acme);
+    hear_each_other((&office, OFFICE_HZ), (&acme, ACME_HZ));
     office.rests();
     acme.rests();
     assert!(acme.log().contains("401 Unauthorized"), "{}", acme.log());
@@ -255,7 +238,7 @@ fn a_connected_line_is_told_by_update() {
     office.traces();
     let edge = Edge::start(CONFIG);
     office.call(FAR, "talk");
-    hear_each_other(&office, &acme);
+    hear_each_other((&office, OFFICE_HZ), (&acme, ACME_HZ));
     assert!(office.received("UPDATE") > 0, "no UPDATE");
     office.rests();
     rests(&edge);

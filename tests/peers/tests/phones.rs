@@ -13,11 +13,11 @@ const ACME_HZ: u16 = 440;
 const GLOBEX_HZ: u16 = 850;
 
 fn office() -> Baresip {
-    Baresip::start(&Setup { name: "office", ip: OFFICE, user: NEAR, tone: OFFICE_HZ, account: "" })
+    Baresip::start(&Setup { name: "office", ip: OFFICE, user: NEAR, tone: OFFICE_HZ, registers: None })
 }
 
 fn acme() -> Baresip {
-    Baresip::start(&Setup { name: "acme", ip: ACME, user: FAR, tone: ACME_HZ, account: "" })
+    Baresip::start(&Setup { name: "acme", ip: ACME, user: FAR, tone: ACME_HZ, registers: None })
 }
 
 fn hear_each_other(office: &Baresip, acme: &Baresip) {
@@ -93,7 +93,7 @@ fn digits_arrive_each_once_and_in_order() {
 fn a_phone_transfers_its_caller_blindly() {
     namespace::enter();
     let (office, acme) = (office(), acme());
-    let globex = Baresip::start(&Setup { name: "globex", ip: GLOBEX, user: FAR, tone: GLOBEX_HZ, account: "" });
+    let globex = Baresip::start(&Setup { name: "globex", ip: GLOBEX, user: FAR, tone: GLOBEX_HZ, registers: None });
     let edge = Edge::start(&CONFIG.replace("tiers = [[\"acme\"], [\"globex\"]]", "tiers = [[\"globex\"], [\"acme\"]]"));
     acme.call(NEAR, WAN);
     hear_each_other(&office, &acme);

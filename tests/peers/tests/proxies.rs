@@ -20,11 +20,11 @@ const TO_BOTH: &str =
 const STRICTLY: &str = "insert_hf(\"Record-Route: <sip:127.0.0.31:5060>\\r\\n\", \"Via\");";
 
 fn at_acme(does: &str) -> Setup<'_> {
-    Setup { name: "acme", ip: ACME, back: TO_EDGE, onward: BEHIND, does }
+    Setup { name: "acme", ip: ACME, listens: "", back: TO_EDGE, onward: BEHIND, does }
 }
 
 fn phone<'a>(name: &'a str, ip: &'a str, user: &'a str, tone: u16) -> Baresip {
-    Baresip::start(&baresip::Setup { name, ip, user, tone, account: "" })
+    Baresip::start(&baresip::Setup { name, ip, user, tone, registers: None })
 }
 
 /// A call from the PBX goes as both scenarios say, with the proxy between the edge and the carrier.
@@ -71,7 +71,8 @@ fn requests_pass_two_proxies_in_a_row() {
     namespace::enter();
     let to_next = "$du = \"sip:127.0.0.42:5060\"; t_relay();";
     let first = Kamailio::start(&Setup { onward: BESIDE, ..at_acme(to_next) });
-    let next = Setup { name: "next", ip: BESIDE, back: "sip:127.0.0.31:5060", onward: BEHIND, does: TO_BEHIND };
+    let next =
+        Setup { name: "next", ip: BESIDE, listens: "", back: "sip:127.0.0.31:5060", onward: BEHIND, does: TO_BEHIND };
     let next = Kamailio::start(&next);
     goes("caller_hold", "server_hold", &first);
     for (proxy, from) in [(&first, "127.0.0.11"), (&next, ACME)] {
