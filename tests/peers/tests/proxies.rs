@@ -109,6 +109,26 @@ fn a_proxy_that_forks_is_one_trunk_with_two_early_dialogs() {
     was_tried(&[("acme", "answered")]);
 }
 
+/// A proxy keeps nothing of a call that its Route does not say: another one in its place will do.
+#[test]
+fn a_live_call_outlives_its_proxy() {
+    namespace::enter();
+    let setup = at_acme(TO_BEHIND);
+    let proxy = Kamailio::start(&setup);
+    let callee = phone("callee", BEHIND, FAR, 850);
+    let caller = phone("caller", OFFICE, NEAR, 1_300);
+    let edge = Edge::start(CONFIG);
+    caller.call(FAR, LAN);
+    caller.hears(850, ENOUGH_MS);
+    drop(proxy);
+    callee.hears(1_300, ENOUGH_MS);
+    let proxy = Kamailio::start(&setup);
+    caller.command("hangup", "");
+    rests(&edge);
+    routed(&proxy, "127.0.0.11", &["BYE"]);
+    was_tried(&[("acme", "answered")]);
+}
+
 #[test]
 fn a_proxy_asks_for_credentials_inside_a_call_too() {
     namespace::enter();

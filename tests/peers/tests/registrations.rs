@@ -66,6 +66,26 @@ fn phones_register_and_call_each_other_and_the_world() {
     rests(&edge);
 }
 
+/// By TCP nobody could reach the phone in any other way than by the connection it has opened.
+#[test]
+fn a_phone_by_tcp_is_called_by_its_connection() {
+    namespace::enter();
+    let acme = phone("acme", ACME, FAR, ACME_HZ, None);
+    let listens = config().replace("\"udp:127.0.0.10:5060\"", "\"udp:127.0.0.10:5060\", \"tcp:127.0.0.10:5060\"");
+    let edge = Edge::start_in(folder(), &listens);
+    let one = phone("one", "127.0.0.51", NEAR, OFFICE_HZ, Some(("127.0.0.10;transport=tcp", "hush")));
+    has_registered(1.0);
+    acme.call(NEAR, WAN);
+    acme.hears(OFFICE_HZ, ENOUGH_MS);
+    one.hears(ACME_HZ, ENOUGH_MS);
+    acme.command("hangup", "");
+    rests(&edge);
+    one.call(FAR, "127.0.0.10:5060;transport=tcp");
+    one.hears(ACME_HZ, ENOUGH_MS);
+    one.command("hangup", "");
+    rests(&edge);
+}
+
 #[test]
 fn a_phone_with_a_wrong_password_is_not_called() {
     namespace::enter();
