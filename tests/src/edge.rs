@@ -64,15 +64,23 @@ impl Edge {
         let folder =
             std::env::temp_dir().join(format!("throughline-{}-{:?}", std::process::id(), std::thread::current().id()));
         std::fs::create_dir_all(&folder).expect("a folder for the edge");
-        Self::launch(folder, config, secrets)
+        Self::launch(folder, config, secrets, &[])
     }
 
     /// The same in a folder that may hold the store of an earlier run.
     pub fn start_in(folder: PathBuf, config: &str) -> Self {
-        Self::launch(folder, config, &[])
+        Self::launch(folder, config, &[], &[])
     }
 
-    fn launch(folder: PathBuf, config: &str, secrets: &[(&str, &str)]) -> Self {
+    /// The same as the first, and these arguments follow `run`.
+    pub fn start_with(config: &str, args: &[&str]) -> Self {
+        let folder =
+            std::env::temp_dir().join(format!("throughline-{}-{:?}", std::process::id(), std::thread::current().id()));
+        std::fs::create_dir_all(&folder).expect("a folder for the edge");
+        Self::launch(folder, config, &[], args)
+    }
+
+    fn launch(folder: PathBuf, config: &str, secrets: &[(&str, &str)], args: &[&str]) -> Self {
         let path = folder.join("edge.toml");
         let data = folder.to_str().expect("a path in text");
         std::fs::write(&path, config.replace("DATA", data)).expect("a configuration file");
@@ -80,6 +88,7 @@ impl Edge {
         let process = Command::new(binary())
             .arg("run")
             .arg(&path)
+            .args(args)
             .envs(secrets.iter().copied())
             .stdout(Stdio::from(log.try_clone().expect("a second handle")))
             .stderr(Stdio::from(log))

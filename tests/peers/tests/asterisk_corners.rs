@@ -264,3 +264,35 @@ fn a_pbx_transfers_a_carriers_caller() {
     globex.rests();
     rests(&edge);
 }
+
+/// RFC 5589 §7: the PBX has called the other carrier's party first, and joins both; then it is out of the call.
+#[test]
+fn a_pbx_joins_two_carriers_parties() {
+    namespace::enter();
+    // What names the dialog of the first call, as a Refer-To must have it.
+    let joins = "exten => asks,1,Set(GLOBAL(first)=${CHANNEL(pjsip,call-id)}%3Bto-tag%3D${CHANNEL(pjsip,remote_tag)}%3Bfrom-tag%3D\
+                 ${CHANNEL(pjsip,local_tag)})\n same => n,Log(NOTICE,asked)\n same => n,Wait(40)\n\
+                 exten => _[+0-9]!,1,Answer()\n same => n,Wait(1)\n \
+                 same => n,Transfer(PJSIP/sip:+4722334455@127.0.0.10:5060?Replaces=${GLOBAL(first)})\n \
+                 same => n,Log(NOTICE,transfer ${TRANSFERSTATUS})\n same => n,Wait(5)\n";
+    let office = Asterisk::start(&Setup { inbound: joins, ..office() });
+    let (acme, globex) = (Asterisk::start(&acme()), Asterisk::start(&globex()));
+    // Both calls must be in one shard.
+    let edge = Edge::start_with(
+        &CONFIG.replace("tiers = [[\"acme\"], [\"globex\"]]", "tiers = [[\"globex\"], [\"acme\"]]"),
+        &["--shards", "1"],
+    );
+    office.traces();
+    office.command(&format!("channel originate PJSIP/{FAR}@edge extension asks@inbound"));
+    office.says("asked");
+    acme.command(&format!("channel originate PJSIP/{NEAR}@edge extension +1@inbound"));
+    hear_each_other((&acme, ACME_HZ), (&globex, GLOBEX_HZ));
+    office.says("transfer SUCCESS");
+    assert!(office.log().contains("?Replaces="), "it has named a dialog");
+    wait_until("the PBX is out of both calls", Duration::from_secs(15), || office.channels() == 0);
+    assert_eq!((acme.channels(), globex.channels()), (1, 1), "joined, and nobody called anew");
+    hear_each_other((&acme, ACME_HZ), (&globex, GLOBEX_HZ));
+    acme.command("channel request hangup all");
+    globex.rests();
+    rests(&edge);
+}
