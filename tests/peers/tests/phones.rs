@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used)]
 
 use interop::edge::{CONFIG, Edge};
+use interop::sipp::Sipp;
 use interop::{let_pass, namespace, wait_until};
 use peers::baresip::{Baresip, Setup};
 use peers::matrix::{ACME, ENOUGH_MS, FAR, GLOBEX, LAN, LIMIT, NEAR, OFFICE, WAN, rests, was_tried};
@@ -11,6 +12,7 @@ use std::time::Duration;
 const OFFICE_HZ: u16 = 1_300;
 const ACME_HZ: u16 = 440;
 const GLOBEX_HZ: u16 = 850;
+const INITECH_HZ: u16 = 620;
 
 fn office() -> Baresip {
     Baresip::start(&Setup { name: "office", ip: OFFICE, user: NEAR, tone: OFFICE_HZ, registers: None })
@@ -102,5 +104,28 @@ fn a_phone_transfers_its_caller_blindly() {
     globex.hears(ACME_HZ, ENOUGH_MS);
     office.says("terminated");
     globex.command("hangup", "");
+    rests(&edge);
+}
+
+/// The hunt serves a transfer as it serves any call: the first trunk has no circuit, and the party is found by the next.
+#[test]
+fn a_transfer_whose_first_trunk_fails_goes_by_the_next() {
+    namespace::enter();
+    let (office, acme) = (office(), acme());
+    let _full = Sipp::server("server_503", GLOBEX);
+    let initech =
+        Baresip::start(&Setup { name: "initech", ip: "127.0.0.33", registers: None, user: FAR, tone: INITECH_HZ });
+    let third = "[trunk.initech]\nat = \"sip:127.0.0.33:5060\"\nlisten = \"wan\"\n\n[group.carriers]";
+    let config = CONFIG
+        .replace("[group.carriers]", third)
+        .replace("tiers = [[\"acme\"], [\"globex\"]]", "tiers = [[\"globex\"], [\"initech\"]]");
+    let edge = Edge::start(&config);
+    acme.call(NEAR, WAN);
+    hear_each_other(&office, &acme);
+    office.command("transfer", &format!("sip:{FAR}@{LAN}"));
+    acme.hears(INITECH_HZ, ENOUGH_MS);
+    initech.hears(ACME_HZ, ENOUGH_MS);
+    office.says("terminated");
+    initech.command("hangup", "");
     rests(&edge);
 }

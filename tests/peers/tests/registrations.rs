@@ -3,13 +3,16 @@
 
 use interop::edge::{CONFIG, Edge};
 use interop::{http, namespace, wait_until};
-use peers::asterisk::{Asterisk, Setup};
+use peers::asterisk::{ANSWERS, Asterisk, Setup};
 use peers::baresip::{self, Baresip};
-use peers::matrix::{ACME, ENOUGH_MS, FAR, LAN, LIMIT, NEAR, OFFICE, WAN, attempts, hear_each_other, recorded, rests};
+use peers::matrix::{
+    ACME, ENOUGH_MS, FAR, GLOBEX, LAN, LIMIT, NEAR, OFFICE, WAN, attempts, hear_each_other, recorded, rests,
+};
 use std::path::PathBuf;
 
 const OFFICE_HZ: u16 = 1_300;
 const ACME_HZ: u16 = 440;
+const GLOBEX_HZ: u16 = 850;
 /// Another phone.
 const BESIDE: &str = "+4799887700";
 
@@ -48,10 +51,10 @@ fn phones_register_and_call_each_other_and_the_world() {
     let edge = Edge::start_in(folder(), &config());
     let home = Some(("127.0.0.10", "hush"));
     let one = phone("one", "127.0.0.51", NEAR, OFFICE_HZ, home);
-    let other = phone("other", "127.0.0.52", BESIDE, 850, home);
+    let other = phone("other", "127.0.0.52", BESIDE, GLOBEX_HZ, home);
     has_registered(2.0);
     for (caller, number, callee, tones) in
-        [(&one, FAR, &acme, (OFFICE_HZ, ACME_HZ)), (&one, BESIDE, &other, (OFFICE_HZ, 850))]
+        [(&one, FAR, &acme, (OFFICE_HZ, ACME_HZ)), (&one, BESIDE, &other, (OFFICE_HZ, GLOBEX_HZ))]
     {
         caller.call(number, LAN);
         caller.hears(tones.1, ENOUGH_MS);
@@ -60,7 +63,7 @@ fn phones_register_and_call_each_other_and_the_world() {
         rests(&edge);
     }
     acme.call(BESIDE, WAN);
-    acme.hears(850, ENOUGH_MS);
+    acme.hears(GLOBEX_HZ, ENOUGH_MS);
     other.hears(ACME_HZ, ENOUGH_MS);
     acme.command("hangup", "");
     rests(&edge);
@@ -129,19 +132,35 @@ fn a_pbx_registers_and_is_called_and_calls() {
     assert_eq!(tried, [answered("office"), answered("acme")]);
 }
 
-/// A carrier that finds us by our registration alone: it asks for credentials for that and for calls.
+/// What a carrier has of us: a place for our registration, and what it asks of us for that and for calls.
+const OURS: &str =
+    "[u1001]\ntype=aor\nmax_contacts=1\n[acme-auth]\ntype=auth\nauth_type=userpass\nusername=u1001\npassword=sesame\n";
+
+fn finds_us_by_registration(inbound: &str) -> Setup<'_> {
+    Setup {
+        endpoint: "aors=u1001\nauth=acme-auth",
+        sections: OURS,
+        inbound,
+        ..Setup::plain("acme", ACME, WAN, ACME_HZ)
+    }
+}
+
+/// The edge, registered at that carrier.
+fn registered(acme: &Asterisk) -> Edge {
+    let at = "at = \"sip:127.0.0.31:5060\"";
+    let more = "auth = { user = \"u1001\", secret = \"env:ACME\" }\nregister = { user = \"u1001\", domain = \"127.0.0.31\" }\n\
+                calls = { progress = \"2s\" }";
+    let edge = Edge::start_knowing(&CONFIG.replace(at, &format!("{at}\n{more}")), &[("ACME", "sesame")]);
+    wait_until("the carrier knows where we are", LIMIT, || acme.command("pjsip show contacts").contains("u1001/sip:"));
+    edge
+}
+
 #[test]
 fn the_edge_registers_at_a_carrier_and_is_called_by_it() {
     namespace::enter();
-    let sections = "[u1001]\ntype=aor\nmax_contacts=1\n[acme-auth]\ntype=auth\nauth_type=userpass\nusername=u1001\npassword=sesame\n";
-    let acme = Setup { endpoint: "aors=u1001\nauth=acme-auth", sections, ..Setup::plain("acme", ACME, WAN, ACME_HZ) };
-    let (office, acme) = (Asterisk::start(&Setup::plain("office", OFFICE, LAN, OFFICE_HZ)), Asterisk::start(&acme));
-    let at = "at = \"sip:127.0.0.31:5060\"";
-    let registers = format!(
-        "{at}\nauth = {{ user = \"u1001\", secret = \"env:ACME\" }}\nregister = {{ user = \"u1001\", domain = \"127.0.0.31\" }}"
-    );
-    let edge = Edge::start_knowing(&CONFIG.replace(at, &registers), &[("ACME", "sesame")]);
-    wait_until("the carrier knows where we are", LIMIT, || acme.command("pjsip show contacts").contains("u1001/sip:"));
+    let office = Asterisk::start(&Setup::plain("office", OFFICE, LAN, OFFICE_HZ));
+    let acme = Asterisk::start(&finds_us_by_registration(ANSWERS));
+    let edge = registered(&acme);
     acme.call(NEAR, "talk");
     hear_each_other((&office, OFFICE_HZ), (&acme, ACME_HZ));
     acme.rests();
@@ -150,4 +169,22 @@ fn the_edge_registers_at_a_carrier_and_is_called_by_it() {
     hear_each_other((&office, OFFICE_HZ), (&acme, ACME_HZ));
     office.rests();
     rests(&edge);
+}
+
+/// The carrier that we are registered at dies while a call rings there: the call goes on elsewhere.
+#[test]
+fn a_carrier_that_we_registered_at_dies_while_it_rings() {
+    namespace::enter();
+    let office = Asterisk::start(&Setup::plain("office", OFFICE, LAN, OFFICE_HZ));
+    let acme = Asterisk::start(&finds_us_by_registration("exten => _[+0-9]!,1,Wait(40)\n"));
+    let globex = Asterisk::start(&Setup::plain("globex", GLOBEX, WAN, GLOBEX_HZ));
+    let edge = registered(&acme);
+    office.call(FAR, "talk");
+    wait_until("the call is at the carrier", LIMIT, || acme.channels() == 1);
+    acme.kill();
+    hear_each_other((&office, OFFICE_HZ), (&globex, GLOBEX_HZ));
+    office.rests();
+    rests(&edge);
+    let tried: Vec<String> = attempts(&recorded(1)[0]).into_iter().map(|(trunk, _)| trunk).collect();
+    assert_eq!(tried, ["acme", "globex"]);
 }
