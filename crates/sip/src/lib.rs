@@ -31,7 +31,7 @@ pub use message::{Header, Malformed, Message};
 pub use mint::{Minter, Token, owner};
 pub use timers::{TimerId, Timers};
 pub use transaction::timers::TimerSet;
-pub use transport::{Flow, SentBy, Transmit, Transport, way_back_anew};
+pub use transport::{Flow, SentBy, Transmit, Transport, offered_alias, way_back_anew};
 pub use wire::{
     BadStream, BadUri, CSeq, Framer, HeaderName, Method, NameAddr, Overload, Params, Piece, Scan, Uri, Via, scan,
 };

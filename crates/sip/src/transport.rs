@@ -95,16 +95,27 @@ impl SentBy {
 /// Where a response goes whose connection is gone: to the host the request came from, at the port its Via names, or else the default
 /// one (RFC 3261 §18.2.2). None for what is no response: a request's flow says where it goes.
 pub fn way_back_anew(bytes: &[u8], flow: Flow) -> Option<SocketAddr> {
+    let (is_response, via) = top_via(bytes)?;
+    is_response.then(|| SocketAddr::new(flow.peer.ip(), via.port().unwrap_or(flow.transport.default_port())))
+}
+
+/// Where its sender would else be reached, who offers that requests to there go by the connection that this one came by: `alias` in
+/// its Via (RFC 5923 §8.1). The host is the one it came from, whatever Via says. Whether he is believed is not asked here.
+pub fn offered_alias(bytes: &[u8], flow: Flow) -> Option<SocketAddr> {
+    let (is_response, via) = top_via(bytes)?;
+    let offers = !is_response && via.offers_alias();
+    offers.then(|| SocketAddr::new(flow.peer.ip(), via.port().unwrap_or(flow.transport.default_port())))
+}
+
+/// Whether a message is a response, and its first Via.
+fn top_via(bytes: &[u8]) -> Option<(bool, Via<'_>)> {
     let mut lines = lines(bytes);
-    if !lines.next()?.starts_with(b"SIP/2.0 ") {
-        return None;
-    }
+    let is_response = lines.next()?.starts_with(b"SIP/2.0 ");
     let value = lines.find_map(|line| {
         let colon = memchr::memchr(b':', line)?;
         (HeaderName::of(line[..colon].trim_ascii_end()) == HeaderName::Via).then(|| line[colon + 1..].trim_ascii())
     })?;
-    let port = Via::parse(value)?.port().unwrap_or(flow.transport.default_port());
-    Some(SocketAddr::new(flow.peer.ip(), port))
+    Some((is_response, Via::parse(value)?))
 }
 
 /// Which of our sockets, and which peer.
@@ -143,6 +154,18 @@ mod tests {
         assert_eq!(way_back_anew(&answer("10.0.0.1"), flow(Transport::Tcp)), Some("192.0.2.9:5060".parse().unwrap()));
         assert_eq!(way_back_anew(b"BYE sip:a@b SIP/2.0\r\nVia: SIP/2.0/TCP a\r\n\r\n", flow(Transport::Tcp)), None);
         assert_eq!(way_back_anew(b"SIP/2.0 200 OK\r\n\r\n", flow(Transport::Tcp)), None);
+    }
+
+    #[test]
+    fn a_request_offers_its_connection_by_alias_rfc_5923_8_1() {
+        let flow = Flow { socket: SocketId(0), peer: "192.0.2.9:40000".parse().unwrap(), transport: Transport::Tls };
+        let message = |line: &str, via: &str| format!("{line}\r\nVia: SIP/2.0/TLS {via};branch=z9hG4bK1\r\n\r\n");
+        let offered = |line: &str, via: &str| offered_alias(message(line, via).as_bytes(), flow);
+        let invite = "INVITE sip:a@b SIP/2.0";
+        assert_eq!(offered(invite, "sbc.example:5099;alias"), Some("192.0.2.9:5099".parse().unwrap()));
+        assert_eq!(offered(invite, "sbc.example;alias"), Some("192.0.2.9:5061".parse().unwrap()));
+        assert_eq!(offered(invite, "sbc.example"), None);
+        assert_eq!(offered("SIP/2.0 200 OK", "sbc.example;alias"), None);
     }
 
     #[test]

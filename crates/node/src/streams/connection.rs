@@ -6,6 +6,7 @@ use super::wire::Wire;
 use edge::config::StreamLimits;
 use model::{Instant, TransportFault};
 use sip::{BadStream, Flow, Framer, Piece, Transmit};
+use std::net::SocketAddr;
 
 /// How far a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,10 @@ pub(super) struct Connection {
     pub(super) ours: bool,
     pub(super) wire: Wire,
     pub(super) stage: Stage,
+    /// The target that is reached by it, although that opened it.
+    pub(super) alias: Option<SocketAddr>,
+    /// Nothing has come by it yet that could have said so.
+    pub(super) fresh: bool,
     /// It is among those to be served.
     pub(super) called: bool,
     framer: Framer,
@@ -93,6 +98,8 @@ impl Connection {
             ours,
             wire,
             stage,
+            alias: None,
+            fresh: !ours,
             called: false,
             framer: Framer::default(),
             out: Vec::new(),

@@ -46,6 +46,8 @@ counters! {
     accepted,
     /// Connections begun by us.
     begun,
+    /// Connections of targets by which they are reached, as they have offered (RFC 5923).
+    aliased,
     /// Messages received whole.
     messages_in,
     /// Messages given to a connection.

@@ -29,7 +29,7 @@ use edge::config::{Settings, Socket as Bound, StreamLimits};
 use model::{Instant, SocketId, Span, TransportFault};
 use outward::Outward;
 use rustls::{ClientConnection, Connection as Tls, ServerConnection};
-use sip::{Flow, Piece, Transmit, Transport, way_back_anew};
+use sip::{Flow, Piece, Transmit, Transport, offered_alias, way_back_anew};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -470,13 +470,24 @@ impl StreamThread {
 
     fn pieces(&mut self, number: usize) -> Result<(), Over> {
         let Some(connection) = self.table.get_mut(number) else { return Ok(()) };
-        let flow = connection.flow;
+        let (flow, mut alias) = (connection.flow, None);
         while let Some(piece) = connection.next(self.now)? {
             match piece {
-                Piece::Message(bytes) => self.outward.message(flow, bytes),
+                Piece::Message(bytes) => {
+                    if std::mem::take(&mut connection.fresh)
+                        && let Some(target) = target_of(connection, &bytes, &self.plan)
+                    {
+                        alias = Some(target);
+                    }
+                    self.outward.message(flow, bytes);
+                }
                 Piece::Ping => connection.push_blank(b"\r\n"),
                 Piece::Pong => {}
             }
+        }
+        if let Some(target) = alias {
+            self.table.alias(number, target);
+            self.counters.aliased.add(1);
         }
         Ok(())
     }
@@ -494,6 +505,9 @@ impl StreamThread {
         tracing::debug!("connection {} {} by socket {} is over: {over:?}", flow.transport, flow.peer, flow.socket.0);
         if connection.stage == Stage::Open {
             self.outward.broken(flow, fault);
+            if let Some(peer) = connection.alias {
+                self.outward.broken(Flow { peer, ..flow }, fault);
+            }
         }
         for transmit in connection.give_back() {
             self.outward.refused(transmit, fault);
@@ -544,6 +558,14 @@ impl StreamThread {
         }
         self.look = self.table.iter().map(|(_, connection)| connection.due(&limits).0).min();
     }
+}
+
+/// The target that offers to be reached by a connection it has opened, and has proved to be that target: RFC 5923 §8.2 and §9.1 let
+/// nobody offer it who has not shown a certificate, or anyone at its address could draw its calls to himself.
+fn target_of(connection: &Connection, bytes: &[u8], plan: &Plan) -> Option<SocketAddr> {
+    let target = offered_alias(bytes, connection.flow)?;
+    let client = plan.clients.get(&(connection.flow.socket, target))?;
+    connection.wire.is_proved(&client.name).then_some(target)
 }
 
 /// Begins to connect from the address we listen at, so that the peer knows who calls.

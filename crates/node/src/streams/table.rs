@@ -14,6 +14,8 @@ pub(super) struct Table {
     all: Slab<Connection>,
     /// By socket, peer and whether we opened it.
     by_flow: BTreeMap<(SocketId, SocketAddr, bool), usize>,
+    /// Accepted ones by which a target is reached, by where that target listens; at most one each.
+    by_alias: BTreeMap<(SocketId, SocketAddr), usize>,
     /// Accepted ones.
     by_source: BTreeMap<IpAddr, usize>,
 }
@@ -42,6 +44,11 @@ impl Table {
         if self.by_flow.get(&flow) == Some(&number) {
             self.by_flow.remove(&flow);
         }
+        if let Some(alias) = connection.alias
+            && self.by_alias.get(&(connection.flow.socket, alias)) == Some(&number)
+        {
+            self.by_alias.remove(&(connection.flow.socket, alias));
+        }
         if !connection.ours
             && let Some(count) = self.by_source.get_mut(&source)
         {
@@ -53,9 +60,17 @@ impl Table {
         Some(connection)
     }
 
-    /// The connection to a peer: ours, or else, when it will do, one that the peer opened.
+    /// From now on what goes to a target goes by this connection, which the target opened, unless we have one of our own.
+    pub(super) fn alias(&mut self, number: usize, target: SocketAddr) {
+        if let Some(connection) = self.all.get_mut(number) {
+            connection.alias = Some(target);
+            self.by_alias.insert((connection.flow.socket, target), number);
+        }
+    }
+
+    /// The connection to a peer: ours, or else one that proves to be its own, or else, when it will do, any that came from there.
     pub(super) fn find(&self, socket: SocketId, peer: SocketAddr, accepted_too: bool) -> Option<usize> {
-        let ours = self.by_flow.get(&(socket, peer, true));
+        let ours = self.by_flow.get(&(socket, peer, true)).or_else(|| self.by_alias.get(&(socket, peer)));
         ours.or_else(|| self.by_flow.get(&(socket, peer, false)).filter(|_| accepted_too)).copied()
     }
 

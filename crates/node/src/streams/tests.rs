@@ -500,6 +500,38 @@ fn a_client_is_asked_for_its_certificate_where_that_is_wanted() {
     counted(&far.counters.handshake_failed, 3);
 }
 
+/// RFC 5923 §8.2: a target that connects to us and proves to be itself is spoken to by its own connection; who proves to be another is not.
+#[test]
+fn a_target_that_offers_it_is_reached_by_the_connection_it_opened() {
+    let files = Files::new("alias");
+    for (who, is_reached) in [("ca-good", true), ("ca-other", false)] {
+        let target = SocketAddr::new(address(29).ip(), 5_061);
+        let mut far = Rig::new(28, Transport::Tls, StreamLimits::default(), |_| {
+            let (tls, _) = files.server("ca-good", Some("ca.pem"));
+            (tls, files.client(target, None, true).1)
+        });
+        let to = far.at;
+        let mut near = Rig::new(29, Transport::Tls, StreamLimits::default(), |_| files.client(to, Some(who), true));
+        let offer = String::from_utf8(request(1)).expect("text");
+        let offer = offer.replace("\r\nCall-ID", "\r\nVia: SIP/2.0/TLS sbc:5061;alias;branch=z9hG4bK1\r\nCall-ID");
+        near.send(to, offer.as_bytes());
+        let (by, _) = far.message();
+        far.send(target, &request(2));
+        if !is_reached {
+            assert_eq!(
+                far.refused(),
+                (request(2), TransportFault::PortUnreachable),
+                "a connection of our own is tried"
+            );
+            continue;
+        }
+        assert_eq!(near.message(), (near.flow(to), request(2)));
+        assert_eq!((far.counters.aliased.get(), far.counters.begun.get()), (1, 0));
+        drop(near);
+        assert_eq!((far.broken().0, far.broken().0), (by, far.flow(target)), "both ways are dead");
+    }
+}
+
 #[test]
 fn whoever_does_not_agree_on_tls_is_cut_in_time() {
     let files = Files::new("half-open");

@@ -5,6 +5,9 @@
 use super::tls;
 use model::TransportFault;
 use rustls::Connection as Tls;
+use rustls::client::verify_server_name;
+use rustls::pki_types::ServerName;
+use rustls::server::ParsedCertificate;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -104,6 +107,13 @@ impl Wire {
             let end = waiting.len().min(*done + CHUNK);
             *done += tls.writer().write(&waiting[*done..end]).map_err(|error| fault(&error))?;
         }
+    }
+
+    /// Whether whoever is at the other end has proved by a certificate to be this host.
+    pub(super) fn is_proved(&self, name: &ServerName<'_>) -> bool {
+        let own = self.tls.as_ref().and_then(|tls| tls.peer_certificates()?.first());
+        let parsed = own.and_then(|own| ParsedCertificate::try_from(own).ok());
+        parsed.is_some_and(|parsed| verify_server_name(&parsed, name).is_ok())
     }
 
     /// Says goodbye under TLS, as far as that goes without waiting; closing follows.

@@ -93,6 +93,11 @@ impl<'a> Via<'a> {
         self.params.get("rport").is_some()
     }
 
+    /// The sender offers the connection for requests to itself (RFC 5923 §5).
+    pub(crate) fn offers_alias(&self) -> bool {
+        self.params.get("alias").is_some()
+    }
+
     /// What its server asks of us (RFC 7339 §4): `oc` has a value only when it is the server's. Of values that make no sense
     /// none is believed; without an algorithm it is loss, which every server speaks (§4.2).
     pub fn overload(&self) -> Option<Overload> {
