@@ -24,6 +24,15 @@ pub fn black_hole(ip: &str) {
     run("nft", &[&rules]);
 }
 
+/// Drops whatever says that a connection of this address ends, as a firewall does that has forgotten it: the other side learns of
+/// the end by what it sends next.
+pub fn forget(ip: &str) {
+    let rules = format!(
+        "table inet test {{\n chain in {{\n  type filter hook input priority 0;\n  ip saddr {ip} tcp flags & fin == fin drop\n }}\n}}\n"
+    );
+    run("nft", &[&rules]);
+}
+
 /// Ends the black hole.
 pub fn heal() {
     run("nft", &["flush", "ruleset"]);

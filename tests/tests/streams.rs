@@ -12,6 +12,8 @@ use interop::sipp::Sipp;
 use interop::{http, let_pass, namespace, wait_until};
 use model::Span;
 use node::lab::{AgentTls, LiveAgent, Order};
+use sip::{Framer, Piece};
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -214,6 +216,68 @@ fn a_caller_without_a_connection_is_found_at_its_contact() {
     expect(&office, "the caller's end", ended);
     expect(&acme, "the callee's end", ended);
     rests(&edge);
+}
+
+/// The same, but the edge has not been told that the connection is gone: its BYE finds that out, and so of
+/// the connection it has to the caller itself, and goes by a new one.
+#[test]
+fn a_bye_by_a_connection_that_was_dead_is_sent_once_more() {
+    namespace::enter();
+    let office = by_stream("office", 20, None, plays(1_000));
+    let acme = by_stream("acme", 31, None, Behaviour { hang_up_after: Some(Span::from_secs(3)), ..plays(440) });
+    let edge = Edge::start(&by_tcp());
+    office.order(dial(LAN, 1_300, None));
+    expect(&office, "the answer", answered);
+    namespace::forget("127.0.0.20");
+    office.order(Order::Cut);
+    expect(&office, "the caller's end", ended);
+    expect(&acme, "the callee's end", ended);
+    assert!(http::metric("throughline_sip_asked_anew_total") >= 1.0, "{}", edge.log());
+    rests(&edge);
+}
+
+/// A carrier closes the connection on the INVITE, as one that has restarted does: it is asked once more before its call goes elsewhere.
+#[test]
+fn an_invite_by_a_connection_that_dies_is_sent_once_more() {
+    namespace::enter();
+    let office = by_stream("office", 20, None, plays(1_000));
+    let globex = agent("globex", 32, plays(850));
+    let acme = TcpListener::bind("127.0.0.31:5060").expect("a free port");
+    let twice = move || (serve_until_invited(&acme), serve_until_invited(&acme));
+    let acme = std::thread::Builder::new().spawn(twice).expect("a thread");
+    let edge = Edge::start(&by_tcp());
+    wait_until("the trunk answers", LIMIT, || health("acme") == "up");
+    office.order(dial(LAN, 1_300, Some(Span::from_secs(1))));
+    let (first, second) = acme.join().expect("both INVITEs");
+    assert_eq!(first, second, "the same request, to the letter");
+    // It closed the second one too, and its port with it.
+    assert_eq!(expect(&office, "the end", ended).tone_hz, Some(850), "{}", edge.log());
+    expect(&globex, "the end", ended);
+    assert!(http::metric("throughline_sip_asked_anew_total") >= 1.0);
+    rests(&edge);
+}
+
+/// Takes one connection, answers OPTIONS on it, and closes it on an INVITE, which it returns.
+fn serve_until_invited(listener: &TcpListener) -> Vec<u8> {
+    let (mut stream, mut framer) = (listener.accept().expect("a connection").0, Framer::default());
+    let mut buffer = [0; 4_096];
+    loop {
+        while let Some(piece) = framer.piece().expect("a stream of SIP") {
+            let Piece::Message(bytes) = piece else { continue };
+            let text = String::from_utf8(bytes.clone()).expect("text");
+            if text.starts_with("INVITE ") {
+                return bytes;
+            }
+            let copied =
+                |line: &&str| ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].iter().any(|name| line.starts_with(name));
+            let headers: Vec<&str> = text.lines().filter(copied).collect();
+            let answer = format!("SIP/2.0 200 OK\r\n{}\r\nContent-Length: 0\r\n\r\n", headers.join("\r\n"));
+            stream.write_all(answer.as_bytes()).expect("sent");
+        }
+        let count = stream.read(&mut buffer).expect("a message");
+        assert!(count > 0, "the edge keeps its connection");
+        framer.push(&buffer[..count]);
+    }
 }
 
 /// A carrier's process is killed and its port closed: calls go to the next carrier at once, and the trunk is taken out.

@@ -164,7 +164,8 @@ impl Shard {
                 self.endpoint.undeliverable(now, socket, peer, sent, fault);
             }
             Input::Broken { flow, fault } => {
-                self.endpoint.broken(now, flow, fault);
+                let profiles = &self.snapshot.settings.profiles;
+                self.endpoint.broken(now, flow, fault, &|hop| act::way_anew(profiles, flow, hop));
                 let (b2bua, mut world) = self.split(now);
                 b2bua.broken(&mut world, flow, fault);
             }

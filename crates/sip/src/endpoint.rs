@@ -27,7 +27,7 @@ use crate::transaction::request_server::RequestServer;
 use crate::transaction::table::{Id, Table};
 use crate::transaction::timers::{Fired, TimerSet};
 use crate::transport::{Flow, SentBy, Transmit, Transport};
-use crate::wire::Method;
+use crate::wire::{HeaderName, Method, NameAddr, Uri};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -89,6 +89,9 @@ enum Wake {
     Server(Id),
 }
 
+/// How often a request is sent once more when its connection dies: a peer that has restarted leaves two dead ones, its own and ours.
+const ANEW_MAX: u8 = 2;
+
 /// The one timer a transaction has set. It may be earlier than needed: then it fires for nothing and is set anew, which
 /// is cheaper than to move it at every message.
 type Armed = Option<(Instant, TimerId)>;
@@ -111,6 +114,8 @@ struct Client {
     cancel_reason: Option<Box<[u8]>>,
     /// Its user was told that it failed. Of what still comes he hears a 2xx alone, for that must be ended.
     failed: bool,
+    /// How often its connection has died, and it was sent once more by another one.
+    asked_anew: u8,
     armed: Armed,
 }
 
@@ -162,6 +167,25 @@ impl Client {
             ClientMachine::Invite(machine) => machine.is_pending(),
             ClientMachine::Request(machine) => machine.is_pending(),
         }
+    }
+
+    /// The request once more, by another connection; none when that has been done too often, or nobody wants it any more.
+    fn once_more(&mut self, anew: &dyn Fn(Option<SocketAddr>) -> Flow) -> Option<(Flow, Vec<u8>)> {
+        let wanted = match &self.machine {
+            ClientMachine::Invite(machine) => machine.is_wanted(),
+            ClientMachine::Request(_) => true,
+        };
+        if self.asked_anew == ANEW_MAX || !wanted || self.bytes.is_empty() {
+            return None;
+        }
+        self.asked_anew += 1;
+        let request = Message::parse(self.bytes.clone()).ok()?;
+        // A strict router stands in the request URI (16.12.1.1).
+        let route = request.values(HeaderName::Route).next().and_then(|route| Uri::parse(NameAddr::of(route).uri).ok());
+        let loose = route.filter(|route| route.params().get("lr").is_some());
+        let hop = loose.or_else(|| Uri::parse(request.uri()).ok());
+        self.flow = anew(hop.and_then(|hop| hop.socket_addr(self.flow.transport)));
+        Some((self.flow, self.bytes.clone()))
     }
 
     /// Our own CANCEL, or one that has failed: the user hears no more of it.

@@ -39,6 +39,7 @@ pub use counters::Counters;
 pub use headers::{ALLOW, is_of_a_leg};
 pub use phones::Phones;
 pub(crate) use way::reach;
+pub use way::way_anew;
 
 use crate::nonces::Nonces;
 use crate::ports::Ports;

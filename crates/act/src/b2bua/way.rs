@@ -4,13 +4,40 @@
 //! Refuses to know: how connections are opened; whoever sends does that when there is none.
 
 use super::{B2bua, World};
+use crate::profile::Profiles;
+use core::net::{IpAddr, SocketAddr};
 use model::{Name, Observed, TargetId, TransportFault, TrunkId};
 use sip::{Dialog, Flow};
 
 /// Where a request inside a dialog goes: the route set's or target's address; but when that is a private one and the peer is not, the
 /// peer wrote it from behind NAT, and its own address is the way.
 pub(crate) fn reach(dialog: &Dialog, flow: Flow) -> Flow {
-    match dialog.next_hop(flow.transport) {
+    toward(dialog.next_hop(flow.transport), flow)
+}
+
+/// Where what went by this flow goes when its connection is dead: to where it says it goes; when that is where it came from by the
+/// connection, or cannot be reached, to the target of the trunk that it came from.
+pub fn way_anew(profiles: &Profiles, flow: Flow, hop: Option<SocketAddr>) -> Flow {
+    let way = toward(hop, flow);
+    if way != flow {
+        return way;
+    }
+    let home = profiles.admit(flow.socket, flow.peer).and_then(|trunk| home_of(profiles, trunk, flow));
+    home.unwrap_or(flow)
+}
+
+/// A target of a trunk that is reached by the socket of this flow: the one that the flow leads to, or else the first on that host, or else
+/// the first.
+fn home_of(profiles: &Profiles, trunk: TrunkId, flow: Flow) -> Option<Flow> {
+    let targets = || profiles.trunk(trunk).into_iter().flat_map(|trunk| &trunk.targets);
+    let here = || targets().filter(|target| target.socket == flow.socket);
+    let exact = here().find(|target| target.addr == flow.peer);
+    let home = exact.or_else(|| here().find(|target| target.addr.ip() == flow.peer.ip())).or_else(|| here().next())?;
+    Some(Flow { peer: home.addr, ..flow })
+}
+
+fn toward(hop: Option<SocketAddr>, flow: Flow) -> Flow {
+    match hop {
         Some(hop) if hop.is_ipv4() == flow.peer.is_ipv4() && !is_behind_nat(hop.ip(), flow.peer.ip()) => {
             Flow { peer: hop, ..flow }
         }
@@ -18,14 +45,14 @@ pub(crate) fn reach(dialog: &Dialog, flow: Flow) -> Flow {
     }
 }
 
-fn is_behind_nat(written: core::net::IpAddr, seen: core::net::IpAddr) -> bool {
+fn is_behind_nat(written: IpAddr, seen: IpAddr) -> bool {
     is_private(written) && !is_private(seen)
 }
 
-fn is_private(ip: core::net::IpAddr) -> bool {
+fn is_private(ip: IpAddr) -> bool {
     match ip {
-        core::net::IpAddr::V4(ip) => ip.is_private() || ip.is_unspecified(),
-        core::net::IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unspecified(),
+        IpAddr::V4(ip) => ip.is_private() || ip.is_unspecified(),
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unspecified(),
     }
 }
 
@@ -72,13 +99,6 @@ impl World<'_> {
         if is_phone { flow } else { reach(dialog, flow) }
     }
 
-    /// The first target of a trunk that is reached by the socket of this flow.
-    fn home_of(&self, trunk: TrunkId, flow: Flow) -> Option<Flow> {
-        let targets = &self.profiles.trunk(trunk)?.targets;
-        let home = targets.iter().find(|target| target.socket == flow.socket)?;
-        Some(Flow { peer: home.addr, ..flow })
-    }
-
     /// Every target that is reached by this flow.
     fn targets_of(&self, flow: Flow) -> impl Iterator<Item = TargetId> + use<'_> {
         let trunks =
@@ -102,7 +122,7 @@ impl B2bua {
                 leg.by = By::Address;
                 self.counters.moved += 1;
                 if leg.way() == flow
-                    && let Some(home) = world.home_of(leg.trunk, flow)
+                    && let Some(home) = home_of(world.profiles, leg.trunk, flow)
                 {
                     leg.flow = home;
                 }

@@ -28,6 +28,8 @@ counters! {
     requests_in,
     /// Repeats of our requests (Timers A and E).
     request_repeats,
+    /// Requests of ours sent once more because their connection had died.
+    asked_anew,
     /// Repeats of our final responses by time (Timer G, and the 2xx of 13.3.1.4).
     response_repeats,
     /// Requests that came again and were absorbed.

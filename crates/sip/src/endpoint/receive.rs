@@ -92,10 +92,19 @@ impl Endpoint {
         }
     }
 
-    /// The connection of this flow is dead. What was asked by it and nobody has answered fails at once. It may have come through all
-    /// the same, so that an INVITE is given up but not forgotten: what answers it is cancelled, or reported when it is a 2xx. Whoever
-    /// has answered provisionally goes on, since his final answer may come by a new connection (RFC 3261 §18.2.2).
-    pub fn broken(&mut self, _now: Instant, flow: Flow, fault: TransportFault) {
+    /// The connection of this flow is dead. What was asked by it and nobody has answered is asked once more, by the way that `anew` says
+    /// for the address in its Route or URI: many a connection has been dead for long and is only found to be so by what is sent. It has
+    /// the same branch, so whoever got it after all takes it as repeated (RFC 3261 §17.2.3). A peer that has fallen silent is not asked
+    /// again, and nobody a fourth time: then it fails at once. It may have come through all the same, so that an INVITE is given up but not
+    /// forgotten: what answers it is cancelled, or reported when it is a 2xx. Whoever has answered provisionally goes on, since his final
+    /// answer may come by a new connection (§18.2.2).
+    pub fn broken(
+        &mut self,
+        _now: Instant,
+        flow: Flow,
+        fault: TransportFault,
+        anew: &dyn Fn(Option<SocketAddr>) -> Flow,
+    ) {
         let unheard = self.clients.ids(|client| {
             let waits = match &client.machine {
                 ClientMachine::Invite(machine) => machine.is_unheard() && !client.failed,
@@ -107,7 +116,14 @@ impl Endpoint {
             if let Some(ClientMachine::Invite(machine)) = self.clients.get_mut(id).map(|client| &mut client.machine) {
                 machine.may_have_arrived();
             }
-            self.refuse_client(id, Failure::Unreachable(fault));
+            let again = self.clients.get_mut(id).filter(|_| fault == TransportFault::Broken);
+            match again.and_then(|client| client.once_more(anew)) {
+                Some((flow, bytes)) => {
+                    self.counters.asked_anew += 1;
+                    self.transmit(flow, bytes);
+                }
+                None => self.refuse_client(id, Failure::Unreachable(fault)),
+            }
         }
     }
 

@@ -37,9 +37,7 @@ impl Endpoint {
         } else {
             ClientMachine::Request(RequestClient::new(now, timers, reliable))
         };
-        // On a stream nothing is repeated; only an INVITE is still needed, for its ACK or CANCEL.
-        let kept = if reliable && method != Method::Invite { Vec::new() } else { bytes.clone() };
-        let id = self.insert_client(branch, method, to, machine, kept);
+        let id = self.insert_client(branch, method, to, machine, bytes.clone());
         if bound.is_some() {
             self.transmit(to, bytes);
             self.settle_client(now, id);
@@ -67,6 +65,7 @@ impl Endpoint {
             forks: Vec::new(),
             cancel_reason: None,
             failed: false,
+            asked_anew: 0,
             armed: None,
         };
         self.clients.insert(hash, None, client)

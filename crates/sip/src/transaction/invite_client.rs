@@ -114,6 +114,11 @@ impl InviteClient {
         self.state == State::Proceeding && self.cancel == Cancel::No
     }
 
+    /// Nobody has given it up.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.cancel == Cancel::No
+    }
+
     /// Not one response yet.
     pub(crate) fn is_unheard(&self) -> bool {
         self.state == State::Calling

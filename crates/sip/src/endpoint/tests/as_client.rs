@@ -207,7 +207,8 @@ fn a_network_error_fails_the_request_it_quotes() {
     assert_eq!((bench.endpoint.transactions(), bench.endpoint.deadline()), (0, None));
 }
 
-/// What nobody has answered fails with its connection, what rings goes on, and what went by another connection is not concerned.
+/// What nobody has answered is asked twice more and fails with the third connection, what rings goes on, and what went by another
+/// connection is not concerned.
 #[test]
 fn a_broken_connection_fails_what_nobody_has_answered_18_2_2() {
     let fault = TransportFault::Broken;
@@ -218,10 +219,26 @@ fn a_broken_connection_fails_what_nobody_has_answered_18_2_2() {
     let (unheard, invite) = bench.request(10, Method::Invite);
     let (options, _) = bench.request(10, Method::Options);
     let elsewhere = Flow { peer: US.parse().unwrap(), ..bench.flow };
-    bench.endpoint.broken(at(20), elsewhere, fault);
+    bench.endpoint.broken(at(20), elsewhere, fault, &|_| elsewhere);
     bench.drain();
-    assert_eq!(bench.event_kinds(), NO_EVENTS, "another connection");
-    bench.endpoint.broken(at(20), bench.flow, fault);
+    assert_eq!((bench.event_kinds(), bench.sent.len()), (NO_EVENTS.to_vec(), 0), "another connection");
+    let (dead, mut anew) = (bench.flow, bench.flow);
+    anew.peer.set_port(5_099);
+    bench.flow = anew;
+    bench.endpoint.broken(at(20), dead, fault, &|hop| {
+        assert_eq!(hop, Some("192.0.2.9:5070".parse().unwrap()), "where the request goes by itself");
+        anew
+    });
+    bench.drain();
+    assert_eq!(bench.sent.pop_front().unwrap().bytes(), invite.bytes(), "the same, and so the same transaction");
+    assert_eq!((bench.event_kinds(), bench.sent_kinds()), (NO_EVENTS.to_vec(), vec!["OPTIONS".into()]));
+    bench.endpoint.broken(at(30), anew, fault, &|_| anew);
+    bench.drain();
+    assert_eq!(
+        (bench.event_kinds(), bench.sent_kinds()),
+        (NO_EVENTS.to_vec(), vec!["INVITE".into(), "OPTIONS".into()])
+    );
+    bench.endpoint.broken(at(40), anew, fault, &|_| anew);
     bench.drain();
     let failed: Vec<ClientKey> = bench
         .events
@@ -233,14 +250,33 @@ fn a_broken_connection_fails_what_nobody_has_answered_18_2_2() {
         .collect();
     assert_eq!(failed, [unheard, options]);
     // Its final answer comes by a new connection.
+    bench.flow = dead;
     bench.reply(900, &rung, 486, "x").unwrap();
     assert_eq!((bench.event_kinds(), bench.sent_kinds()), (vec!["486".into()], vec!["ACK".into()]));
     // The INVITE may have come through: it is told of nothing but a 2xx, which must be ended.
+    bench.flow = anew;
     bench.reply(1_000, &invite, 180, "y").unwrap();
     assert_eq!((bench.event_kinds(), bench.sent_kinds()), (NO_EVENTS.to_vec(), vec!["CANCEL".into()]));
     bench.reply(1_100, &invite, 200, "y").unwrap();
     assert_eq!(bench.event_kinds(), ["200"]);
     assert_ne!(ringing, unheard);
+}
+
+/// A peer that has fallen silent is not asked again, and a call that was given up is not begun anew.
+#[test]
+fn not_all_is_asked_once_more() {
+    let mut bench = Bench::with(Transport::Tcp, Limits::default());
+    let same = bench.flow;
+    bench.request(0, Method::Options);
+    bench.endpoint.broken(at(20), same, TransportFault::TimedOut, &|_| same);
+    bench.drain();
+    assert_eq!((bench.event_kinds(), bench.sent.len()), (vec!["Unreachable(TimedOut)".into()], 0));
+    let (client, _) = bench.request(30, Method::Invite);
+    bench.endpoint.cancel(at(40), client, None);
+    bench.endpoint.broken(at(50), same, TransportFault::Broken, &|_| same);
+    bench.drain();
+    assert_eq!((bench.event_kinds(), bench.sent.len()), (vec!["Unreachable(Broken)".into()], 0));
+    assert_eq!(bench.endpoint.counters().asked_anew, 0);
 }
 
 /// The first copy has come through, its answers were lost, and the port is closed when the second one comes.
