@@ -434,29 +434,42 @@ fn a_name_leads_by_tcp() {
     rests(&edge);
 }
 
-/// NAPTR asks for TLS, and SRV leads to a host of another name. The certificate must be for the name that was asked for (RFC 5922 §7.2):
-/// DNS is believed about where, and never about who.
-#[test]
-fn a_name_leads_by_tls_to_whoever_proves_to_be_it() {
-    const ZONE: &str = "acme NAPTR 10 10 \"s\" \"SIPS+D2T\" \"\" _sips._tcp.acme\n\
-                        _sips._tcp.acme SRV 10 0 5061 sbc\nsbc A 127.0.0.31\n";
-    namespace::enter();
-    let _dns = NameServer::start(ZONE);
-    let authority = Authority::new("tls-name");
-    let files = authority.folder();
+/// NAPTR asks for TLS, and SRV leads to a host of another name.
+const BY_TLS: &str = "acme NAPTR 10 10 \"s\" \"SIPS+D2T\" \"\" _sips._tcp.acme\n\
+                      _sips._tcp.acme SRV 10 0 5061 sbc\nsbc A 127.0.0.31\n";
+
+/// A PBX by address, and the carrier by name with a certificate for `host`; who the edge is to both.
+fn named(files: &str, authority: &Authority, host: &str) -> (LiveAgent, LiveAgent, Edge) {
     authority.issue("edge", "edge.example", Valid::Now);
     authority.issue("peer", "sbc.acme.example", Valid::Now);
-    authority.issue("asked", "acme.example", Valid::Now);
-    authority.issue("led", "sbc.example", Valid::Now);
-    let office = by_stream("office", 20, Some(&tls(&files, "peer")), plays(1_000));
-    let acme = by_stream("acme", 31, Some(&tls(&files, "asked")), plays(440));
-    let globex = agent("globex", 32, plays(850));
+    authority.issue("named", host, Valid::Now);
+    let office = by_stream("office", 20, Some(&tls(files, "peer")), plays(1_000));
+    let acme = by_stream("acme", 31, Some(&tls(files, "named")), plays(440));
     let trust = format!("tls = {{ trust = \"{files}/ca.pem\" }}\n");
-    let edge = Edge::start(&by_name(&by_tls(&files), "sip:acme.example", &trust));
+    let edge = Edge::start(&by_name(&by_tls(files), "sip:acme.example", &trust));
     wait_until("the name leads to its host", LIMIT, || leads_to(1));
+    (office, acme, edge)
+}
+
+/// The certificate is for the name that was asked for (RFC 5922 §7.2).
+#[test]
+fn a_name_leads_by_tls() {
+    namespace::enter();
+    let _dns = NameServer::start(BY_TLS);
+    let authority = Authority::new("tls-name");
+    let (office, acme, edge) = named(&authority.folder(), &authority, "acme.example");
     talk(&office, &acme, LAN_TLS);
-    drop(acme);
-    let _other = by_stream("acme", 31, Some(&tls(&files, "led")), plays(440));
+    rests(&edge);
+}
+
+/// A certificate for the host that SRV leads to proves nothing: DNS is believed about where, and never about who.
+#[test]
+fn a_name_that_leads_to_another_host_by_tls_costs_no_call() {
+    namespace::enter();
+    let _dns = NameServer::start(BY_TLS);
+    let authority = Authority::new("tls-led");
+    let globex = agent("globex", 32, plays(850));
+    let (office, _acme, edge) = named(&authority.folder(), &authority, "sbc.example");
     office.order(dial(LAN_TLS, 1_300, Some(Span::from_secs(1))));
     assert_eq!(expect(&office, "the end", ended).tone_hz, Some(850), "{}", edge.log());
     expect(&globex, "the end", ended);

@@ -207,8 +207,8 @@ mod tests {
         }
     }
 
-    /// The connection of a carrier dies while one call talks on it and three more are on their way: those go to the other carrier at
-    /// once, and the live one goes on to its end by a new connection.
+    /// The connection of a carrier dies while one call talks on it and three more are on their way: those are offered again by a new
+    /// connection, and the live one goes on to its end by it.
     #[test]
     fn a_connection_that_dies_costs_no_call() {
         for seed in 1..=5 {
@@ -239,8 +239,7 @@ mod tests {
                 })
                 .map(|call| call.attempts.iter().map(|attempt| attempt.trunk.to_string()).collect())
                 .collect();
-            let moved = vec!["acme".to_owned(), "globex".to_owned()];
-            assert_eq!(took, [moved.clone(), moved.clone(), moved, vec!["acme".to_owned()]], "seed {seed}");
+            assert_eq!(took, vec![vec!["acme".to_owned()]; 4], "seed {seed}");
             let left = come_to_rest(&mut town, &variety, &settled).unwrap();
             assert_eq!(core::mem::take(&mut town.oracle).verdict(&left), [], "seed {seed}");
         }
