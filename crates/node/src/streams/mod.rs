@@ -230,10 +230,9 @@ impl StreamThread {
         }
         if woken {
             self.waker.awake();
-            if !self.take_orders() {
+            if !self.take_orders() || !self.take_wants() {
                 return Ok(false);
             }
-            self.take_wants();
         }
         // While a shard is behind nothing more is read; the network holds it back from whoever sends.
         let reading = self.outward.pay();
@@ -268,10 +267,14 @@ impl StreamThread {
         !self.orders.ended()
     }
 
-    fn take_wants(&mut self) {
+    fn take_wants(&mut self) -> bool {
         for shard in 0..self.wants.len() {
             for taken in 0.. {
                 let Some(wanted) = self.wants[shard].next() else { break };
+                // Control tells this thread first: the plan that the shard already works by is here.
+                if !self.take_orders() {
+                    return false;
+                }
                 match wanted {
                     ByStream::Send(transmit) => self.send(transmit),
                     ByStream::Close(flow) => self.shut(flow),
@@ -282,6 +285,7 @@ impl StreamThread {
                 }
             }
         }
+        true
     }
 
     /// Sends by the connection the flow names; a response whose connection is gone by a new one (RFC 3261 §18.2.2).
