@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
 
 pub mod agents;
+pub mod browser;
 pub mod certificates;
 pub mod dns;
 pub mod edge;

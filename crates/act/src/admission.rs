@@ -166,6 +166,7 @@ mod tests {
             auth: None,
             accept,
             overload: false,
+            large_by_tcp: false,
             dialogs: crate::dialog_policy::DialogPolicy::default(),
             session_max: Span::from_secs(1),
             interworking: crate::interworking::Interworking::NEUTRAL,

@@ -42,6 +42,8 @@ pub struct TrunkProfile {
     pub accept: Vec<Cidr>,
     /// Overload control is offered to it and its wishes are heeded (RFC 7339).
     pub overload: bool,
+    /// Large requests go to its targets by TCP, though they are reached by UDP (RFC 3261 §18.1.1).
+    pub large_by_tcp: bool,
     /// How its dialogs are.
     pub dialogs: DialogPolicy,
     /// A call longer than this is ended: nothing that was forgotten lives for ever.

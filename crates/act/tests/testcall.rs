@@ -85,6 +85,7 @@ impl Bench {
             redirect: act::Redirect::Follow,
             challenge: act::Challenge::Answer,
             overload: false,
+            large_by_tcp: false,
         };
         let script = TestCallScript {
             number: b"+4722000000".to_vec(),

@@ -329,6 +329,7 @@ impl Shard {
         for socket in &self.snapshot.settings.sockets {
             self.endpoint.bind(socket.id, socket.transport, socket.sent_by);
         }
+        self.endpoint.large_requests_by(self.snapshot.settings.large_ways());
         self.load.resize(self.snapshot.settings.profiles.trunks.len());
         self.load.qualities = self.snapshot.qualities.clone();
     }

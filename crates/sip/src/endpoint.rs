@@ -7,6 +7,7 @@
 
 mod counters;
 mod event;
+mod large;
 mod receive;
 mod reliable;
 mod send;
@@ -73,6 +74,8 @@ pub struct Endpoint {
     limits: Limits,
     hasher: FixedState,
     sockets: Vec<Option<SentBy>>,
+    /// Who takes large requests by a stream.
+    streams: large::Streams,
     clients: Table<Client>,
     servers: Table<Server>,
     timers: Timers<Wake>,
@@ -112,6 +115,8 @@ struct Client {
     bytes: Vec<u8>,
     forks: Vec<Fork>,
     cancel_reason: Option<Box<[u8]>>,
+    /// It went by a stream for its size, and nobody has answered.
+    as_datagram: Option<Box<large::AsDatagram>>,
     /// Its user was told that it failed. Of what still comes he hears a 2xx alone, for that must be ended.
     failed: bool,
     /// How often its connection has died, and it was sent once more by another one.
@@ -213,6 +218,7 @@ impl Endpoint {
             limits,
             hasher: FixedState::with_seed(seed),
             sockets: Vec::new(),
+            streams: large::Streams::new(),
             clients: Table::new(),
             servers: Table::new(),
             // One timer a transaction: the limit, its reserve, and a CANCEL beside each INVITE. So `set` never refuses.

@@ -33,5 +33,6 @@ pub use timers::{TimerId, Timers};
 pub use transaction::timers::TimerSet;
 pub use transport::{Flow, SentBy, Transmit, Transport, offered_alias, way_back_anew};
 pub use wire::{
-    BadStream, BadUri, CSeq, Framer, HeaderName, Method, NameAddr, Overload, Params, Piece, Scan, Uri, Via, scan,
+    BadStream, BadUri, CSeq, Framer, HeaderName, Method, NameAddr, NoProxyHeader, Overload, Params, Piece, ProxyHeader,
+    Scan, Uri, Via, scan,
 };

@@ -33,6 +33,11 @@ impl Transport {
         matches!(self, Self::Tls | Self::Wss)
     }
 
+    /// Whether it is a WebSocket: the peer alone opens it, so that nobody without one can be reached (RFC 7118 §5).
+    pub const fn is_web(self) -> bool {
+        matches!(self, Self::Ws | Self::Wss)
+    }
+
     /// Where a peer listens that names no port (RFC 3261 §19.1.2, RFC 7118 §10.2: the ports of HTTP).
     pub const fn default_port(self) -> u16 {
         match self {

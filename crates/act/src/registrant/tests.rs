@@ -58,6 +58,7 @@ impl World {
             accept: Vec::new(),
             interworking: crate::interworking::Interworking::NEUTRAL,
             overload: false,
+            large_by_tcp: false,
             dialogs: crate::DialogPolicy::default(),
             inbound: crate::InboundPolicy::default(),
             session_max: Span::from_secs(1),

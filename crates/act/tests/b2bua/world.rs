@@ -104,6 +104,7 @@ fn trunk_of((index, peer): (usize, &Peer)) -> Option<TrunkProfile> {
         auth: None,
         accept: Vec::<Cidr>::new(),
         overload: false,
+        large_by_tcp: false,
         dialogs: act::DialogPolicy::default(),
         session_max: Span::from_secs(12 * 3600),
         interworking: act::Interworking::NEUTRAL,

@@ -26,6 +26,7 @@ pub(super) fn check(draft: &Draft, faults: &mut Faults<'_>) {
     super::guard::check(draft, faults);
     for (index, trunk) in draft.trunks.iter().enumerate() {
         way_out(draft, trunk, faults);
+        large_way_out(draft, trunk, faults);
         for earlier in &draft.trunks[..index] {
             claims(earlier, trunk, faults);
         }
@@ -170,6 +171,26 @@ fn overlap(a: &super::settings::MediaRange, b: &super::settings::MediaRange) -> 
 
 fn same_host(a: IpAddr, b: IpAddr) -> bool {
     a == b || a.is_unspecified() || b.is_unspecified()
+}
+
+/// Large requests by TCP need a socket of TCP on the trunk's side.
+fn large_way_out(draft: &Draft, trunk: &TrunkDraft, faults: &mut Faults<'_>) {
+    let Some(listen) = trunk.listen.as_ref().and_then(|name| draft.listen(&name.value)) else { return };
+    let speaks = |ipv4: bool| {
+        let by_tcp = |socket: &&At<SipAddress>| socket.value.transport == Transport::Tcp;
+        listen.sockets.iter().filter(by_tcp).any(|socket| socket.value.addr.is_ipv4() == ipv4)
+    };
+    let needed = trunk.targets.iter().filter(|target| target.value.transport == Transport::Udp);
+    if let Some(target) = needed.filter(|_| trunk.large_by_tcp).find(|target| !speaks(target.value.addr.is_ipv4())) {
+        let what = format!(
+            "listen `{}` does not speak TCP, by which large requests go to {}",
+            listen.name.value, target.value
+        );
+        let at =
+            listen.sockets.first().map_or_else(|| String::from("ADDRESS:5060"), |socket| socket.value.addr.to_string());
+        let fix = Some(format!("add \"tcp:{at}\" to its `sip`, or leave `large` away"));
+        faults.error(&target.at, what, "a listen with an address of TCP in the target's family", fix);
+    }
 }
 
 /// Each target needs a socket of its address family.

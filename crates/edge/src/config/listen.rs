@@ -4,6 +4,7 @@ use super::fault::Faults;
 use super::reader::{At, Reader, many};
 use super::schema::{Section, needed, other, table};
 use super::settings::MediaRange;
+use super::streams::{self, ListenStreams};
 use super::tls::{self, ListenTls};
 use super::value::{self, Network, SipAddress};
 use core::net::IpAddr;
@@ -17,7 +18,7 @@ pub(super) static LISTEN: Section = Section {
             "sip",
             "\"TRANSPORT:ADDRESS:PORT\" or a list",
             "[\"udp:198.51.100.10:5060\"]",
-            "SIP addresses, each by `udp`, `tcp` or `tls`. Calls to a trunk leave from the first one of its transport and address family.",
+            "SIP addresses, each by `udp`, `tcp` or `tls`, or by `ws` or `wss` for browsers (RFC 7118). Calls to a trunk leave from the first one of its transport and address family.",
         ),
         other(
             "allow",
@@ -40,6 +41,23 @@ pub(super) static LISTEN: Section = Section {
             "\"203.0.113.7\"",
             "What the far side sees in Via, Contact and SDP, when the edge is behind a one-to-one NAT.",
         ),
+        other(
+            "origins",
+            "list of origins",
+            "needed for `ws` and `wss`",
+            "[\"https://phone.example\"]",
+            "Whose pages may open a WebSocket; \"*\" is everybody's. A browser says of what page it connects, so that no foreign page can place \
+             calls from the network of whoever looks at it. A client that is no browser names no origin and is heard as by TCP.",
+        ),
+        other(
+            "proxy_protocol",
+            "list of addresses and networks",
+            "whoever connects is who its address says",
+            "[\"192.0.2.5\"]",
+            "Load balancers before this listen. They begin each connection by TCP, TLS or WebSocket with a header of HAProxy's PROXY protocol \
+             (version 1 or 2), and its source counts as the peer's address; connections from elsewhere, or without it, are closed. Datagrams \
+             have none.",
+        ),
         table("tls", "Who the edge is to those that connect by TLS."),
     ],
 };
@@ -54,6 +72,7 @@ pub(super) struct ListenDraft {
     /// Who is heard, besides trunks; empty is everybody.
     pub(super) allow: Vec<At<Network>>,
     pub(super) tls: Option<ListenTls>,
+    pub(super) streams: ListenStreams,
 }
 
 pub(super) fn read(root: &Reader<'_, '_>, faults: &mut Faults<'_>) -> Vec<ListenDraft> {
@@ -76,6 +95,7 @@ fn read_one(name: At<String>, node: &super::reader::Node<'_>, faults: &mut Fault
         advertise,
         allow,
         tls: tls::of_listen(&reader, faults),
+        streams: streams::of_listen(&reader, faults),
     };
     if reader.get("sip").is_some_and(|node| node.get_ref().as_array().is_some_and(|list| list.is_empty())) {
         faults.error(&reader.place("sip"), "nobody can reach this listen", "\"udp:ADDRESS:PORT\"", None);
@@ -86,6 +106,7 @@ fn read_one(name: At<String>, node: &super::reader::Node<'_>, faults: &mut Fault
         faults.warn(&draft.name.at, what, "a range of media ports", fix);
     }
     encrypted(&draft, &reader, faults);
+    streams::fits(&draft, &reader, faults);
     visible(&draft, &reader, faults);
     Some(draft)
 }

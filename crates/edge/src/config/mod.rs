@@ -47,7 +47,7 @@ pub use reference::{print_defaults, reference};
 pub use registrar::users;
 pub use render::{render, summary};
 pub use settings::{Listen, MediaRange, Settings, Socket};
-pub use streams::StreamLimits;
+pub use streams::{ListenStreams, StreamLimits};
 pub use test_call::TestCallPlan;
 pub use tls::{Identity, ListenTls, TrunkTls};
 

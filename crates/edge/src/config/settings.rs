@@ -3,7 +3,7 @@
 //! One immutable value that node, shards, control and API share; a reload makes a new one. Refuses to know: TOML.
 
 use super::numbers::TargetNumbers;
-use super::streams::StreamLimits;
+use super::streams::{ListenStreams, StreamLimits};
 use super::test_call::TestCallPlan;
 use super::tls::{ListenTls, TrunkTls};
 use crate::names::locate::Located;
@@ -12,6 +12,7 @@ use crate::window::Calendar;
 use core::net::{IpAddr, SocketAddr};
 use model::{GroupId, ListenId, Name, SocketId, TargetId, TrunkId};
 use sense::BlamePolicy;
+use sip::{Flow, Transport};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -58,6 +59,8 @@ pub struct Settings {
     pub test_calls: Vec<Option<TestCallPlan>>,
     /// Limits of connections.
     pub streams: StreamLimits,
+    /// Who may open connections, by `ListenId`.
+    pub listen_streams: Vec<ListenStreams>,
     /// Who the edge is to those that connect by TLS, by `ListenId`.
     pub listen_tls: Vec<Option<ListenTls>>,
     /// Whom it trusts when it connects by TLS, by `TrunkId`.
@@ -80,6 +83,22 @@ impl Settings {
     /// Test calls of a trunk.
     pub fn test_call(&self, trunk: TrunkId) -> Option<&TestCallPlan> {
         self.test_calls.get(trunk.index())?.as_ref()
+    }
+
+    /// Targets that are reached by UDP and take large requests by TCP: either way.
+    pub fn large_ways(&self) -> Vec<(Flow, Flow)> {
+        let trunks = self.profiles.trunks.iter().flatten().filter(|trunk| trunk.large_by_tcp);
+        let targets = trunks.flat_map(|trunk| trunk.targets.iter().map(|target| (trunk.listen, target)));
+        let way = |(listen, target): (ListenId, &act::Target)| {
+            let fits = |socket: &&Socket| {
+                (socket.listen, socket.transport) == (listen, Transport::Tcp)
+                    && socket.bind.is_ipv4() == target.addr.is_ipv4()
+            };
+            let from = Flow { socket: target.socket, peer: target.addr, transport: target.transport };
+            let by_tcp = self.sockets.iter().find(fits).filter(|_| from.transport == Transport::Udp)?;
+            Some((from, Flow { socket: by_tcp.id, transport: Transport::Tcp, ..from }))
+        };
+        targets.filter_map(way).collect()
     }
 
     /// Every target that gets test calls, and how often.

@@ -165,19 +165,100 @@ fn what_is_not_acted_on_is_said() {
 }
 
 #[test]
-fn what_is_not_yet_served_is_refused_with_a_way_round() {
-    let text = EVERYTHING
-        .replace("\"udp:192.0.2.10:5060\"", "\"udp:192.0.2.10:5060\", \"ws:192.0.2.10:5060\"")
-        .replace("udp:[2001:db8::10]:5060", "wss:198.51.100.10:5061")
-        .replace("[\"sip:203.0.113.50\", \"sip:[2001:db8::50]:5080\"]", "\"sips:sbc.acme.example\"");
+fn a_trunk_by_name_needs_a_side_that_speaks_its_transport() {
+    let text = EVERYTHING.replace("[\"sip:203.0.113.50\", \"sip:[2001:db8::50]:5080\"]", "\"sips:sbc.acme.example\"");
     let errors: Vec<String> = said(&text).into_iter().filter(|line| line.contains(" error ")).collect();
-    assert_eq!(
-        errors,
-        [
-            "8:33 error `ws` is not yet served | use \"udp:192.0.2.10:5060\"",
-            "12:40 error `wss` is not yet served | use \"udp:198.51.100.10:5061\"",
-            "21:10 error listen `wan` does not speak TLS, by which sbc.acme.example is reached",
-        ]
+    assert_eq!(errors, ["21:10 error listen `wan` does not speak TLS, by which sbc.acme.example is reached"]);
+}
+
+/// A listen for browsers says whose pages may connect, and where load balancers are that speak for others.
+#[test]
+fn a_listen_for_browsers_and_behind_load_balancers() {
+    let with = |sip: &str, more: &str| {
+        let text = EVERYTHING
+            .replace("sip   = [\"udp:192.0.2.10:5060\"]", &format!("sip   = [\"udp:192.0.2.10:5060\", {sip}]\n{more}"));
+        let said: Vec<String> =
+            said(&text).into_iter().filter(|line| line.starts_with("8:") || line.starts_with("9:")).collect();
+        (said, compile(&text, "edge.toml", &env, None).settings)
+    };
+    let (said, settings) = with(
+        "\"wss:192.0.2.10:443\"",
+        "origins = [\"https://phone.example\", \"http://[::1]:8080\"]\nproxy_protocol = \"192.0.2.4/31\"\ntls = { certificate = \"a.pem\", key = \"a.key\" }",
+    );
+    assert_eq!(said, [""; 0]);
+    let settings = settings.expect("settings");
+    let streams = &settings.listen_streams[0];
+    assert_eq!(*streams.origins, ["https://phone.example", "http://[::1]:8080"]);
+    assert!(streams.is_proxy("192.0.2.5".parse().unwrap()) && !streams.is_proxy("192.0.2.6".parse().unwrap()));
+    assert_eq!(settings.listen_streams[1], ListenStreams::default());
+    for (sip, more, wanted) in [
+        (
+            "\"wss:192.0.2.10:443\"",
+            "origins = []",
+            "8:33 error TLS needs a certificate | add `tls = { certificate = \"FILE\", key = \"FILE\" }` to this listen",
+        ),
+        (
+            "\"ws:192.0.2.10:80\"",
+            "",
+            "8:33 error nobody says whose pages may connect | add `origins = [\"https://HOST\"]`, the pages your phones are on",
+        ),
+        (
+            "\"ws:192.0.2.10:80\"",
+            "origins = \"*\"",
+            "9:11 warning any page on the web may connect, from the browser of whoever looks at it | name the pages of your phones: \"https://phone.example\"",
+        ),
+        (
+            "\"ws:192.0.2.10:80\"",
+            "origins = \"phone.example\"",
+            "9:11 error the text \"phone.example\" is no origin of a page | write \"https://phone.example\"",
+        ),
+        (
+            "\"ws:192.0.2.10:80\"",
+            "origins = \"https://phone.example/call\"",
+            "9:11 error the text \"https://phone.example/call\" is no origin of a page | write \"https://phone.example\", without any path",
+        ),
+        (
+            "\"tcp:192.0.2.10:5060\"",
+            "origins = \"https://phone.example\"",
+            "9:11 warning this listen has no address for WebSockets | add \"wss:ADDRESS:443\" to `sip`",
+        ),
+        (
+            "\"udp:192.0.2.10:5070\"",
+            "proxy_protocol = \"192.0.2.5\"",
+            "9:18 warning this listen has no address that anybody connects to | add \"tls:ADDRESS:5061\" to `sip`, or leave `proxy_protocol` away",
+        ),
+        (
+            "\"ws:192.0.2.10\"",
+            "",
+            "8:33 error the text \"ws:192.0.2.10\" is no listening address | write \"ws:192.0.2.10:80\"",
+        ),
+    ] {
+        assert_eq!(with(sip, more).0, [wanted], "{sip} {more}");
+    }
+}
+
+/// A trunk that takes large requests by TCP needs a side that speaks it.
+#[test]
+fn large_requests_go_by_tcp_where_both_ends_speak_it() {
+    let globex = "at     = \"sip:198.51.100.77:5060;transport=udp\"";
+    let large = EVERYTHING.replace(globex, &format!("{globex}\nlarge = \"tcp\""));
+    let errors: Vec<String> = said(&large).into_iter().filter(|line| line.contains(" error ")).collect();
+    let wanted = "33:10 error listen `wan` does not speak TCP, by which large requests go to 198.51.100.77:5060 | \
+        add \"tcp:198.51.100.10:5060\" to its `sip`, or leave `large` away";
+    assert_eq!(errors, [wanted]);
+    let tcp = large.replace("\"udp:198.51.100.10:5060\"", "\"udp:198.51.100.10:5060\", \"tcp:198.51.100.10:5061\"");
+    let settings = compile(&tcp, "edge.toml", &env, None).settings.expect("settings");
+    let [(from, by)] = settings.large_ways()[..] else { panic!("one way: {:?}", settings.large_ways()) };
+    assert_eq!((from.peer, by.peer), ("198.51.100.77:5060".parse().unwrap(), from.peer));
+    let transports = [from, by].map(|flow| settings.sockets[flow.socket.index()].transport);
+    assert_eq!(transports, [sip::Transport::Udp, sip::Transport::Tcp]);
+    let unsaid = compile(&tcp.replace("large = \"tcp\"", "large = \"udp\""), "edge.toml", &env, None).settings;
+    assert_eq!(unsaid.expect("settings").large_ways(), []);
+    let in_vain = tcp.replace("77:5060;transport=udp", "77:5060;transport=tcp");
+    assert!(
+        said(&in_vain).iter().any(|line| line.starts_with("34:9 warning no target of this trunk is reached by UDP")),
+        "{:?}",
+        said(&in_vain)
     );
 }
 
@@ -671,7 +752,7 @@ fn faults_look_like_a_compilers() {
     let wanted = "edge.toml:14:1: error: unknown key `listne` in [trunk.NAME]
    |
 14 | listne = \"lan\"
-   | ^^^^^^ expected one of `at`, `listen`, `accept`, `codecs`, `dtmf`, `overload`, `transfer`, `redirect`, `challenge`, `auth`, `tls`, `limits`, `register`, `headers`, `numbers`, `identity`, `causes`, `fraud`, `probe`, `test_call`, `calls`, `session`, `timers` or `health`
+   | ^^^^^^ expected one of `at`, `listen`, `accept`, `codecs`, `dtmf`, `overload`, `transfer`, `redirect`, `challenge`, `large`, `auth`, `tls`, `limits`, `register`, `headers`, `numbers`, `identity`, `causes`, `fraud`, `probe`, `test_call`, `calls`, `session`, `timers` or `health`
    = help: did you mean `listen`?
 ";
     assert!(shown.contains(wanted), "{shown}");

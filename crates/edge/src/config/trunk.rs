@@ -80,6 +80,15 @@ pub(super) static TRUNK: Section = Section {
              Pass: whoever called is asked, realm and nonce as they came, and what he answers goes to this trunk and no other, inside \
              calls too.",
         ),
+        is(
+            "large",
+            "\"udp\" or \"tcp\"",
+            "\"udp\"",
+            "How a request beyond 1300 bytes goes to a target that is reached by UDP. RFC 3261 §18.1.1 wants TCP, which fragments do not \
+             hurt; but many carriers take UDP alone, some drop what they do not know without a word, and a call must not wait for that. So \
+             it is asked for, of trunks that are known to take TCP at the same address and port. One that refuses the connection gets the \
+             same request by UDP at once, and TCP is tried again after a minute.",
+        ),
         table("auth", "Credentials for a trunk that asks for them."),
         table("tls", "Whom we trust when we connect by TLS."),
         table("limits", "How much it may carry."),
@@ -173,6 +182,7 @@ pub(super) struct TrunkDraft {
     pub(super) inbound: InboundPolicy,
     pub(super) register: Option<At<Registration>>,
     pub(super) overload: bool,
+    pub(super) large_by_tcp: bool,
     pub(super) probe: ProbePolicy,
     pub(super) test_call: Option<TestCallDraft>,
     pub(super) attempt: AttemptPolicy,
@@ -217,6 +227,7 @@ fn read_one(name: At<String>, node: &Node<'_>, env: Env<'_>, faults: &mut Faults
         inbound: fraud::read(&reader, &LIMITS, faults),
         register: register::read(&reader, faults),
         overload: reader.read("overload", faults, value::flag).unwrap_or(false),
+        large_by_tcp: reader.read("large", faults, value::word(&["udp", "tcp"])) == Some("tcp"),
         probe: ProbePolicy::default(),
         test_call: test_call::read(&reader, faults),
         attempt: AttemptPolicy::default(),
@@ -243,6 +254,10 @@ fn read_one(name: At<String>, node: &Node<'_>, env: Env<'_>, faults: &mut Faults
     }
     not_yet(&reader, faults);
     targets_make_sense(&reader, &draft, faults);
+    if draft.large_by_tcp && !draft.targets.iter().any(|target| target.value.transport == sip::Transport::Udp) {
+        let what = "no target of this trunk is reached by UDP, so that no request is too large";
+        faults.warn(&reader.place("large"), what, "", Some(String::from("leave `large` away")));
+    }
     Some(draft)
 }
 

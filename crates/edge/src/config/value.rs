@@ -298,20 +298,16 @@ pub(super) fn transport(word: &str) -> Option<Transport> {
     }
 }
 
-/// `"udp:ADDRESS:PORT"` of a listen, or the same by `tcp` or `tls`.
+/// `"udp:ADDRESS:PORT"` of a listen, or the same by another transport.
 pub(super) fn sip_socket(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<SipAddress> {
     let text = node.get_ref().as_str().unwrap_or_default();
-    let expected = "\"udp:ADDRESS:PORT\", or the same with `tcp` or `tls`";
+    let expected = "\"udp:ADDRESS:PORT\", or the same with `tcp`, `tls`, `ws` or `wss`";
     let (word, rest) = text.split_once(':').unwrap_or(("", text));
     let with_port = |rest: &str| rest.parse().ok().filter(|addr: &SocketAddr| addr.port() != 0);
     let addr = |rest: &str, port: u16| {
         with_port(rest).or_else(|| rest.parse().ok().map(|ip: IpAddr| SocketAddr::new(ip, port)))
     };
     match transport(word) {
-        Some(Transport::Ws | Transport::Wss) => {
-            let fix = addr(rest, 5060).map_or_else(|| String::from("use udp"), |addr| format!("use \"udp:{addr}\""));
-            faults.error(&node.span(), format!("`{word}` is not yet served"), expected, Some(fix));
-        }
         Some(transport) => match with_port(rest) {
             Some(addr) => return Some(SipAddress { transport, addr }),
             None => {

@@ -2,18 +2,22 @@
 //!
 //! Refuses to know: other connections, shards, epoll.
 
+use super::websocket::{Origins, WebOver, WebSocket};
 use super::wire::Wire;
 use edge::config::StreamLimits;
 use model::{Instant, TransportFault};
 use sip::{BadStream, Flow, Framer, Piece, Transmit};
 use std::net::SocketAddr;
+use tungstenite::protocol::frame::coding::CloseCode;
 
 /// How far a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     /// TCP is not there yet.
     Connecting,
-    /// TLS is not agreed on yet.
+    /// The load balancer it comes through has not said for whom it is.
+    Announcing,
+    /// TLS or WebSocket is not agreed on yet.
     Handshaking,
     /// Messages pass.
     Open,
@@ -34,8 +38,14 @@ pub(super) enum Over {
     Unread,
     /// The peer is kept out.
     Unwelcome,
+    /// It was turned away, and that is counted.
+    TurnedAway,
+    /// No header of the PROXY protocol stood first.
+    NoProxyHeader,
     /// What it sends cannot be framed.
     Bad(BadStream),
+    /// Its WebSocket is over.
+    Web(WebOver),
 }
 
 impl Over {
@@ -45,7 +55,9 @@ impl Over {
             Self::Fault(fault) => fault,
             Self::Late | Self::Silent => TransportFault::TimedOut,
             Self::Unread => TransportFault::NotRead,
-            Self::Idle | Self::Unwelcome | Self::Bad(_) => TransportFault::Broken,
+            Self::Idle | Self::Unwelcome | Self::TurnedAway | Self::NoProxyHeader | Self::Bad(_) | Self::Web(_) => {
+                TransportFault::Broken
+            }
         }
     }
 }
@@ -55,6 +67,14 @@ impl Over {
 pub(super) enum Due {
     Ping,
     Over(Over),
+}
+
+/// How messages are told apart.
+enum Framing {
+    /// By their length.
+    Stream(Framer),
+    /// By their frames.
+    Web(Box<WebSocket>),
 }
 
 /// One connection.
@@ -70,7 +90,7 @@ pub(super) struct Connection {
     pub(super) fresh: bool,
     /// It is among those to be served.
     pub(super) called: bool,
-    framer: Framer,
+    framing: Framing,
     out: Vec<u8>,
     /// Messages for a connection that is not open yet, to be given back if it never is.
     waiting: Vec<Transmit>,
@@ -82,17 +102,35 @@ pub(super) struct Connection {
     pinged: Option<Instant>,
     /// The last sign that it lives, or ping of ours.
     heard: Instant,
-    /// It has answered a ping before, so that it will again.
+    /// It has answered a ping before, so that it will again. A WebSocket always does.
     pongs: bool,
+    /// A message has come by it.
+    spoken: bool,
 }
 
 impl Connection {
-    pub(super) fn new(flow: Flow, ours: bool, wire: Wire, now: Instant) -> Self {
-        let stage = match (ours, wire.is_handshaking()) {
-            (true, _) => Stage::Connecting,
-            (false, true) => Stage::Handshaking,
-            (false, false) => Stage::Open,
+    /// One that we begin.
+    pub(super) fn begun(flow: Flow, wire: Wire, now: Instant) -> Self {
+        Self::new(flow, Stage::Connecting, Framing::Stream(Framer::default()), wire, now)
+    }
+
+    /// One that was accepted, through a load balancer that says for whom or not.
+    pub(super) fn accepted(flow: Flow, announced: bool, origins: &Origins, wire: Wire, now: Instant) -> Self {
+        let framing = if flow.transport.is_web() {
+            Framing::Web(Box::new(WebSocket::new(origins.clone())))
+        } else {
+            Framing::Stream(Framer::default())
         };
+        let stage = if announced { Stage::Announcing } else { Stage::Handshaking };
+        let mut connection = Self::new(flow, stage, framing, wire, now);
+        if !announced {
+            connection.introduced();
+        }
+        connection
+    }
+
+    fn new(flow: Flow, stage: Stage, framing: Framing, wire: Wire, now: Instant) -> Self {
+        let (ours, pongs) = (stage == Stage::Connecting, matches!(framing, Framing::Web(_)));
         Self {
             flow,
             ours,
@@ -101,7 +139,7 @@ impl Connection {
             alias: None,
             fresh: !ours,
             called: false,
-            framer: Framer::default(),
+            framing,
             out: Vec::new(),
             waiting: Vec::new(),
             waiting_bytes: 0,
@@ -109,15 +147,31 @@ impl Connection {
             used: now,
             pinged: None,
             heard: now,
-            pongs: false,
+            pongs,
+            spoken: false,
         }
+    }
+
+    /// It is known for whom it is.
+    pub(super) fn introduced(&mut self) {
+        self.stage = if self.is_handshaking() { Stage::Handshaking } else { Stage::Open };
+    }
+
+    /// Accepted, and no message can pass yet.
+    pub(super) fn is_pending(&self) -> bool {
+        !self.ours && self.stage != Stage::Open
+    }
+
+    fn is_handshaking(&self) -> bool {
+        let upgrading = matches!(&self.framing, Framing::Web(web) if web.is_upgrading());
+        self.wire.is_handshaking() || upgrading
     }
 
     /// Takes a message to send; what is refused for want of room comes back.
     pub(super) fn push(&mut self, now: Instant, transmit: Transmit, limits: &StreamLimits) -> Result<(), Transmit> {
         self.used = now;
         if self.stage == Stage::Open {
-            self.out.extend_from_slice(&transmit.bytes);
+            self.frame(&transmit.bytes);
             return Ok(());
         }
         if self.waiting_bytes + transmit.bytes.len() > limits.unread {
@@ -128,9 +182,25 @@ impl Connection {
         Ok(())
     }
 
-    /// Answers a ping, or asks for a sign of life.
-    pub(super) fn push_blank(&mut self, bytes: &[u8]) {
-        self.out.extend_from_slice(bytes);
+    /// Answers a ping (RFC 5626 §3.5.1). A WebSocket has answered it already.
+    pub(super) fn pong(&mut self) {
+        if matches!(self.framing, Framing::Stream(_)) {
+            self.out.extend_from_slice(b"\r\n");
+        }
+    }
+
+    fn frame(&mut self, message: &[u8]) {
+        match &mut self.framing {
+            Framing::Stream(_) => self.out.extend_from_slice(message),
+            Framing::Web(web) => web.send(message),
+        }
+        self.take_frames();
+    }
+
+    fn take_frames(&mut self) {
+        if let Framing::Web(web) = &mut self.framing {
+            self.out.append(web.outgoing());
+        }
     }
 
     /// Goes on to the next stage if it can; true when it has just opened.
@@ -142,11 +212,11 @@ impl Connection {
             self.stage = Stage::Handshaking;
         }
         self.wire.write(&mut self.out).map_err(Over::Fault)?;
-        if self.stage == Stage::Handshaking && !self.wire.is_handshaking() {
+        if self.stage == Stage::Handshaking && !self.is_handshaking() {
             self.stage = Stage::Open;
             self.heard = now;
-            for transmit in self.waiting.drain(..) {
-                self.out.extend_from_slice(&transmit.bytes);
+            for transmit in core::mem::take(&mut self.waiting) {
+                self.frame(&transmit.bytes);
             }
             self.wire.write(&mut self.out).map_err(Over::Fault)?;
             return Ok(true);
@@ -156,7 +226,7 @@ impl Connection {
 
     /// Writes what can be written.
     pub(super) fn write(&mut self, limits: &StreamLimits) -> Result<(), Over> {
-        if self.stage != Stage::Connecting {
+        if !matches!(self.stage, Stage::Connecting | Stage::Announcing) {
             self.wire.write(&mut self.out).map_err(Over::Fault)?;
         }
         if self.out.len() > limits.unread { Err(Over::Unread) } else { Ok(()) }
@@ -164,14 +234,25 @@ impl Connection {
 
     /// Takes bytes that arrived.
     pub(super) fn arrived(&mut self, bytes: &[u8]) {
-        self.framer.push(bytes);
+        match &mut self.framing {
+            Framing::Stream(framer) => framer.push(bytes),
+            Framing::Web(web) => web.push(bytes),
+        }
     }
 
     /// The next whole message or blank.
     pub(super) fn next(&mut self, now: Instant) -> Result<Option<Piece>, Over> {
-        let piece = self.framer.piece().map_err(Over::Bad)?;
+        let piece = match &mut self.framing {
+            Framing::Stream(framer) => framer.piece().map_err(Over::Bad),
+            Framing::Web(web) => web.piece().map_err(Over::Web),
+        };
+        self.take_frames();
+        let piece = piece?;
         match &piece {
-            Some(Piece::Message(_)) => self.used = now,
+            Some(Piece::Message(_)) => {
+                self.used = now;
+                self.spoken = true;
+            }
             Some(Piece::Ping) => self.used = now,
             Some(Piece::Pong) => self.pongs |= self.pinged.is_some(),
             None => return Ok(None),
@@ -193,18 +274,41 @@ impl Connection {
             return (self.begun + within, Due::Over(Over::Late));
         }
         let idle = (self.used + limits.idle, Due::Over(Over::Idle));
+        let is_web = matches!(self.framing, Framing::Web(_));
         let life = match self.pinged {
-            _ if !self.ours => return idle,
+            _ if !self.ours && !is_web => return idle,
             Some(at) if self.pongs => (at + limits.pong, Due::Over(Over::Silent)),
             Some(at) => (at + limits.keep_alive, Due::Ping),
             None => (self.heard + limits.keep_alive, Due::Ping),
         };
-        if life.0 < idle.0 { life } else { idle }
+        // Nobody can connect to a browser: one that has spoken and answers our pings stays.
+        if life.0 < idle.0 || (is_web && self.spoken) { life } else { idle }
     }
 
     /// Asks for a sign of life (RFC 5626 §4.4.1).
     pub(super) fn ping(&mut self, now: Instant) {
         self.pinged = Some(now);
-        self.push_blank(b"\r\n\r\n");
+        match &mut self.framing {
+            Framing::Stream(_) => self.out.extend_from_slice(b"\r\n\r\n"),
+            Framing::Web(web) => web.ping(),
+        }
+        self.take_frames();
+    }
+
+    /// Says why it is over, where that can be said, as far as it goes without waiting.
+    pub(super) fn goodbye(&mut self, over: Over) {
+        if let Framing::Web(web) = &mut self.framing {
+            web.close(match over {
+                Over::Unwelcome => CloseCode::Policy,
+                _ => CloseCode::Away,
+            });
+        }
+        self.take_frames();
+        if self.stage == Stage::Connecting || self.stage == Stage::Announcing {
+            return;
+        }
+        // The connection ends either way.
+        let _gone = self.wire.write(&mut self.out);
+        self.wire.goodbye();
     }
 }

@@ -60,8 +60,18 @@ counters! {
     refused_full,
     /// Turned away: too many from one address.
     refused_source,
-    /// Turned away: too many have not agreed on TLS yet.
+    /// Turned away: too many have not agreed on TLS or WebSocket yet.
     refused_handshakes,
+    /// Turned away: they come from no load balancer that may say for whom they come.
+    refused_no_proxy,
+    /// Turned away: a load balancer has not said for whom it connects, or not in time.
+    refused_proxy_header,
+    /// Turned away: pages of an origin that is not listed.
+    refused_origin,
+    /// Turned away: what they asked for is no SIP over WebSocket.
+    refused_upgrade,
+    /// Not begun: nobody can connect to a browser whose WebSocket is gone.
+    refused_web,
     /// Not begun: nobody says whom to trust at that address.
     refused_no_trust,
     /// Messages refused because too much waited for the connection to be there.
@@ -72,7 +82,7 @@ counters! {
     connect_timed_out,
     /// Ours whose certificate was not accepted, or with whom TLS could not be agreed on.
     tls_failed,
-    /// Accepted ones that did not agree on TLS, or not in time.
+    /// Accepted ones that did not agree on TLS or WebSocket, or not in time.
     handshake_failed,
     /// Closed or reset by the peer.
     closed_by_peer,
@@ -84,7 +94,7 @@ counters! {
     closed_unread,
     /// Cut: the guard keeps the peer out.
     closed_unwelcome,
-    /// Cut: what it sends is no stream of messages.
+    /// Cut: what it sends is no stream of messages, or no WebSocket.
     closed_bad_stream,
     /// Reports to shards dropped because they fell behind.
     reports_lost,

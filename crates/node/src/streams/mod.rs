@@ -1,9 +1,10 @@
-//! One thread for all connections of TCP and TLS, so that no connect, handshake or write ever holds up a shard.
+//! One thread for all connections of TCP, TLS and WebSocket, so that no connect, handshake or write ever holds up a shard.
 //!
 //! Shards hand it what is to be sent by a connection, over a ring each; it finds or opens the connection, cuts what arrives
 //! into messages and hands each to the shard that owns it, and says which connections have died. Refuses to know: what a
 //! message means, which trunk is whose.
 
+mod accept;
 mod connection;
 mod counters;
 mod outward;
@@ -11,6 +12,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod websocket;
 mod wire;
 
 pub(crate) use counters::Counters;
@@ -25,10 +27,10 @@ use crate::ring::{Receiver, Sender};
 use crate::shard::Hop;
 use connection::{Connection, Due, Over, Stage};
 use edge::Door;
-use edge::config::{Settings, Socket as Bound, StreamLimits};
+use edge::config::{ListenStreams, Settings, Socket as Bound, StreamLimits};
 use model::{Instant, SocketId, Span, TransportFault};
 use outward::Outward;
-use rustls::{ClientConnection, Connection as Tls, ServerConnection};
+use rustls::{ClientConnection, Connection as Tls};
 use sip::{Flow, Piece, Transmit, Transport, offered_alias, way_back_anew};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
@@ -36,13 +38,12 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 use table::Table;
+use websocket::WebOver;
 
 /// Descriptors reported by one wait.
 const READY: usize = 256;
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 512;
-/// Accepted from one listener in one turn.
-const ACCEPTED_PER_TURN: usize = 64;
 /// Messages taken from one shard in one turn.
 const TAKEN_PER_TURN: usize = 1_024;
 /// Bytes read from a connection at once, and how often in one turn.
@@ -82,6 +83,8 @@ pub(crate) struct Plan {
     tls: TlsPlan,
     clients: tls::Clients,
     sockets: Vec<Bound>,
+    /// By listen.
+    listens: Vec<ListenStreams>,
 }
 
 impl Plan {
@@ -89,7 +92,14 @@ impl Plan {
     pub(crate) fn new(settings: &Settings, tls: TlsPlan) -> Self {
         let sockets = settings.sockets.iter().filter(|socket| socket.transport.is_reliable());
         let clients = tls.clients(settings);
-        Self { limits: settings.streams, door: Door::of(settings), tls, clients, sockets: sockets.cloned().collect() }
+        Self {
+            limits: settings.streams,
+            door: Door::of(settings),
+            tls,
+            clients,
+            sockets: sockets.cloned().collect(),
+            listens: settings.listen_streams.clone(),
+        }
     }
 
     /// Whom to trust at an address: that target, or another one of the same host, where a dialog may lead.
@@ -103,6 +113,10 @@ impl Plan {
 
     fn socket(&self, id: SocketId) -> Option<&Bound> {
         self.sockets.iter().find(|socket| socket.id == id)
+    }
+
+    fn listen(&self, socket: SocketId) -> Option<&ListenStreams> {
+        self.listens.get(self.socket(socket)?.listen.index())
     }
 }
 
@@ -328,6 +342,10 @@ impl StreamThread {
 
     /// Begins a connection to where a flow leads.
     fn connect(&mut self, flow: Flow) -> Result<usize, TransportFault> {
+        if flow.transport.is_web() {
+            self.counters.refused_web.add(1);
+            return Err(TransportFault::Broken);
+        }
         if self.table.len() >= self.plan.limits.connections {
             self.counters.refused_full.add(1);
             return Err(TransportFault::Local);
@@ -339,7 +357,7 @@ impl StreamThread {
             wire::fault(&error)
         })?;
         self.counters.begun.add(1);
-        self.admit(Connection::new(flow, true, Wire::new(socket, tls), self.now)).map_err(|_| TransportFault::Local)
+        self.admit(Connection::begun(flow, Wire::new(socket, tls), self.now)).map_err(|_| TransportFault::Local)
     }
 
     fn client(&self, flow: Flow) -> Result<Option<Tls>, TransportFault> {
@@ -359,66 +377,11 @@ impl StreamThread {
         let next = self.table.next();
         self.epoll.add(&connection.wire, CONNECTION + next as u64, Trigger::EdgeBoth)?;
         let due = connection.due(&self.plan.limits).0;
-        self.handshakes += usize::from(!connection.ours && connection.stage == Stage::Handshaking);
+        self.handshakes += usize::from(connection.is_pending());
         let number = self.table.insert(connection);
         self.look = Some(self.look.map_or(due, |at| at.min(due)));
         self.call(number);
         Ok(number)
-    }
-
-    fn accept(&mut self, index: usize) {
-        for _ in 0..ACCEPTED_PER_TURN {
-            let Some(listener) = self.listeners.get(index) else { return };
-            match listener.socket.accept() {
-                Ok((socket, peer)) => {
-                    let flow = Flow { socket: listener.id, peer, transport: listener.transport };
-                    self.take_in(flow, socket);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => {
-                    self.counters.accept_failed.add(1);
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Takes an accepted connection in, if there is room for it.
-    fn take_in(&mut self, flow: Flow, socket: TcpStream) {
-        let limits = &self.plan.limits;
-        let refused = if !self.plan.door.admits(flow) {
-            Some(&self.counters.refused_unwelcome)
-        } else if self.table.len() >= limits.connections {
-            Some(&self.counters.refused_full)
-        } else if self.table.of_source(flow.peer.ip()) >= limits.per_source {
-            Some(&self.counters.refused_source)
-        } else if flow.transport.is_secure() && self.handshakes >= limits.handshakes {
-            Some(&self.counters.refused_handshakes)
-        } else {
-            None
-        };
-        if let Some(count) = refused {
-            return count.add(1);
-        }
-        let tls = match self.server(flow) {
-            Ok(tls) => tls,
-            Err(()) => return self.counters.handshake_failed.add(1),
-        };
-        let ready = ready(&socket, limits.pong);
-        let wire = Wire::new(socket, tls);
-        if ready.and_then(|()| self.admit(Connection::new(flow, false, wire, self.now))).is_ok() {
-            self.counters.accepted.add(1);
-        } else {
-            self.counters.accept_failed.add(1);
-        }
-    }
-
-    fn server(&self, flow: Flow) -> Result<Option<Tls>, ()> {
-        if !flow.transport.is_secure() {
-            return Ok(None);
-        }
-        let config = self.plan.tls.servers.get(&flow.socket).ok_or(())?;
-        ServerConnection::new(config.clone()).map(|tls| Some(Tls::Server(tls))).map_err(|_| ())
     }
 
     fn call(&mut self, number: usize) {
@@ -443,8 +406,11 @@ impl StreamThread {
     }
 
     fn advance(&mut self, number: usize) -> Result<(), Over> {
+        if self.table.get_mut(number).is_some_and(|connection| connection.stage == Stage::Announcing) {
+            self.introduce(number)?;
+        }
         let Some(connection) = self.table.get_mut(number) else { return Ok(()) };
-        if connection.stage != Stage::Open && connection.advance(self.now)? {
+        if !matches!(connection.stage, Stage::Open | Stage::Announcing) && connection.advance(self.now)? {
             self.handshakes -= usize::from(!connection.ours);
             let due = connection.due(&self.plan.limits).0;
             self.look = Some(self.look.map_or(due, |at| at.min(due)));
@@ -455,7 +421,7 @@ impl StreamThread {
     fn read(&mut self, number: usize) -> Result<(), Over> {
         for _ in 0..READS_PER_TURN {
             let Some(connection) = self.table.get_mut(number) else { return Ok(()) };
-            if connection.stage == Stage::Connecting {
+            if matches!(connection.stage, Stage::Connecting | Stage::Announcing) {
                 return Ok(());
             }
             let count = match connection.wire.read(&mut self.buffer) {
@@ -466,6 +432,8 @@ impl StreamThread {
             connection.arrived(&self.buffer[..count]);
             self.advance(number)?;
             self.pieces(number)?;
+            // What has come may have made it a WebSocket.
+            self.advance(number)?;
         }
         // There is more; others have their turn first.
         self.call(number);
@@ -485,7 +453,7 @@ impl StreamThread {
                     }
                     self.outward.message(flow, bytes);
                 }
-                Piece::Ping => connection.push_blank(b"\r\n"),
+                Piece::Ping => connection.pong(),
                 Piece::Pong => {}
             }
         }
@@ -504,7 +472,7 @@ impl StreamThread {
     fn close(&mut self, number: usize, over: Over) {
         let Some(mut connection) = self.table.remove(number) else { return };
         self.count(&connection, over);
-        self.handshakes -= usize::from(!connection.ours && connection.stage == Stage::Handshaking);
+        self.handshakes -= usize::from(connection.is_pending());
         let (flow, fault) = (connection.flow, over.fault());
         tracing::debug!("connection {} {} by socket {} is over: {over:?}", flow.transport, flow.peer, flow.socket.0);
         if connection.stage == Stage::Open {
@@ -516,7 +484,7 @@ impl StreamThread {
         for transmit in connection.give_back() {
             self.outward.refused(transmit, fault);
         }
-        connection.wire.goodbye();
+        connection.goodbye(over);
     }
 
     fn count(&self, connection: &Connection, over: Over) {
@@ -527,7 +495,13 @@ impl StreamThread {
             Over::Silent => &counters.closed_silent,
             Over::Unread => &counters.closed_unread,
             Over::Unwelcome => &counters.closed_unwelcome,
-            Over::Bad(_) => &counters.closed_bad_stream,
+            Over::Bad(_) | Over::Web(WebOver::TooLarge | WebOver::Violation) => &counters.closed_bad_stream,
+            Over::Web(WebOver::Origin) => &counters.refused_origin,
+            Over::Web(WebOver::NoUpgrade) => &counters.refused_upgrade,
+            Over::Web(WebOver::Closed) => &counters.closed_by_peer,
+            Over::TurnedAway => return,
+            Over::NoProxyHeader => &counters.refused_proxy_header,
+            Over::Fault(_) | Over::Late if connection.stage == Stage::Announcing => &counters.refused_proxy_header,
             Over::Fault(_) | Over::Late if !connection.ours && !opened => &counters.handshake_failed,
             Over::Late => &counters.connect_timed_out,
             Over::Fault(TransportFault::TimedOut) if opened => &counters.closed_silent,

@@ -37,27 +37,40 @@ impl Table {
         number
     }
 
+    /// A connection is another one's than it seemed: it came through a load balancer.
+    pub(super) fn rename(&mut self, number: usize, peer: SocketAddr) {
+        let Some(connection) = self.all.get_mut(number) else { return };
+        let before = core::mem::replace(&mut connection.flow.peer, peer);
+        let (socket, ours) = (connection.flow.socket, connection.ours);
+        self.forget(number, (socket, before, ours));
+        self.by_flow.insert((socket, peer, ours), number);
+        if !ours {
+            *self.by_source.entry(peer.ip()).or_default() += 1;
+        }
+    }
+
     pub(super) fn remove(&mut self, number: usize) -> Option<Connection> {
         let connection = self.all.try_remove(number)?;
-        let (source, flow) =
-            (connection.flow.peer.ip(), (connection.flow.socket, connection.flow.peer, connection.ours));
-        if self.by_flow.get(&flow) == Some(&number) {
-            self.by_flow.remove(&flow);
-        }
+        self.forget(number, (connection.flow.socket, connection.flow.peer, connection.ours));
         if let Some(alias) = connection.alias
             && self.by_alias.get(&(connection.flow.socket, alias)) == Some(&number)
         {
             self.by_alias.remove(&(connection.flow.socket, alias));
         }
-        if !connection.ours
-            && let Some(count) = self.by_source.get_mut(&source)
-        {
+        Some(connection)
+    }
+
+    fn forget(&mut self, number: usize, flow: (SocketId, SocketAddr, bool)) {
+        if self.by_flow.get(&flow) == Some(&number) {
+            self.by_flow.remove(&flow);
+        }
+        let (_, peer, ours) = flow;
+        if !ours && let Some(count) = self.by_source.get_mut(&peer.ip()) {
             *count -= 1;
             if *count == 0 {
-                self.by_source.remove(&source);
+                self.by_source.remove(&peer.ip());
             }
         }
-        Some(connection)
     }
 
     /// From now on what goes to a target goes by this connection, which the target opened, unless we have one of our own.

@@ -1,9 +1,11 @@
 //! The thread of connections on loopback, against sockets written out by hand and against itself.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod web;
+
 use super::*;
 use crate::ring::ring;
-use edge::config::{Identity, ListenTls, TrunkTls};
+use edge::config::{Identity, ListenStreams, ListenTls, TrunkTls};
 use model::ListenId;
 use proptest::prelude::*;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
@@ -44,7 +46,23 @@ impl Rig {
         Self::behind(Door::default(), last, transport, limits, tls)
     }
 
+    /// With load balancers before it, or for pages.
+    fn with(listen: ListenStreams, last: u8, transport: Transport, limits: StreamLimits) -> Self {
+        Self::open(listen, Door::default(), last, transport, limits, |_| Sides::default())
+    }
+
     fn behind(
+        door: Door,
+        last: u8,
+        transport: Transport,
+        limits: StreamLimits,
+        tls: impl FnOnce(SocketAddr) -> Sides,
+    ) -> Self {
+        Self::open(ListenStreams::default(), door, last, transport, limits, tls)
+    }
+
+    fn open(
+        listen: ListenStreams,
         door: Door,
         last: u8,
         transport: Transport,
@@ -62,7 +80,7 @@ impl Rig {
         let (to_shard, hops) = ring(1_024, &shard);
         let links = Links { waker, orders: orders_out, wants: vec![from_shard], hops: vec![to_shard] };
         let (tls, clients) = tls(at);
-        let plan = Plan { limits, door, tls, clients, sockets: vec![bound] };
+        let plan = Plan { limits, door, tls, clients, sockets: vec![bound], listens: vec![listen] };
         let counters = Arc::new(Counters::default());
         let thread =
             StreamThread::new(Clock::start(), 1, plan, vec![listener], links, counters.clone()).expect("a thread");

@@ -8,6 +8,7 @@ use rustls::Connection as Tls;
 use rustls::client::verify_server_name;
 use rustls::pki_types::ServerName;
 use rustls::server::ParsedCertificate;
+use sip::{NoProxyHeader, ProxyHeader};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -40,6 +41,26 @@ impl Wire {
     /// TLS, if it is spoken, is not agreed on yet.
     pub(super) fn is_handshaking(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
+    }
+
+    /// What a load balancer says before anything else, taken away from what is to be read; none while it is not whole.
+    ///
+    /// # Errors
+    /// The connection is over, and how.
+    pub(super) fn introduction(&mut self) -> Result<Option<ProxyHeader>, NoIntroduction> {
+        let mut bytes = [0; ProxyHeader::LARGEST];
+        // It is looked at where it is, since what follows it belongs to TLS.
+        let seen = match some(|| self.socket.peek(&mut bytes))? {
+            Some(0) => return Err(NoIntroduction::Fault(TransportFault::Broken)),
+            Some(seen) => seen,
+            None => return Ok(None),
+        };
+        let header = ProxyHeader::parse(&bytes[..seen])?;
+        if let Some(header) = &header {
+            // All of it is there.
+            self.socket.read_exact(&mut bytes[..header.length]).map_err(|error| fault(&error))?;
+        }
+        Ok(header)
     }
 
     /// Reads what is there; 0 when nothing is.
@@ -123,6 +144,27 @@ impl Wire {
             // The connection ends either way.
             let _gone = tls.write_tls(&mut self.socket);
         }
+    }
+}
+
+/// Why nobody knows for whom a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoIntroduction {
+    /// It is over.
+    Fault(TransportFault),
+    /// It begins with something else.
+    Other,
+}
+
+impl From<TransportFault> for NoIntroduction {
+    fn from(fault: TransportFault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<NoProxyHeader> for NoIntroduction {
+    fn from(_: NoProxyHeader) -> Self {
+        Self::Other
     }
 }
 

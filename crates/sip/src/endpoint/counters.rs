@@ -26,6 +26,10 @@ counters! {
     requests_out,
     /// New requests handed to the user.
     requests_in,
+    /// Requests of ours that went by a stream since they are too large for a datagram (18.1.1).
+    large_by_stream,
+    /// Of them, those that went as a datagram after all, since no stream could be had.
+    large_fell_back,
     /// Repeats of our requests (Timers A and E).
     request_repeats,
     /// Requests of ours sent once more because their connection had died.

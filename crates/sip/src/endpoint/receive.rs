@@ -67,12 +67,13 @@ impl Endpoint {
     /// sent before may have come through then: what answers it is cancelled, or reported when it is a 2xx.
     pub fn undeliverable(
         &mut self,
-        _now: Instant,
+        now: Instant,
         socket: SocketId,
         peer: SocketAddr,
         sent: &[u8],
         fault: TransportFault,
     ) {
+        self.shun(now, socket, peer);
         let waits = |client: &Client| match &client.machine {
             ClientMachine::Invite(machine) => machine.is_unheard() && !client.failed,
             ClientMachine::Request(machine) => machine.is_pending(),
@@ -87,6 +88,7 @@ impl Endpoint {
             })
         });
         match found {
+            Some(id) if self.fall_back(now, id) => {}
             Some(id) => self.refuse_client(id, Failure::Unreachable(fault)),
             None => self.counters.unreachable_other += 1,
         }
@@ -164,6 +166,7 @@ impl Endpoint {
 
     fn hear(&mut self, now: Instant, flow: Flow, id: Id, code: u16, message: Message) {
         let Some(client) = self.clients.get_mut(id) else { return };
+        client.is_heard();
         let tell = match &mut client.machine {
             ClientMachine::Request(machine) => {
                 let tell = machine.response(now, code);
@@ -183,7 +186,7 @@ impl Endpoint {
                     self.transmit(to, ack);
                     false
                 }
-                Heard::Success => self.hear_success(id, &message),
+                Heard::Success => self.hear_success(now, id, &message),
                 Heard::Absorb => false,
             },
         };
@@ -195,7 +198,7 @@ impl Endpoint {
     }
 
     /// A 2xx to INVITE: new by its To tag and so for the user, or a repeat that gets its ACK again (13.2.2.4, RFC 6026 7.2).
-    fn hear_success(&mut self, id: Id, message: &Message) -> bool {
+    fn hear_success(&mut self, now: Instant, id: Id, message: &Message) -> bool {
         let to = message.to();
         let tag = to.tag().unwrap_or_default();
         let Some(client) = self.clients.get_mut(id) else { return false };
@@ -205,7 +208,7 @@ impl Endpoint {
         if let Some(fork) = client.forks.iter().find(|fork| *fork.tag == *tag) {
             if let Some((to, ack)) = &fork.ack {
                 let (to, ack) = (*to, ack.to_vec());
-                self.transmit(to, ack);
+                self.send_ack(now, to, ack);
             }
             return false;
         }

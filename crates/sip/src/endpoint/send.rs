@@ -1,5 +1,6 @@
 //! What goes out: requests, their ACKs and CANCELs, and responses.
 
+use super::large::AsDatagram;
 use super::{Client, ClientKey, ClientMachine, Endpoint, Failure, Full, Server, ServerKey, ServerMachine};
 use crate::compose::{self, Answer, Draft};
 use crate::message::Message;
@@ -28,16 +29,23 @@ impl Endpoint {
         }
         self.counters.requests_out += 1;
         let branch = self.minter.branch();
-        let reliable = to.transport.is_reliable();
         let method = draft.method;
         let bound = self.sent_by(to.socket);
         let bytes = bound.map(|own| compose::request(&draft, own.transport, own.addr, &branch)).unwrap_or_default();
+        let (to, bytes, as_datagram) = match self.by_stream(now, to, &bytes) {
+            Some((flow, large)) => (flow, large, Some(AsDatagram::new(to, bytes, timers))),
+            None => (to, bytes, None),
+        };
+        let reliable = to.transport.is_reliable();
         let machine = if method == Method::Invite {
             ClientMachine::Invite(InviteClient::new(now, timers, reliable))
         } else {
             ClientMachine::Request(RequestClient::new(now, timers, reliable))
         };
         let id = self.insert_client(branch, method, to, machine, bytes.clone());
+        if let Some(client) = self.clients.get_mut(id) {
+            client.as_datagram = as_datagram;
+        }
         if bound.is_some() {
             self.transmit(to, bytes);
             self.settle_client(now, id);
@@ -64,6 +72,7 @@ impl Endpoint {
             bytes,
             forks: Vec::new(),
             cancel_reason: None,
+            as_datagram: None,
             failed: false,
             asked_anew: 0,
             armed: None,
@@ -118,7 +127,7 @@ impl Endpoint {
 
     /// Sends the ACK for a 2xx, and again whenever that 2xx is repeated, until Timer M (13.2.2.4, RFC 6026 7.2). Which 2xx
     /// it is for is told by the draft's To tag. It has a branch of its own and goes where the dialog's requests go.
-    pub fn ack(&mut self, _now: Instant, client: ClientKey, to: Flow, draft: Draft) {
+    pub fn ack(&mut self, now: Instant, client: ClientKey, to: Flow, draft: Draft) {
         let Some(own) = self.sent_by(to.socket) else {
             self.counters.late_orders += 1;
             return;
@@ -133,6 +142,12 @@ impl Endpoint {
             // Timer M is over, yet the peer may still wait for it.
             None => self.counters.late_orders += 1,
         }
+        self.send_ack(now, to, bytes);
+    }
+
+    /// Kept is the datagram, so that a stream that cannot be had is not asked for again when the 2xx comes again.
+    pub(super) fn send_ack(&mut self, now: Instant, to: Flow, bytes: Vec<u8>) {
+        let (to, bytes) = self.by_stream(now, to, &bytes).unwrap_or((to, bytes));
         self.transmit(to, bytes);
     }
 

@@ -163,11 +163,15 @@ impl Framer {
 
     /// Asked as soon as there is a first line: whoever speaks HTTP or noise is not read to the end.
     fn looks_like_sip(&self) -> Result<(), BadStream> {
-        let Some(end) = memchr::memchr(b'\n', &self.bytes) else {
-            let text = self.bytes.iter().all(|byte| *byte == b'\r' || (b' '..0x7f).contains(byte) || *byte >= 0x80);
-            return if text { Ok(()) } else { Err(BadStream::NotSip) };
-        };
-        let line = self.bytes[..end].trim_ascii_end();
+        let end = memchr::memchr(b'\n', &self.bytes);
+        let begun = &self.bytes[..end.unwrap_or(self.bytes.len())];
+        if !begun.iter().all(|byte| *byte == b'\r' || (b' '..0x7f).contains(byte) || *byte >= 0x80) {
+            return Err(BadStream::NotSip);
+        }
+        if end.is_none() {
+            return Ok(());
+        }
+        let line = begun.trim_ascii_end();
         let is = |part: Option<&[u8]>| part.is_some_and(|part| part.eq_ignore_ascii_case(b"SIP/2.0"));
         let response = is(line.get(..7)) && line.get(7) == Some(&b' ');
         let request = is(line.len().checked_sub(7).map(|at| &line[at..]));

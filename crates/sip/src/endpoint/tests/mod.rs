@@ -4,6 +4,7 @@
 mod as_client;
 mod as_server;
 mod dialogs;
+mod large;
 mod pair;
 
 use super::*;
