@@ -1,13 +1,15 @@
-//! Bodies of the fuzz targets: what reads a message, a session description, and a whole shard on arbitrary inputs.
+//! Bodies of the fuzz targets: what reads a message, a session description, a stream, and a whole shard on arbitrary inputs.
 //!
 //! They live here so that plain tests run them too, on seeded mutants and on the corpus. Refuses to know: who makes the bytes.
 
+mod frame;
 mod shard;
 
 use core::net::IpAddr;
 use media::sdp::{Facing, Sdp, agree};
 use sip::Message;
 
+pub use frame::frame;
 pub use shard::shard;
 
 /// The parser: never panics; what it accepts, it keeps byte for byte.
@@ -134,6 +136,9 @@ mod tests {
         assert!(messages.len() > 80 && descriptions.len() > 30, "the corpus is there");
         messages.iter().for_each(|(_, bytes)| parse(bytes));
         descriptions.iter().for_each(|(_, bytes)| sdp(bytes));
+        let streams = seeds("frame");
+        assert!(streams.len() > 15, "the corpus is there");
+        streams.iter().for_each(|(_, bytes)| frame(bytes));
     }
 
     /// Seeds that lead nowhere would let the fuzzer play at the door.
