@@ -6,6 +6,7 @@ use super::listen::ListenDraft;
 use super::numbers::TargetNumbers;
 use super::reader::At;
 use super::settings::{Listen, MediaRange, Settings, Socket};
+use super::test_call::TestCallPlan;
 use super::tls::TrunkTls;
 use super::trunk::TrunkDraft;
 use super::value::SipAddress;
@@ -54,6 +55,50 @@ impl Ids {
     }
 }
 
+/// What the trunks of a file come to, each at its number.
+struct Trunks {
+    shapes: Vec<Option<TrunkShape>>,
+    profiles: Vec<Option<TrunkProfile>>,
+    test_calls: Vec<Option<TestCallPlan>>,
+    named: BTreeMap<TrunkId, NamedTrunk>,
+    watches: Vec<Option<(ProbePolicy, BlamePolicy)>>,
+}
+
+impl Trunks {
+    fn new(count: usize) -> Self {
+        Self {
+            shapes: vec![None; count],
+            profiles: vec![None; count],
+            test_calls: vec![None; count],
+            named: BTreeMap::new(),
+            watches: vec![None; count],
+        }
+    }
+
+    /// None when its listen is not there, which has been told.
+    fn add(
+        &mut self,
+        id: TrunkId,
+        trunk: TrunkDraft,
+        numbers: &mut TargetNumbers,
+        (listens, sockets): (&[Listen], &[Socket]),
+        product: Option<&str>,
+    ) -> Option<()> {
+        let by_name = named_trunk(&trunk, listens, sockets);
+        // Of a trunk with names, addresses and their numbers come below.
+        let addrs = trunk.targets.iter().map(|target| target.value);
+        let indexes = if by_name.is_some() { Vec::new() } else { numbers.numbered(addrs) };
+        self.shapes[id.index()] = Some(shape(&trunk, indexes, listens));
+        self.watches[id.index()] = Some((trunk.probe.clone(), trunk.blames.clone()));
+        self.named.extend(by_name.map(|named| (id, named)));
+        self.test_calls[id.index()] = trunk.test_call.as_ref().map(|draft| draft.plan.clone());
+        let mut profile = profile(trunk, numbers, listens, sockets)?;
+        profile.interworking.headers.product = product.unwrap_or_default().to_owned();
+        self.profiles[id.index()] = Some(profile);
+        Some(())
+    }
+}
+
 /// Settings, unless something only now seen to be wrong is in `faults`.
 pub(super) fn settings(
     mut draft: Draft,
@@ -72,31 +117,17 @@ pub(super) fn settings(
     let names = explain::Names { trunks: ids.names.clone(), groups: group_names(&draft) };
     let routes = routes(&draft, &ids);
     let profiles_of_listens = listen_profiles(&listens, &sockets);
-    let mut shapes = vec![None; ids.names.len()];
-    let mut profiles = vec![None; ids.names.len()];
-    let mut test_calls = vec![None; ids.names.len()];
     let mut target_numbers = previous.map(|settings| settings.target_numbers.clone()).unwrap_or_default();
     target_numbers.resize(ids.names.len(), TargetNumbers::default());
     let tls = trunk_tls(&draft, &ids);
-    let (mut named, mut watches) = (BTreeMap::new(), vec![None; ids.names.len()]);
     let registrations = registrations(&draft, &ids);
     let phones = draft.trunks.iter().find(|trunk| trunk.registered).and_then(|trunk| ids.of(&trunk.name.value));
+    let mut trunks = Trunks::new(ids.names.len());
     for trunk in draft.trunks {
         let id = ids.of(&trunk.name.value)?;
-        let numbers = &mut target_numbers[id.index()];
-        let by_name = named_trunk(&trunk, &listens, &sockets);
-        // Of a trunk with names, addresses and their numbers come below.
-        let addrs = trunk.targets.iter().map(|target| target.value);
-        let indexes = if by_name.is_some() { Vec::new() } else { numbers.numbered(addrs) };
-        shapes[id.index()] = Some(shape(&trunk, indexes, &listens));
-        watches[id.index()] = Some((trunk.probe.clone(), trunk.blames.clone()));
-        named.extend(by_name.map(|named| (id, named)));
-        test_calls[id.index()] = trunk.test_call.as_ref().map(|draft| draft.plan.clone());
-        let product = draft.edge.product.clone().unwrap_or_default();
-        let mut profile = profile(trunk, numbers, &listens, &sockets)?;
-        profile.interworking.headers.product = product;
-        profiles[id.index()] = Some(profile);
+        trunks.add(id, trunk, &mut target_numbers[id.index()], (&listens, &sockets), draft.edge.product.as_deref())?;
     }
+    let Trunks { shapes, profiles, test_calls, named, watches } = trunks;
     let file = draft.registrar.as_ref().and_then(|registrar| registrar.file.clone());
     let registrar = draft.registrar.map(|draft| registrar(draft, &profiles_of_listens, phones, faults));
     let (probes, blames) = watched(&shapes, &watches);
