@@ -7,7 +7,7 @@ use interop::{http, namespace, wait_until};
 use sip::Message;
 use sip::auth::{Credentials, Session, Signed};
 use std::io::{Read, Write};
-use std::net::{TcpStream, UdpSocket};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -111,6 +111,7 @@ fn a_phone_by_tcp_is_reached_by_its_own_connection() {
     namespace::enter();
     let text = PHONES.replace("\"udp:127.0.0.10:5060\"", "\"udp:127.0.0.10:5060\", \"tcp:127.0.0.10:5060\"");
     let _edge = Edge::start_in(phones(), &text);
+    let elsewhere = TcpListener::bind("127.0.0.51:5070").expect("where its Contact says");
     let mut phone = TcpStream::connect(LAN).expect("the edge listens");
     phone.set_read_timeout(Some(LIMIT)).expect("a timeout");
     let from = phone.local_addr().expect("its own address");
@@ -118,7 +119,7 @@ fn a_phone_by_tcp_is_reached_by_its_own_connection() {
         format!(
             "REGISTER sip:example.net SIP/2.0\r\nVia: SIP/2.0/TCP {from};branch=z9hG4bKr{cseq}\r\nMax-Forwards: 70\r\n\
              From: <sip:201@example.net>;tag=1\r\nTo: <sip:201@example.net>\r\nCall-ID: tcp\r\nCSeq: {cseq} REGISTER\r\n\
-             Contact: <sip:201@10.9.8.7:5060;transport=tcp>\r\nExpires: 300\r\n{line}Content-Length: 0\r\n\r\n"
+             Contact: <sip:201@127.0.0.51:5070;transport=tcp>\r\nExpires: 300\r\n{line}Content-Length: 0\r\n\r\n"
         )
     };
     phone.write_all(register(1, "").as_bytes()).expect("sent");
@@ -132,7 +133,12 @@ fn a_phone_by_tcp_is_reached_by_its_own_connection() {
     assert_eq!(heard(&mut phone).status(), Some(200));
     let _caller = Sipp::caller("caller_brief", "127.0.0.20", LAN, "201", 1, 1);
     let invite = heard(&mut phone);
-    assert_eq!((invite.method(), invite.uri()), (sip::Method::Invite, &b"sip:201@10.9.8.7:5060;transport=tcp"[..]));
+    assert_eq!((invite.method(), invite.uri()), (sip::Method::Invite, &b"sip:201@127.0.0.51:5070;transport=tcp"[..]));
+    // RFC 5626 §5.3: when that connection is dead there is no other way to it.
+    drop(phone);
+    wait_until("it is forgotten", LIMIT, || http::metric("throughline_registrar_dead_total") >= 1.0);
+    elsewhere.set_nonblocking(true).expect("a look");
+    assert!(elsewhere.accept().is_err(), "nobody is sought where its Contact says");
 }
 
 /// The next message of a connection, whole.

@@ -165,7 +165,10 @@ impl Shard {
             }
             Input::Broken { flow, fault } => {
                 let profiles = &self.snapshot.settings.profiles;
-                self.endpoint.broken(now, flow, fault, &|hop| act::way_anew(profiles, flow, hop));
+                // RFC 5626 §5.3: a phone is reached by the flow it has registered by, and never where its Contact says.
+                let is_phone = self.registrar.is_bound(flow);
+                let anew = |hop: Option<_>| act::way_anew(profiles, flow, hop.filter(|_| !is_phone));
+                self.endpoint.broken(now, flow, fault, &anew);
                 let (b2bua, mut world) = self.split(now);
                 b2bua.broken(&mut world, flow, fault);
             }

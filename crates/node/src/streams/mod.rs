@@ -475,7 +475,8 @@ impl StreamThread {
         self.handshakes -= usize::from(connection.is_pending());
         let (flow, fault) = (connection.flow, over.fault());
         tracing::debug!("connection {} {} by socket {} is over: {over:?}", flow.transport, flow.peer, flow.socket.0);
-        if connection.stage == Stage::Open {
+        // Shards look through all they have for it, which nobody may cost them who has said nothing.
+        if connection.stage == Stage::Open && !connection.fresh {
             self.outward.broken(flow, fault);
             if let Some(peer) = connection.alias {
                 self.outward.broken(Flow { peer, ..flow }, fault);
