@@ -328,6 +328,8 @@ fn an_idle_connection_is_closed_and_a_used_one_is_not() {
     let mut rig = Rig::tcp(14, StreamLimits { idle: Span::from_millis(400), ..StreamLimits::default() });
     let (mut idle, mut used) = (rig.connect(), rig.connect());
     let flow = rig.flow(idle.local_addr().expect("one"));
+    idle.write_all(&request(0)).expect("written");
+    assert_eq!(rig.message(), (flow, request(0)));
     let mut sent = 0;
     while rig.counters.closed_idle.get() == 0 {
         sent += 1;

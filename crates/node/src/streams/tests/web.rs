@@ -69,7 +69,7 @@ fn a_browser_sends_messages_and_gets_its_answers_by_its_websocket_rfc_7118_5() {
 
 #[test]
 fn a_page_of_elsewhere_and_whoever_wants_something_else_are_told_so() {
-    let mut rig = Rig::with(pages(), 31, Transport::Ws, StreamLimits::default());
+    let rig = Rig::with(pages(), 31, Transport::Ws, StreamLimits::default());
     assert_eq!(browser(rig.connect(), "https://evil.example").err(), Some(403));
     counted(&rig.counters.refused_origin, 1);
     let mut plain = rig.connect();
@@ -83,8 +83,7 @@ fn a_page_of_elsewhere_and_whoever_wants_something_else_are_told_so() {
     assert_eq!(good.read().expect("a pong").into_data(), b"\r\n"[..]);
     good.get_mut().write_all(&[0x81, 0]).expect("written");
     assert!(matches!(good.read(), Ok(Message::Close(Some(frame))) if u16::from(frame.code) == 1_002));
-    assert!(matches!(rig.broken(), (_, TransportFault::Broken)));
-    assert_eq!(rig.counters.closed_bad_stream.get(), 1);
+    counted(&rig.counters.closed_bad_stream, 1);
 }
 
 /// Whoever stays silent after connecting is cut in time, and while too many do so nobody else is let in.
@@ -120,7 +119,7 @@ fn a_browser_that_answers_pings_stays_and_a_silent_one_is_cut_rfc_6455_5_5_2() {
         assert!(matches!(alive.read().expect("a ping"), Message::Ping(_)), "and the pong leaves with the next one");
         alive.flush().expect("a pong");
     }
-    assert!(matches!(rig.broken(), (other, _) if other != flow), "one that has never spoken is idle, or silent");
+    // One that has never spoken is over, and no shard need know.
     while never.read().is_ok() {}
     assert_eq!(rig.counters.live.get(), 1);
     // It stops to answer.
