@@ -1,7 +1,7 @@
 //! Where trunks that are configured by name are: RFC 3263 on answers that the name service gave, and what is done when it gives none.
 //!
-//! [`locate`](locate::locate) is the RFC as a function of what is known; [`cache`] keeps what is known, and says what is to be asked again
-//! and when; [`book`] joins both for all trunks. A call never waits for any of it: shards get addresses. Refuses to know: sockets, servers,
+//! [`locate`](locate::locate) is the RFC as a function of what is known; `cache` keeps what is known, and says what is to be asked again
+//! and when; `book` joins both for all trunks. A call never waits for any of it: shards get addresses. Refuses to know: sockets, servers,
 //! the wire format of DNS, what a trunk's health is.
 
 pub(crate) mod book;
