@@ -6,9 +6,11 @@
 
 pub mod asterisk;
 pub mod baresip;
+pub mod browser;
 pub mod kamailio;
 pub mod matrix;
 pub mod recording;
+pub mod site;
 pub mod wire;
 
 /// Tones that the peers play to each other; each has one of its own.

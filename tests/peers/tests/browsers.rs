@@ -1,0 +1,187 @@
+//! Phones in pages: JsSIP in Chromium by WebSocket under TLS, registered at the edge, with each other and with a carrier by UDP.
+//!
+//! The edge anchors nothing here, so the browsers' audio goes from one to the other under keys that they agree on by descriptions which the
+//! edge passes untouched.
+#![allow(clippy::expect_used)]
+
+use interop::certificates::{Authority, Valid};
+use interop::edge::Edge;
+use interop::sipp::Sipp;
+use interop::{http, namespace, wait_until};
+use peers::browser::{Browser, Setup};
+use peers::matrix::{ACME, ENOUGH_MS, FAR, LIMIT, recorded, rests};
+use peers::site::Site;
+
+const SITE: &str = "127.0.0.60:8080";
+const ONE: Setup<'_> =
+    Setup { user: "201", secret: "hush", realm: "phone.example", edge: "127.0.0.10:5063", tone: 440, answers: true };
+const OTHER: Setup<'_> = Setup { user: "202", tone: 1_300, ..ONE };
+
+/// JsSIP knows digests of MD5 alone.
+const CONFIG: &str = r#"
+[edge]
+data = "DATA"
+[listen.lan]
+sip = ["udp:127.0.0.10:5060", "wss:127.0.0.10:5063"]
+tls = { certificate = "FILES/lan.pem", key = "FILES/lan.key" }
+origins = ["http://127.0.0.60:8080"]
+[listen.wan]
+sip = ["udp:127.0.0.11:5060"]
+[trunk.phones]
+at = "registered"
+listen = "lan"
+[trunk.acme]
+at = "sip:127.0.0.31:5060"
+listen = "wan"
+[group.phones]
+tiers = [["phones"]]
+alone = true
+[group.carriers]
+tiers = [["acme"]]
+alone = true
+[[route]]
+from = ["phones"]
+prefixes = ["20"]
+to = "phones"
+[[route]]
+from = ["phones"]
+to = "carriers"
+[[route]]
+from = ["acme"]
+to = "phones"
+[registrar]
+listen = "lan"
+realm = "phone.example"
+algorithms = ["MD5"]
+users = "users.csv"
+"#;
+
+/// The edge, with certificates of this authority and both phones among its users.
+fn edge(authority: &Authority) -> Edge {
+    authority.issue("lan", "127.0.0.10", Valid::Now);
+    let name = format!("throughline-pages-{}-{:?}", std::process::id(), std::thread::current().id());
+    let folder = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("users.csv"), "201,password,hush\n202,password,hush\n").expect("users");
+    Edge::start_in(folder, &CONFIG.replace("FILES", &authority.folder()))
+}
+
+/// A page that has registered.
+fn phone<'a>(site: &'a Site, setup: &Setup<'_>) -> Browser<'a> {
+    let phone = Browser::open(site, setup);
+    phone.says("registered");
+    phone
+}
+
+fn hear_each_other(one: &Browser<'_>, other: &Browser<'_>) {
+    one.hears(OTHER.tone, ENOUGH_MS);
+    other.hears(ONE.tone, ENOUGH_MS);
+}
+
+#[test]
+fn pages_register_and_call_each_other_both_ways() {
+    namespace::enter();
+    let authority = Authority::new("pages");
+    let (site, edge) = (Site::serve(SITE), edge(&authority));
+    let (one, other) = (phone(&site, &ONE), phone(&site, &OTHER));
+    assert_eq!(http::metric("throughline_registered"), 2.0);
+    for (caller, number, callee) in [(&one, "202", &other), (&other, "201", &one)] {
+        caller.told(&format!("call {number}"));
+        caller.says("talks");
+        hear_each_other(&one, &other);
+        callee.told("hangup");
+        callee.says("ended local");
+        caller.says("ended remote Terminated");
+        rests(&edge);
+    }
+    for page in [&one, &other] {
+        let said = site.said(page.user());
+        let protected = said.iter().filter(|line| line.starts_with("audio dtls connected ")).count();
+        assert_eq!(protected, 2, "{said:?}");
+    }
+    // And the caller hangs up.
+    one.told("call 202");
+    other.says("talks");
+    hear_each_other(&one, &other);
+    one.told("hangup");
+    other.says("ended remote Terminated");
+    rests(&edge);
+    let outcomes: Vec<_> = recorded(3).iter().flat_map(peers::matrix::attempts).collect();
+    assert_eq!(outcomes, vec![("phones".to_owned(), "answered".to_owned()); 3]);
+}
+
+/// A hold is silence both ways, whoever asked for it, and ends when its side resumes.
+#[test]
+fn a_call_of_pages_is_held_and_resumed_by_either_side() {
+    namespace::enter();
+    let authority = Authority::new("pages-hold");
+    let (site, edge) = (Site::serve(SITE), edge(&authority));
+    let (one, other) = (phone(&site, &ONE), phone(&site, &OTHER));
+    one.told("call 202");
+    other.says("talks");
+    hear_each_other(&one, &other);
+    for (holder, held) in [(&one, &other), (&other, &one)] {
+        holder.told("hold");
+        holder.says("holds");
+        held.says("hold remote");
+        holder.told("resume");
+        holder.says("resumed");
+        held.says("unhold remote");
+        hear_each_other(&one, &other);
+    }
+    one.told("hangup");
+    other.says("ended remote Terminated");
+    rests(&edge);
+}
+
+/// The page rings on; the caller gives up. The next time it refuses, and that is what the caller is told.
+#[test]
+fn a_page_gives_up_and_another_refuses() {
+    namespace::enter();
+    let authority = Authority::new("pages-refuse");
+    let (site, edge) = (Site::serve(SITE), edge(&authority));
+    let (one, other) = (phone(&site, &ONE), phone(&site, &Setup { answers: false, ..OTHER }));
+    one.told("call 202");
+    one.says("progress remote");
+    one.told("hangup");
+    other.says("failed remote Canceled");
+    one.says("failed local Canceled");
+    rests(&edge);
+    one.told("call 202");
+    one.says("progress remote");
+    other.told("refuse");
+    one.says("failed remote Busy");
+    rests(&edge);
+}
+
+/// A carrier without DTLS cannot talk to a page: the page ends the call that was answered so, and refuses the one that is offered so. Both are
+/// whole calls to the edge, by WebSocket on one side and UDP on the other.
+#[test]
+fn a_page_and_a_carrier_without_dtls_part_decently() {
+    namespace::enter();
+    let authority = Authority::new("pages-carrier");
+    let (site, edge) = (Site::serve(SITE), edge(&authority));
+    let one = phone(&site, &ONE);
+    let carrier = Sipp::server("server", ACME);
+    one.told(&format!("call {FAR}"));
+    one.says("failed remote Bad Media Description");
+    rests(&edge);
+    wait_until("the carrier's call has ended", LIMIT, || carrier.counts() == (1, 0));
+    drop(carrier);
+    let mut carrier = Sipp::caller("caller_expects_488", ACME, "127.0.0.11:5060", "201", 1, 1);
+    one.says("failed system WebRTC Error");
+    assert!(carrier.finished(LIMIT), "{}\n{}", carrier.errors(), edge.log());
+    rests(&edge);
+}
+
+/// A page of elsewhere is loaded by the same browser in the same network, and stays out.
+#[test]
+fn a_page_of_another_origin_stays_out() {
+    namespace::enter();
+    let authority = Authority::new("pages-origin");
+    let (site, _edge) = (Site::serve("127.0.0.61:8080"), edge(&authority));
+    let page = Browser::open(&site, &ONE);
+    page.says("disconnected");
+    assert!(http::metric("throughline_streams_events_total{what=\"refused_origin\"}") >= 1.0);
+    assert_eq!(http::metric("throughline_registered"), 0.0);
+}
