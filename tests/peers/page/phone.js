@@ -8,6 +8,8 @@ const tones = setup.tones.split(",").map(Number);
 const LOOK_MS = 100;
 /// What is softer is silence.
 const SILENCE_DB = -60;
+/// So many looks that find none are told too.
+const SILENT_LOOKS = 10;
 
 // What is said arrives in order.
 let saying = Promise.resolve();
@@ -39,12 +41,18 @@ function listen(stream) {
   const source = audio.createMediaStreamSource(stream);
   source.connect(ear);
   const levels = new Float32Array(ear.frequencyBinCount);
+  let silent = 0;
   const looks = setInterval(() => {
     ear.getFloatFrequencyData(levels);
     const loudest = Math.max(...levels);
     const hz = (levels.indexOf(loudest) * audio.sampleRate) / ear.fftSize;
     const tone = tones.find((tone) => Math.abs(tone - hz) < 20);
-    if (loudest > SILENCE_DB && tone) say(`hears ${tone}`);
+    if (loudest > SILENCE_DB && tone) {
+      silent = 0;
+      say(`hears ${tone}`);
+    } else if (++silent % SILENT_LOOKS === 0) {
+      say("silence");
+    }
   }, LOOK_MS);
   return () => {
     clearInterval(looks);

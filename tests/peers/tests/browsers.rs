@@ -9,7 +9,7 @@ use interop::edge::Edge;
 use interop::sipp::Sipp;
 use interop::{http, namespace, wait_until};
 use peers::browser::{Browser, Setup};
-use peers::matrix::{ACME, ENOUGH_MS, FAR, LIMIT, recorded, rests};
+use peers::matrix::{ACME, ENOUGH_MS, FAR, LIMIT, attempts, recorded, rests};
 use peers::site::Site;
 
 const SITE: &str = "127.0.0.60:8080";
@@ -95,9 +95,10 @@ fn pages_register_and_call_each_other_both_ways() {
         rests(&edge);
     }
     for page in [&one, &other] {
-        let said = site.said(page.user());
-        let protected = said.iter().filter(|line| line.starts_with("audio dtls connected ")).count();
-        assert_eq!(protected, 2, "{said:?}");
+        wait_until("the audio of both calls was protected", LIMIT, || {
+            let said = site.said(page.user());
+            said.iter().filter(|line| line.starts_with("audio dtls connected ")).count() == 2
+        });
     }
     // And the caller hangs up.
     one.told("call 202");
@@ -106,7 +107,7 @@ fn pages_register_and_call_each_other_both_ways() {
     one.told("hangup");
     other.says("ended remote Terminated");
     rests(&edge);
-    let outcomes: Vec<_> = recorded(3).iter().flat_map(peers::matrix::attempts).collect();
+    let outcomes: Vec<_> = recorded(3).iter().flat_map(attempts).collect();
     assert_eq!(outcomes, vec![("phones".to_owned(), "answered".to_owned()); 3]);
 }
 
@@ -124,6 +125,8 @@ fn a_call_of_pages_is_held_and_resumed_by_either_side() {
         holder.told("hold");
         holder.says("holds");
         held.says("hold remote");
+        holder.says("silence");
+        held.says("silence");
         holder.told("resume");
         holder.says("resumed");
         held.says("unhold remote");
