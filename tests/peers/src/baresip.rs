@@ -24,6 +24,15 @@ pub struct Setup<'a> {
     pub tone: u16,
 }
 
+/// How its audio goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Audio {
+    /// As it is.
+    Plain,
+    /// By ICE, and under DTLS-SRTP, as pages want it (RFC 8835 §3.4, RFC 8827 §6.5).
+    ForPages,
+}
+
 /// A running phone.
 pub struct Baresip {
     process: Child,
@@ -34,6 +43,15 @@ pub struct Baresip {
 impl Baresip {
     /// Starts one that answers whoever calls, and waits until it listens.
     pub fn start(setup: &Setup<'_>) -> Self {
+        Self::launch(setup, Audio::Plain)
+    }
+
+    /// The same, and it can talk to pages. It takes no address of 127.0.0.0/8 for a candidate.
+    pub fn start_for_pages(setup: &Setup<'_>) -> Self {
+        Self::launch(setup, Audio::ForPages)
+    }
+
+    fn launch(setup: &Setup<'_>, audio: Audio) -> Self {
         let folder = folder("baresip", setup.name);
         let here = folder.to_str().expect("a path in text");
         std::fs::create_dir_all(folder.join("heard")).expect("a folder for recordings");
@@ -41,8 +59,9 @@ impl Baresip {
             Some((registrar, password)) => (registrar, format!("regint=60;auth_pass={password}")),
             None => (setup.ip, "regint=0".to_owned()),
         };
-        let account = format!("<sip:{}@{home}>;{registers};answermode=auto;audio_codecs=PCMA/8000/1\n", setup.user);
-        for (name, text) in [("config", config_of(setup, here)), ("accounts", account)] {
+        let by = if audio == Audio::ForPages { ";medianat=ice;mediaenc=dtls_srtp" } else { "" };
+        let account = format!("<sip:{}@{home}>;{registers};answermode=auto;audio_codecs=PCMA/8000/1{by}\n", setup.user);
+        for (name, text) in [("config", config_of(setup, audio, here)), ("accounts", account)] {
             std::fs::write(folder.join(name), text).expect("a configuration file");
         }
         for name in ["contacts", "uuid"] {
@@ -134,13 +153,17 @@ impl Drop for Baresip {
 }
 
 /// Its tone generator knows 48 kHz in stereo alone.
-fn config_of(setup: &Setup<'_>, here: &str) -> String {
+fn config_of(setup: &Setup<'_>, audio: Audio, here: &str) -> String {
     let Setup { ip, tone, .. } = setup;
     let modules = ["g711", "ausine", "sndfile"].map(|name| format!("module {name}.so\n")).concat();
+    let (secured, mux) = match audio {
+        Audio::Plain => ("", "no"),
+        Audio::ForPages => ("module ice.so\nmodule dtls_srtp.so\n", "yes"),
+    };
     let after = "module_tmp uuid.so\nmodule_tmp account.so\nmodule_app ctrl_tcp.so\nmodule_app menu.so\n";
     format!(
         "poll_method epoll\nsip_listen {ip}:5060\nnet_interface {ip}\ncall_max_calls 4\naudio_source ausine,{tone}\n\
-         ausrc_srate 48000\nausrc_channels 2\naudio_level no\nrtp_ports 42000-42999\nrtcp_mux no\njitter_buffer_delay 1-5\n\
-         module_path /usr/lib/baresip/modules\n{modules}{after}ctrl_tcp_listen {ip}:4444\nsnd_path {here}/heard\n"
+         ausrc_srate 48000\nausrc_channels 2\naudio_level no\nrtp_ports 42000-42999\nrtcp_mux {mux}\njitter_buffer_delay 1-5\n\
+         module_path /usr/lib/baresip/modules\n{modules}{secured}{after}ctrl_tcp_listen {ip}:4444\nsnd_path {here}/heard\n"
     )
 }

@@ -8,13 +8,17 @@ use interop::certificates::{Authority, Valid};
 use interop::edge::Edge;
 use interop::sipp::Sipp;
 use interop::{http, namespace, wait_until};
+use peers::baresip::{self, Baresip};
 use peers::browser::{Browser, Setup};
-use peers::matrix::{ACME, ENOUGH_MS, FAR, LIMIT, attempts, recorded, rests};
+use peers::matrix::{ACME, ENOUGH_MS, FAR, LIMIT, WAN, attempts, recorded, rests};
 use peers::site::Site;
 
 const SITE: &str = "127.0.0.60:8080";
 const ONE: Setup<'_> =
     Setup { user: "201", secret: "hush", realm: "phone.example", edge: "127.0.0.10:5063", tone: 440, answers: true };
+/// A phone by UDP that can talk to pages.
+const OUTSIDE: &str = "192.0.2.70";
+const PHONE_HZ: u16 = 850;
 const OTHER: Setup<'_> = Setup { user: "202", tone: 1_300, ..ONE };
 
 /// JsSIP knows digests of MD5 alone.
@@ -56,14 +60,14 @@ algorithms = ["MD5"]
 users = "users.csv"
 "#;
 
-/// The edge, with certificates of this authority and both phones among its users.
-fn edge(authority: &Authority) -> Edge {
+/// The edge, with certificates of this authority, both phones among its users, and its carrier here.
+fn edge(authority: &Authority, carrier: &str) -> Edge {
     authority.issue("lan", "127.0.0.10", Valid::Now);
     let name = format!("throughline-pages-{}-{:?}", std::process::id(), std::thread::current().id());
     let folder = std::env::temp_dir().join(name);
     std::fs::create_dir_all(&folder).expect("a folder");
     std::fs::write(folder.join("users.csv"), "201,password,hush\n202,password,hush\n").expect("users");
-    Edge::start_in(folder, &CONFIG.replace("FILES", &authority.folder()))
+    Edge::start_in(folder, &CONFIG.replace("FILES", &authority.folder()).replace("127.0.0.31", carrier))
 }
 
 /// A page that has registered.
@@ -82,7 +86,7 @@ fn hear_each_other(one: &Browser<'_>, other: &Browser<'_>) {
 fn pages_register_and_call_each_other_both_ways() {
     namespace::enter();
     let authority = Authority::new("pages");
-    let (site, edge) = (Site::serve(SITE), edge(&authority));
+    let (site, edge) = (Site::serve(SITE), edge(&authority, ACME));
     let (one, other) = (phone(&site, &ONE), phone(&site, &OTHER));
     assert_eq!(http::metric("throughline_registered"), 2.0);
     for (caller, number, callee) in [(&one, "202", &other), (&other, "201", &one)] {
@@ -116,7 +120,7 @@ fn pages_register_and_call_each_other_both_ways() {
 fn a_call_of_pages_is_held_and_resumed_by_either_side() {
     namespace::enter();
     let authority = Authority::new("pages-hold");
-    let (site, edge) = (Site::serve(SITE), edge(&authority));
+    let (site, edge) = (Site::serve(SITE), edge(&authority, ACME));
     let (one, other) = (phone(&site, &ONE), phone(&site, &OTHER));
     one.told("call 202");
     other.says("talks");
@@ -142,7 +146,7 @@ fn a_call_of_pages_is_held_and_resumed_by_either_side() {
 fn a_page_gives_up_and_another_refuses() {
     namespace::enter();
     let authority = Authority::new("pages-refuse");
-    let (site, edge) = (Site::serve(SITE), edge(&authority));
+    let (site, edge) = (Site::serve(SITE), edge(&authority, ACME));
     let (one, other) = (phone(&site, &ONE), phone(&site, &Setup { answers: false, ..OTHER }));
     one.told("call 202");
     one.says("progress remote");
@@ -157,13 +161,40 @@ fn a_page_gives_up_and_another_refuses() {
     rests(&edge);
 }
 
+/// By WebSocket on one side and UDP on the other, and the audio is theirs alone.
+#[test]
+fn a_page_and_a_phone_by_udp_call_each_other() {
+    namespace::enter();
+    namespace::has_address(OUTSIDE);
+    let authority = Authority::new("pages-phone");
+    let (site, edge) = (Site::serve(SITE), edge(&authority, OUTSIDE));
+    let setup = baresip::Setup { name: "acme", ip: OUTSIDE, registers: None, user: FAR, tone: PHONE_HZ };
+    let (one, acme) = (phone(&site, &ONE), Baresip::start_for_pages(&setup));
+    one.told(&format!("call {FAR}"));
+    one.says("talks");
+    one.hears(PHONE_HZ, ENOUGH_MS);
+    acme.hears(ONE.tone, ENOUGH_MS);
+    one.told("hangup");
+    one.says("ended local");
+    rests(&edge);
+    acme.call("201", WAN);
+    one.says("talks");
+    one.hears(PHONE_HZ, ENOUGH_MS);
+    acme.hears(ONE.tone, ENOUGH_MS);
+    acme.command("hangup", "");
+    one.says("ended remote Terminated");
+    rests(&edge);
+    let outcomes: Vec<_> = recorded(2).iter().flat_map(attempts).collect();
+    assert_eq!(outcomes, [("acme", "answered"), ("phones", "answered")].map(|(a, b)| (a.to_owned(), b.to_owned())));
+}
+
 /// A carrier without DTLS cannot talk to a page: the page ends the call that was answered so, and refuses the one that is offered so. Both are
 /// whole calls to the edge, by WebSocket on one side and UDP on the other.
 #[test]
 fn a_page_and_a_carrier_without_dtls_part_decently() {
     namespace::enter();
     let authority = Authority::new("pages-carrier");
-    let (site, edge) = (Site::serve(SITE), edge(&authority));
+    let (site, edge) = (Site::serve(SITE), edge(&authority, ACME));
     let one = phone(&site, &ONE);
     let carrier = Sipp::server("server", ACME);
     one.told(&format!("call {FAR}"));
@@ -182,7 +213,7 @@ fn a_page_and_a_carrier_without_dtls_part_decently() {
 fn a_page_of_another_origin_stays_out() {
     namespace::enter();
     let authority = Authority::new("pages-origin");
-    let (site, _edge) = (Site::serve("127.0.0.61:8080"), edge(&authority));
+    let (site, _edge) = (Site::serve("127.0.0.61:8080"), edge(&authority, ACME));
     let page = Browser::open(&site, &ONE);
     page.says("disconnected");
     assert!(http::metric("throughline_streams_events_total{what=\"refused_origin\"}") >= 1.0);
