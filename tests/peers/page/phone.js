@@ -129,5 +129,8 @@ async function obey() {
   }
 }
 
-phone.start();
-obey();
+// A browser shows the addresses of its machine only to a page that may listen to it.
+navigator.mediaDevices.getUserMedia({ audio: true }).then(() => {
+  phone.start();
+  obey();
+});

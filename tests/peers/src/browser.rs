@@ -28,13 +28,15 @@ const QUIET: [&str; 10] = [
     "--disable-extensions",
     "--disable-breakpad",
 ];
-/// There is no network here but loopback, nobody who clicks before audio is played, and no sound card.
-const HERE: [&str; 5] = [
+/// There is no network here but loopback, nobody who clicks, and no sound card.
+const HERE: [&str; 7] = [
     "--ignore-certificate-errors",
     "--allow-loopback-in-peer-connection",
     "--disable-features=WebRtcHideLocalIpsWithMdns",
     "--autoplay-policy=no-user-gesture-required",
     "--disable-audio-output",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
 ];
 
 /// What one phone is.

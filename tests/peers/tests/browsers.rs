@@ -88,7 +88,6 @@ fn pages_register_and_call_each_other_both_ways() {
     let authority = Authority::new("pages");
     let (site, edge) = (Site::serve(SITE), edge(&authority, ACME));
     let (one, other) = (phone(&site, &ONE), phone(&site, &OTHER));
-    assert_eq!(http::metric("throughline_registered"), 2.0);
     for (caller, number, callee) in [(&one, "202", &other), (&other, "201", &one)] {
         caller.told(&format!("call {number}"));
         caller.says("talks");
