@@ -181,7 +181,10 @@ fn watched(shapes: &[Option<TrunkShape>], watches: &[Option<(ProbePolicy, BlameP
     for (id, (shape, watch)) in (0_u16..).zip(shapes.iter().zip(watches)) {
         let (Some(shape), Some((probe, blame))) = (shape, watch) else { continue };
         let ids = || shape.targets.iter().map(|target| TargetId { trunk: TrunkId(id), index: target.number });
-        probes.extend(ids().map(|target| (target, probe.clone())));
+        // Phones are wherever they register from; there is nobody to be asked on behalf of all of them.
+        if !shape.many {
+            probes.extend(ids().map(|target| (target, probe.clone())));
+        }
         if *blame != BlamePolicy::default() {
             blames.extend(ids().map(|target| (target, blame.clone())));
         }

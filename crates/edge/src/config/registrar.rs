@@ -337,6 +337,16 @@ mod tests {
         assert_eq!(rules.expiries.max, Span::from_secs(3_600));
     }
 
+    /// An unanswered probe of nobody would count as a trunk that has failed, beside a carrier that really has.
+    #[test]
+    fn nobody_is_probed_on_behalf_of_all_phones() {
+        let text = format!("{TEXT}{USER}[trunk.acme]\nat = \"sip:192.0.2.31\"\nlisten = \"lan\"\n");
+        let compiled = compile(&text, "edge.toml", &|_| Some(String::from("hush")), None);
+        let settings = compiled.settings.unwrap_or_else(|| panic!("{:?}", compiled.faults));
+        let probed: Vec<_> = settings.probes.iter().map(|(target, _)| target.trunk).collect();
+        assert_eq!(probed, vec![model::TrunkId(1)]);
+    }
+
     #[test]
     fn what_cannot_work_is_told() {
         for (text, what) in [
