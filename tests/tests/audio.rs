@@ -3,12 +3,12 @@
 //! The carriers listen before the edge starts: its first probes would find a trunk refused and, rightly, leave it out.
 #![allow(clippy::expect_used, clippy::panic)]
 
-use agent::{Behaviour, CallNo, Dial, Heard, Report};
-use interop::agents::agent;
+use agent::{Behaviour, CallNo, Report};
+use interop::agents::{agent, dial, ended, expect, plays};
 use interop::edge::{CONFIG, Edge};
 use interop::{let_pass, namespace};
 use model::Span;
-use node::lab::{LiveAgent, Order};
+use node::lab::Order;
 use std::time::Duration;
 
 const LAN: &str = "127.0.0.10:5060";
@@ -16,42 +16,6 @@ const WAN: &str = "127.0.0.11:5060";
 const LIMIT: Duration = Duration::from_secs(60);
 /// What counts as an interruption: far more than a busy machine keeps an agent from sending, far less than any failover.
 const INTERRUPTION: Span = Span::from_millis(300);
-
-fn plays(tone_hz: u16) -> Behaviour {
-    Behaviour { tone_hz, ..Behaviour::default() }
-}
-
-fn dial(to: &str, tone_hz: u16, talk: Option<Span>) -> Order {
-    Order::Dial(Dial {
-        to: to.parse().expect("an address"),
-        number: "+4722334455".to_owned(),
-        late_offer: false,
-        tone_hz,
-        hang_up_after: talk,
-        give_up_after: None,
-    })
-}
-
-/// Waits for the report that `wanted` picks.
-fn expect<T>(agent: &LiveAgent, what: &str, wanted: impl Fn(&Report) -> Option<T>) -> T {
-    let mut others = Vec::new();
-    loop {
-        let Ok(report) = agent.reports.recv_timeout(LIMIT) else {
-            panic!("waited in vain for {what}; the agent told {others:?}");
-        };
-        if let Some(found) = wanted(&report) {
-            return found;
-        }
-        others.push(report);
-    }
-}
-
-fn ended(report: &Report) -> Option<Heard> {
-    match report {
-        Report::Ended { heard, .. } => Some(heard.clone()),
-        _ => None,
-    }
-}
 
 fn answered(report: &Report) -> Option<CallNo> {
     match report {

@@ -2,9 +2,9 @@
 //! expires, a peer accepts and never answers.
 #![allow(clippy::expect_used, clippy::panic)]
 
-use agent::{Behaviour, CallNo, Dial, Failing, Heard, Report};
+use agent::{Behaviour, CallNo, Failing, Report};
 use edge::config::{Identity, ListenTls, TrunkTls};
-use interop::agents::{agent, by_stream};
+use interop::agents::{agent, by_stream, dial, ended, expect, plays};
 use interop::certificates::{Authority, Valid};
 use interop::dns::{AT, NameServer};
 use interop::edge::{CONFIG, Edge};
@@ -20,42 +20,6 @@ use std::time::Duration;
 const LAN: &str = "127.0.0.10:5060";
 const LAN_TLS: &str = "127.0.0.10:5061";
 const LIMIT: Duration = Duration::from_secs(60);
-
-fn plays(tone_hz: u16) -> Behaviour {
-    Behaviour { tone_hz, ..Behaviour::default() }
-}
-
-fn dial(to: &str, tone_hz: u16, talk: Option<Span>) -> Order {
-    Order::Dial(Dial {
-        to: to.parse().expect("an address"),
-        number: "+4722334455".to_owned(),
-        late_offer: false,
-        tone_hz,
-        hang_up_after: talk,
-        give_up_after: None,
-    })
-}
-
-/// Waits for the report that `wanted` picks.
-fn expect<T>(agent: &LiveAgent, what: &str, wanted: impl Fn(&Report) -> Option<T>) -> T {
-    let mut others = Vec::new();
-    loop {
-        let Ok(report) = agent.reports.recv_timeout(LIMIT) else {
-            panic!("waited in vain for {what}; the agent told {others:?}");
-        };
-        if let Some(found) = wanted(&report) {
-            return found;
-        }
-        others.push(report);
-    }
-}
-
-fn ended(report: &Report) -> Option<Heard> {
-    match report {
-        Report::Ended { heard, .. } => Some(heard.clone()),
-        _ => None,
-    }
-}
 
 fn answered(report: &Report) -> Option<(CallNo, Span)> {
     match report {
@@ -303,6 +267,16 @@ fn a_tcp_trunk_that_is_killed_costs_no_call() {
     rests(&edge);
 }
 
+/// The office calls while acme is not well: globex answers in time and is heard, and acme is taken out.
+fn goes_by_globex(office: &LiveAgent, globex: &LiveAgent, to: &str, within: Span, why: &str) {
+    office.order(dial(to, 1_300, Some(Span::from_secs(1))));
+    let (_, after) = expect(office, "the answer", answered);
+    assert!(after < within, "{why}: {after}");
+    assert_eq!(expect(office, "the end", ended).tone_hz, Some(850));
+    expect(globex, "the end", ended);
+    wait_until("the trunk is down", LIMIT, || health("acme") == "down");
+}
+
 /// A carrier accepts connections and says nothing on them: its callers wait for the first reply and no longer, as by UDP.
 #[test]
 fn a_tcp_trunk_that_never_answers_is_left_in_time() {
@@ -313,12 +287,7 @@ fn a_tcp_trunk_that_never_answers_is_left_in_time() {
     let edge = Edge::start(&by_tcp());
     talk(&office, &acme, LAN);
     acme.order(Order::Behave(Behaviour { failing: Some(Failing::Silent), ..plays(440) }));
-    office.order(dial(LAN, 1_300, Some(Span::from_secs(1))));
-    let (_, after) = expect(&office, "the answer", answered);
-    assert!(after < Span::from_secs(4), "the first reply's deadline and no more: {after}");
-    assert_eq!(expect(&office, "the end", ended).tone_hz, Some(850));
-    expect(&globex, "the end", ended);
-    wait_until("the trunk is down", LIMIT, || health("acme") == "down");
+    goes_by_globex(&office, &globex, LAN, Span::from_secs(4), "the first reply's deadline and no more");
     rests(&edge);
 }
 
@@ -335,12 +304,7 @@ fn a_tls_trunk_with_an_expired_certificate_costs_no_call() {
     let _acme = by_stream("acme", 31, Some(&tls(&files, "expired")), plays(440));
     let globex = agent("globex", 32, plays(850));
     let edge = Edge::start(&by_tls(&files));
-    office.order(dial(LAN_TLS, 1_300, Some(Span::from_secs(1))));
-    let (_, after) = expect(&office, "the answer", answered);
-    assert!(after < Span::from_secs(3), "refused at once: {after}");
-    assert_eq!(expect(&office, "the end", ended).tone_hz, Some(850));
-    expect(&globex, "the end", ended);
-    wait_until("the trunk is down", LIMIT, || health("acme") == "down");
+    goes_by_globex(&office, &globex, LAN_TLS, Span::from_secs(3), "refused at once");
     let (why, good) = edge.command(&["why", "trunk", "acme"]);
     assert!(good && why.contains("certificate expired"), "{why}");
     rests(&edge);
@@ -359,12 +323,7 @@ fn a_tls_trunk_that_never_speaks_is_left_in_time() {
     let _acme = TcpListener::bind("127.0.0.31:5061").expect("a free port");
     let globex = agent("globex", 32, plays(850));
     let edge = Edge::start(&by_tls(&files));
-    office.order(dial(LAN_TLS, 1_300, Some(Span::from_secs(1))));
-    let (_, after) = expect(&office, "the answer", answered);
-    assert!(after < Span::from_secs(4), "the limit of a connection and no more: {after}");
-    assert_eq!(expect(&office, "the end", ended).tone_hz, Some(850));
-    expect(&globex, "the end", ended);
-    wait_until("the trunk is down", LIMIT, || health("acme") == "down");
+    goes_by_globex(&office, &globex, LAN_TLS, Span::from_secs(4), "the limit of a connection and no more");
     rests(&edge);
 }
 

@@ -49,6 +49,13 @@ fn routed(proxy: &Kamailio, from: &str, methods: &[&str]) {
     assert_eq!(proxy.said("cannot place"), 0, "{}", proxy.log());
 }
 
+/// One calls the other, and each hears the other's tone.
+fn they_talk(caller: &Baresip, callee: &Baresip) {
+    caller.call(FAR, LAN);
+    caller.hears(850, ENOUGH_MS);
+    callee.hears(1_300, ENOUGH_MS);
+}
+
 #[test]
 fn requests_inside_a_call_follow_the_route_of_a_proxy() {
     namespace::enter();
@@ -99,9 +106,7 @@ fn a_proxy_that_forks_is_one_trunk_with_two_early_dialogs() {
     let callee = phone("callee", BESIDE, FAR, 850);
     let caller = phone("caller", OFFICE, NEAR, 1_300);
     let edge = Edge::start(CONFIG);
-    caller.call(FAR, LAN);
-    caller.hears(850, ENOUGH_MS);
-    callee.hears(1_300, ENOUGH_MS);
+    they_talk(&caller, &callee);
     wait_until("the other branch is cancelled", LIMIT, || early.counts().0 == 1);
     caller.command("hangup", "");
     rests(&edge);
@@ -152,9 +157,7 @@ fn a_proxy_without_a_carrier_is_left_for_the_next_trunk() {
     let callee = phone("callee", GLOBEX, FAR, 850);
     let caller = phone("caller", OFFICE, NEAR, 1_300);
     let edge = Edge::start(CONFIG);
-    caller.call(FAR, LAN);
-    caller.hears(850, ENOUGH_MS);
-    callee.hears(1_300, ENOUGH_MS);
+    they_talk(&caller, &callee);
     callee.command("hangup", "");
     rests(&edge);
     was_tried(&[("acme", "503"), ("globex", "answered")]);
@@ -170,9 +173,7 @@ fn a_redirection_is_followed_to_the_other_trunk() {
     let callee = phone("callee", GLOBEX, FAR, 850);
     let caller = phone("caller", OFFICE, NEAR, 1_300);
     let edge = Edge::start(CONFIG);
-    caller.call(FAR, LAN);
-    caller.hears(850, ENOUGH_MS);
-    callee.hears(1_300, ENOUGH_MS);
+    they_talk(&caller, &callee);
     caller.command("hangup", "");
     rests(&edge);
     assert_eq!(proxy.said("routes"), 0, "it has left the call: {}", proxy.log());
@@ -190,9 +191,7 @@ fn early_media_of_a_trunk_that_then_fails_gives_way_to_the_next() {
         "at = \"sip:127.0.0.31:5060\"\ncalls = { hunt_after_progress = true }",
     );
     let edge = Edge::start(&config);
-    caller.call(FAR, LAN);
-    caller.hears(850, ENOUGH_MS);
-    callee.hears(1_300, ENOUGH_MS);
+    they_talk(&caller, &callee);
     caller.command("hangup", "");
     rests(&edge);
     was_tried(&[("acme", "503"), ("globex", "answered")]);
