@@ -5,6 +5,7 @@
 
 mod answers;
 mod dry_run;
+mod meaning;
 mod metrics;
 mod tally;
 mod test_call;

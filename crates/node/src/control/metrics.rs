@@ -3,6 +3,7 @@
 //! Refuses to know: the text format.
 
 use super::StreamLink;
+use super::meaning::meaning;
 use crate::looks::Seen;
 use api::{Label, MetricsSnapshot};
 use edge::{TestCallsView, TrunkView};
@@ -64,7 +65,7 @@ fn shards(metrics: &mut MetricsSnapshot, seen: &Seen) {
         metrics.gauge("ports_used", "Media port pairs in use or in quarantine.", &labels, shard.ports_used as f64);
         metrics.gauge("epoch", "Epoch of the trunk table in use.", &labels, shard.epoch.0 as f64);
         for (name, count) in &shard.counters {
-            metrics.counter(name, "Counted by the shard.", &labels, *count);
+            metrics.counter(name, meaning(name), &labels, *count);
         }
     }
 }
