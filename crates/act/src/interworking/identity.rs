@@ -88,8 +88,16 @@ impl IdentityPolicy {
         host: Vec::new(),
     };
 
+    /// Everybody passes as he came, but at `host`.
     pub(super) fn is_neutral(&self) -> bool {
-        *self == Self::NEUTRAL
+        let Self { trust, from, pai, honours_privacy, rpid, fallback, callers, diversion, stir, host: _ } = self;
+        *trust
+            && *honours_privacy
+            && *stir
+            && fallback.is_empty()
+            && callers.is_empty()
+            && (*from, *pai, *rpid, *diversion)
+                == (FromForm::Pass, Assertion::Pass, RemoteParty::Pass, DiversionForm::Pass)
     }
 
     /// Whether the trunk lets us show this number.

@@ -46,6 +46,7 @@ impl Interworking {
         causes: CausePolicy::NEUTRAL,
     };
 
+    /// Nothing but the names of parties is written anew.
     fn is_neutral(&self) -> bool {
         self.headers.is_neutral()
             && self.numbers.is_neutral()
@@ -86,6 +87,12 @@ impl Crossing<'_> {
     /// Both sides are in the trust domain (RFC 3325 §2.3).
     const fn is_trusted(&self) -> bool {
         self.from.identity.trust && self.to.identity.trust
+    }
+
+    /// Whether all of a message passes as it came: most do, so that it is found out in one pass over its headers.
+    fn passes_as_it_came(&self, message: &Message) -> bool {
+        let renamed = || message.headers().any(|header| names_a_party(header.name));
+        self.from.is_neutral() && self.to.is_neutral() && (self.to.identity.host.is_empty() || !renamed())
     }
 
     /// The reader is told why.
@@ -157,13 +164,29 @@ const TRUSTED_ALONE: [&[u8]; 6] = [
     b"P-Private-Network-Indication",
 ];
 
+/// Whether a header of this name, besides those of the dialog, says who anybody is.
+const fn names_a_party(name: HeaderName) -> bool {
+    is_of_identity(name) || is_of_diversion(name)
+}
+
+const fn is_of_identity(name: HeaderName) -> bool {
+    matches!(
+        name,
+        HeaderName::PAssertedIdentity
+            | HeaderName::PPreferredIdentity
+            | HeaderName::RemotePartyId
+            | HeaderName::Privacy
+    )
+}
+
+const fn is_of_diversion(name: HeaderName) -> bool {
+    matches!(name, HeaderName::Diversion | HeaderName::HistoryInfo)
+}
+
 fn ruled(header: &Header<'_>) -> Ruled {
     match header.name {
-        HeaderName::PAssertedIdentity
-        | HeaderName::PPreferredIdentity
-        | HeaderName::RemotePartyId
-        | HeaderName::Privacy => Ruled::Identity,
-        HeaderName::Diversion | HeaderName::HistoryInfo => Ruled::Diversion,
+        name if is_of_identity(name) => Ruled::Identity,
+        name if is_of_diversion(name) => Ruled::Diversion,
         HeaderName::Reason => Ruled::Reason,
         HeaderName::Other if identity::is_signature(header) => Ruled::Signature,
         HeaderName::Other if TRUSTED_ALONE.iter().any(|name| header.raw_name.eq_ignore_ascii_case(name)) => {
@@ -183,7 +206,7 @@ pub(crate) fn cross<'m>(
     out: &mut HeaderLines,
 ) -> bool {
     let as_it_came = shown.is_none_or(|shown| shown.signature_holds && shown.diverted.is_empty());
-    if crossing.from.is_neutral() && crossing.to.is_neutral() && as_it_came {
+    if as_it_came && crossing.passes_as_it_came(message) {
         headers.for_each(|header| out.push_raw(header.line));
         return false;
     }
