@@ -45,8 +45,8 @@ fn a_day_on_real_sockets_is_the_day_that_was_simulated_and_its_journal_is_the_li
     steadily(|| {
         namespace::enter();
         let (lived, simulated) = live_a_day();
-        assert_eq!(lived.day, simulated.day);
-        assert_eq!(lived.night, simulated.night);
+        assert_eq!(lived.day, simulated.day, "{}", lived.sentences);
+        assert_eq!(lived.night, simulated.night, "{}", lived.sentences);
         assert_eq!(lived.night, [Told::SuspectsItself], "nobody is blamed when everybody is silent");
         let doubted = |told: &&Told| matches!(told, Told::Changed(change) if change.what.ends_with("suspect"));
         assert_eq!(lived.day.iter().filter(doubted).count(), 2, "silent and stalled trunks are doubted first");
@@ -73,10 +73,12 @@ fn live_a_day() -> (Lived, Lived) {
         acme.order(Order::Behave(quiet));
         wait_until(&format!("acme is back: {failing:?}"), LIMIT, || day.is("acme", "up"));
     }
-    let lived = Lived { day: core::mem::take(&mut day.told), night: night([&acme, &globex], quiet, &mut day) };
+    let told = core::mem::take(&mut day.told);
+    let night = night([&acme, &globex], quiet, &mut day);
     caller.kill();
     replays(&edge);
-    (lived, simulated)
+    let sentences = ["acme", "globex"].map(|trunk| edge.command(&["why", "trunk", trunk]).0).join("\n");
+    (Lived { day: told, night, sentences }, simulated)
 }
 
 /// Both fall silent and return.
@@ -114,6 +116,8 @@ enum Told {
 struct Lived {
     day: Vec<Told>,
     night: Vec<Told>,
+    /// The live one in the edge's own words.
+    sentences: String,
 }
 
 /// What the live journal has told so far.
@@ -193,7 +197,7 @@ fn simulated(edge: &Edge) -> Lived {
     let by_day = |moment: &&Value| moment["at_us"].as_u64() < Some(NIGHT_US);
     let (day, night): (Vec<&Value>, Vec<&Value>) = moments.iter().partition(by_day);
     let [day, night] = [day, night].map(|moments| moments.into_iter().filter_map(told).collect());
-    Lived { day, night }
+    Lived { day, night, sentences: String::new() }
 }
 
 fn json((text, well): (String, bool)) -> Value {

@@ -47,6 +47,8 @@ struct Watch {
     asked: Option<Instant>,
     /// Beginning of the silence for which others were asked last.
     asked_for: Option<Instant>,
+    /// End of a silence that was held to be ours.
+    acquitted: Option<Instant>,
 }
 
 /// A silent target for which nobody has vouched that we are not deaf.
@@ -149,7 +151,8 @@ impl Engine {
         let policy = &shape.trunk(target.trunk)?.health;
         let held = self.table.target(target)?;
         let terms = failback::terms(&shape, &self.table, &self.windows, target.trunk);
-        let decision = match judge(policy, &terms, held, seen, now) {
+        let judgement = judge(policy, &terms, held, seen, now);
+        let decision = match judgement.filter(|judgement| !self.is_echo(now, target, seen, judgement)) {
             Some(judgement) => self.carry_out(now, target, seen, judgement),
             None => None,
         };
@@ -301,13 +304,22 @@ impl Engine {
         }
         watch.heard = seen.heard;
         if self.unwitnessed.remove(&target).is_some() {
-            watch.held_back = None;
+            (watch.held_back, watch.acquitted) = (None, Some(now));
         }
         let waiting: Vec<TargetId> =
             self.unwitnessed.keys().copied().filter(|other| other.trunk != target.trunk).collect();
         for other in waiting {
             self.ask(now, other);
         }
+    }
+
+    /// Whether a judgement rests on what was sent into a silence that was held to be ours: such calls are told to be late for a moment
+    /// after it is over, one by one as their deadlines pass.
+    fn is_echo(&self, now: Instant, target: TargetId, seen: &Evidence, judgement: &Judgement) -> bool {
+        let acquitted = self.watches.get(&target).and_then(|watch| watch.acquitted);
+        acquitted.is_some_and(|at| now.since(at) < GRACE)
+            && seen.silent_since.is_none()
+            && matches!(judgement.cause, Cause::CallsLate { .. } | Cause::CallsSilent { .. })
     }
 
     /// Has a target probed at once.

@@ -646,6 +646,22 @@ fn a_silent_trunk_is_doubted_only_when_somebody_else_on_its_side_was_heard_since
 }
 
 #[test]
+fn calls_that_were_sent_into_a_silence_of_all_are_held_against_nobody_when_it_is_over() {
+    let mut engine = all_up(&[&[0, 1]]);
+    engine.consider(at(4), trunk(1), &heard(at(4)));
+    let held_back = engine.consider(at(8), trunk(0), &silent_since(at(5), at(8), 3)).unwrap();
+    assert_eq!(held_back.veto, Some(Veto::SuspectOurselves { trunks: 2 }));
+    let late = |now: Instant, from: Instant| {
+        let calls = CallEvidence { late: 45, unheard: 45, ..CallEvidence::default() };
+        Evidence { calls, last_bad: Some(now), heard: Some(from), ..Evidence::default() }
+    };
+    assert_eq!(engine.consider(at(9), trunk(0), &late(at(9), at(9))), None, "an echo of the silence");
+    assert_eq!(engine.consider(at(10), trunk(0), &late(at(10), at(9))), None);
+    let doubt = engine.consider(at(12), trunk(0), &late(at(12), at(9))).unwrap();
+    assert_eq!((change(&doubt), doubt.veto), ((Health::Up, Health::Suspect), None), "what is late now was sent later");
+}
+
+#[test]
 fn a_neighbour_that_is_never_heard_is_no_witness_to_wait_for() {
     let mut engine = all_up(&[&[0, 1]]);
     engine.consider(at(4), trunk(1), &heard(at(4)));
