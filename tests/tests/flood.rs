@@ -51,8 +51,8 @@ fn kernel_drops() -> u64 {
     edge.filter_map(|line| line.split_whitespace().last()?.parse::<u64>().ok()).sum()
 }
 
-fn place(edge: &Edge) {
-    let mut caller = Sipp::caller("caller_brief", "127.0.0.20", EDGE, "+4722334455", CALLS.0, CALLS.1);
+fn place(edge: &Edge, rate: u32) {
+    let mut caller = Sipp::caller("caller_brief", "127.0.0.20", EDGE, "+4722334455", CALLS.0, rate);
     let good = caller.finished(Duration::from_secs(180));
     let (succeeded, failed) = caller.counts();
     println!("{succeeded} calls succeeded, {failed} failed; {} kB", edge.memory_kb());
@@ -67,10 +67,11 @@ fn calls_go_on_in_a_flood_and_memory_is_bounded() {
         namespace::enter();
         let _acme = Sipp::server("server", "127.0.0.31");
         let edge = Edge::start(&format!("{CONFIG}{guard}"));
-        place(&edge);
+        // Rings and caches are filled once.
+        place(&edge, 4 * CALLS.1);
         let before = edge.memory_kb();
         let flood = Flood::start(EDGE.parse().expect("an address"), RATE, kinds());
-        place(&edge);
+        place(&edge, CALLS.1);
         let (offered, lasted) = (flood.offered(), flood.lasted());
         let rate = offered as f64 / lasted.as_secs_f64();
         println!("{offered} messages offered in {lasted:?}: {rate:.0} a second; the kernel dropped {}", kernel_drops());
