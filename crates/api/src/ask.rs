@@ -102,6 +102,20 @@ pub enum Ask {
         /// The way back.
         reply: Reply<Value>,
     },
+    /// Whom the guard shuts out or limits: `sources`, the worst first, and `more`, how many are left off.
+    Guard {
+        /// 1000 at most.
+        limit: usize,
+        /// The way back.
+        reply: Reply<Value>,
+    },
+    /// The operator forgives a source that the guard keeps out.
+    Forgive {
+        /// As the guard shows it.
+        source: String,
+        /// The way back.
+        reply: Reply<Value>,
+    },
     /// A test call now. Answer: when it is over, what came of it.
     TestCall {
         /// Name of the trunk.

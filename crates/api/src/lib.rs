@@ -18,6 +18,8 @@
 //! | `GET /v1/events?kind=&from=` | every record as it is written, as server-sent events |
 //! | `GET /v1/alarms` | alarms under way |
 //! | `GET /v1/table` | the trunk table, bit for bit |
+//! | `GET /v1/guard?limit=` | whom the guard shuts out or limits, the worst first |
+//! | `POST /v1/guard/{source}/forgive` | the operator forgives one of them |
 //! | `POST /v1/trunks/{name}/drain`, `…/out`, `…/restore` | the operator's word |
 //! | `POST /v1/trunks/{name}/test-call` | places a test call and tells what came of it |
 //! | `POST /v1/reload` | reads the configuration again |

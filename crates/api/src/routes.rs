@@ -40,6 +40,8 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/v1/trunks", get(trunks))
         .route("/v1/trunks/{name}/test-call", post(test_call))
         .route("/v1/trunks/{name}/{act}", post(operate))
+        .route("/v1/guard", get(guard))
+        .route("/v1/guard/{source}/forgive", post(forgive))
         .route("/v1/calls", get(calls))
         .route("/v1/calls/{id}", get(call))
         .route("/v1/why/call/{id}", get(why_call))
@@ -95,6 +97,16 @@ async fn operate(State(api): State<Api>, path: Part<(String, String)>) -> Answer
     };
     let trunk = named("trunk", trunk)?;
     api.ask(api.limits().answer, |reply| Ask::Operate { trunk, act, reply }).await.map(Json)
+}
+
+async fn guard(State(api): State<Api>, params: Params) -> Answer {
+    let limit = limit(&parsed(params, &["limit"])?)?;
+    api.ask(api.limits().answer, |reply| Ask::Guard { limit, reply }).await.map(Json)
+}
+
+async fn forgive(State(api): State<Api>, source: Part<String>) -> Answer {
+    let source = named("source", part(source)?)?;
+    api.ask(api.limits().answer, |reply| Ask::Forgive { source, reply }).await.map(Json)
 }
 
 async fn test_call(State(api): State<Api>, name: Part<String>) -> Answer {
@@ -216,7 +228,7 @@ async fn health(api: &Api) -> Result<Health, Fault> {
 
 async fn unknown(request: Request) -> Fault {
     let path = short(request.uri().path()).to_owned();
-    let hint = "/v1/trunks, /v1/calls, /v1/why/call/ID, /v1/why/trunk/NAME, /v1/why/group/NAME, /v1/route, /v1/journal, /v1/events, /v1/alarms, /v1/table, /metrics, /healthz, /readyz";
+    let hint = "/v1/trunks, /v1/guard, /v1/calls, /v1/why/call/ID, /v1/why/trunk/NAME, /v1/why/group/NAME, /v1/route, /v1/journal, /v1/events, /v1/alarms, /v1/table, /metrics, /healthz, /readyz";
     Fault::new(Kind::NotFound, format!("there is nothing at {path}"), hint)
 }
 

@@ -97,6 +97,8 @@ fn node(ask: Ask) {
             reply.send(Ok(json!({ "sentences": [word] }))).is_err()
         }
         Ask::Operate { trunk, reply, .. } => reply.send(Err(Fault::no_trunk(&trunk))).is_err(),
+        Ask::Guard { limit, reply } => reply.send(Ok(json!({ "sources": [], "more": limit }))).is_err(),
+        Ask::Forgive { source, reply } => reply.send(Ok(json!({ "source": source }))).is_err(),
         Ask::TestCall { trunk, reply } if trunk == "acme" => reply.send(Ok(json!({ "sentences": ["good"] }))).is_err(),
         Ask::TestCall { trunk, reply } => reply.send(Err(Fault::no_trunk(&trunk))).is_err(),
         Ask::Reload { reply } => reply.send(Err(Fault::new(Kind::Conflict, "2 faults", "throughline check"))).is_err(),
@@ -170,6 +172,8 @@ async fn every_route_asks_the_node_and_repeats_its_answer() {
         ("GET", "/v1/alarms", json!({ "alarms": [{ "kind": "prober_stalled" }] })),
         ("GET", "/v1/route?number=+4722&from=office", json!({ "from": "office", "number": "+4722" })),
         ("GET", "/v1/route?number=%2B4722", json!({ "from": null, "number": "+4722" })),
+        ("GET", "/v1/guard?limit=7", json!({ "sources": [], "more": 7 })),
+        ("POST", "/v1/guard/2001:db8::%2F64/forgive", json!({ "source": "2001:db8::/64" })),
         ("POST", "/v1/trunks/acme/drain", json!({ "sentences": ["drained"] })),
         ("POST", "/v1/trunks/acme/out", json!({ "sentences": ["out"] })),
         ("POST", "/v1/trunks/acme/restore", json!({ "sentences": ["restored"] })),

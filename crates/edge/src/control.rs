@@ -107,6 +107,10 @@ impl Control {
             ControlInput::TestNow { trunk, ticket } => self.test_now(now, trunk, ticket),
             ControlInput::Lost { count, why } => self.alarms.lost(now, wall, count, why),
             ControlInput::Operate { trunk, act, via } => self.operate(now, trunk, act, via),
+            ControlInput::Forgive { whom, via } => {
+                self.operator(None, Act::Forgive { source: whom.to_string() }, via);
+                self.out.push_back(ControlOutput::Forgive(whom));
+            }
             ControlInput::Reload(Ok(settings)) => self.reload(now, settings),
             ControlInput::Reload(Err(fault)) => self.reload_refused(fault),
             ControlInput::Resolved { question, reply } => {

@@ -11,14 +11,16 @@ mod door;
 mod policy;
 mod ranges;
 mod sources;
+mod whom;
 
 pub use door::Door;
 pub(crate) use policy::PUT_OFF;
 pub use policy::{GuardPolicy, Strangers};
 pub(crate) use ranges::Ranges;
+pub use whom::{NoSource, Whom};
 
 use crate::io::Notice;
-use crate::view::ShutOutView;
+use crate::view::{GuardedFor, GuardedView};
 use core::net::SocketAddr;
 use explain::ShutOutCause;
 use memchr::memmem;
@@ -31,7 +33,7 @@ use std::sync::Arc;
 const TOLD_PER_SECOND: u32 = 5;
 /// How much of a message is searched for the name of its software.
 const SEARCHED: usize = 2_048;
-/// Sources shown at once.
+/// Sources shown at once: the worst.
 const SHOWN: usize = 100;
 
 /// Whose a datagram is, as far as the way it came tells.
@@ -140,6 +142,7 @@ pub(crate) struct Guard {
     dropped: [u64; Shut::ALL.len()],
     shut_out: u64,
     untold: u64,
+    forgiven: u64,
     out: Vec<Notice>,
     /// When something came last.
     now: Instant,
@@ -158,6 +161,7 @@ impl Guard {
             dropped: [0; Shut::ALL.len()],
             shut_out: 0,
             untold: 0,
+            forgiven: 0,
             out: Vec::new(),
             now: Instant::ZERO,
             shards,
@@ -187,10 +191,12 @@ impl Guard {
         let is_out = match arrival.standing {
             Standing::Trunk => false,
             Standing::Phone => {
-                self.phones.is_shut_out(now, Source::Phone(arrival.from))
+                let source = Source::Phone(arrival.from);
+                self.phones.is_shut_out(now, source)
                     && !sip::scan(arrival.bytes).is_some_and(|scan| is_ours(arrival.key, &scan))
+                    && self.phones.keeps_out(now, source)
             }
-            Standing::Stranger { .. } => self.sources.is_shut_out(now, Source::of(arrival.from.ip())),
+            Standing::Stranger { .. } => self.sources.keeps_out(now, Source::of(arrival.from.ip())),
         };
         self.count(if is_out { Err(Shut::Banned) } else { Ok(()) })
     }
@@ -214,7 +220,7 @@ impl Guard {
             Standing::Stranger { phones } => phones,
         };
         let source = Source::of(from);
-        if self.sources.is_shut_out(now, source) {
+        if self.sources.keeps_out(now, source) {
             return Err(Shut::Banned);
         }
         self.stranger(now, source, phones, arrival)
@@ -227,12 +233,13 @@ impl Guard {
         if scan.as_ref().is_some_and(|scan| is_ours(arrival.key, scan)) {
             return Ok(());
         }
-        if self.phones.is_shut_out(now, source) {
+        if self.phones.keeps_out(now, source) {
             return Err(Shut::Banned);
         }
         let tally = self.phones.tally(now, source, self.policy.window);
         tally.requests = tally.requests.saturating_add(1);
         if tally.requests > self.policy.phone {
+            self.phones.limit(now, source, GuardedFor::Messages, self.policy.window);
             return Err(Shut::Chatty);
         }
         match scan {
@@ -290,6 +297,7 @@ impl Guard {
         let tally = self.sources.tally(now, source, self.policy.window);
         tally.registers = tally.registers.saturating_add(1);
         if tally.registers > limit {
+            self.sources.limit(now, source, GuardedFor::Registers, self.policy.window);
             return Err(Shut::TooManyRegisters);
         }
         let kept = if phones > 0 { 0 } else { self.registers.per_second / 4 };
@@ -365,14 +373,30 @@ impl Guard {
     /// By name.
     pub(crate) fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let drops = Shut::ALL.iter().map(|(_, name)| *name).zip(self.dropped);
-        drops.chain([("guard_shut_out", self.shut_out), ("guard_untold", self.untold)])
+        let others =
+            [("guard_shut_out", self.shut_out), ("guard_untold", self.untold), ("guard_forgiven", self.forgiven)];
+        drops.chain(others)
     }
 
-    /// Who is shut out, at most so many as can be shown.
-    pub(crate) fn view(&self) -> Vec<ShutOutView> {
-        let mut shown = self.sources.shown(self.now, SHOWN);
-        shown.extend(self.phones.shown(self.now, SHOWN - shown.len()));
-        shown
+    /// An operator forgives a source, or all of an address: it is heard again, and its next shut-out is its first.
+    pub(crate) fn forgive(&mut self, now: Instant, whom: Whom) {
+        self.now = self.now.max(now);
+        self.forgiven += u64::from(self.sources.forgive(now, whom) + self.phones.forgive(now, whom));
+    }
+
+    /// Time has passed though nobody came.
+    pub(crate) fn pass_time(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+    }
+
+    /// Who is shut out or limited, the worst first, and how many more there are than can be shown.
+    pub(crate) fn view(&self) -> (Vec<GuardedView>, u64) {
+        let mut held = self.sources.held(self.now);
+        held.extend(self.phones.held(self.now));
+        GuardedView::worst_first(&mut held);
+        let more = held.len().saturating_sub(SHOWN) as u64;
+        held.truncate(SHOWN);
+        (held, more)
     }
 }
 

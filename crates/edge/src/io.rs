@@ -4,6 +4,7 @@
 //! threads, clocks, rings.
 
 use crate::config::Settings;
+use crate::guard::Whom;
 use crate::kept::KeptBindings;
 use crate::names::{Question, Reply};
 use crate::view::{CallView, ShardView, TestCallView};
@@ -71,6 +72,8 @@ pub enum Input<'a> {
     },
     /// What other shards, or the time before a restart, know of phones.
     Bindings(&'a [Bound]),
+    /// An operator forgives a source.
+    Forgive(Whom),
     /// Someone wants to see calls; answered by `Output::View` with the same ticket.
     Look {
         /// Number of the question.
@@ -229,6 +232,13 @@ pub enum ControlInput {
         /// Where from: `api`, `signal`.
         via: &'static str,
     },
+    /// The operator forgives whom the guard keeps out.
+    Forgive {
+        /// Whom.
+        whom: Whom,
+        /// Where from: `api`.
+        via: &'static str,
+    },
     /// A new configuration that has been checked; or what was wrong with it.
     Reload(Result<Arc<Settings>, ReloadFault>),
     /// Records were lost to the journal.
@@ -296,6 +306,8 @@ pub enum ControlOutput {
         /// What has changed.
         bound: Arc<[Bound]>,
     },
+    /// For every shard's guard.
+    Forgive(Whom),
     /// For the store: what a restart must know of a phone.
     Keep(KeptBindings),
     /// For the journal, in order of its number.

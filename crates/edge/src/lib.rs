@@ -22,7 +22,7 @@ mod window;
 
 pub use alarms::Active;
 pub use control::Control;
-pub use guard::{Door, GuardPolicy, Strangers};
+pub use guard::{Door, GuardPolicy, NoSource, Strangers, Whom};
 pub use io::{
     Bound, ControlInput, ControlOutput, Input, NoVerdict, Notice, Output, ReloadFault, Snapshot, TestCallOutcome,
     Tested, TrunkAct,
@@ -33,7 +33,7 @@ pub use shadow::ShadowPolicy;
 pub use shard::{Shard, ShardConfig, ShardLimits};
 pub use steer::steer;
 pub use view::{
-    AttemptView, CallView, NameView, RegistrationView, RouteView, ShardView, ShutOutView, TargetView, TestCallView,
-    TestCallsView, TrunkView,
+    AttemptView, CallView, GuardedFor, GuardedView, NameView, RegistrationView, RouteView, ShardView, TargetView,
+    TestCallView, TestCallsView, TrunkView,
 };
 pub use window::{Calendar, Hours};

@@ -177,6 +177,7 @@ impl Shard {
             Input::TestCall(order) => self.test_call(now, order),
             Input::Ports { listen, pairs } => self.ports.stock(now, listen, &pairs),
             Input::Bindings(all) => all.iter().for_each(|bound| self.registrar.install(now, bound)),
+            Input::Forgive(whom) => self.guard.forgive(now, whom),
             Input::Look { ticket, call } => self.look(now, ticket, call),
             Input::Drain => self.drain(now),
             Input::Close => {
@@ -296,6 +297,7 @@ impl Shard {
         counters.extend(self.guard.counters().map(|(name, n)| (name.to_owned(), n)));
         counters.extend(self.registrar.counters().iter().map(|(name, n)| (format!("registrar_{name}"), n)));
         counters.extend(self.relay.counters().iter().map(|(name, n)| (format!("media_{name}"), n)));
+        let (guarded, guarded_more) = self.guard.view();
         ShardView {
             shard: self.shard.0,
             calls: self.b2bua.calls() as u64,
@@ -306,7 +308,8 @@ impl Shard {
             epoch: self.snapshot.table.epoch(),
             trunk_calls: self.load.calls.clone(),
             counters,
-            shut_out: self.guard.view(),
+            guarded,
+            guarded_more,
         }
     }
 
@@ -552,6 +555,7 @@ impl Shard {
     }
 
     fn look(&mut self, now: Instant, ticket: u64, call: Option<CallRef>) {
+        self.guard.pass_time(now);
         let found = match call {
             Some(call) => self.b2bua.live(call).into_iter().collect(),
             None => self.b2bua.all(LOOK_LIMIT),

@@ -189,22 +189,60 @@ pub struct ShardView {
     pub trunk_calls: Vec<u32>,
     /// Everything counted, by name.
     pub counters: Vec<(String, u64)>,
-    /// Who is shut out, those for longest first; at most a hundred.
+    /// Whom the guard shuts out or limits, the worst first; at most a hundred.
     #[serde(default)]
-    pub shut_out: Vec<ShutOutView>,
+    pub guarded: Vec<GuardedView>,
+    /// How many more there are.
+    #[serde(default)]
+    pub guarded_more: u64,
 }
 
-/// A source that is shut out.
+/// A source that the guard shuts out or limits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ShutOutView {
-    /// Its address, or its network for IPv6.
+pub struct GuardedView {
+    /// Its address, its network for IPv6, address and port of a phone.
     pub source: String,
     /// What for.
-    pub cause: ShutOutCause,
+    pub why: GuardedFor,
+    /// For how long by now.
+    pub held: Span,
     /// For how long still.
     pub left: Span,
-    /// How often by now.
+    /// How often it has been shut out by now.
     pub times: u8,
+    /// How many messages were dropped since.
+    pub dropped: u64,
+}
+
+/// Why the guard drops what a source sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GuardedFor {
+    /// It is shut out: everything.
+    ShutOut(ShutOutCause),
+    /// More REGISTERs than a house of phones would send: the rest of the window's.
+    Registers,
+    /// A registered phone's messages outside calls, more than it may: the rest of the window's.
+    Messages,
+}
+
+impl GuardedView {
+    /// Those shut out before those limited, then those of whom most was dropped.
+    pub fn worst_first(all: &mut [Self]) {
+        let rank = |view: &Self| (matches!(view.why, GuardedFor::ShutOut(_)), view.dropped, view.left);
+        all.sort_by(|one, other| rank(other).cmp(&rank(one)).then_with(|| one.source.cmp(&other.source)));
+    }
+
+    /// What another shard says of the same source.
+    pub fn join(&mut self, other: &Self) {
+        if matches!(other.why, GuardedFor::ShutOut(_)) {
+            self.why = other.why;
+        }
+        self.held = self.held.max(other.held);
+        self.left = self.left.max(other.left);
+        self.times = self.times.max(other.times);
+        self.dropped = self.dropped.saturating_add(other.dropped);
+    }
 }
 
 /// A dry run of the routing for one number.

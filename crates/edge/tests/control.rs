@@ -97,6 +97,7 @@ impl World {
                     | ControlOutput::TestCall(_)
                     | ControlOutput::Tested { .. }
                     | ControlOutput::Bindings { .. }
+                    | ControlOutput::Forgive(_)
                     | ControlOutput::Keep(_) => {}
                     ControlOutput::Probe(order) => {
                         self.probes += 1;

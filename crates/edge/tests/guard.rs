@@ -90,7 +90,7 @@ fn a_scanner_is_shut_out_and_told_of() {
     }
     assert_eq!(bench.answers(STRANGER), [0; 0]);
     assert_eq!((bench.count("guard_banned"), bench.count("guard_shut_out")), (100, 1));
-    assert_eq!((bench.count("sip_received"), bench.shard.view().shut_out.len()), (0, 1));
+    assert_eq!((bench.count("sip_received"), bench.shard.view().guarded.len()), (0, 1));
     let told = bench.notices.remove(0);
     assert!(matches!(&told, Notice::ShutOut { cause: ShutOutCause::Scanner, .. }), "{told:?}");
     bench.control.handle(Instant::ZERO, Wall::from_micros(0), ControlInput::Notice(told));

@@ -144,6 +144,11 @@ pub enum Act {
     Out,
     /// As health allows again, at once.
     Restore,
+    /// A source that the guard kept out is heard again.
+    Forgive {
+        /// Its address, its network for IPv6, address and port of a phone.
+        source: String,
+    },
     /// New configuration taken.
     Reload {
         /// Its fingerprint.

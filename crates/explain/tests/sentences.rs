@@ -193,6 +193,7 @@ fn acts() -> Vec<Act> {
         Act::Drain => Act::Drain,
         Act::Out => Act::Out,
         Act::Restore => Act::Restore,
+        Act::Forgive { .. } => Act::Forgive { source: "203.0.113.9".into() },
         Act::Reload { .. } => Act::Reload { fingerprint: 0xbeef },
         Act::ReloadRefused { .. } => Act::ReloadRefused { faults: 2, first: "unknown key `listne`".into() },
         Act::Stop => Act::Stop,

@@ -23,7 +23,7 @@ use crate::shard::{Order, Report};
 use crate::streams;
 use api::{Ask, Fault, Kind};
 use edge::config::Settings;
-use edge::{Bound, Control, ControlInput, ControlOutput, KeptBindings, ReloadFault, Snapshot};
+use edge::{Bound, Control, ControlInput, ControlOutput, KeptBindings, ReloadFault, Snapshot, Whom};
 use explain::Entry;
 use model::{Instant, Name, ShardId, Span};
 use std::collections::VecDeque;
@@ -52,6 +52,8 @@ const RELIEF_EVERY: Span = Span::from_secs(60);
 const CLOSE_LIMIT: Span = Span::from_secs(5);
 /// Changes of phones that a shard may be behind.
 const OWED_BINDINGS: usize = 65_536;
+/// Sources that a shard may still have to forgive; beyond it an operator is told to come again.
+const OWED_FORGIVEN: usize = 64;
 /// Token of the waker.
 const WAKE: u64 = 0;
 /// Token of the signals.
@@ -67,6 +69,8 @@ pub(crate) struct ShardLink {
     pub(crate) owed: Option<Arc<Snapshot>>,
     /// What it must still be told of phones, in order.
     pub(crate) owed_bindings: VecDeque<Arc<[Bound]>>,
+    /// Whom it must still be told to forgive, in order.
+    pub(crate) owed_forgiven: VecDeque<Whom>,
     /// It has not been told to drain yet.
     pub(crate) owed_drain: bool,
     /// It has not been told to end its calls yet.
@@ -79,7 +83,11 @@ pub(crate) struct ShardLink {
 
 impl ShardLink {
     fn is_owed(&self) -> bool {
-        self.owed.is_some() || self.owed_drain || self.owed_close || !self.owed_bindings.is_empty()
+        self.owed.is_some()
+            || self.owed_drain
+            || self.owed_close
+            || !self.owed_bindings.is_empty()
+            || !self.owed_forgiven.is_empty()
     }
 }
 
@@ -336,6 +344,10 @@ impl ControlThread {
                 ControlOutput::Lookup(question) => self.dns.ask(question),
                 ControlOutput::Tested { ticket, answer } => self.answer_test(ticket, answer),
                 ControlOutput::Bindings { except, bound } => self.tell_bindings(except, &bound),
+                ControlOutput::Forgive(whom) => {
+                    self.shards.iter_mut().for_each(|shard| shard.owed_forgiven.push_back(whom));
+                    self.pay();
+                }
                 ControlOutput::Keep(kept) => self.keep(&kept),
                 ControlOutput::Entry(entry) => self.write(entry),
             }
@@ -400,6 +412,12 @@ impl ControlThread {
             while let Some(bound) = shard.owed_bindings.pop_front() {
                 if let Err(Order::Bindings(bound)) = shard.orders.send(Order::Bindings(bound)) {
                     shard.owed_bindings.push_front(bound);
+                    break;
+                }
+            }
+            while let Some(whom) = shard.owed_forgiven.pop_front() {
+                if shard.orders.send(Order::Forgive(whom)).is_err() {
+                    shard.owed_forgiven.push_front(whom);
                     break;
                 }
             }

@@ -2,8 +2,10 @@
 //!
 //! A shard that does not answer is missing from the answer; it holds up nobody. Refuses to know: what was asked.
 
-use edge::{CallView, ShardView};
+use edge::{CallView, GuardedView, ShardView};
 use model::{Instant, Span};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// How long a question waits for the slowest shard.
 const PATIENCE: Span = Span::from_millis(500);
@@ -30,6 +32,20 @@ impl Seen {
             }
         }
         sum
+    }
+
+    /// Whom the guards keep out or limit, the worst `limit` of them. Each shard has a guard of its own: a source of many ports meets several.
+    pub(crate) fn guarded(&self, limit: usize) -> Value {
+        let mut sources: BTreeMap<&str, GuardedView> = BTreeMap::new();
+        for view in self.shards.iter().flat_map(|shard| &shard.guarded) {
+            sources.entry(&view.source).and_modify(|known| known.join(view)).or_insert_with(|| view.clone());
+        }
+        let mut worst: Vec<GuardedView> = sources.into_values().collect();
+        GuardedView::worst_first(&mut worst);
+        let unshown: u64 = self.shards.iter().map(|shard| shard.guarded_more).sum();
+        let more = unshown + worst.len().saturating_sub(limit) as u64;
+        worst.truncate(limit);
+        json!({ "sources": worst, "more": more })
     }
 }
 
@@ -98,9 +114,32 @@ impl<Q> Looks<Q> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use edge::GuardedFor;
 
     fn view(shard: u8, trunk_calls: &[u32]) -> ShardView {
         ShardView { shard, trunk_calls: trunk_calls.to_vec(), ..ShardView::default() }
+    }
+
+    #[test]
+    fn a_source_that_several_guards_keep_out_is_one_line_and_the_worst_comes_first() {
+        let guarded = |source: &str, why, left: u64, dropped| GuardedView {
+            source: source.to_owned(),
+            why,
+            held: Span::from_secs(1),
+            left: Span::from_secs(left),
+            times: 1,
+            dropped,
+        };
+        let scanner = GuardedFor::ShutOut(explain::ShutOutCause::Scanner);
+        let of = |shard, guarded, more| ShardView { guarded, guarded_more: more, ..view(shard, &[]) };
+        let first = vec![guarded("192.0.2.1", GuardedFor::Registers, 9, 5_000), guarded("192.0.2.2", scanner, 300, 7)];
+        let second = vec![guarded("192.0.2.3", scanner, 300, 9), guarded("192.0.2.2", scanner, 290, 8)];
+        let seen = Seen { shards: vec![of(0, first, 0), of(1, second, 2)], calls: Vec::new() };
+        let answer = seen.guarded(2);
+        let shown: Vec<GuardedView> = serde_json::from_value(answer["sources"].clone()).expect("views");
+        let told: Vec<_> = shown.iter().map(|view| (view.source.as_str(), view.dropped, view.left.as_secs())).collect();
+        assert_eq!(told, [("192.0.2.2", 15, 300), ("192.0.2.3", 9, 300)]);
+        assert_eq!(answer["more"], 3, "two that a shard did not show, one that the limit left off");
     }
 
     #[test]

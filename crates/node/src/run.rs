@@ -194,6 +194,7 @@ fn link(count: u8, control: &Waker) -> io::Result<(Vec<Links>, Vec<ShardLink>)> 
             reports: report_receiver,
             owed: None,
             owed_bindings: VecDeque::new(),
+            owed_forgiven: VecDeque::new(),
             owed_drain: false,
             owed_close: false,
             ready: false,

@@ -16,7 +16,7 @@ use crate::ring::{Receiver, Sender};
 use crate::sockets::Sockets;
 use crate::stock::Stock;
 use crate::streams::ByStream;
-use edge::{Bound, CallView, Input, Notice, Output, Shard, ShardConfig, ShardView, Snapshot, Tested, steer};
+use edge::{Bound, CallView, Input, Notice, Output, Shard, ShardConfig, ShardView, Snapshot, Tested, Whom, steer};
 use explain::CallRecord;
 use model::{CallRef, Instant, ShardId, Signal, SocketId, Span, TransportFault};
 use sense::{ProbeOrder, TestCallOrder};
@@ -55,6 +55,8 @@ pub(crate) enum Order {
     TestCall(TestCallOrder),
     /// What is known of phones.
     Bindings(Arc<[Bound]>),
+    /// An operator forgives whom the guard keeps out.
+    Forgive(Whom),
     /// Show calls.
     Look {
         /// Number of the question.
@@ -532,6 +534,7 @@ impl ShardThread {
             Order::Probe(order) => self.input(Input::Probe(order)),
             Order::TestCall(order) => self.input(Input::TestCall(order)),
             Order::Bindings(bound) => self.input(Input::Bindings(&bound)),
+            Order::Forgive(whom) => self.input(Input::Forgive(whom)),
             Order::Look { ticket, call } => self.input(Input::Look { ticket, call }),
             Order::Drain => {
                 self.draining = true;

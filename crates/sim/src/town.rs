@@ -433,7 +433,7 @@ impl Town {
                         self.drain_shard(shard);
                     }
                 }
-                ControlOutput::Tested { .. } | ControlOutput::Keep(_) => {}
+                ControlOutput::Tested { .. } | ControlOutput::Keep(_) | ControlOutput::Forgive(_) => {}
                 ControlOutput::Entry(entry) => self.oracle.entry(self.now, &entry),
             }
         }

@@ -6,6 +6,7 @@ mod ask;
 mod calls;
 mod check;
 mod events;
+mod guard;
 mod http;
 mod lab;
 mod reload;
@@ -40,6 +41,7 @@ Examples:
   throughline why trunk acme                   each change of a trunk in one sentence
   throughline events                           every record as it is written
   throughline trunk acme drain                 no new calls for acme
+  throughline guard                            who is shut out or limited, and why
   throughline test-call acme                   a call of our own through acme, heard in both directions or not
 
 Exit codes:
@@ -66,6 +68,7 @@ enum Command {
     Why(why::What),
     Events(events::Args),
     Route(route::Args),
+    Guard(guard::Args),
     Trunk(trunk::Args),
     TestCall(test_call::Args),
     Reload(reload::Args),
@@ -86,6 +89,7 @@ fn main() -> ExitCode {
         Command::Why(what) => why::run(&what, &api),
         Command::Events(args) => events::run(&args, &api),
         Command::Route(args) => route::run(&args, &api),
+        Command::Guard(args) => guard::run(&args, &api),
         Command::Trunk(args) => trunk::run(&args, &api),
         Command::TestCall(args) => test_call::run(&args, &api),
         Command::Reload(args) => reload::run(&args, &api),
@@ -121,7 +125,7 @@ mod tests {
             let help = command.render_long_help().to_string();
             assert!(!leaf || help.contains("throughline "), "{} has no example:\n{help}", command.get_name());
         }
-        assert_eq!(leaves, 16);
+        assert_eq!(leaves, 17);
     }
 
     #[test]

@@ -3,9 +3,10 @@
 //! A source is an IPv4 address or an IPv6 network of 64 bits, which is what one subscriber has. The table is cut into small sets; a new
 //! source takes the place of the one of its set that was seen longest ago, and of one that is shut out only when all are. So a
 //! flood from made-up addresses makes the table forget, but not grow, and forgets shut-outs last.
+//! Of each that is kept out it is known since when, until when, what for and how much of its was dropped: an operator asks.
 
-use super::GuardPolicy;
-use crate::view::ShutOutView;
+use super::{GuardPolicy, Whom};
+use crate::view::{GuardedFor, GuardedView};
 use core::fmt;
 use core::hash::BuildHasher;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -70,11 +71,37 @@ struct Slot {
     until: Option<Instant>,
     cause: ShutOutCause,
     strikes: u8,
+    /// More than its limit of the window is dropped, until the window ends.
+    limited: Option<Limit>,
+    /// Since when it is kept out or limited without a pause, and how much of its was dropped since.
+    began: Instant,
+    dropped: u64,
+}
+
+/// A source that sends more than it may, and is not shut out for it.
+#[derive(Clone, Copy, Debug)]
+struct Limit {
+    what: GuardedFor,
+    until: Instant,
 }
 
 impl Slot {
     fn is_shut_out(&self, now: Instant) -> bool {
         self.until.is_some_and(|until| until > now)
+    }
+
+    /// Why it is kept out or limited now, and until when.
+    fn held(&self, now: Instant) -> Option<(GuardedFor, Instant)> {
+        let shut_out = self.until.filter(|until| *until > now).map(|until| (GuardedFor::ShutOut(self.cause), until));
+        let limited = self.limited.filter(|limit| limit.until > now).map(|limit| (limit.what, limit.until));
+        shut_out.or(limited)
+    }
+
+    /// Something begins to be dropped: from now on, unless it was already.
+    fn begin(&mut self, now: Instant) {
+        if self.held(now).is_none() {
+            (self.began, self.dropped) = (now, 0);
+        }
     }
 }
 
@@ -104,6 +131,39 @@ impl Sources {
         set.iter().flatten().any(|slot| slot.source == source && slot.is_shut_out(now))
     }
 
+    /// The same, and what it has sent now is counted as dropped if it is.
+    pub(super) fn keeps_out(&mut self, now: Instant, source: Source) -> bool {
+        let first = self.set(source);
+        let set = self.slots.get_mut(first..first + WAYS).unwrap_or_default();
+        let Some(slot) = set.iter_mut().flatten().find(|slot| slot.source == source && slot.is_shut_out(now)) else {
+            return false;
+        };
+        slot.dropped = slot.dropped.saturating_add(1);
+        true
+    }
+
+    /// A message of a source goes no further, since it has sent its share of this window.
+    pub(super) fn limit(&mut self, now: Instant, source: Source, what: GuardedFor, window: Span) {
+        let slot = self.slot(now, source);
+        // A window that follows another over the limit is the same story.
+        if slot.limited.is_none_or(|limit| now.since(limit.until) >= window) {
+            slot.begin(now);
+        }
+        slot.limited = Some(Limit { what, until: slot.since + window });
+        slot.dropped = slot.dropped.saturating_add(1);
+    }
+
+    /// Forgets what was held against a source, or against all of an address. How many were kept out or limited.
+    pub(super) fn forgive(&mut self, now: Instant, whom: Whom) -> u32 {
+        let mut forgiven = 0;
+        for place in &mut self.slots {
+            if let Some(slot) = place.take_if(|slot| whom.covers(slot.source)) {
+                forgiven += u32::from(slot.held(now).is_some());
+            }
+        }
+        forgiven
+    }
+
     /// What a source has done within the window that is under way.
     pub(super) fn tally(&mut self, now: Instant, source: Source, window: Span) -> &mut Tally {
         let slot = self.slot(now, source);
@@ -119,6 +179,8 @@ impl Sources {
         if slot.until.is_some_and(|until| now.since(until) >= policy.longest) {
             slot.strikes = 0;
         }
+        slot.begin(now);
+        slot.dropped = slot.dropped.saturating_add(1);
         let length = policy.ban.times(1 << slot.strikes).min(policy.longest);
         slot.strikes = (slot.strikes + 1).min(STRIKES);
         (slot.until, slot.cause, slot.tally) = (Some(now + length), cause, Tally::default());
@@ -141,6 +203,9 @@ impl Sources {
             until: None,
             cause: ShutOutCause::Requests,
             strikes: 0,
+            limited: None,
+            began: now,
+            dropped: 0,
         };
         if known.is_none() {
             set[place] = None;
@@ -150,17 +215,20 @@ impl Sources {
         slot
     }
 
-    /// Who is shut out, those for longest first, at most `most`.
-    pub(super) fn shown(&self, now: Instant, most: usize) -> Vec<ShutOutView> {
-        let mut all: Vec<&Slot> = self.slots.iter().flatten().filter(|slot| slot.is_shut_out(now)).collect();
-        all.sort_by_key(|slot| core::cmp::Reverse(slot.until));
-        let view = |slot: &Slot| ShutOutView {
-            source: slot.source.to_string(),
-            cause: slot.cause,
-            left: slot.until.map_or(Span::ZERO, |until| until.since(now)),
-            times: slot.strikes,
+    /// Who is shut out or limited, in no order.
+    pub(super) fn held(&self, now: Instant) -> Vec<GuardedView> {
+        let view = |slot: &Slot| {
+            let (why, until) = slot.held(now)?;
+            Some(GuardedView {
+                source: slot.source.to_string(),
+                why,
+                held: now.since(slot.began),
+                left: until.since(now),
+                times: slot.strikes,
+                dropped: slot.dropped,
+            })
         };
-        all.into_iter().take(most).map(view).collect()
+        self.slots.iter().flatten().filter_map(view).collect()
     }
 }
 

@@ -122,10 +122,85 @@ fn garbage_shuts_its_source_out_within_the_window_and_not_beyond() {
     assert_eq!(comes(&mut guard, 100_001, STRANGER, &request("OPTIONS", "x", "")), Err(Shut::Banned));
     let told = guard.poll();
     assert!(matches!(told, Some(Notice::ShutOut { cause: ShutOutCause::Malformed, count: 5, .. })), "{told:?}");
-    let (shown, source) = (guard.view(), STRANGER.to_owned());
+    let (shown, source) = (guard.view().0, STRANGER.to_owned());
     assert_eq!((shown.len(), &shown[0].source, shown[0].times), (1, &source, 1));
     assert_eq!(comes_as(&mut guard, 500_000, "192.0.2.1", b"x", true), Ok(()));
-    assert_eq!(guard.view(), []);
+    assert_eq!(guard.view(), (Vec::new(), 0));
+}
+
+/// An operator sees who is kept out, since when, until when, what for, and how much of his was dropped; and forgives him alone.
+#[test]
+fn who_is_kept_out_is_known_in_numbers_and_can_be_forgiven() {
+    let mut guard = guard(|_| {});
+    let scan = request("OPTIONS", "sipvicious", "");
+    for from in [STRANGER, "192.0.2.9"] {
+        assert_eq!(comes(&mut guard, 0, from, &scan), Err(Shut::Scanner));
+    }
+    for ms in 1..=41 {
+        assert_eq!(comes(&mut guard, ms * 1_000, STRANGER, &scan), Err(Shut::Banned));
+    }
+    guard.pass_time(at(60_000));
+    let shown = guard.view().0;
+    let s = Span::from_secs;
+    let (why, source) = (GuardedFor::ShutOut(ShutOutCause::Scanner), STRANGER.to_owned());
+    assert_eq!(shown[0], GuardedView { source, why, held: s(60), left: s(240), times: 1, dropped: 42 });
+    assert_eq!((shown.len(), shown[1].dropped), (2, 1), "the worst is first");
+    guard.forgive(at(60_000), STRANGER.parse().unwrap());
+    assert_eq!(guard.view().0.len(), 1);
+    assert_eq!(comes(&mut guard, 60_001, STRANGER, &request("OPTIONS", "x", "")), Ok(()));
+    assert_eq!(comes(&mut guard, 60_001, "192.0.2.9", &scan), Err(Shut::Banned));
+    assert_eq!(comes(&mut guard, 61_000, STRANGER, &scan), Err(Shut::Scanner));
+    let again = guard.view().0.into_iter().find(|view| view.source == STRANGER).unwrap();
+    assert_eq!((again.left, again.times), (s(300), 1), "what is forgiven does not double the next one");
+    assert_eq!(count(&guard, "guard_forgiven"), 1);
+    guard.pass_time(at(600_000));
+    assert_eq!(guard.view(), (Vec::new(), 0), "they end though nobody comes");
+}
+
+/// Who is limited is shown as well, for as long as the window lasts; a window over the limit that follows another continues it.
+#[test]
+fn who_is_limited_is_shown_until_his_window_ends() {
+    let mut guard = guard(|policy| (policy.registers, policy.registrations) = (3, 1_000));
+    let register = request("REGISTER", "phone", "");
+    let send = |guard: &mut Guard, ms| {
+        let from = socket(STRANGER);
+        let arrival = Arrival { from, listen: None, registers: true, standing: NOBODY, key: KEY, bytes: &register };
+        guard.screen(at(ms), &arrival)
+    };
+    let passed = (0..10).filter(|ms| send(&mut guard, *ms).is_ok()).count();
+    let (shown, _) = guard.view();
+    assert_eq!((passed, shown[0].why, shown[0].dropped, shown[0].times), (3, GuardedFor::Registers, 7, 0));
+    guard.pass_time(at(10_000));
+    assert_eq!(guard.view().0, [], "the window is over");
+    let passed = (10_000..10_010).filter(|ms| send(&mut guard, *ms).is_ok()).count();
+    let (shown, _) = guard.view();
+    assert_eq!((passed, shown[0].dropped, shown[0].held >= Span::from_secs(10)), (3, 14, true));
+}
+
+#[test]
+fn an_address_stands_for_its_subscriber_and_its_phones_and_a_port_for_one_phone() {
+    let whom = |text: &str| text.parse::<Whom>();
+    for (text, shown) in [
+        ("203.0.113.9", "203.0.113.9"),
+        ("203.0.113.9:5062", "203.0.113.9:5062"),
+        ("2001:db8:1:2::7", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::/64", "2001:db8:1:2::/64"),
+        ("[2001:db8::7]:5062", "[2001:db8::7]:5062"),
+    ] {
+        assert_eq!(whom(text).unwrap().to_string(), shown);
+    }
+    for text in ["", "acme", "203.0.113.9/64", "203.0.113.0/24", "203.0.113.9:sip"] {
+        assert_eq!(whom(text), Err(NoSource), "{text}");
+    }
+    let mut guard = guard(|policy| policy.failures = 1);
+    for phone in ["203.0.113.9:5062", "203.0.113.9:5063", "203.0.113.10:5062"] {
+        guard.offence(at(0), phone.parse().unwrap(), Standing::Phone, Offence::Failure);
+    }
+    guard.forgive(at(1), whom("203.0.113.9:5062").unwrap());
+    assert_eq!(guard.view().0.len(), 2);
+    guard.forgive(at(1), whom("203.0.113.9").unwrap());
+    let left: Vec<String> = guard.view().0.into_iter().map(|view| view.source).collect();
+    assert_eq!(left, ["203.0.113.10:5062"]);
 }
 
 #[test]
@@ -224,7 +299,7 @@ fn made_up_sources_fill_nothing() {
     }
     let told = std::iter::from_fn(|| guard.poll()).count();
     assert!(told <= 10 && count(&guard, "guard_untold") > 900, "{told} are told of a thousand");
-    assert!(guard.view().len() <= SHOWN);
+    assert!(guard.view().0.len() <= SHOWN);
 }
 
 #[test]
@@ -312,7 +387,7 @@ fn a_registered_phone_has_a_limit_of_its_own() {
     assert_eq!(comes_to_registrar(&mut guard, 10_002, phone, &bye), Ok(()));
     assert_eq!(comes_to_registrar(&mut guard, 10_002, other, &invite), Ok(()));
     assert!(matches!(guard.poll(), Some(Notice::ShutOut { source, .. }) if source == phone.0));
-    assert_eq!(guard.view().len(), 1);
+    assert_eq!(guard.view().0.len(), 1);
 }
 
 #[test]

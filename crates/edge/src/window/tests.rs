@@ -244,6 +244,7 @@ impl World {
                 | ControlOutput::Tested { .. }
                 | ControlOutput::Lookup(_)
                 | ControlOutput::Bindings { .. }
+                | ControlOutput::Forgive(_)
                 | ControlOutput::Keep(_) => {}
             }
         }

@@ -202,6 +202,7 @@ fn operators_configurations_and_alarms() {
         act(Act::Drain, Some("acme")),
         act(Act::Out, Some("acme")),
         act(Act::Restore, Some("acme")),
+        act(Act::Forgive { source: "203.0.113.9".into() }, None),
         act(Act::Reload { fingerprint: 0xbeef }, None),
         act(refused, None),
         act(Act::Stop, None),
@@ -216,6 +217,9 @@ fn operators_configurations_and_alarms() {
         format!("operator (api) drains trunk acme {at}: its calls stay, it gets no new ones"),
         format!("operator (api) takes trunk acme out of service {at}: it gets no calls"),
         format!("operator (api) restores trunk acme {at}: it gets calls as health allows, at once"),
+        format!(
+            "operator (api) forgives source 203.0.113.9 {at}: it is heard again, and what was held against it is forgotten"
+        ),
         format!("operator (api) reloads the configuration {at}: 0000beef is taken"),
         format!(
             "operator (api) reloads the configuration {at}: refused for 2 faults, first: unknown key `listne`; the old one stays"

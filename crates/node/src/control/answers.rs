@@ -2,11 +2,11 @@
 //!
 //! Refuses to know: how an answer travels.
 
-use super::{ControlThread, dry_run, metrics};
+use super::{ControlThread, OWED_FORGIVEN, dry_run, metrics};
 use crate::looks::Seen;
 use crate::shard::Order;
 use api::{Ask, Fault, Health, Kind};
-use edge::{ControlInput, TrunkAct};
+use edge::{ControlInput, TrunkAct, Whom};
 use model::{CallRef, TrunkId};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -22,6 +22,9 @@ impl ControlThread {
                     let answer = self.operate(&trunk, act);
                     // Whoever asked may have gone; so in all answers.
                     let _gone = reply.send(answer);
+                }
+                Ask::Forgive { source, reply } => {
+                    let _gone = reply.send(self.forgive(&source));
                 }
                 Ask::TestCall { trunk, reply } => self.ask_test(trunk, reply),
                 Ask::Reload { reply } => {
@@ -82,6 +85,9 @@ impl ControlThread {
                 let view = seen.calls.iter().find(|view| view.call == call).ok_or_else(|| Fault::no_call(call));
                 let _gone = reply.send(view.map(|view| view.sentences.clone()));
             }
+            Ask::Guard { limit, reply } => {
+                let _gone = reply.send(Ok(seen.guarded(limit)));
+            }
             Ask::Route { from, number, reply } => {
                 let snapshot = self.control.snapshot();
                 let view = dry_run::route(self.now, snapshot, &seen.trunk_calls(), from.as_deref(), &number);
@@ -107,6 +113,7 @@ impl ControlThread {
             }
             // The journal and the lab are asked elsewhere, acts are answered at once.
             Ask::Operate { .. }
+            | Ask::Forgive { .. }
             | Ask::TestCall { .. }
             | Ask::Reload { .. }
             | Ask::Group { .. }
@@ -149,6 +156,20 @@ impl ControlThread {
         self.said = Some(Vec::new());
         self.input(ControlInput::Operate { trunk: id, act, via: "api" });
         Ok(json!({ "trunk": trunk, "sentences": self.said.take().unwrap_or_default() }))
+    }
+
+    /// Every shard's guard is told, and none is left out: when one is too far behind nothing is done.
+    fn forgive(&mut self, source: &str) -> Result<Value, Fault> {
+        let whom: Whom = source.parse().map_err(|_| {
+            let hint = "an address, an IPv6 network of 64 bits, or address:port of a phone, as GET /v1/guard shows it";
+            Fault::new(Kind::Invalid, format!("`{source}` is no source"), hint)
+        })?;
+        if self.shards.iter().any(|shard| shard.owed_forgiven.len() >= OWED_FORGIVEN) {
+            return Err(Fault::new(Kind::Unavailable, "a shard is too busy to be told", "try again"));
+        }
+        self.said = Some(Vec::new());
+        self.input(ControlInput::Forgive { whom, via: "api" });
+        Ok(json!({ "source": whom.to_string(), "sentences": self.said.take().unwrap_or_default() }))
     }
 
     pub(super) fn trunk_id(&self, trunk: &str) -> Result<TrunkId, Fault> {

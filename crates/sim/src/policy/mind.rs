@@ -147,6 +147,7 @@ impl Mind {
                     | ControlOutput::Tested { .. }
                     | ControlOutput::Lookup(_)
                     | ControlOutput::Bindings { .. }
+                    | ControlOutput::Forgive(_)
                     | ControlOutput::Keep(_) => continue,
                 };
             },
