@@ -98,8 +98,8 @@ impl B2bua {
         }
     }
 
-    /// The trunk a call comes from: by its address, or as a phone. Otherwise the caller has been answered.
-    fn origin(
+    /// The trunk a call or a MESSAGE comes from: by its address, or as a phone. Otherwise the caller has been answered.
+    pub(super) fn origin(
         &mut self,
         world: &mut World<'_>,
         server: ServerKey,

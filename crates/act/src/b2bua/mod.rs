@@ -403,7 +403,7 @@ impl B2bua {
         self.left.remove(&client);
         self.parted(world, client);
         self.pracked.remove(&client);
-        self.page_failed(world, client);
+        self.page_failed(world, client, why);
         if let Some(word) = self.byes.remove(&client) {
             if let (Some(target), Failure::Unreachable(fault)) = (word.target, why) {
                 world.signal(target, Observed::Transport { fault });

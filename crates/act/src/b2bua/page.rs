@@ -1,10 +1,13 @@
 //! MESSAGE outside a call: routed like one, but a single request and its answer (RFC 3428 §6, page mode).
 //!
-//! The plan is that of a call; a target that cannot take it now gives way to the next. It says nothing about a trunk's health, and takes no
-//! place of a call. Refuses to know: what it says.
+//! The plan is that of a call; a target that cannot take it now gives way to the next. Registered phones send them as they call, and get them
+//! one after the other until one takes it, the preferred first: a text that rings nobody need not be on every desk. It says nothing about a
+//! trunk's health, and takes no place of a call. Refuses to know: what it says.
 
 use super::attempt::{flow_of, profile_of, uri_at};
+use super::call::Destination;
 use super::invite::number_of;
+use super::phones::{Way, unfold};
 use super::{B2bua, World, headers};
 use crate::interworking::{Shown, cannot_hide};
 use crate::profile::{Challenge, bare_number, is_urn};
@@ -12,9 +15,10 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
 use decide::{Candidate, Facts, NoPlan};
-use model::{Instant, Span, TargetId, TrunkId};
+use model::{AttemptOutcome, Instant, Span, TargetId, TrunkId};
 use sip::auth;
-use sip::{Answer, ClientKey, Draft, Flow, Message, Method, ServerKey, TimerSet, Uri};
+use sip::{Answer, ClientKey, Draft, Failure, Flow, Message, Method, ServerKey, TimerSet, Uri};
+use smallvec::SmallVec;
 
 /// Messages under way in a shard at once.
 const PAGES_MAX: usize = 1_024;
@@ -35,7 +39,16 @@ pub(super) struct Page {
     emergency: bool,
     came: Instant,
     /// Not yet tried, in the plan's order.
-    coming: Vec<Candidate>,
+    coming: SmallVec<[Candidate; 4]>,
+    /// To phones of the called user; a candidate that is one of them has its place here as its target's.
+    ways: Vec<Way>,
+}
+
+impl Page {
+    /// By which a target is reached that is a phone.
+    fn way(&self, world: &World<'_>, target: TargetId) -> Option<&Way> {
+        self.ways.get(usize::from(target.index)).filter(|_| world.is_phones(target.trunk))
+    }
 }
 
 /// The request to one target.
@@ -53,10 +66,7 @@ pub(super) struct Attempt {
 impl B2bua {
     /// A MESSAGE outside any dialog.
     pub(super) fn page(&mut self, world: &mut World<'_>, server: ServerKey, flow: Flow, message: &Message) {
-        let Some(from) = world.profiles.admit(flow.socket, flow.peer) else {
-            self.counters.strangers += 1;
-            return world.refuse(server, 403);
-        };
+        let Some((from, _)) = self.origin(world, server, flow, message) else { return };
         if self.draining || self.pages.len() >= PAGES_MAX {
             self.counters.turned_away += 1;
             return world.refuse_for_now(server, 503);
@@ -73,11 +83,13 @@ impl B2bua {
             return world.refuse(server, 403);
         }
         let plan = decide::plan(world.shape, world.table, world.load, &facts, world.now, world.rng);
-        let coming = match plan {
-            Ok(plan) => plan.attempts,
+        let mut coming: SmallVec<[Candidate; 4]> = match plan {
+            Ok(plan) => plan.attempts.into_iter().collect(),
             Err(NoPlan::NoRoute) => return world.refuse(server, 404),
             Err(_) => return world.refuse_for_now(server, 503),
         };
+        let rings = coming.iter().any(|candidate| world.is_phones(candidate.target.trunk));
+        let ways = unfold(world, &mut coming, &uri, number);
         self.counters.pages += 1;
         let page = Page {
             server,
@@ -87,8 +99,11 @@ impl B2bua {
             emergency: facts.emergency,
             came: world.now,
             coming,
+            ways,
         };
-        self.next_page(world, page, 503);
+        // RFC 3261 §16.5: whom nobody has registered for is not here now.
+        let nobody = rings && page.coming.is_empty();
+        self.next_page(world, page, if nobody { 480 } else { 503 });
     }
 
     /// To the next target; when there is none, whoever sent it hears why the last one did not take it.
@@ -128,17 +143,18 @@ impl B2bua {
             self.pages.insert(fresh, (page, attempt));
             return true;
         }
-        if moves_on(world, attempt.target.trunk, code) && !page.coming.is_empty() {
-            self.next_page(world, page, if matches!(code, 401 | 407) { 403 } else { code });
-            return true;
-        }
         // A challenge is for our credentials, and a contact behind a trunk is of no use to the sender.
         let passes = world.passes_challenge(attempt.target.trunk, message);
-        let code = match code {
+        let given = match code {
             401 | 407 if !passes => 403,
             300..=399 => 480,
             code => code,
         };
+        if moves_on(world, &page, attempt.target, code) && !page.coming.is_empty() {
+            self.next_page(world, page, given);
+            return true;
+        }
+        let code = given;
         let mut answer = Answer::new(code);
         if passes {
             self.counters.challenges_passed += 1;
@@ -155,17 +171,28 @@ impl B2bua {
     }
 
     /// It was not answered, or nobody is there.
-    pub(super) fn page_failed(&mut self, world: &mut World<'_>, client: ClientKey) {
-        if let Some((page, _)) = self.pages.remove(&client) {
+    pub(super) fn page_failed(&mut self, world: &mut World<'_>, client: ClientKey, why: Failure) {
+        if let Some((page, attempt)) = self.pages.remove(&client) {
+            if let Some(way) = page.way(world, attempt.target) {
+                let outcome = match why {
+                    Failure::Unreachable(fault) => AttemptOutcome::Unreachable { fault },
+                    Failure::NoReply => AttemptOutcome::NoReply { after: PATIENCE },
+                };
+                world.note_way(way, outcome);
+            }
             // RFC 4320 §4.2: never 408 to a request that is no INVITE.
             self.next_page(world, page, 503);
         }
     }
 }
 
-/// Another trunk may take it: this one is in trouble, or asks what nobody can answer.
-fn moves_on(world: &World<'_>, trunk: TrunkId, code: u16) -> bool {
-    let asks_us = world.profiles.trunk(trunk).is_none_or(|profile| profile.challenge == Challenge::Answer);
+/// Another may take it: this trunk is in trouble, or asks what nobody can answer; or it is a phone that does not take texts, and its user has
+/// not declined for all of them (RFC 3261 §16.7 step 5).
+fn moves_on(world: &World<'_>, page: &Page, target: TargetId, code: u16) -> bool {
+    if page.way(world, target).is_some() {
+        return (300..600).contains(&code);
+    }
+    let asks_us = world.profiles.trunk(target.trunk).is_none_or(|profile| profile.challenge == Challenge::Answer);
     matches!(code, 408 | 500 | 502 | 503 | 504) || (matches!(code, 401 | 407) && asks_us)
 }
 
@@ -199,8 +226,10 @@ fn send(world: &mut World<'_>, page: &Page, attempt: &mut Attempt) -> Option<Cli
 }
 
 fn draft(world: &World<'_>, page: &Page, attempt: &Attempt) -> Option<(Draft, Flow, TimerSet)> {
-    let (profile, target) = profile_of(world, attempt.target)?;
-    let flow = flow_of(target);
+    let profile = world.profiles.trunk(attempt.target.trunk)?;
+    let addressed = || profile_of(world, attempt.target).map(|(_, target)| Destination::by(flow_of(target)));
+    let to = page.way(world, attempt.target).map(|way| way.to.clone()).or_else(addressed)?;
+    let flow = to.flow;
     let sent_by = world.endpoint.sent_by(flow.socket)?;
     let crossing = world.profiles.crossing(Some(page.from), Some(attempt.target.trunk), page.emergency);
     if cannot_hide(&page.message, &crossing, true) {
@@ -208,9 +237,10 @@ fn draft(world: &World<'_>, page: &Page, attempt: &Attempt) -> Option<(Draft, Fl
         return None;
     }
     let shown = Shown::of(&page.message, &crossing, &page.number, format!("{}", sent_by.addr).as_bytes());
-    let uri = uri_at(&crossing.to.numbers, &shown.called, flow.peer);
+    let uri = to.uri.unwrap_or_else(|| uri_at(&crossing.to.numbers, &shown.called, flow.peer));
     let mut draft = Draft::new(Method::Message, uri);
     draft.max_forwards = page.message.max_forwards().map_or(70, |hops| hops.saturating_sub(1));
+    to.routes.iter().for_each(|route| draft.headers.push("Route", route));
     shown.push_from(&crossing, &attempt.tag, &mut draft.headers);
     draft.headers.push("To", &[b"<", draft.uri.as_slice(), b">"].concat());
     draft.headers.push("Call-ID", &attempt.call_id);

@@ -1,7 +1,7 @@
 //! Calls from and to phones that have registered here: who calls, and by which ways the called one is rung.
 //!
 //! To a plan all phones are one target; here it becomes the called user's bindings, the preferred first. Those of equal preference
-//! ring together and the first answer wins (RFC 3261 §16.6, §16.7). What a phone does says nothing about any trunk. Refuses to know: how
+//! ring together and the first answer wins (RFC 3261 §16.6, §16.7); a MESSAGE goes to one after the other. What a phone does says nothing about any trunk. Refuses to know: how
 //! bindings come to be.
 
 use super::call::{Call, Destination};
@@ -76,6 +76,17 @@ impl World<'_> {
         }
     }
 
+    /// What became of a way: one behind which nobody is must not be tried again, one that is silent only after all others.
+    pub(super) fn note_way(&mut self, way: &Way, outcome: AttemptOutcome) {
+        let (Some(contact), Some(phones)) = (&way.to.uri, &mut self.phones) else { return };
+        let bound: Option<Bound> = match outcome {
+            AttemptOutcome::Unreachable { .. } => phones.registrar.dead(self.now, &way.aor, contact, way.to.flow),
+            AttemptOutcome::NoReply { .. } => phones.registrar.suspect(self.now, &way.aor, contact, way.to.flow),
+            _ => None,
+        };
+        self.out.extend(bound.map(Effect::Bound));
+    }
+
     /// By the name as dialled, or else by the number as the edge knows it.
     fn ways_to(&self, uri: &Uri<'_>, number: &str) -> Vec<Way> {
         let dialled = core::str::from_utf8(bare_number(uri.user())).ok();
@@ -96,19 +107,30 @@ fn is_gr(instance: &[u8], gr: &[u8]) -> bool {
     instance.strip_prefix(b"<").and_then(|rest| rest.strip_suffix(b">")).unwrap_or(instance) == gr
 }
 
+/// In a plan the candidate that stands for phones becomes the ways to the called user.
+pub(super) fn unfold(
+    world: &World<'_>,
+    coming: &mut SmallVec<[Candidate; 4]>,
+    uri: &Uri<'_>,
+    number: &str,
+) -> Vec<Way> {
+    let Some(place) = coming.iter().position(|candidate| world.is_phones(candidate.target.trunk)) else {
+        return Vec::new();
+    };
+    let candidate = coming.remove(place);
+    let ways = world.ways_to(uri, number);
+    for (index, _) in (0u8..).zip(&ways) {
+        let target = TargetId { index, ..candidate.target };
+        coming.insert(place + usize::from(index), Candidate { target, ..candidate });
+    }
+    ways
+}
+
 impl Call {
     /// The candidate that stands for phones becomes the ways to the called user.
     pub(super) fn find_phones(&mut self, world: &World<'_>, uri: &Uri<'_>) {
-        let Some(place) = self.coming.iter().position(|candidate| world.is_phones(candidate.target.trunk)) else {
-            return;
-        };
-        let candidate = self.coming.remove(place);
         let number = core::str::from_utf8(bare_number(&self.number)).unwrap_or_default();
-        self.ways = world.ways_to(uri, number);
-        for (index, _) in (0u8..).zip(&self.ways) {
-            let target = TargetId { index, ..candidate.target };
-            self.coming.insert(place + usize::from(index), Candidate { target, ..candidate });
-        }
+        self.ways = unfold(world, &mut self.coming, uri, number);
     }
 
     /// Where a candidate that is a phone is reached.
@@ -153,15 +175,10 @@ impl B2bua {
         !declined && call.coming.iter().any(|candidate| call.way(world, candidate.target).is_some())
     }
 
-    /// What became of a way: one behind which nobody is must not be tried again, one that is silent only after all others.
+    /// What became of a way that a call has tried.
     pub(super) fn note_way(&mut self, world: &mut World<'_>, slot: usize, target: TargetId, outcome: AttemptOutcome) {
-        let Some(way) = self.calls.get(slot).and_then(|call| call.way(world, target)).cloned() else { return };
-        let (Some(contact), Some(phones)) = (way.to.uri, &mut world.phones) else { return };
-        let bound: Option<Bound> = match outcome {
-            AttemptOutcome::Unreachable { .. } => phones.registrar.dead(world.now, &way.aor, &contact, way.to.flow),
-            AttemptOutcome::NoReply { .. } => phones.registrar.suspect(world.now, &way.aor, &contact, way.to.flow),
-            _ => None,
-        };
-        world.out.extend(bound.map(Effect::Bound));
+        if let Some(way) = self.calls.get(slot).and_then(|call| call.way(world, target)) {
+            world.note_way(way, outcome);
+        }
     }
 }

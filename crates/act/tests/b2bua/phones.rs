@@ -171,6 +171,69 @@ fn a_phone_calls_by_its_flow_and_another_phone_may_be_called() {
     assert_eq!(tried(&lab, 2), 1);
 }
 
+fn text(lab: &mut Lab, peer: usize, number: &str, extra: &str) -> Vec<u16> {
+    let (from, n) = (lab.peers[peer].addr, lab.sent.len());
+    let text = format!(
+        "MESSAGE sip:{number}@198.51.100.1 SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bKtext{n}\r\nMax-Forwards: 70\r\n\
+         From: <sip:201@x>;tag=1\r\nTo: <sip:{number}@x>\r\nCall-ID: text{n}\r\nCSeq: 1 MESSAGE\r\n{extra}\
+         Content-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi"
+    );
+    lab.inject_at(peer, from, &text);
+    lab.run(30_000);
+    let answers = lab.sent.iter().skip(n).filter(|(_, to, sent)| *to == from && !sent.is_request());
+    answers.filter_map(|(_, _, sent)| sent.status()).collect()
+}
+
+fn texts(lab: &Lab, peer: usize) -> usize {
+    lab.peers[peer].requests(Method::Message).len()
+}
+
+/// RFC 3428 §6: a text goes to the user's phones by their flows, one after the other until one takes it; nobody registered is 480.
+#[test]
+fn a_text_goes_to_the_preferred_phone_that_takes_it() {
+    let mut lab = phones(&[(2, 1_000), (1, 500)]);
+    assert_eq!(text(&mut lab, 0, "201", ""), [200]);
+    assert_eq!((texts(&lab, 1), texts(&lab, 2)), (0, 1));
+    let got = lab.peers[2].requests(Method::Message)[0];
+    assert_eq!((got.uri(), got.body()), (&b"sip:201@10.9.8.2:5062;ob"[..], &b"hi"[..]));
+    for (first, answer, others) in [(405, 200, 1), (302, 200, 1), (603, 603, 0)] {
+        let mut lab = phones(&[(2, 1_000), (1, 500)]);
+        lab.peers[2].outside = first;
+        assert_eq!((text(&mut lab, 0, "201", ""), texts(&lab, 1)), (vec![answer], others), "{first}");
+        assert!(lab.signals.is_empty(), "a phone says nothing about a trunk");
+    }
+    let mut lab = phones(&[(2, 1_000)]);
+    lab.peers[2].outside = 302;
+    assert_eq!((text(&mut lab, 0, "201", ""), text(&mut lab, 0, "202", "")), (vec![480], vec![480]));
+}
+
+/// What a call learns of a phone a text learns as well: one whose port is closed is forgotten, one that is silent comes last.
+#[test]
+fn a_text_passes_over_dead_and_silent_phones() {
+    let mut lab = phones(&[(2, 1_000), (1, 500)]);
+    lab.peers[2].closed = true;
+    assert_eq!((text(&mut lab, 0, "201", ""), texts(&lab, 1)), (vec![200], 1));
+    assert_eq!((lab.registrar.find(lab.now, "201").count(), lab.bound.len()), (1, 1));
+    let mut lab = phones(&[(2, 1_000), (1, 500)]);
+    lab.peers[2].dead = true;
+    assert_eq!((text(&mut lab, 0, "201", ""), texts(&lab, 1)), (vec![200], 1));
+    let order: Vec<u16> = lab.registrar.find(lab.now, "201").map(|binding| binding.q).collect();
+    assert_eq!(order, [500, 0]);
+}
+
+/// A phone sends a text as it calls: by its flow, or else by its password; who is neither trunk nor phone is asked who he is.
+#[test]
+fn a_phone_sends_texts_as_itself() {
+    let mut lab = phones(&[]);
+    bind(&mut lab, "202", &[(2, 1_000)]);
+    assert_eq!((text(&mut lab, 1, "202", ""), texts(&lab, 2)), (vec![407], 0));
+    let wrong =
+        "Proxy-Authorization: Digest username=\"201\", realm=\"x\", nonce=\"n\", uri=\"sip:202@x\", response=\"r\"\r\n";
+    assert_eq!((text(&mut lab, 1, "202", wrong), lab.auth_failed), (vec![407], 1));
+    bind(&mut lab, "201", &[(1, 1_000)]);
+    assert_eq!((text(&mut lab, 1, "202", ""), texts(&lab, 2)), (vec![200], 1));
+}
+
 /// A phone goes from one network to another within a call: unknown there at first, it registers and goes on, and is reached there.
 #[test]
 fn a_phone_that_has_moved_goes_on_with_its_call_once_it_has_registered() {
