@@ -5,8 +5,9 @@
 
 use crate::call_record;
 use crate::guard::{Arrival, Guard, Offence, Shut, Standing};
-use crate::io::{Input, Notice, Output, Snapshot};
+use crate::io::{Bound, Input, Notice, Output, Snapshot};
 use crate::options::{self, Probes, Situation};
+use crate::steer::home_of_user;
 use crate::test_calls::TestCalls;
 use crate::view::ShardView;
 use act::{
@@ -169,6 +170,7 @@ impl Shard {
                 let is_phone = self.registrar.is_bound(flow);
                 let anew = |hop: Option<_>| act::way_anew(profiles, flow, hop.filter(|_| !is_phone));
                 self.endpoint.broken(now, flow, fault, &anew);
+                self.unbind(now, flow);
                 let (b2bua, mut world) = self.split(now);
                 b2bua.broken(&mut world, flow, fault);
             }
@@ -228,6 +230,14 @@ impl Shard {
     fn offence(&mut self, now: Instant, flow: Flow, offence: Offence) {
         let standing = self.standing(flow);
         self.guard.offence(now, flow.peer, standing, offence);
+    }
+
+    /// With a connection the bindings by it are over. Every shard hears of its end; the one where a user's REGISTERs meet tells what is left
+    /// him all the same, since an older word of its may still be on the way to the others.
+    fn unbind(&mut self, now: Instant, flow: Flow) {
+        let (key, shards, shard) = (self.key, self.shards, self.shard);
+        let mine = |bound: &Bound| home_of_user(key, shards, bound.aor.as_str().as_bytes()) == shard;
+        self.out.extend(self.registrar.broken(now, flow).into_iter().filter(mine).map(Output::Bound));
     }
 
     fn receive(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {

@@ -27,9 +27,18 @@ pub fn steer(key: u64, shards: u8, bytes: &[u8]) -> Option<ShardId> {
     if scan.is_response || shards == 0 {
         return None;
     }
-    let hash = FixedState::with_seed(key).hash_one(home(&scan));
-    // Multiply-shift spreads evenly over any number of shards, not only powers of two.
-    Some(ShardId(((u128::from(hash) * u128::from(shards)) >> 64) as u8))
+    Some(ShardId(spread(key, shards, home(&scan))))
+}
+
+/// The shard where the REGISTERs of a user meet.
+pub(crate) fn home_of_user(key: u64, shards: u8, user: &[u8]) -> ShardId {
+    ShardId(spread(key, shards, user))
+}
+
+/// Multiply-shift spreads evenly over any number of shards, not only powers of two.
+fn spread(key: u64, shards: u8, home: &[u8]) -> u8 {
+    let hash = FixedState::with_seed(key).hash_one(home);
+    ((u128::from(hash) * u128::from(shards)) >> 64) as u8
 }
 
 /// What a request from outside goes by: all REGISTERs of one address of record must meet, whatever their Call-IDs.

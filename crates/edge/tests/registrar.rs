@@ -3,8 +3,11 @@
 
 mod crowd;
 
+use act::Binding;
 use crowd::Crowd;
-use model::Span;
+use edge::Bound;
+use model::{Instant, Name, SocketId, Span};
+use sip::{Flow, Transport};
 
 /// Three thousand phones behind ten addresses, all of them within three seconds of a restart that has forgotten them, at a registrar that
 /// serves fifty phones a second.
@@ -44,4 +47,40 @@ fn a_guesser_is_shut_out_and_phones_of_his_address_stay() {
     assert!(crowd.guess(house, 0).is_none());
     assert_eq!(crowd.renew(3), Some(401), "a phone that is registered there is asked for its password as ever");
     assert!(crowd.count("guard_shut_out") >= 2);
+}
+
+/// RFC 5626 §5.3: what was registered by a connection ends with it, on every shard; the one where a user's REGISTERs meet tells the others, and
+/// it alone, for what another knows may be old. What came over UDP stays.
+#[test]
+fn a_connection_that_ends_takes_its_bindings_with_it() {
+    let mut crowd = Crowd::new(0, 1, 2, "");
+    let flow = |transport, port: u16| Flow { socket: SocketId(0), peer: ([203, 0, 113, 9], port).into(), transport };
+    let binding = |flow| Binding {
+        contact: (*b"sip:x@10.0.0.5").into(),
+        flow,
+        path: vec![],
+        instance: None,
+        reg_id: None,
+        q: 1_000,
+        call_id: (*b"c").into(),
+        cseq: 1,
+        expires: Instant::ZERO + Span::from_secs(600),
+    };
+    for user in 0..20_u16 {
+        let mut bindings = vec![binding(flow(Transport::Tcp, 1_000 + user))];
+        bindings.extend((user == 0).then(|| binding(flow(Transport::Udp, 1_000))));
+        crowd.bind(Bound { aor: Name::from(user.to_string().as_str()), bindings: bindings.into() });
+    }
+    for user in 0..20 {
+        crowd.breaks(0, flow(Transport::Tcp, 1_000 + user));
+    }
+    let known = crowd.known();
+    assert!(known[0] == 1 && (2..20).contains(&known[1]), "the first tells the other of its own users: {known:?}");
+    for user in 0..20 {
+        crowd.breaks(1, flow(Transport::Tcp, 1_000 + user));
+    }
+    assert_eq!(crowd.known(), [1, 1], "who has a binding over UDP is there");
+    crowd.breaks(0, flow(Transport::Udp, 1_000));
+    let ended = crowd.count("registrar_broken");
+    assert!(crowd.known() == [1, 1] && (21..40).contains(&ended), "each counts what it has ended itself: {ended}");
 }

@@ -3,14 +3,16 @@
 //! Whoever guards the door asks here. A flow that somebody has registered by is no stranger's, and an address that phones are behind is
 //! no unknown one, also for an hour after the last of them has gone: after a power cut they come back by other ports. An address is one of
 //! IPv4, or a network of 64 bits of IPv6, which is what one subscriber has. As large as the bindings are many, and so many memories more.
-//! Refuses to know: who the phones are, what follows from it.
+//! Of a connection it is also known whose it is: with it end all bindings by it, of which a proxy's has many. Refuses to know: what follows
+//! from it.
 
 use crate::admission::masked;
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
 use core::net::IpAddr;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use model::{Instant, Span};
+use model::{Instant, Name, Span};
 use sip::Flow;
 
 /// How long an address is remembered that no phone is behind any more: the longest usual expiry.
@@ -22,6 +24,8 @@ const REMEMBERED: usize = 65_536;
 #[derive(Debug)]
 pub(super) struct Flows {
     flows: HashMap<Flow, u32, FixedState>,
+    /// Users by connection, each with the number of his bindings by it.
+    connections: HashMap<Flow, BTreeMap<Name, u32>, FixedState>,
     homes: HashMap<IpAddr, Home, FixedState>,
     /// Addresses that were left, with the moment when they may be forgotten.
     left: VecDeque<(Instant, IpAddr)>,
@@ -43,14 +47,18 @@ impl Flows {
     pub(super) fn new(seed: u64) -> Self {
         Self {
             flows: HashMap::with_hasher(FixedState::with_seed(seed)),
+            connections: HashMap::with_hasher(FixedState::with_seed(seed ^ 2)),
             homes: HashMap::with_hasher(FixedState::with_seed(seed ^ 1)),
             left: VecDeque::new(),
         }
     }
 
     /// Somebody is reached by a flow.
-    pub(super) fn add(&mut self, now: Instant, flow: Flow) {
+    pub(super) fn add(&mut self, now: Instant, flow: Flow, user: &Name) {
         *self.flows.entry(flow).or_insert(0) += 1;
+        if flow.transport.is_reliable() {
+            *self.connections.entry(flow).or_default().entry(user.clone()).or_insert(0) += 1;
+        }
         let fresh = Home { phones: 0, most: 0, empty: now, listed: false };
         let home = self.homes.entry(home_of(flow.peer.ip())).or_insert(fresh);
         home.phones += 1;
@@ -58,7 +66,8 @@ impl Flows {
     }
 
     /// And is not any more.
-    pub(super) fn remove(&mut self, now: Instant, flow: Flow) {
+    pub(super) fn remove(&mut self, now: Instant, flow: Flow, user: &Name) {
+        self.leave_connection(flow, user);
         let Some(bindings) = self.flows.get_mut(&flow) else { return };
         *bindings -= 1;
         if *bindings == 0 {
@@ -78,6 +87,24 @@ impl Flows {
         {
             self.drop_home(oldest);
         }
+    }
+
+    fn leave_connection(&mut self, flow: Flow, user: &Name) {
+        let Some(users) = self.connections.get_mut(&flow) else { return };
+        if let Some(bindings) = users.get_mut(user) {
+            *bindings -= 1;
+            if *bindings == 0 {
+                users.remove(user);
+            }
+        }
+        if users.is_empty() {
+            self.connections.remove(&flow);
+        }
+    }
+
+    /// Who is reached by a connection.
+    pub(super) fn users_of(&self, flow: Flow) -> Vec<Name> {
+        self.connections.get(&flow).into_iter().flat_map(|users| users.keys().cloned()).collect()
     }
 
     /// Forgets the addresses that were left long ago.
@@ -129,6 +156,10 @@ mod tests {
         Flow { socket: SocketId(0), peer, transport: Transport::Udp }
     }
 
+    fn user() -> Name {
+        Name::from("201")
+    }
+
     fn at(seconds: u64) -> Instant {
         Instant::ZERO + Span::from_secs(seconds)
     }
@@ -136,13 +167,13 @@ mod tests {
     #[test]
     fn a_flow_of_two_bindings_is_known_until_both_have_gone() {
         let mut flows = Flows::new(1);
-        flows.add(at(0), flow(1, 5_060));
-        flows.add(at(0), flow(1, 5_060));
-        flows.remove(at(1), flow(1, 5_060));
+        flows.add(at(0), flow(1, 5_060), &user());
+        flows.add(at(0), flow(1, 5_060), &user());
+        flows.remove(at(1), flow(1, 5_060), &user());
         assert!(flows.holds(flow(1, 5_060)) && !flows.holds(flow(1, 5_061)) && !flows.holds(flow(2, 5_060)));
-        flows.remove(at(2), flow(1, 5_060));
+        flows.remove(at(2), flow(1, 5_060), &user());
         assert!(!flows.holds(flow(1, 5_060)) && flows.flows.is_empty());
-        flows.remove(at(2), flow(1, 5_060));
+        flows.remove(at(2), flow(1, 5_060), &user());
         assert_eq!(flows.behind(flow(1, 0).peer.ip()), 2, "whence phones came is not forgotten at once");
     }
 
@@ -150,16 +181,16 @@ mod tests {
     fn an_address_is_remembered_for_an_hour_after_its_last_phone() {
         let mut flows = Flows::new(1);
         let ip = flow(1, 0).peer.ip();
-        flows.add(at(0), flow(1, 1));
-        flows.remove(at(10), flow(1, 1));
-        flows.add(at(1_000), flow(1, 2));
-        flows.remove(at(2_000), flow(1, 2));
+        flows.add(at(0), flow(1, 1), &user());
+        flows.remove(at(10), flow(1, 1), &user());
+        flows.add(at(1_000), flow(1, 2), &user());
+        flows.remove(at(2_000), flow(1, 2), &user());
         for (now, behind) in [(3_610, 1), (5_599, 1), (5_600, 0)] {
             flows.forget(at(now));
             assert_eq!(flows.behind(ip), behind, "{now}");
         }
         assert!(flows.homes.is_empty() && flows.left.is_empty());
-        flows.add(at(0), flow(1, 1));
+        flows.add(at(0), flow(1, 1), &user());
         flows.forget(at(1_000_000));
         assert_eq!(flows.behind(ip), 1, "one that phones are behind is never forgotten");
     }
@@ -168,8 +199,8 @@ mod tests {
     fn memories_are_so_many_and_no_more() {
         let mut flows = Flows::new(1);
         for host in 0..2 * REMEMBERED as u32 {
-            flows.add(at(0), flow(host, 1));
-            flows.remove(at(1), flow(host, 1));
+            flows.add(at(0), flow(host, 1), &user());
+            flows.remove(at(1), flow(host, 1), &user());
         }
         assert_eq!((flows.homes.len(), flows.left.len(), flows.flows.len()), (REMEMBERED, REMEMBERED, 0));
         assert_eq!(flows.behind(flow(0, 1).peer.ip()), 0);
@@ -179,7 +210,7 @@ mod tests {
     fn a_network_of_ipv6_is_one_address() {
         let mut flows = Flows::new(1);
         let peer = "[2001:db8:1:2::9]:5060".parse().unwrap();
-        flows.add(at(0), Flow { peer, ..flow(0, 0) });
+        flows.add(at(0), Flow { peer, ..flow(0, 0) }, &user());
         assert_eq!(flows.behind("2001:db8:1:2:ffff::1".parse().unwrap()), 1);
         assert_eq!(flows.behind("2001:db8:1:3::1".parse().unwrap()), 0);
     }

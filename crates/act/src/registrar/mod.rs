@@ -72,6 +72,8 @@ pub struct RegistrarCounters {
     pub expired: u64,
     /// Bindings taken away because nobody was there.
     pub dead: u64,
+    /// Bindings whose connection has ended.
+    pub broken: u64,
     /// Bindings put behind all others because their phone did not reply.
     pub suspected: u64,
     /// Addresses of other shards, or of before a restart, that found no room here: this shard cannot call them.
@@ -91,6 +93,7 @@ impl RegistrarCounters {
             ("displaced", self.displaced),
             ("expired", self.expired),
             ("dead", self.dead),
+            ("broken", self.broken),
             ("suspected", self.suspected),
             ("no_room", self.no_room),
         ]
@@ -254,6 +257,19 @@ impl Registrar {
         Some(self.put(now, aor.clone(), left))
     }
 
+    /// A connection has ended, and with it all bindings by it (RFC 5626 §5.3: there is no other way to the phone, which comes back by a new one).
+    /// What is left to each user who had some.
+    pub fn broken(&mut self, now: Instant, flow: Flow) -> Vec<Bound> {
+        let mut changed = Vec::new();
+        for aor in self.flows.users_of(flow) {
+            let Some(entry) = self.entries.get(&aor) else { continue };
+            let left: Arc<[Binding]> = entry.bindings.iter().filter(|binding| binding.flow != flow).cloned().collect();
+            self.counters.broken += (entry.bindings.len() - left.len()) as u64;
+            changed.push(self.put(now, aor, left));
+        }
+        changed
+    }
+
     /// Puts a binding behind all others whose phone did not reply: a lost packet is no proof, and its next REGISTER clears it.
     pub fn suspect(&mut self, now: Instant, aor: &Name, contact: &[u8], flow: Flow) -> Option<Bound> {
         let entry = self.entries.get(aor)?;
@@ -345,13 +361,13 @@ impl Registrar {
     fn put(&mut self, now: Instant, aor: Name, bindings: Arc<[Binding]>) -> Bound {
         if let Some(entry) = self.entries.remove(&aor) {
             self.timers.cancel(entry.timer);
-            entry.bindings.iter().for_each(|binding| self.flows.remove(now, binding.flow));
+            entry.bindings.iter().for_each(|binding| self.flows.remove(now, binding.flow, &aor));
         }
         if let Some(first) = bindings.iter().map(|binding| binding.expires).min() {
             if self.entries.len() < self.limit {
                 let timer = self.timers.set(first, aor.clone());
                 self.entries.insert(aor.clone(), Entry { bindings: bindings.clone(), timer });
-                bindings.iter().for_each(|binding| self.flows.add(now, binding.flow));
+                bindings.iter().for_each(|binding| self.flows.add(now, binding.flow, &aor));
             } else {
                 self.counters.no_room += 1;
             }

@@ -240,6 +240,41 @@ fn a_path_is_kept_and_shown_3327_5_3() {
     assert_eq!(world.register("Require: path, rocket\r\nContact: <sip:201@10.0.0.5>\r\n").1, "Unsupported: rocket\r\n");
 }
 
+/// RFC 5626 §5.3: what was registered by a connection ends with it, for all who share it; other flows of the same users stay.
+#[test]
+fn bindings_end_with_their_connection() {
+    let mut registrar = Registrar::new(100, 7, (0, 1), 1);
+    let by = |transport, port| Flow { transport, ..World::flow(port) };
+    let (tcp, other, udp) = (by(Transport::Tcp, 1), by(Transport::Tcp, 2), by(Transport::Udp, 1));
+    let binding = |flow: Flow, id: u8| Binding {
+        contact: format!("sip:x@10.0.0.5:{id}").into_bytes().into(),
+        flow,
+        path: vec![],
+        instance: None,
+        reg_id: None,
+        q: 1_000,
+        call_id: (*b"c").into(),
+        cseq: 1,
+        expires: at(600),
+    };
+    let put = |registrar: &mut Registrar, aor: &str, bindings: Vec<Binding>| {
+        registrar.install(at(0), &Bound { aor: Name::from(aor), bindings: bindings.into() });
+    };
+    put(&mut registrar, "201", vec![binding(tcp, 1), binding(tcp, 2), binding(udp, 3)]);
+    put(&mut registrar, "202", vec![binding(tcp, 4)]);
+    put(&mut registrar, "203", vec![binding(other, 5)]);
+    assert_eq!(registrar.broken(at(1), udp), [], "nothing is broken where there is no connection");
+    let left: Vec<(Name, usize)> =
+        registrar.broken(at(1), tcp).into_iter().map(|bound| (bound.aor, bound.bindings.len())).collect();
+    assert_eq!(left, [("201".into(), 1), ("202".into(), 0)]);
+    assert_eq!(registrar.find(at(1), "201").map(|binding| binding.flow).collect::<Vec<_>>(), [udp]);
+    assert!(!registrar.is_bound(tcp) && registrar.is_bound(other) && registrar.len() == 2);
+    assert_eq!((registrar.counters().broken, registrar.broken(at(1), tcp)), (3, vec![]));
+    // Who comes back by a new one is not taken for the old one's.
+    put(&mut registrar, "203", vec![binding(by(Transport::Tcp, 9), 5)]);
+    assert_eq!(registrar.broken(at(2), other), []);
+}
+
 #[test]
 fn flows_of_one_phone_live_side_by_side_5626_6() {
     let mut world = World::new();

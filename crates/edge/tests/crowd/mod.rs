@@ -6,8 +6,8 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use edge::config::{Settings, compile, users};
-use edge::{Control, ControlInput, ControlOutput, Input, Output, Shard, ShardConfig, ShardLimits, steer};
-use model::{Instant, Rng, Seq, ShardId, SocketId, Span, Wall};
+use edge::{Bound, Control, ControlInput, ControlOutput, Input, Output, Shard, ShardConfig, ShardLimits, steer};
+use model::{Instant, Rng, Seq, ShardId, SocketId, Span, TransportFault, Wall};
 use sip::auth::{Credentials, Session, Signed};
 use sip::{Flow, HeaderName, Message, Transport};
 use std::cmp::Reverse;
@@ -165,6 +165,18 @@ impl Crowd {
     /// Each shard's phones that it could call.
     pub fn known(&self) -> Vec<u64> {
         self.shards.iter().map(|shard| shard.view().registered).collect()
+    }
+
+    /// What somebody has registered elsewhere, told to every shard.
+    pub fn bind(&mut self, bound: Bound) {
+        for shard in 0..self.shards.len() {
+            self.input(shard, Input::Bindings(std::slice::from_ref(&bound)));
+        }
+    }
+
+    /// One shard hears that a connection has ended.
+    pub fn breaks(&mut self, shard: usize, flow: Flow) {
+        self.input(shard, Input::Broken { flow, fault: TransportFault::Broken });
     }
 
     /// Transactions of the shard that has most.
