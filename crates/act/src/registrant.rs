@@ -353,7 +353,9 @@ impl Registrant {
         // A reload that takes a target away forgets it: there is nobody to tell of.
         let Some(target) = self.target(world) else { return };
         let target = TargetId { trunk: self.trunk, index: target.index };
-        world.out.push(Signal { at: world.now, target, what: Observed::Registration { state } });
+        let granted = self.until.filter(|_| state == RegistrationState::Registered);
+        let holds = granted.map_or(Span::ZERO, |until| until.since(world.now));
+        world.out.push(Signal { at: world.now, target, what: Observed::Registration { state, holds } });
     }
 }
 

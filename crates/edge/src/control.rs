@@ -28,6 +28,15 @@ mod places;
 /// What is learned changes slowly: shards are told of it no more often than this.
 const TEACH: Span = Span::from_secs(1);
 
+/// Our registration at a trunk, as it was told last.
+#[derive(Clone, Copy, Debug)]
+struct Registered {
+    since: Instant,
+    state: RegistrationState,
+    /// Until when it was granted.
+    until: Option<Wall>,
+}
+
 /// Sensing state, trunk table and journal number of one node.
 pub struct Control {
     snapshot: Arc<Snapshot>,
@@ -45,8 +54,7 @@ pub struct Control {
     names: Book,
     /// Answers that nobody had asked for.
     unasked: u64,
-    /// Our registrations, and since when each is as it is.
-    registrations: BTreeMap<TrunkId, (Instant, RegistrationState)>,
+    registrations: BTreeMap<TrunkId, Registered>,
     out: VecDeque<ControlOutput>,
 }
 
@@ -207,14 +215,17 @@ impl Control {
     fn registration(&self, now: Instant, trunk: TrunkId) -> Option<RegistrationView> {
         self.snapshot.settings.registrations.get(trunk.index())?.as_ref()?;
         let known = self.registrations.get(&trunk);
-        let held = known.map_or(Span::ZERO, |(since, _)| now.since(*since));
-        let state = known.map(|(_, state)| *state);
+        let held = known.map_or(Span::ZERO, |known| now.since(known.since));
+        let (state, until) = (known.map(|known| known.state), known.and_then(|known| known.until));
         let sentence = match state {
-            Some(RegistrationState::Registered) => String::from("registered"),
+            Some(RegistrationState::Registered) => match until {
+                Some(until) => format!("registered until {until}"),
+                None => String::from("registered"),
+            },
             Some(state) => format!("not registered: {}", explain::words::alarm::registration(state)),
             None => String::from("not registered yet"),
         };
-        Some(RegistrationView { state, held, sentence })
+        Some(RegistrationView { state, held, until, sentence })
     }
 
     /// The first of a trunk's targets that is as well as the trunk.
@@ -263,13 +274,15 @@ impl Control {
         {
             self.overloads.observe(now, signal.target, wish, validity, seq);
         }
-        if let Observed::Registration { state } = signal.what {
+        if let Observed::Registration { state, holds } = signal.what {
             let trunk = self.trunk_name(signal.target.trunk);
             self.alarms.registration(now, self.wall, &trunk, state);
-            let known = self.registrations.entry(signal.target.trunk).or_insert((now, state));
-            if known.1 != state {
-                *known = (now, state);
-            }
+            let micros = i64::try_from(holds.as_micros()).unwrap_or(0);
+            let until = Wall::from_micros(self.wall.as_micros().saturating_add(micros));
+            let known = self.registrations.get(&signal.target.trunk).filter(|known| known.state == state);
+            let since = known.map_or(now, |known| known.since);
+            let told = Registered { since, state, until: (holds > Span::ZERO).then_some(until) };
+            self.registrations.insert(signal.target.trunk, told);
         }
         // 503 with Retry-After is a request for less, not a sign of death (RFC 3261 §20.33).
         if let Observed::Attempt {

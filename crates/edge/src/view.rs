@@ -4,7 +4,7 @@
 
 use decide::Plan;
 use explain::{AttemptRecord, ShutOutCause};
-use model::{Admin, CallRef, Epoch, Health, Instant, Name, RegistrationState, Span, TestCallResult, Wish};
+use model::{Admin, CallRef, Epoch, Health, Instant, Name, RegistrationState, Span, TestCallResult, Wall, Wish};
 use serde::{Deserialize, Serialize};
 
 /// One trunk.
@@ -47,6 +47,9 @@ pub struct RegistrationView {
     pub state: Option<RegistrationState>,
     /// How long it has been so.
     pub held: Span,
+    /// Until when it holds, unless it is renewed before.
+    #[serde(default)]
+    pub until: Option<Wall>,
     /// The same in words.
     pub sentence: String,
 }

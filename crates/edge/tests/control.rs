@@ -404,7 +404,10 @@ fn a_second_policy_follows_the_names_of_the_first() {
 fn alarms_are_raised_and_over_as_control_sees_them() {
     let mut world = World::new(Arc::new(settings(LIVE)));
     world.run(20, &|_| true);
-    let registration = |state| Signal { at: Instant::ZERO, target: ACME, what: Observed::Registration { state } };
+    let registration = |state| {
+        let what = Observed::Registration { state, holds: Span::ZERO };
+        Signal { at: Instant::ZERO, target: ACME, what }
+    };
     world.input(ControlInput::Signal(registration(RegistrationState::Expired)));
     world.input(ControlInput::Lost { count: 3, why: "slow".into() });
     for trunk in [0, 1] {
@@ -426,6 +429,29 @@ fn alarms_are_raised_and_over_as_control_sees_them() {
     world.run(120, &|_| true);
     assert_eq!(world.alarms().len(), 6);
     assert_eq!(world.control.alarms().count(), 0);
+}
+
+/// People see until when a registration was granted; each renewal moves that on, and what is lost has no end any more.
+#[test]
+fn a_registration_is_shown_with_the_time_it_holds() {
+    let live = LIVE.replacen("listen = \"wan\"", "listen = \"wan\"\nregister = { user = \"u1\" }", 1);
+    let mut world = World::new(Arc::new(settings(&live)));
+    let mut tell = |seconds: u64, state, holds| {
+        world.now = Instant::ZERO + Span::from_secs(seconds);
+        let what = Observed::Registration { state, holds };
+        world.input(ControlInput::Signal(Signal { at: world.now, target: ACME, what }));
+        let trunk = world.control.view(world.now, &[]).remove(0);
+        let view = trunk.registration.unwrap();
+        (view.sentence, view.held.as_secs(), view.until)
+    };
+    let granted = Span::from_secs(600);
+    let until = |seconds: i64| Some(Wall::from_micros(seconds * 1_000_000));
+    let first = tell(10, RegistrationState::Registered, granted);
+    assert_eq!(first, ("registered until 1970-01-01T00:10:10.000Z".into(), 0, until(610)));
+    let renewed = tell(460, RegistrationState::Registered, granted);
+    assert_eq!(renewed, ("registered until 1970-01-01T00:17:40.000Z".into(), 450, until(1_060)));
+    let (said, held, end) = tell(1_060, RegistrationState::Expired, Span::ZERO);
+    assert!(said.starts_with("not registered: ") && held == 0 && end.is_none(), "{said}");
 }
 
 /// A call from acme to this number, over without a plan.

@@ -73,6 +73,8 @@ pub enum Observed {
     Registration {
         /// To what.
         state: RegistrationState,
+        /// For how long it was granted; zero when it was not.
+        holds: Span,
     },
     /// A synthetic call ended. `order` is the number of the order it answers.
     TestCall {

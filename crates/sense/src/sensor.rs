@@ -181,7 +181,7 @@ impl Sensor {
                 }
                 true
             }
-            Observed::Registration { state } => {
+            Observed::Registration { state, .. } => {
                 if watched.registration.push(at, state) {
                     watched.last_bad = Some(at);
                 }

@@ -186,7 +186,11 @@ fn audio_and_registrations_have_rows_of_their_own() {
     let mut sensor = sensor();
     let silent = MediaOutcome::Silent { after: Span::from_secs(5) };
     see(&mut sensor, 100, Observed::Media { call: CallRef(1), outcome: silent });
-    see(&mut sensor, 200, Observed::Registration { state: RegistrationState::Refused { code: 403 } });
+    see(
+        &mut sensor,
+        200,
+        Observed::Registration { state: RegistrationState::Refused { code: 403 }, holds: Span::ZERO },
+    );
     let order = probe(&mut sensor, 1_000);
     answered(&mut sensor, 1_010, order.order, 200);
     start(&mut sensor, 1_100, 2);
@@ -194,7 +198,11 @@ fn audio_and_registrations_have_rows_of_their_own() {
     let seen = sensor.evidence(at(1_200), TARGET);
     assert_eq!(seen.media.silent, Share { part: 1, of: 1 }, "a good answer does not make it heard");
     assert_eq!((seen.registration.bad, seen.last_bad), (1, Some(at(200))));
-    see(&mut sensor, 1_300, Observed::Registration { state: RegistrationState::Registered });
+    see(
+        &mut sensor,
+        1_300,
+        Observed::Registration { state: RegistrationState::Registered, holds: Span::from_secs(600) },
+    );
     see(&mut sensor, 6_000, Observed::Media { call: CallRef(2), outcome: MediaOutcome::Good });
     let seen = sensor.evidence(at(6_000), TARGET);
     assert_eq!((seen.registration.bad, seen.registration.good), (0, 1));

@@ -272,11 +272,12 @@ mod tests {
         assert_eq!(first_choice(&mut town), "acme");
         for _ in 0..2 {
             let state = model::RegistrationState::Expired;
-            town.observe(acme, model::Observed::Registration { state });
+            town.observe(acme, model::Observed::Registration { state, holds: Span::ZERO });
         }
         assert_eq!(pass(&mut town, 1), model::Health::Suspect);
         assert_eq!(first_choice(&mut town), "globex");
-        town.observe(acme, model::Observed::Registration { state: model::RegistrationState::Registered });
+        let (state, holds) = (model::RegistrationState::Registered, Span::from_secs(600));
+        town.observe(acme, model::Observed::Registration { state, holds });
         assert_eq!(pass(&mut town, 60), model::Health::Up);
         assert_eq!(first_choice(&mut town), "acme");
     }

@@ -148,6 +148,7 @@ mod tests {
             registration: (name == "acme").then(|| RegistrationView {
                 state: None,
                 held: Span::ZERO,
+                until: None,
                 sentence: String::from("not registered yet"),
             }),
             targets,

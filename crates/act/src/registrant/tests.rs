@@ -135,7 +135,7 @@ impl World {
 
     fn states(&self) -> Vec<(u8, RegistrationState)> {
         let state = |signal: &Signal| match signal.what {
-            Observed::Registration { state } => (signal.target.index, state),
+            Observed::Registration { state, .. } => (signal.target.index, state),
             _ => panic!("{signal:?}"),
         };
         self.out.iter().map(state).collect()
@@ -157,6 +157,9 @@ fn it_registers_by_its_password_and_renews_before_it_runs_out_10_2() {
         ok(message)
     });
     assert!(world.states().iter().all(|(_, state)| *state == RegistrationState::Registered), "{:?}", world.states());
+    let told =
+        |signal: &Signal| matches!(signal.what, Observed::Registration { holds, .. } if holds == Span::from_secs(100));
+    assert!(world.out.iter().all(told), "each tells for how long it was granted");
     let accepted: Vec<_> =
         world.sent.iter().filter(|(_, _, m)| m.header(HeaderName::Authorization).is_some()).collect();
     assert!((12..=15).contains(&accepted.len()), "100 s granted, renewed at 70 to 80: {}", accepted.len());
@@ -182,7 +185,8 @@ fn refused_for_an_hour_it_is_back_within_a_minute_of_the_recovery() {
     let recovered = world.now;
     world.run(60, &mut |_, message| ok(message));
     let back = world.out.iter().find(|signal| {
-        signal.at >= recovered && signal.what == Observed::Registration { state: RegistrationState::Registered }
+        let registered = matches!(signal.what, Observed::Registration { state: RegistrationState::Registered, .. });
+        signal.at >= recovered && registered
     });
     assert!(back.is_some_and(|signal| signal.at.since(recovered) <= Span::from_secs(60)), "{back:?}");
 }
