@@ -67,7 +67,8 @@ impl Variety {
         Ok(Arc::new(settings))
     }
 
-    fn text(&self, probed: bool) -> String {
+    /// The configuration as written.
+    pub(crate) fn text(&self, probed: bool) -> String {
         let mut text = CONFIG.replace(CARRIERS, self.tiers);
         for (index, trunk) in TRUNKS.iter().enumerate() {
             let mut keys = format!("\n[trunk.{trunk}]\n");

@@ -144,7 +144,7 @@ mod tests {
     /// Seeds that lead nowhere would let the fuzzer play at the door.
     #[test]
     fn stories_of_the_corpus_are_told_to_their_end() {
-        let no_call = ["contact-with-nul", "loop", "options", "stranger", "too-brief"];
+        let no_call = ["contact-with-nul", "loop", "options", "registered-by-connection", "stranger", "too-brief"];
         let no_answer = [
             "busy",
             "cancel-crosses-200",
@@ -161,6 +161,7 @@ mod tests {
         assert!(stories.len() > 30, "the corpus is there");
         for (name, script) in stories {
             let reached = shard::run(&script);
+            assert_eq!(reached.registered, name.starts_with("registered"), "{name}: {reached:?}");
             let called = !no_call.contains(&&*name);
             assert_eq!(reached.calls > 0, called, "{name}: {reached:?}");
             assert_eq!(reached.answered, called && !no_answer.contains(&&*name), "{name}: {reached:?}");

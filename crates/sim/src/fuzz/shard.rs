@@ -1,19 +1,24 @@
-//! The body of the fuzz target `shard`: a whole shard among a PBX, a carrier and a stranger, who do what the script says.
+//! The body of the fuzz target `shard`: a whole shard among a PBX, a carrier and a stranger who may be a phone, who do what the script says.
 //!
 //! Tags and branches of ours cannot be guessed by changing bytes, so peers of the script can also answer what we have sent and speak
-//! inside the dialogs we are in: what lies behind an answered call is reached too. Refuses to know: who makes the script.
+//! inside the dialogs we are in: what lies behind an answered call is reached too. Nor can a digest: the phone knows its password, so that what
+//! lies behind the challenge, Contacts and Paths of bindings, is reached as well. Refuses to know: who makes the script.
 
 use crate::variety::Variety;
 use core::net::SocketAddr;
+use edge::config::{Settings, compile, render, users};
 use edge::{Control, Input, Output, Shard, ShardConfig, ShardLimits, Snapshot};
 use media::{Component, PairId};
 use model::{Instant, ListenId, Seq, ShardId, SocketId, Span, TransportFault, Wall};
+use sip::auth::{Credentials, Session, Signed};
 use sip::{Flow, HeaderName, Message, Method, Transport};
 use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock};
 
 /// Calls and transactions the fuzzed shard may hold.
 const LIMITS: (usize, usize) = (32, 256);
+/// Phones' addresses that it may hold.
+const ADDRESSES: usize = 16;
 /// Messages of ours that the peers remember.
 const REMEMBERED: usize = 8;
 /// A day, after which no call is left.
@@ -42,12 +47,47 @@ const METHODS: [&str; 16] = [
     "PUBLISH",
 ];
 
-/// Trunks and routes of the simulator's town: compiled once, since a fuzzer begins many thousand times a second.
+/// What the town lacks: a registrar with one user, and calls to him.
+const PHONES: &str = r#"
+[trunk.phones]
+at = "registered"
+listen = "lan"
+
+[group.phones]
+tiers = [["phones"]]
+alone = true
+
+[[route]]
+prefixes = ["20"]
+to = "phones"
+
+[[route]]
+from = ["phones"]
+to = "carriers"
+
+[registrar]
+listen = "lan"
+realm = "town.example"
+users = "users.csv"
+"#;
+
+/// Trunks and routes of the simulator's town, and phones: compiled once, since a fuzzer begins many thousand times a second.
 #[allow(clippy::panic, reason = "a fuzz body that cannot begin has found a fault")]
-static SNAPSHOT: LazyLock<Arc<Snapshot>> = LazyLock::new(|| match Variety::plain().settings(true, None) {
-    Ok(settings) => Arc::clone(Control::new(Instant::ZERO, Wall::from_micros(0), settings, 1, Seq(1)).snapshot()),
+static SNAPSHOT: LazyLock<Arc<Snapshot>> = LazyLock::new(|| match settings() {
+    Ok(settings) => {
+        Arc::clone(Control::new(Instant::ZERO, Wall::from_micros(0), Arc::new(settings), 1, Seq(1)).snapshot())
+    }
     Err(faults) => panic!("the simulator's configuration compiles:\n{faults}"),
 });
+
+fn settings() -> Result<Settings, String> {
+    let text = format!("{}{PHONES}", Variety::plain().text(true));
+    let compiled = compile(&text, "fuzz.toml", &|_| None, None);
+    let mut settings = compiled.settings.ok_or_else(|| render(&compiled.faults, &text, "fuzz.toml"))?;
+    let rules = settings.registrar.as_mut().ok_or("it has a registrar")?;
+    users("201,password,hush\n", Arc::make_mut(rules)).map_err(|fault| format!("{fault:?}"))?;
+    Ok(settings)
+}
 
 /// A whole shard: the bytes are a script of inputs. Never panics, never holds more than its limits, says nothing that is not SIP, and
 /// has no call left a day later.
@@ -65,14 +105,16 @@ pub(super) struct Reached {
     pub(super) calls: u64,
     /// It sent a caller the answer of a callee.
     pub(super) answered: bool,
+    /// Somebody was registered.
+    pub(super) registered: bool,
 }
 
 /// Runs the script.
 pub(super) fn run(script: &[u8]) -> Reached {
-    let limits = ShardLimits { calls: LIMITS.0, transactions: LIMITS.1, pairs: 64, probes: 8, addresses: 16 };
+    let limits = ShardLimits { calls: LIMITS.0, transactions: LIMITS.1, pairs: 64, probes: 8, addresses: ADDRESSES };
     let config = ShardConfig { shard: ShardId(0), shards: 1, node: 1, key: 7, seed: 7, limits };
-    let mut bench =
-        Bench { shard: Shard::new(&config, Arc::clone(&SNAPSHOT)), asked: VecDeque::new(), answered: VecDeque::new() };
+    let shard = Shard::new(&config, Arc::clone(&SNAPSHOT));
+    let mut bench = Bench { shard, asked: VecDeque::new(), answered: VecDeque::new(), session: None };
     for listen in 0..2u16 {
         let rtp = |n: u16| SocketAddr::from(([10, 0, listen as u8, 1], 20_000 + 2 * n));
         let pairs = (0..16).map(|n| (PairId(u32::from(listen) * 16 + u32::from(n)), rtp(n))).collect();
@@ -95,6 +137,11 @@ pub(super) fn run(script: &[u8]) -> Reached {
     reached
 }
 
+/// The phone's.
+fn credentials() -> Credentials {
+    Credentials { user: "201".into(), secret: "hush".into(), realm: None }
+}
+
 /// The shard and what its peers remember of what it said.
 struct Bench {
     shard: Shard,
@@ -102,6 +149,8 @@ struct Bench {
     asked: VecDeque<(Flow, Message)>,
     /// Responses it has sent.
     answered: VecDeque<(Flow, Message)>,
+    /// What the phone was challenged with last.
+    session: Option<Session>,
 }
 
 impl Bench {
@@ -124,6 +173,7 @@ impl Bench {
                 // Any verdict will do; that it is reached without harm is the point.
                 let _verdict = self.shard.relay(now, PairId(u32::from(kind) / 8), component, peer, &mut packet);
             }
+            3 if kind & 8 != 0 => self.phone(now, chunk),
             3 => self.shard.handle(now, Input::Look { ticket: u64::from(kind), call: None }),
             4 => self.hear(now, self.answer(chunk)),
             5 => self.hear(now, self.inside(chunk)),
@@ -139,6 +189,32 @@ impl Bench {
         if let Some((flow, bytes)) = said {
             self.shard.handle(now, Input::Datagram { flow, bytes: &bytes });
         }
+    }
+
+    /// The phone registers by UDP or a connection, or its connection ends, as the first byte says; the rest are lines of its REGISTER. What it
+    /// was challenged with is answered.
+    fn phone(&mut self, now: Instant, chunk: &[u8]) {
+        let Some(([how], lines)) = chunk.split_first_chunk() else { return };
+        let transport = if how & 1 == 0 { Transport::Udp } else { Transport::Tcp };
+        let peer = SocketAddr::from(([192, 0, 2, 9], 5060 + u16::from(how >> 1 & 3)));
+        let flow = Flow { socket: SocketId(0), peer, transport };
+        if how & 0x80 != 0 {
+            return self.shard.handle(now, Input::Broken { flow, fault: TransportFault::Broken });
+        }
+        let signed = Signed { method: "REGISTER", uri: b"sip:10.0.0.1", body: b"" };
+        let line = self.session.as_mut().map(|session| session.sign(&credentials(), &signed)).unwrap_or_default();
+        let number = now.since(Instant::ZERO).as_millis();
+        let via = if how & 1 == 0 { "UDP" } else { "TCP" };
+        let mut bytes = format!(
+            "REGISTER sip:10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/{via} {peer};rport;branch=z9hG4bKr{number}\r\nFrom: <sip:201@10.0.0.1>;tag=r\r\n\
+             To: <sip:201@10.0.0.1>\r\nCall-ID: r\r\nCSeq: {} REGISTER\r\n",
+            1 + number % 1_000_000
+        )
+        .into_bytes();
+        for part in [&line[..], if line.is_empty() { b"" } else { b"\r\n" }, lines] {
+            bytes.extend_from_slice(part);
+        }
+        self.shard.handle(now, Input::Datagram { flow, bytes: &bytes });
     }
 
     /// A response to a request of ours: code, which request, which fork; then lines of its own.
@@ -222,13 +298,19 @@ impl Bench {
             assert!(quotes || sent.is_ok(), "{sent:?}: {}", transmit.bytes.escape_ascii());
             let Ok(sent) = sent else { continue };
             reached.answered |= sent.status() == Some(200) && sent.method() == Method::Invite;
+            if sent.status() == Some(401) {
+                let opened = Session::open(&sent, &credentials(), "c");
+                self.session = opened.ok().and_then(|all| all.into_iter().next());
+            }
             let side = if sent.is_request() { &mut self.asked } else { &mut self.answered };
             side.push_front((transmit.flow, sent));
             side.truncate(REMEMBERED);
         }
         let view = self.shard.view();
         assert!(view.calls <= LIMITS.0 as u64 && view.transactions <= LIMITS.1 as u64, "limits hold: {view:?}");
+        assert!(view.registered <= ADDRESSES as u64, "limits hold: {view:?}");
         reached.calls = reached.calls.max(view.calls);
+        reached.registered |= view.registered > 0;
         reached
     }
 }
