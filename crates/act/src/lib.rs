@@ -17,6 +17,7 @@ mod ports;
 mod profile;
 mod registrant;
 mod registrar;
+mod service_routes;
 mod testcall;
 mod testcall_audio;
 mod tolls;
@@ -38,6 +39,7 @@ pub use registrant::{RegistrantWorld, Registrants, Registration};
 pub use registrar::{
     Binding, Bound, Caller, Expiries, Registered, Registering, Registrar, RegistrarCounters, RegistrarRules,
 };
+pub use service_routes::{ServiceRoute, ServiceRoutes};
 pub use testcall::{Expected, NoVerdict, TestCall, TestCallOutcome, TestCallScript, TestCallWorld};
 pub use testcall_audio::Heard;
 pub use tolls::InboundPolicy;

@@ -6,6 +6,7 @@
 
 use crate::nonces::Nonces;
 use crate::profile::{Profiles, Target};
+use crate::service_routes::{self, ServiceRoute};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -56,6 +57,8 @@ pub struct RegistrantWorld<'a> {
     pub rng: &'a mut Rng,
     /// What was seen.
     pub out: &'a mut Vec<Signal>,
+    /// Ways that registrars want our calls to go.
+    pub routes: &'a mut Vec<ServiceRoute>,
 }
 
 /// All registrations of a shard.
@@ -63,6 +66,8 @@ pub struct RegistrantWorld<'a> {
 pub struct Registrants {
     all: Vec<Registrant>,
     draining: bool,
+    /// Service-Routes that could not be kept.
+    routes_ignored: u64,
 }
 
 #[derive(Debug)]
@@ -85,6 +90,9 @@ struct Registrant {
     next: Option<Instant>,
     /// Until when it holds.
     until: Option<Instant>,
+    /// The target that wants our calls to go a way of its own.
+    routed: Option<TargetId>,
+    routes_ignored: u64,
 }
 
 #[derive(Debug)]
@@ -107,6 +115,15 @@ impl Registrants {
                 None => self.all.push(Registrant::new(world, trunk, plan)),
             }
         }
+        for mut gone in before {
+            self.routes_ignored += gone.routes_ignored;
+            gone.follow_route(world, Vec::new());
+        }
+    }
+
+    /// Service-Routes that could not be kept: too long, or not of loose routers.
+    pub fn routes_ignored(&self) -> u64 {
+        self.routes_ignored + self.all.iter().map(|registrant| registrant.routes_ignored).sum::<u64>()
     }
 
     /// When `tick` is due.
@@ -171,6 +188,8 @@ impl Registrant {
             asking: None,
             next: Some(world.now + spread),
             until: None,
+            routed: None,
+            routes_ignored: 0,
         }
     }
 
@@ -186,6 +205,7 @@ impl Registrant {
     fn tick(&mut self, world: &mut RegistrantWorld<'_>) {
         if self.until.take_if(|until| *until <= world.now).is_some() {
             self.tell(world, RegistrationState::Expired);
+            self.follow_route(world, Vec::new());
         }
         if self.asking.as_ref().is_some_and(|asking| asking.sent + REPLY <= world.now) {
             self.unanswered(world, false);
@@ -291,6 +311,20 @@ impl Registrant {
         self.next = Some(world.now + granted.percent(70 + world.rng.below(11)));
         (self.failed, self.rounds) = (0, 0);
         self.tell(world, RegistrationState::Registered);
+        let route = service_routes::read(message);
+        self.routes_ignored += u64::from(route.is_err());
+        self.follow_route(world, route.unwrap_or_default());
+    }
+
+    /// Each answer says anew which way calls go (RFC 3608 §6.1); what another target has said before is over.
+    fn follow_route(&mut self, world: &mut RegistrantWorld<'_>, values: Vec<alloc::boxed::Box<[u8]>>) {
+        let target = self.target(world).map(|target| TargetId { trunk: self.trunk, index: target.index });
+        let fresh = target.filter(|_| !values.is_empty());
+        if let Some(target) = self.routed.filter(|old| fresh != Some(*old)) {
+            world.routes.push(ServiceRoute { target, values: Vec::new() });
+        }
+        world.routes.extend(fresh.map(|target| ServiceRoute { target, values }));
+        self.routed = fresh;
     }
 
     /// What the registrar says of our Contact, or of all (RFC 3261 §10.2.4).

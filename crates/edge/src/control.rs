@@ -12,6 +12,7 @@ use crate::shadow::Shadow;
 use crate::test_report::TestReports;
 use crate::view::{RegistrationView, TargetView, TrunkView};
 use crate::window::WindowTimer;
+use act::{ServiceRoute, ServiceRoutes};
 use decide::{Cause, Change, Decision, Engine, Strategy, Subject};
 use explain::{Act, CallRecord, Entry, Frames, GroupView, Operator, Record, Who};
 use model::{
@@ -71,6 +72,7 @@ impl Control {
             table: Arc::new(engine.table().clone()),
             paces: Arc::new(Paces::new()),
             qualities: Arc::new(Qualities::new()),
+            service_routes: Arc::default(),
             settings,
         });
         let mut control = Self {
@@ -110,6 +112,7 @@ impl Control {
                 let name = |trunk: TrunkId| names.trunks.get(trunk.index()).cloned().unwrap_or_else(|| Name::from("?"));
                 self.alarms.notice(now, wall, notice, name);
             }
+            ControlInput::ServiceRoute(route) => self.route_granted(route),
             ControlInput::Bound { shard, bound } => self.bound(now, shard, bound),
             ControlInput::Restore(kept) => self.restore(now, kept),
             ControlInput::TestNow { trunk, ticket } => self.test_now(now, trunk, ticket),
@@ -316,6 +319,15 @@ impl Control {
         self.out.extend(ticket.map(|ticket| ControlOutput::Tested { ticket, answer }));
     }
 
+    /// Every shard calls every trunk. Renewals mostly say the same, which is no news.
+    fn route_granted(&mut self, route: ServiceRoute) {
+        let mut snapshot = Snapshot::clone(&self.snapshot);
+        if Arc::make_mut(&mut snapshot.service_routes).set(route) {
+            self.snapshot = Arc::new(snapshot);
+            self.out.push_back(ControlOutput::Update(self.snapshot.clone()));
+        }
+    }
+
     /// A phone's bindings have changed: every shard calls phones, and a restart must find them.
     fn bound(&mut self, now: Instant, shard: ShardId, bound: Bound) {
         let kept = KeptBindings::of(&self.snapshot.settings, now, self.wall, &bound);
@@ -385,12 +397,15 @@ impl Control {
         self.tests.retain(|trunk| settings.test_call(trunk).is_some());
         let registers = |trunk: &TrunkId| settings.registrations.get(trunk.index()).is_some_and(Option::is_some);
         self.registrations.retain(|trunk, _| registers(trunk));
+        let mut routes = ServiceRoutes::clone(&self.snapshot.service_routes);
+        routes.retain(|trunk| registers(&trunk));
         let table = Arc::new(self.engine.table().clone());
         self.snapshot = Arc::new(Snapshot {
             table,
             settings,
             paces: self.snapshot.paces.clone(),
             qualities: self.snapshot.qualities.clone(),
+            service_routes: Arc::new(routes),
         });
         self.configured(now, false);
         self.install_names(now);
@@ -489,7 +504,8 @@ impl Control {
         if !changed && !learned && weighed.is_none() {
             return;
         }
-        let Snapshot { settings, mut table, mut paces, mut qualities } = Snapshot::clone(&self.snapshot);
+        let Snapshot { settings, mut table, mut paces, mut qualities, service_routes } =
+            Snapshot::clone(&self.snapshot);
         if changed {
             table = Arc::new(self.engine.table().clone());
             self.look_at_groups(now);
@@ -503,7 +519,7 @@ impl Control {
         if let Some(weighed) = weighed {
             qualities = Arc::new(weighed);
         }
-        self.snapshot = Arc::new(Snapshot { settings, table, paces, qualities });
+        self.snapshot = Arc::new(Snapshot { settings, table, paces, qualities, service_routes });
         self.out.push_back(ControlOutput::Update(self.snapshot.clone()));
     }
 

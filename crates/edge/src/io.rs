@@ -8,6 +8,7 @@ use crate::guard::Whom;
 use crate::kept::KeptBindings;
 use crate::names::{Question, Reply};
 use crate::view::{CallView, ShardView, TestCallView};
+use act::ServiceRoutes;
 use core::net::SocketAddr;
 use decide::{Barred, TrunkTable};
 use explain::{CallRecord, Entry, ShutOutCause};
@@ -20,7 +21,7 @@ use sense::{NotNow, ProbeOrder, TestCallOrder};
 use sip::{Flow, Transmit};
 use std::sync::Arc;
 
-pub use act::{Bound, NoVerdict, TestCallOutcome};
+pub use act::{Bound, NoVerdict, ServiceRoute, TestCallOutcome};
 
 /// What reaches a shard.
 #[derive(Debug)]
@@ -104,6 +105,8 @@ pub enum Output {
     Tested(Box<Tested>),
     /// Something an operator should hear of.
     Notice(Notice),
+    /// A registrar wants our calls to its target to go this way: for all shards.
+    ServiceRoute(ServiceRoute),
     /// A phone's bindings have changed: for all other shards, and to be kept.
     Bound(Bound),
     /// Send this packet of ours by a media port.
@@ -194,6 +197,8 @@ pub struct Snapshot {
     pub paces: Arc<Paces>,
     /// How good trunks have been lately, for groups that go by it.
     pub qualities: Arc<Qualities>,
+    /// The ways that registrars want our calls to go.
+    pub service_routes: Arc<ServiceRoutes>,
 }
 
 /// What reaches the control machine.
@@ -207,6 +212,8 @@ pub enum ControlInput {
     Tested(Box<Tested>),
     /// From a shard.
     Notice(Notice),
+    /// From a shard: what a registrar of ours has said.
+    ServiceRoute(ServiceRoute),
     /// From a shard: a phone's bindings have changed.
     Bound {
         /// The shard that owns them.

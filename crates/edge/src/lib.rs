@@ -24,8 +24,8 @@ pub use alarms::Active;
 pub use control::Control;
 pub use guard::{Door, GuardPolicy, NoSource, Strangers, Whom};
 pub use io::{
-    Bound, ControlInput, ControlOutput, Input, NoVerdict, Notice, Output, ReloadFault, Snapshot, TestCallOutcome,
-    Tested, TrunkAct,
+    Bound, ControlInput, ControlOutput, Input, NoVerdict, Notice, Output, ReloadFault, ServiceRoute, Snapshot,
+    TestCallOutcome, Tested, TrunkAct,
 };
 pub use kept::{KeptBinding, KeptBindings};
 pub use names::{DnsSettings, Kind, LookupFault, Question, Reply};

@@ -299,6 +299,7 @@ impl Shard {
         let mut counters: Vec<(String, u64)> =
             self.counters.rejected.iter().map(|(reason, n)| (format!("sip_rejected_{reason}"), *n)).collect();
         counters.push(("probes_unsent".into(), self.counters.probes_unsent));
+        counters.push(("service_routes_ignored".into(), self.registrants.routes_ignored()));
         counters.push(("options_answered".into(), self.counters.options_answered));
         counters.push(("credentials_refused".into(), self.counters.credentials_refused));
         counters.extend(self.endpoint.counters().iter().map(|(name, n)| (format!("sip_{name}"), n)));
@@ -493,7 +494,7 @@ impl Shard {
     }
 
     fn registrations(&mut self, now: Instant, act: impl FnOnce(&mut Registrants, &mut RegistrantWorld<'_>)) {
-        let mut signals = Vec::new();
+        let (mut signals, mut routes) = (Vec::new(), Vec::new());
         let mut world = RegistrantWorld {
             now,
             endpoint: &mut self.endpoint,
@@ -501,8 +502,10 @@ impl Shard {
             nonces: &mut self.nonces,
             rng: &mut self.rng,
             out: &mut signals,
+            routes: &mut routes,
         };
         act(&mut self.registrants, &mut world);
+        self.out.extend(routes.into_iter().map(Output::ServiceRoute));
         self.out.extend(signals.into_iter().map(Output::Signal));
     }
 
@@ -537,6 +540,7 @@ impl Shard {
             shape: &self.snapshot.settings.shape,
             table: &self.snapshot.table,
             paces: &self.snapshot.paces,
+            service_routes: &self.snapshot.service_routes,
             phones: self
                 .snapshot
                 .settings

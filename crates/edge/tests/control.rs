@@ -4,7 +4,7 @@
 
 use decide::{Change, Decision, Subject};
 use edge::config::{Settings, compile, render};
-use edge::{Control, ControlInput, ControlOutput, Kind, Question, Reply, ShadowPolicy, TrunkAct, names};
+use edge::{Control, ControlInput, ControlOutput, Kind, Question, Reply, ServiceRoute, ShadowPolicy, TrunkAct, names};
 use explain::{Alarm, CallRecord, Ending, Entry, Record};
 use model::{
     AttemptOutcome, CallRef, Health, Instant, Name, Observed, ProbeResult, RegistrationState, Seq, Signal, Span,
@@ -452,6 +452,26 @@ fn a_registration_is_shown_with_the_time_it_holds() {
     assert_eq!(renewed, ("registered until 1970-01-01T00:17:40.000Z".into(), 450, until(1_060)));
     let (said, held, end) = tell(1_060, RegistrationState::Expired, Span::ZERO);
     assert!(said.starts_with("not registered: ") && held == 0 && end.is_none(), "{said}");
+}
+
+/// What a registrar says of the way of calls reaches every shard, once, and goes with the registration.
+#[test]
+fn the_way_that_a_registrar_wants_is_in_the_snapshot_of_all_shards() {
+    let registers = LIVE.replacen("listen = \"wan\"", "listen = \"wan\"\nregister = { user = \"u1\" }", 1);
+    let mut world = World::new(Arc::new(settings(&registers)));
+    let updates = |world: &mut World| {
+        std::iter::from_fn(|| world.control.poll()).filter(|output| matches!(output, ControlOutput::Update(_))).count()
+    };
+    updates(&mut world);
+    let route = ServiceRoute { target: ACME, values: vec![(*b"<sip:a.example;lr>").into()] };
+    world.input(ControlInput::ServiceRoute(route.clone()));
+    assert_eq!((updates(&mut world), world.control.snapshot().service_routes.of(ACME)), (1, &route.values[..]));
+    world.input(ControlInput::ServiceRoute(route.clone()));
+    assert_eq!(updates(&mut world), 0, "a renewal that says the same is no news");
+    world.input(ControlInput::Reload(Ok(Arc::new(settings(&registers)))));
+    assert_eq!(world.control.snapshot().service_routes.of(ACME), route.values);
+    world.input(ControlInput::Reload(Ok(Arc::new(settings(LIVE)))));
+    assert!(world.control.snapshot().service_routes.of(ACME).is_empty());
 }
 
 /// A call from acme to this number, over without a plan.

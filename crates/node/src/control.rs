@@ -456,6 +456,7 @@ impl ControlThread {
                 self.input(ControlInput::Signal(signal));
             }
             Report::Ended(record) => self.input(ControlInput::Ended(record)),
+            Report::ServiceRoute(route) => self.input(ControlInput::ServiceRoute(route)),
             Report::Bound(bound) => {
                 let shard = ShardId(u8::try_from(shard).unwrap_or(u8::MAX));
                 self.input(ControlInput::Bound { shard, bound });

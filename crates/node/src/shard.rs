@@ -16,7 +16,9 @@ use crate::ring::{Receiver, Sender};
 use crate::sockets::Sockets;
 use crate::stock::Stock;
 use crate::streams::ByStream;
-use edge::{Bound, CallView, Input, Notice, Output, Shard, ShardConfig, ShardView, Snapshot, Tested, Whom, steer};
+use edge::{
+    Bound, CallView, Input, Notice, Output, ServiceRoute, Shard, ShardConfig, ShardView, Snapshot, Tested, Whom, steer,
+};
 use explain::CallRecord;
 use model::{CallRef, Instant, ShardId, Signal, SocketId, Span, TransportFault};
 use sense::{ProbeOrder, TestCallOrder};
@@ -83,6 +85,8 @@ pub(crate) enum Report {
     Tested(Box<Tested>),
     /// Something an operator should hear of.
     Notice(Notice),
+    /// What a registrar of ours has said.
+    ServiceRoute(ServiceRoute),
     /// A phone's bindings have changed.
     Bound(Bound),
     /// Answer to a look.
@@ -299,6 +303,7 @@ impl ShardThread {
                 Output::Ended(record) => self.report(Report::Ended(record)),
                 Output::Tested(tested) => self.report(Report::Tested(tested)),
                 Output::Notice(notice) => self.report(Report::Notice(notice)),
+                Output::ServiceRoute(route) => self.report(Report::ServiceRoute(route)),
                 Output::Bound(bound) => self.report(Report::Bound(bound)),
                 Output::Media { pair, component, to, packet } => {
                     self.media.send(pair, component, to, &packet[..]);

@@ -37,8 +37,7 @@ impl B2bua {
         aside: Option<Box<CalleeSide>>,
     ) {
         let phone = self.calls.get(slot).and_then(|call| call.way(world, target)).map(|way| way.to.clone());
-        let addressed = || profile_of(world, target).map(|(_, target)| Destination::by(flow_of(target)));
-        let Some(to) = phone.or_else(addressed) else { return };
+        let Some(to) = phone.or_else(|| destination_of(world, target)) else { return };
         self.begin_attempt_to(world, slot, target, to, begun, aside);
     }
 
@@ -530,6 +529,13 @@ fn paced(timers: &TimerSet, pace: Pace) -> TimerSet {
 pub(super) fn profile_of<'a>(world: &World<'a>, target: TargetId) -> Option<(&'a TrunkProfile, Target)> {
     let profile = world.profiles.trunk(target.trunk)?;
     Some((profile, *profile.target(target.index)?))
+}
+
+/// A target by its own address, and by the way that its registrar wants (RFC 3608 §6.1): the address is the proxy before that way.
+pub(super) fn destination_of(world: &World<'_>, target: TargetId) -> Option<Destination> {
+    let (_, at) = profile_of(world, target)?;
+    let routes = world.service_routes.of(target).iter().map(|value| value.to_vec()).collect();
+    Some(Destination { routes, ..Destination::by(flow_of(at)) })
 }
 
 pub(super) fn flow_of(target: Target) -> Flow {

@@ -45,6 +45,7 @@ use crate::nonces::Nonces;
 use crate::ports::Ports;
 use crate::profile::Profiles;
 use crate::registrar::Bound;
+use crate::service_routes::ServiceRoutes;
 use crate::tolls::Tolls;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -87,6 +88,8 @@ pub struct World<'a> {
     pub table: &'a TrunkTable,
     /// How soon targets usually react.
     pub paces: &'a Paces,
+    /// The ways that registrars want our calls to go.
+    pub service_routes: &'a ServiceRoutes,
     /// Who has registered, when phones do here.
     pub phones: Option<Phones<'a>>,
     /// What trunks carry.

@@ -4,8 +4,7 @@
 //! one after the other until one takes it, the preferred first: a text that rings nobody need not be on every desk. It says nothing about a
 //! trunk's health, and takes no place of a call. Refuses to know: what it says.
 
-use super::attempt::{flow_of, profile_of, uri_at};
-use super::call::Destination;
+use super::attempt::{destination_of, uri_at};
 use super::invite::number_of;
 use super::phones::{Way, unfold};
 use super::{B2bua, World, headers};
@@ -227,8 +226,8 @@ fn send(world: &mut World<'_>, page: &Page, attempt: &mut Attempt) -> Option<Cli
 
 fn draft(world: &World<'_>, page: &Page, attempt: &Attempt) -> Option<(Draft, Flow, TimerSet)> {
     let profile = world.profiles.trunk(attempt.target.trunk)?;
-    let addressed = || profile_of(world, attempt.target).map(|(_, target)| Destination::by(flow_of(target)));
-    let to = page.way(world, attempt.target).map(|way| way.to.clone()).or_else(addressed)?;
+    let to = page.way(world, attempt.target).map(|way| way.to.clone());
+    let to = to.or_else(|| destination_of(world, attempt.target))?;
     let flow = to.flow;
     let sent_by = world.endpoint.sent_by(flow.socket)?;
     let crossing = world.profiles.crossing(Some(page.from), Some(attempt.target.trunk), page.emergency);

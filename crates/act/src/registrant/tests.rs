@@ -18,6 +18,7 @@ struct World {
     nonces: Nonces,
     rng: Rng,
     out: Vec<Signal>,
+    routes: Vec<ServiceRoute>,
     registrants: Registrants,
     /// REGISTERs sent: when, to which target, what.
     sent: Vec<(Instant, usize, Message)>,
@@ -67,7 +68,17 @@ impl World {
         let profiles = Profiles::new(vec![Some(trunk)], listens, Vec::new());
         let (now, rng) = (Instant::ZERO + Span::from_secs(100), Rng::new(5));
         let (registrants, nonces) = (Registrants::default(), Nonces::default());
-        let mut world = Self { now, endpoint, profiles, nonces, rng, out: Vec::new(), registrants, sent: Vec::new() };
+        let mut world = Self {
+            now,
+            endpoint,
+            profiles,
+            nonces,
+            rng,
+            out: Vec::new(),
+            routes: Vec::new(),
+            registrants,
+            sent: Vec::new(),
+        };
         world.with(|registrants, world| registrants.install(world, [(TrunkId(0), plan)].into_iter()));
         world
     }
@@ -80,6 +91,7 @@ impl World {
             nonces: &mut self.nonces,
             rng: &mut self.rng,
             out: &mut self.out,
+            routes: &mut self.routes,
         };
         act(&mut self.registrants, &mut world);
     }
@@ -189,6 +201,27 @@ fn refused_for_an_hour_it_is_back_within_a_minute_of_the_recovery() {
         signal.at >= recovered && registered
     });
     assert!(back.is_some_and(|signal| signal.at.since(recovered) <= Span::from_secs(60)), "{back:?}");
+}
+
+/// RFC 3608 §6.1: the way that the last 200 wants, in its order, for as long as it is registered there; one of strict routers is not taken.
+#[test]
+fn the_way_that_a_registrar_wants_is_told_and_taken_back() {
+    let mut world = World::new(1, plan());
+    let lines = |message: &Message, route: &str| ok(message).map(|(code, lines)| (code, format!("{lines}{route}")));
+    let two = "Service-Route: <sip:a.example;lr>, <sip:b.example;lr>\r\nService-Route: <sip:c.example;lr>\r\n";
+    world.run(10, &mut |_, message| lines(message, two));
+    let target = TargetId { trunk: TrunkId(0), index: 0 };
+    let of = |values: &[&str]| ServiceRoute { target, values: values.iter().map(|v| v.as_bytes().into()).collect() };
+    assert_eq!(world.routes, [of(&["<sip:a.example;lr>", "<sip:b.example;lr>", "<sip:c.example;lr>"])]);
+    world.run(80, &mut |_, message| lines(message, "Service-Route: <sip:strict.example>\r\n"));
+    assert_eq!((world.routes.pop(), world.registrants.routes_ignored()), (Some(of(&[])), 1));
+    world.run(80, &mut |_, message| lines(message, "Service-Route: <sip:d.example;lr>\r\n"));
+    assert_eq!(world.routes.pop(), Some(of(&["<sip:d.example;lr>"])));
+    world.run(200, &mut |_, _| Some((503, String::new())));
+    assert_eq!(world.routes.pop(), Some(of(&[])), "it has run out");
+    let nine = format!("Service-Route: {}\r\n", ["<sip:x;lr>"; 9].join(","));
+    world.run(100, &mut |_, message| lines(message, &nine));
+    assert!(world.registrants.routes_ignored() > 1);
 }
 
 #[test]

@@ -218,3 +218,28 @@ fn each_side_is_told_our_address_on_its_side() {
     lab.send(0, Method::Bye, "", vec![]);
     lab.settle();
 }
+
+/// RFC 3608 §6.1: the way that a registrar wants goes into each call and each MESSAGE to its target, and into those to no other.
+#[test]
+fn calls_take_the_way_that_the_registrar_of_their_target_wants() {
+    let mut lab = Lab::new(2);
+    let wanted = [&b"<sip:orig@a.example;lr>"[..], b"<sip:b.example;lr>"];
+    let target = model::TargetId { trunk: model::TrunkId(1), index: 0 };
+    let route = act::ServiceRoute { target, values: wanted.map(Box::from).into() };
+    assert!(lab.service_routes.set(route.clone()) && !lab.service_routes.set(route), "said again it is no news");
+    lab.peers[1].outside = 503;
+    lab.peers[1].steps = vec![vec![crate::peer::say(10, 503)]];
+    let client = lab.call("+4722");
+    lab.run(1_000);
+    assert_eq!(lab.peers[0].codes(client).last(), Some(&200));
+    let office = lab.peers[0].addr;
+    lab.inject(office, &text_message(1));
+    lab.run(500);
+    for method in [Method::Invite, Method::Message] {
+        let routes =
+            |peer: usize| -> Vec<&[u8]> { lab.peers[peer].requests(method)[0].values(HeaderName::Route).collect() };
+        assert_eq!((routes(1), routes(2)), (wanted.to_vec(), vec![]), "{method:?}");
+    }
+    lab.send(0, Method::Bye, "", vec![]);
+    lab.settle();
+}

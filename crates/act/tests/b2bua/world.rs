@@ -53,6 +53,7 @@ pub struct Lab {
     pub profiles: Profiles,
     pub shape: Shape,
     pub paces: model::Paces,
+    pub service_routes: act::ServiceRoutes,
     pub table: TrunkTable,
     pub load: Load,
     pub nonces: act::Nonces,
@@ -178,6 +179,7 @@ impl Lab {
             ports,
             profiles,
             paces: model::Paces::new(),
+            service_routes: act::ServiceRoutes::default(),
             table: TrunkTable::new(&shape),
             shape,
             load,
@@ -250,6 +252,7 @@ impl Lab {
         self.profiles.reindex();
         let world = World {
             paces: &self.paces,
+            service_routes: &self.service_routes,
             now: self.now,
             endpoint: &mut self.endpoint,
             relay: &mut self.relay,
