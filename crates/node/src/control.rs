@@ -5,6 +5,7 @@
 
 mod answers;
 mod dry_run;
+mod links;
 mod meaning;
 mod metrics;
 mod tally;
@@ -18,15 +19,14 @@ use crate::looks::Looks;
 use crate::net::epoll::{Epoll, Trigger};
 use crate::net::process::SignalFd;
 use crate::net::wake::Waker;
-use crate::ring::{Receiver, Sender};
+use crate::ring::Receiver;
 use crate::shard::{Order, Report};
 use crate::streams;
 use api::{Ask, Fault, Kind};
-use edge::config::Settings;
-use edge::{Bound, Control, ControlInput, ControlOutput, KeptBindings, ReloadFault, Snapshot, Whom};
+use edge::{Bound, Control, ControlInput, ControlOutput, KeptBindings, ReloadFault};
 use explain::Entry;
+pub(crate) use links::{ShardLink, StreamLink};
 use model::{Instant, Name, ShardId, Span};
-use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -58,65 +58,6 @@ const OWED_FORGIVEN: usize = 64;
 const WAKE: u64 = 0;
 /// Token of the signals.
 const SIGNALS: u64 = 1;
-
-/// Control's ends of the rings to one shard.
-pub(crate) struct ShardLink {
-    /// To it.
-    pub(crate) orders: Sender<Order>,
-    /// From it.
-    pub(crate) reports: Receiver<Report>,
-    /// An update that it has not been given yet.
-    pub(crate) owed: Option<Arc<Snapshot>>,
-    /// What it must still be told of phones, in order.
-    pub(crate) owed_bindings: VecDeque<Arc<[Bound]>>,
-    /// Whom it must still be told to forgive, in order.
-    pub(crate) owed_forgiven: VecDeque<Whom>,
-    /// It has not been told to drain yet.
-    pub(crate) owed_drain: bool,
-    /// It has not been told to end its calls yet.
-    pub(crate) owed_close: bool,
-    /// It has opened its first ports.
-    pub(crate) ready: bool,
-    /// It has no calls left, since it was told to drain.
-    pub(crate) idle: bool,
-}
-
-impl ShardLink {
-    fn is_owed(&self) -> bool {
-        self.owed.is_some()
-            || self.owed_drain
-            || self.owed_close
-            || !self.owed_bindings.is_empty()
-            || !self.owed_forgiven.is_empty()
-    }
-}
-
-/// Control's ends to the thread of connections.
-pub(crate) struct StreamLink {
-    /// To it.
-    pub(crate) orders: Sender<streams::Order>,
-    /// What it counts.
-    pub(crate) counters: Arc<streams::Counters>,
-    /// Certificates and trust, as read from their files.
-    pub(crate) tls: streams::TlsPlan,
-    /// What it has been told to work by.
-    pub(crate) told: Arc<Settings>,
-    /// What it has not been told yet.
-    pub(crate) owed: Option<Arc<Settings>>,
-}
-
-impl StreamLink {
-    /// Tells it of new settings, or of trunks that have moved.
-    fn pay(&mut self) {
-        if let Some(settings) = self.owed.take() {
-            let plan = streams::Plan::new(&settings, self.tls.clone());
-            match self.orders.send(streams::Order::Plan(Box::new(plan))) {
-                Ok(()) => self.told = settings,
-                Err(_) => self.owed = Some(settings),
-            }
-        }
-    }
-}
 
 /// Why the control thread ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -404,25 +345,7 @@ impl ControlThread {
             streams.pay();
         }
         for shard in &mut self.shards {
-            if let Some(snapshot) = shard.owed.take()
-                && let Err(Order::Update(snapshot)) = shard.orders.send(Order::Update(snapshot))
-            {
-                shard.owed = Some(snapshot);
-            }
-            while let Some(bound) = shard.owed_bindings.pop_front() {
-                if let Err(Order::Bindings(bound)) = shard.orders.send(Order::Bindings(bound)) {
-                    shard.owed_bindings.push_front(bound);
-                    break;
-                }
-            }
-            while let Some(whom) = shard.owed_forgiven.pop_front() {
-                if shard.orders.send(Order::Forgive(whom)).is_err() {
-                    shard.owed_forgiven.push_front(whom);
-                    break;
-                }
-            }
-            shard.owed_drain = shard.owed_drain && shard.orders.send(Order::Drain).is_err();
-            shard.owed_close = shard.owed_close && shard.orders.send(Order::Close).is_err();
+            shard.pay();
         }
     }
 

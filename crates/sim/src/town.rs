@@ -386,6 +386,10 @@ impl Town {
                     self.control.handle(self.now, wall(self.now), ControlInput::Tested(tested));
                     self.drain_control();
                 }
+                Output::ServiceRoute(route) => {
+                    self.control.handle(self.now, wall(self.now), ControlInput::ServiceRoute(route));
+                    self.drain_control();
+                }
                 Output::Bound(bound) => {
                     let shard = ShardId(shard as u8);
                     self.control.handle(self.now, wall(self.now), ControlInput::Bound { shard, bound });

@@ -7,6 +7,7 @@ use super::bridge::{NO_PORTS, release_side};
 use super::call::{Attempt, Call, CalleeSide, Destination, Phase};
 use super::hunt::is_doubtful;
 use super::reliable::Wanted;
+use super::way::destination_of;
 use super::{B2bua, Due, Left, Side, World, headers, session};
 use crate::dialog_policy::EarlyMedia;
 use crate::interworking::{self, Crossing, NumberPolicy, Shown};
@@ -529,13 +530,6 @@ fn paced(timers: &TimerSet, pace: Pace) -> TimerSet {
 pub(super) fn profile_of<'a>(world: &World<'a>, target: TargetId) -> Option<(&'a TrunkProfile, Target)> {
     let profile = world.profiles.trunk(target.trunk)?;
     Some((profile, *profile.target(target.index)?))
-}
-
-/// A target by its own address, and by the way that its registrar wants (RFC 3608 §6.1): the address is the proxy before that way.
-pub(super) fn destination_of(world: &World<'_>, target: TargetId) -> Option<Destination> {
-    let (_, at) = profile_of(world, target)?;
-    let routes = world.service_routes.of(target).iter().map(|value| value.to_vec()).collect();
-    Some(Destination { routes, ..Destination::by(flow_of(at)) })
 }
 
 pub(super) fn flow_of(target: Target) -> Flow {

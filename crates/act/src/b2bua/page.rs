@@ -4,9 +4,10 @@
 //! one after the other until one takes it, the preferred first: a text that rings nobody need not be on every desk. It says nothing about a
 //! trunk's health, and takes no place of a call. Refuses to know: what it says.
 
-use super::attempt::{destination_of, uri_at};
+use super::attempt::uri_at;
 use super::invite::number_of;
 use super::phones::{Way, unfold};
+use super::way::destination_of;
 use super::{B2bua, World, headers};
 use crate::interworking::{Shown, cannot_hide};
 use crate::profile::{Challenge, bare_number, is_urn};

@@ -1,8 +1,10 @@
-//! The way of a dialog's requests: to its Contact or route set, by the connection its peer opened, or by the flow a phone has registered by;
+//! The way of a call to its target, and of a dialog's requests: to its Contact or route set, by the connection its peer opened, or by the flow a phone has registered by;
 //! and what becomes of it when a connection dies.
 //!
 //! Refuses to know: how connections are opened; whoever sends does that when there is none.
 
+use super::attempt::{flow_of, profile_of};
+use super::call::Destination;
 use super::{B2bua, World};
 use crate::profile::Profiles;
 use core::net::{IpAddr, SocketAddr};
@@ -34,6 +36,13 @@ fn home_of(profiles: &Profiles, trunk: TrunkId, flow: Flow) -> Option<Flow> {
     let exact = here().find(|target| target.addr == flow.peer);
     let home = exact.or_else(|| here().find(|target| target.addr.ip() == flow.peer.ip())).or_else(|| here().next())?;
     Some(Flow { peer: home.addr, ..flow })
+}
+
+/// A target by its own address, and by the way that its registrar wants (RFC 3608 §6.1): the address is the proxy before that way.
+pub(super) fn destination_of(world: &World<'_>, target: TargetId) -> Option<Destination> {
+    let (_, at) = profile_of(world, target)?;
+    let routes = world.service_routes.of(target).iter().map(|value| value.to_vec()).collect();
+    Some(Destination { routes, ..Destination::by(flow_of(at)) })
 }
 
 fn toward(hop: Option<SocketAddr>, flow: Flow) -> Flow {
