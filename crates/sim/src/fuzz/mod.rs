@@ -141,6 +141,22 @@ mod tests {
         streams.iter().for_each(|(_, bytes)| frame(bytes));
     }
 
+    /// What lies behind a password is reached by mutants too, and survives them.
+    #[test]
+    fn mutants_of_a_phones_story_are_survived() {
+        let (mut rng, mut registered) = (Rng::new(11), 0);
+        let stories: Vec<_> = seeds("shard").into_iter().filter(|(name, _)| name.starts_with("registered")).collect();
+        for story in stories.iter().map(|(_, script)| script).cycle().take(1_000) {
+            let mut mutant = story.clone();
+            for _ in 0..=rng.below(4) {
+                let place = rng.below(mutant.len() as u64) as usize;
+                mutant[place] = rng.next_u64() as u8;
+            }
+            registered += u32::from(shard::run(&mutant).registered);
+        }
+        assert!(registered > 300, "{registered} of 1000 get a phone registered: the others test the challenge again");
+    }
+
     /// Seeds that lead nowhere would let the fuzzer play at the door.
     #[test]
     fn stories_of_the_corpus_are_told_to_their_end() {
