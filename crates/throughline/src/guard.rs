@@ -115,7 +115,7 @@ mod tests {
             view("2001:db8:1:2::/64", GuardedFor::Registers),
         ]);
         let mut lines = shown.lines();
-        assert_eq!(lines.next(), Some("SOURCE             SINCE       ENDS IN       DROPPED  TIMES  WHY"));
+        assert_eq!(lines.next(), Some("SOURCE             SINCE       ENDS IN     DROPPED  TIMES  WHY"));
         let first = "203.0.113.9        1 min 15 s  3 min 45 s     1204      1  shut out: wrong passwords, or requests inside calls of others";
         assert_eq!(lines.next(), Some(first));
         assert!(
