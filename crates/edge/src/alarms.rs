@@ -38,6 +38,8 @@ enum Key {
     ShutOut,
     Foreign,
     Credentials(Name),
+    Registrar(Name),
+    NoRegistrar(Name),
     Barred(Name),
     /// Of a trunk, a name.
     Named(Name, Name),
@@ -204,6 +206,14 @@ impl Alarms {
                 let trunk = name(trunk);
                 (Key::Barred(trunk.clone()), Alarm::CallsBarred { trunk, why })
             }
+            Notice::RegistrarMoved { trunk, before, now } => {
+                let (trunk, before, now) = (name(trunk), before.to_string(), now.to_string());
+                (Key::Registrar(trunk.clone()), Alarm::RegistrarMoved { trunk, before, now })
+            }
+            Notice::RegistrarGone { trunk } => {
+                let trunk = name(trunk);
+                (Key::NoRegistrar(trunk.clone()), Alarm::RegistrarGone { trunk })
+            }
             Notice::CredentialsRefused { trunk, code } => {
                 let trunk = name(trunk);
                 (Key::Credentials(trunk.clone()), Alarm::CredentialsRefused { trunk, code })
@@ -218,9 +228,12 @@ impl Alarms {
         for (key, active) in &mut self.active {
             let stays = match key {
                 Key::Group(name) => groups.contains(name),
-                Key::Registration(name) | Key::Credentials(name) | Key::Barred(name) | Key::Named(name, _) => {
-                    trunks.contains(name)
-                }
+                Key::Registration(name)
+                | Key::Credentials(name)
+                | Key::Registrar(name)
+                | Key::NoRegistrar(name)
+                | Key::Barred(name)
+                | Key::Named(name, _) => trunks.contains(name),
                 Key::Shared => self.down.len() > 1,
                 Key::Ourselves | Key::Prober | Key::Journal | Key::Emergency | Key::ShutOut | Key::Foreign => true,
             };
@@ -369,6 +382,27 @@ mod tests {
         assert_eq!(told(&mut alarms), [("credentials_refused", true)], "its trunk is gone");
         alarms.tick(at(60_020));
         assert_eq!(told(&mut alarms).len(), 2);
+    }
+
+    /// Each shard notices it by itself; the operator hears it once, and at the end where phones register then.
+    #[test]
+    fn another_registrar_is_told_once_and_where_it_has_come_to() {
+        let (mut alarms, name) = (Alarms::default(), |_: TrunkId| Name::from("pbx"));
+        let (first, second): (std::net::SocketAddr, std::net::SocketAddr) =
+            ("192.0.2.20:5060".parse().expect("one"), "192.0.2.21:5060".parse().expect("one"));
+        let moved = |before, now| Notice::RegistrarMoved { trunk: TrunkId(0), before, now };
+        alarms.notice(at(0), WALL, moved(first, second), name);
+        alarms.notice(at(5), WALL, moved(first, second), name);
+        alarms.notice(at(10), WALL, Notice::RegistrarGone { trunk: TrunkId(0) }, name);
+        assert_eq!(told(&mut alarms), [("registrar_moved", false), ("registrar_gone", false)]);
+        alarms.notice(at(20), WALL, moved(second, first), name);
+        alarms.tick(at(60_020));
+        let over: Vec<AlarmRecord> = std::iter::from_fn(|| alarms.poll()).collect();
+        let is_back = |record: &AlarmRecord| match &record.what {
+            Alarm::RegistrarMoved { now, .. } => record.over && *now == first.to_string(),
+            _ => false,
+        };
+        assert!(over.len() == 2 && over.iter().any(is_back), "{over:?}");
     }
 
     #[test]

@@ -338,7 +338,7 @@ impl Control {
     /// Phones do not know that we were away: what was bound is bound, for the rest of its time.
     fn restore(&mut self, now: Instant, kept: Vec<KeptBindings>) {
         let settings = self.snapshot.settings.clone();
-        let known = |user: &str| settings.registrar.as_ref().is_some_and(|rules| rules.users.contains_key(user));
+        let known = |user: &str| settings.registrar.as_ref().is_some_and(|rules| rules.may_bind(user));
         let alive = kept.into_iter().filter(|kept| known(&kept.aor));
         let bound: Arc<[Bound]> = alive.filter_map(|kept| kept.bound(&settings, now, self.wall)).collect();
         if !bound.is_empty() {

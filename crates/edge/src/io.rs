@@ -166,6 +166,20 @@ pub enum Notice {
         /// Why.
         why: Barred,
     },
+    /// REGISTERs of phones are served by another target of their trunk than before.
+    RegistrarMoved {
+        /// The trunk.
+        trunk: TrunkId,
+        /// The target before.
+        before: SocketAddr,
+        /// The one now.
+        now: SocketAddr,
+    },
+    /// No target of their trunk serves REGISTERs of phones.
+    RegistrarGone {
+        /// The trunk.
+        trunk: TrunkId,
+    },
     /// A trunk refused our credentials.
     CredentialsRefused {
         /// The trunk.

@@ -80,7 +80,7 @@ fn restore(settings: &Settings, now: Instant, wall: Wall, kept: KeptBinding) -> 
     let socket =
         settings.sockets.iter().find(|socket| socket.bind == kept.socket && !socket.transport.is_reliable())?;
     // A clock that was set back does not make a binding longer than any that is granted.
-    let longest = settings.registrar.as_ref()?.expiries.max;
+    let longest = settings.registrar.as_ref()?.longest();
     Some(Binding {
         contact: kept.contact.into_bytes().into(),
         flow: Flow { socket: socket.id, peer: kept.peer, transport: socket.transport },

@@ -11,7 +11,7 @@ use crate::steer::home_of_user;
 use crate::test_calls::TestCalls;
 use crate::view::ShardView;
 use act::{
-    B2bua, Effect, Nonces, Phones, Ports, Registering, RegistrantWorld, Registrants, Registrar, TestCallWorld, World,
+    B2bua, Effect, Nonces, PassageWorld, Passages, Phones, Ports, Registering, RegistrantWorld, Registrants, Registrar, TestCallWorld, World,
 };
 use core::net::SocketAddr;
 use decide::Load;
@@ -77,6 +77,7 @@ pub struct Shard {
     /// Key of the marks that tokens of ours bear.
     key: u64,
     registrar: Registrar,
+    passages: Passages,
     registrants: Registrants,
     /// Of how many shards this is one.
     shards: u8,
@@ -128,6 +129,7 @@ impl Shard {
                 (config.shard.0, config.shards),
                 config.seed,
             ),
+            passages: Passages::default(),
             registrants: Registrants::default(),
             shards: config.shards.max(1),
             load: Load::of_shard(config.shard.0, config.shards),
@@ -401,6 +403,10 @@ impl Shard {
                 }
                 Effect::Signal(signal) => self.out.push_back(Output::Signal(signal)),
                 Effect::Bound(bound) => self.out.push_back(Output::Bound(bound)),
+                Effect::RegistrarMoved { trunk, before, now: served_by } => {
+                    self.guard.tell(now, Notice::RegistrarMoved { trunk, before, now: served_by });
+                }
+                Effect::RegistrarGone(trunk) => self.guard.tell(now, Notice::RegistrarGone { trunk }),
                 Effect::AuthFailed(flow) => self.offence(now, flow, Offence::Failure),
                 Effect::Ended(call) => {
                     let record = call_record::ended(&self.snapshot.settings, *call);
@@ -439,6 +445,12 @@ impl Shard {
             Event::ClientFailed { client, why } if self.probes.owns(client) => {
                 let signal = self.probes.failed(now, client, why);
                 self.out.extend(signal.map(Output::Signal));
+            }
+            Event::Response { client, message, .. } if self.passages.owns(client) => {
+                self.passing(now, |passages, world| passages.response(world, client, &message));
+            }
+            Event::ClientFailed { client, why } if self.passages.owns(client) => {
+                self.passing(now, |passages, world| passages.failed(world, client, why));
             }
             Event::Response { client, message, .. } if self.registrants.owns(client) => {
                 self.registrations(now, |all, world| all.response(world, client, &message));
@@ -522,11 +534,36 @@ impl Shard {
         else {
             return;
         };
+        if let Some(trunk) = rules.behind {
+            let door = (server, flow, sent_by);
+            return self.passing(now, |passages, world| passages.pass(world, trunk, door, message));
+        }
         let registering = Registering { now, rules, rng: &mut self.rng, flow, sent_by, message };
         let registered = self.registrar.register(registering);
         self.out.extend(registered.bound.map(Output::Bound));
         self.effects.extend(registered.failed.then_some(Effect::AuthFailed(flow)));
         self.endpoint.respond(now, server, registered.answer);
+    }
+
+    fn passing(&mut self, now: Instant, act: impl FnOnce(&mut Passages, &mut PassageWorld<'_>)) {
+        let settings = &self.snapshot.settings;
+        let Some(rules) = settings.registrar.as_deref() else {
+            // A reload has taken the registrar away: what was under way ends with its transactions.
+            self.passages = Passages::default();
+            return;
+        };
+        let mut world = PassageWorld {
+            now,
+            endpoint: &mut self.endpoint,
+            profiles: &settings.profiles,
+            shape: &settings.shape,
+            table: &self.snapshot.table,
+            registrar: &mut self.registrar,
+            rules,
+            rng: &mut self.rng,
+            out: &mut self.effects,
+        };
+        act(&mut self.passages, &mut world);
     }
 
     /// The B2BUA, and beside it the world it acts on.

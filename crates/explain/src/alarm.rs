@@ -92,6 +92,20 @@ pub enum Alarm {
         /// With this code, after its challenge was answered.
         code: u16,
     },
+    /// REGISTERs of phones are served by another target of the trunk behind the registrar.
+    RegistrarMoved {
+        /// The trunk.
+        trunk: Name,
+        /// Address of the target that served them before.
+        before: String,
+        /// Address of the one that does now.
+        now: String,
+    },
+    /// No target of the trunk behind the registrar serves REGISTERs of phones.
+    RegistrarGone {
+        /// The trunk.
+        trunk: Name,
+    },
     /// Calls from a trunk were refused as fraud would be: numbers it may not dial, or more of them than it may.
     CallsBarred {
         /// The trunk.
@@ -161,6 +175,8 @@ impl Alarm {
             Self::SourceShutOut { .. } => "source_shut_out",
             Self::ForeignRequest { .. } => "foreign_request",
             Self::CredentialsRefused { .. } => "credentials_refused",
+            Self::RegistrarMoved { .. } => "registrar_moved",
+            Self::RegistrarGone { .. } => "registrar_gone",
             Self::CallsBarred { .. } => "calls_barred",
             Self::NameFails { .. } => "name_fails",
             Self::Text { .. } => "text",

@@ -182,6 +182,12 @@ fn alarms() -> Vec<Alarm> {
         },
         Alarm::ForeignRequest { .. } => Alarm::ForeignRequest { source: "203.0.113.9:5060".into() },
         Alarm::CredentialsRefused { .. } => Alarm::CredentialsRefused { trunk: "acme".into(), code: 403 },
+        Alarm::RegistrarMoved { .. } => Alarm::RegistrarMoved {
+            trunk: "pbx".into(),
+            before: "192.0.2.20:5060".into(),
+            now: "192.0.2.21:5060".into(),
+        },
+        Alarm::RegistrarGone { .. } => Alarm::RegistrarGone { trunk: "pbx".into() },
         Alarm::CallsBarred { .. } => Alarm::CallsBarred { trunk: "office".into(), why: decide::Barred::PerHour { limit: 60, part: 30 } },
         Alarm::NameFails { .. } => Alarm::NameFails { trunk: "acme".into(), name: "sbc.acme.example".into(), why: "no such name".into(), kept: Some(s(86_400)) },
         Alarm::Text { .. } => Alarm::Text { text: "words of an earlier version".into() },

@@ -95,7 +95,7 @@ impl Again {
 }
 
 /// The challenge as it was given: realm, nonce and all.
-pub(super) fn push_challenges(said: &Message, to: &mut HeaderLines) {
+pub(crate) fn push_challenges(said: &Message, to: &mut HeaderLines) {
     let asks = |name| matches!(name, HeaderName::WwwAuthenticate | HeaderName::ProxyAuthenticate);
     said.headers().filter(|header| asks(header.name)).for_each(|header| to.push_raw(header.line));
 }

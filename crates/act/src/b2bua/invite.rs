@@ -24,7 +24,7 @@ impl B2bua {
             return world.refuse_for_now(server, 503);
         }
         let Ok(uri) = Uri::parse(message.uri()) else { return world.refuse(server, 400) };
-        let called = if is_urn(message.uri()) { message.uri() } else { uri.user() };
+        let called = if is_urn(message.uri()) { message.uri() } else { world.name_dialled(from, &uri) };
         // Routes are about numbers as the edge knows them; who dials for help is understood as he dials, and never rewritten.
         let known = number_of(world, from, called);
         let Ok(number) = core::str::from_utf8(bare_number(&known)) else { return world.refuse(server, 484) };

@@ -34,6 +34,7 @@ mod session;
 mod transfer;
 mod way;
 
+pub(crate) use challenge::push_challenges;
 pub use call::{EndedAttempt, EndedCall, Ending, LiveAttempt, LiveCall, Phase, Side};
 pub use counters::Counters;
 pub use headers::{ALLOW, is_of_a_leg};
@@ -52,6 +53,7 @@ use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use call::{Call, Leg};
+use core::net::SocketAddr;
 use challenge::{Again, LastWord};
 use decide::{Barred, Load, RetryBudget, Shape, TrunkTable};
 use foldhash::fast::FixedState;
@@ -119,6 +121,17 @@ pub enum Effect {
     Bound(Bound),
     /// Somebody failed to prove who he is.
     AuthFailed(Flow),
+    /// REGISTERs of phones are served by another target of the trunk behind than before.
+    RegistrarMoved {
+        /// The trunk.
+        trunk: model::TrunkId,
+        /// Which target served them before.
+        before: SocketAddr,
+        /// Which does now.
+        now: SocketAddr,
+    },
+    /// No target of the trunk behind serves REGISTERs of phones.
+    RegistrarGone(model::TrunkId),
 }
 
 impl World<'_> {

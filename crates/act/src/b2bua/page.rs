@@ -72,7 +72,7 @@ impl B2bua {
             return world.refuse_for_now(server, 503);
         }
         let Ok(uri) = Uri::parse(message.uri()) else { return world.refuse(server, 400) };
-        let called = if is_urn(message.uri()) { message.uri() } else { uri.user() };
+        let called = if is_urn(message.uri()) { message.uri() } else { world.name_dialled(from, &uri) };
         let known = number_of(world, from, called);
         let Ok(number) = core::str::from_utf8(bare_number(&known)) else { return world.refuse(server, 484) };
         let facts = Facts { from, number, emergency: world.profiles.is_emergency(&known) };
@@ -89,7 +89,7 @@ impl B2bua {
             Err(_) => return world.refuse_for_now(server, 503),
         };
         let rings = coming.iter().any(|candidate| world.is_phones(candidate.target.trunk));
-        let ways = unfold(world, &mut coming, &uri, number);
+        let ways = unfold(world, &mut coming, from, &uri, number);
         self.counters.pages += 1;
         let page = Page {
             server,

@@ -7,7 +7,7 @@
 use super::call::{Call, Destination};
 use super::{B2bua, Effect, World};
 use crate::profile::bare_number;
-use crate::registrar::{Binding, Bound, Caller, Registrar, RegistrarRules};
+use crate::registrar::{Binding, Bound, Caller, Registrar, RegistrarRules, Token};
 use alloc::vec::Vec;
 use decide::Candidate;
 use model::{AttemptOutcome, Begun, Name, TargetId, TrunkId};
@@ -87,16 +87,31 @@ impl World<'_> {
         self.out.extend(bound.map(Effect::Bound));
     }
 
-    /// By the name as dialled, or else by the number as the edge knows it.
-    fn ways_to(&self, uri: &Uri<'_>, number: &str) -> Vec<Way> {
-        let dialled = core::str::from_utf8(bare_number(uri.user())).ok();
+    /// The name or number that a caller means: the trunk behind the registrar calls phones by the Contacts it was given, where a token
+    /// follows the name.
+    pub(super) fn name_dialled<'u>(&self, from: TrunkId, uri: &Uri<'u>) -> &'u [u8] {
+        let user = uri.user();
+        let is_behind = self.phones.as_ref().is_some_and(|phones| phones.rules.behind == Some(from));
+        Token::split(bare_number(user)).filter(|_| is_behind).map_or(user, |(name, _)| name)
+    }
+
+    /// By the name as dialled, or else by the number as the edge knows it. A token names one of the user's phones, and no other is rung
+    /// in its place.
+    fn ways_to(&self, from: TrunkId, uri: &Uri<'_>, number: &str) -> Vec<Way> {
+        let dialled = core::str::from_utf8(bare_number(self.name_dialled(from, uri))).ok();
         let (Some(dialled), Some(phones)) = (dialled, &self.phones) else { return Vec::new() };
-        let user = if phones.rules.users.contains_key(dialled) { dialled } else { number };
+        let is_user = |name: &str| match phones.rules.behind {
+            Some(_) => phones.registrar.find(self.now, name).next().is_some(),
+            None => phones.rules.users.contains_key(name),
+        };
+        let user = if is_user(dialled) { dialled } else { number };
+        let token = Token::split(bare_number(uri.user())).filter(|_| phones.rules.behind == Some(from));
+        let is_meant = |binding: &&Binding| token.is_none_or(|(name, token)| token == Token::of(name, binding));
         let aor = Name::from(user);
         // RFC 5627 §5.5: a GRUU names one of the user's phones.
         let gr = uri.params().get("gr");
         let named = |binding: &&Binding| gr.is_none_or(|gr| binding.instance.as_deref().is_some_and(|i| is_gr(i, gr)));
-        phones.registrar.find(self.now, user).filter(named).map(|binding| Way::of(&aor, binding)).collect()
+        phones.registrar.find(self.now, user).filter(named).filter(is_meant).map(|binding| Way::of(&aor, binding)).collect()
     }
 }
 
@@ -111,6 +126,7 @@ fn is_gr(instance: &[u8], gr: &[u8]) -> bool {
 pub(super) fn unfold(
     world: &World<'_>,
     coming: &mut SmallVec<[Candidate; 4]>,
+    from: TrunkId,
     uri: &Uri<'_>,
     number: &str,
 ) -> Vec<Way> {
@@ -118,7 +134,7 @@ pub(super) fn unfold(
         return Vec::new();
     };
     let candidate = coming.remove(place);
-    let ways = world.ways_to(uri, number);
+    let ways = world.ways_to(from, uri, number);
     for (index, _) in (0u8..).zip(&ways) {
         let target = TargetId { index, ..candidate.target };
         coming.insert(place + usize::from(index), Candidate { target, ..candidate });
@@ -130,7 +146,7 @@ impl Call {
     /// The candidate that stands for phones becomes the ways to the called user.
     pub(super) fn find_phones(&mut self, world: &World<'_>, uri: &Uri<'_>) {
         let number = core::str::from_utf8(bare_number(&self.number)).unwrap_or_default();
-        self.ways = unfold(world, &mut self.coming, uri, number);
+        self.ways = unfold(world, &mut self.coming, self.caller.trunk, uri, number);
     }
 
     /// Where a candidate that is a phone is reached.

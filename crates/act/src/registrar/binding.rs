@@ -2,13 +2,12 @@
 //!
 //! Refuses to know: who may change them, how they are kept.
 
-use super::rules::RegistrarRules;
 use super::wish::{Asked, Contacts, Refusal, Wish};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
-use model::{Instant, Name, Rng, Span};
+use model::{Instant, Name, Span};
 use sip::{Flow, Uri};
 
 /// One way to a phone.
@@ -45,7 +44,7 @@ pub struct Bound {
 
 impl Binding {
     /// Whether a Contact means this one: by instance and flow where the phone names them (RFC 5626 §6), else by its URI.
-    fn is_of(&self, asked: &Asked<'_>) -> bool {
+    pub(super) fn is_of(&self, asked: &Asked<'_>) -> bool {
         match (asked.instance, asked.reg_id) {
             (Some(instance), Some(id)) => self.instance.as_deref() == Some(instance) && self.reg_id == Some(id),
             _ => same_uri(&self.contact, asked.uri),
@@ -53,14 +52,15 @@ impl Binding {
     }
 }
 
-/// The address's bindings after a REGISTER, and how many had to give way; or why nothing changes.
+/// The address's bindings after a REGISTER, `most` at most, and how many had to give way; or why nothing changes. How long each Contact is
+/// granted, and whether it may be, says `granted`, which hears whether it renews.
 pub(super) fn rebound<'a>(
     now: Instant,
-    rules: &RegistrarRules,
-    rng: &mut Rng,
+    most: usize,
     flow: Flow,
     wish: &Wish<'a>,
     held: Vec<Binding>,
+    mut granted: impl FnMut(&Asked<'a>, bool) -> Result<Span, Refusal<'a>>,
 ) -> Result<(Vec<Binding>, u64), Refusal<'a>> {
     // An older request of the same series changes nothing (step 6 and 7).
     let overtaken = |binding: &Binding| &*binding.call_id == wish.call_id && binding.cseq >= wish.cseq;
@@ -75,21 +75,17 @@ pub(super) fn rebound<'a>(
                 if known.and_then(|at| left.get(at)).is_some_and(overtaken) {
                     return Err(Refusal::OutOfOrder);
                 }
-                let wished = asked.expires.unwrap_or(rules.expiries.default);
-                if Span::ZERO < wished && wished < rules.expiries.min {
-                    return Err(Refusal::TooBrief(rules.expiries.min));
-                }
+                let time = granted(asked, known.is_some())?;
                 if let Some(at) = known {
                     left.remove(at);
                 }
-                if wished > Span::ZERO {
-                    let expires = now + rules.expiries.granted(rng, wished, known.is_some());
-                    left.push(bind(asked, wish, flow, expires));
+                if time > Span::ZERO {
+                    left.push(bind(asked, wish, flow, now + time));
                 }
             }
         }
     }
-    let displaced = give_way(&mut left, wish, rules.contacts);
+    let displaced = give_way(&mut left, wish, most);
     left.sort_by_key(|binding| Reverse(binding.q));
     Ok((left, displaced))
 }

@@ -8,12 +8,15 @@ mod answer;
 mod binding;
 mod flows;
 mod pace;
+mod passage;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod token;
 mod wish;
 
 pub use binding::{Binding, Bound};
+pub use passage::{PassageWorld, Passages};
 pub use rules::{Expiries, RegistrarRules};
 
 use alloc::sync::Arc;
@@ -22,11 +25,12 @@ use core::net::IpAddr;
 use flows::Flows;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use model::{Instant, Name, Rng};
+use model::{Instant, Name, Rng, Span};
 use pace::{Pace, Standing};
 use sip::auth::{Asker, Authenticator, Verdict};
 use sip::{Answer, Flow, Message, SentBy, TimerId, Timers};
-use wish::{Contacts, Refusal, Wish};
+pub(crate) use token::Token;
+use wish::{Asked, Contacts, Refusal, Wish};
 
 /// Nonces in use that are remembered: a phone has one, and a flood of strangers none.
 const NONCES: usize = 200_000;
@@ -78,6 +82,14 @@ pub struct RegistrarCounters {
     pub suspected: u64,
     /// Addresses of other shards, or of before a restart, that found no room here: this shard cannot call them.
     pub no_room: u64,
+    /// REGISTERs sent on to the trunk behind, each target that was asked counted.
+    pub sent_on: u64,
+    /// Targets of the trunk behind that did not serve a REGISTER, and were passed over for the next.
+    pub passed_over: u64,
+    /// REGISTERs that no target of the trunk behind served.
+    pub unserved: u64,
+    /// Of these, the ones answered by what the trunk had granted before.
+    pub survived: u64,
 }
 
 impl RegistrarCounters {
@@ -96,6 +108,10 @@ impl RegistrarCounters {
             ("broken", self.broken),
             ("suspected", self.suspected),
             ("no_room", self.no_room),
+            ("sent_on", self.sent_on),
+            ("passed_over", self.passed_over),
+            ("unserved", self.unserved),
+            ("survived", self.survived),
         ]
         .into_iter()
     }
@@ -162,11 +178,9 @@ impl Registrar {
     /// Answers a REGISTER, by the steps of RFC 3261 §10.3.
     pub fn register(&mut self, registering: Registering<'_>) -> Registered {
         let Registering { now, rules, message, .. } = registering;
-        let rate = rules.rate.div_ceil(self.shards);
         let standing = self.standing(now, rules, registering.flow, message);
-        if !self.pace.allows(now, rate, standing) {
-            self.counters.put_off += 1;
-            return answered(answer::later(self.pace.later(registering.rng, rate)));
+        if !self.pace.allows(now, rules.rate.div_ceil(self.shards), standing) {
+            return answered(self.put_off(rules, registering.rng));
         }
         // Steps 1 and 2: the domain, the extensions.
         let wish = match wish::read(rules, message, registering.sent_by.addr) {
@@ -200,11 +214,21 @@ impl Registrar {
         self.flows.behind(addr)
     }
 
+    /// Come again later: too many came at once, or no room is left.
+    fn put_off(&mut self, rules: &RegistrarRules, rng: &mut Rng) -> Answer {
+        self.counters.put_off += 1;
+        answer::later(self.pace.later(rng, rules.rate.div_ceil(self.shards)))
+    }
+
     fn standing(&self, now: Instant, rules: &RegistrarRules, flow: Flow, message: &Message) -> Standing {
         if self.flows.holds(flow) || self.flows.behind(flow.peer.ip()) > 0 {
             return Standing::Known;
         }
-        let answers = self.authenticator.answers_ours(now, &rules.realm, Asker::FarEnd, message);
+        // What the trunk behind has asked, only it can tell.
+        let answers = match rules.behind {
+            Some(_) => passage::is_signed(message),
+            None => self.authenticator.answers_ours(now, &rules.realm, Asker::FarEnd, message),
+        };
         if answers { Standing::Answering } else { Standing::Unknown }
     }
 
@@ -214,10 +238,15 @@ impl Registrar {
         let named =
             sip::Uri::parse(from.uri).ok().and_then(|uri| core::str::from_utf8(uri.user()).ok().map(Name::from));
         if let Some(name) = &named
-            && rules.users.contains_key(name.as_str())
+            && rules.may_bind(name)
             && self.is_at(now, name, flow)
         {
             return Caller::User(name.clone());
+        }
+        if rules.behind.is_some() {
+            // His password is not ours to ask for: he registers first.
+            self.counters.refused += 1;
+            return Caller::Challenge { answer: answer::refusal(&Refusal::NotYours), failed: false };
         }
         match self.ask(now, rules, Asker::Proxy, message) {
             Ok(user) if named.as_ref().is_some_and(|named| **named == *user) => Caller::User(user),
@@ -345,10 +374,16 @@ impl Registrar {
             return answered(answer::ok(now, rules, sent_by, wish, &held));
         }
         if held.is_empty() && self.entries.len() >= self.limit {
-            self.counters.put_off += 1;
-            return answered(answer::later(self.pace.later(rng, rules.rate.div_ceil(self.shards))));
+            return answered(self.put_off(rules, rng));
         }
-        let (left, displaced) = match binding::rebound(now, rules, rng, flow, wish, held) {
+        let granted = |asked: &Asked<'_>, renews| {
+            let wished = asked.expires.unwrap_or(rules.expiries.default);
+            if Span::ZERO < wished && wished < rules.expiries.min {
+                return Err(Refusal::TooBrief(rules.expiries.min));
+            }
+            Ok(if wished == Span::ZERO { wished } else { rules.expiries.granted(rng, wished, renews) })
+        };
+        let (left, displaced) = match binding::rebound(now, rules.contacts, flow, wish, held, granted) {
             Ok(left) => left,
             Err(refusal) => return self.refused(&refusal),
         };

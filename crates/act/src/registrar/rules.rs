@@ -40,6 +40,8 @@ pub struct RegistrarRules {
     pub listens: Vec<ListenId>,
     /// The trunk that stands for them.
     pub phones: Option<TrunkId>,
+    /// The trunk that is their registrar: their REGISTERs go to it, and its answers to them. None when the edge is.
+    pub behind: Option<TrunkId>,
     /// Who asks for passwords.
     pub realm: Realm,
     /// Domains served besides the realm's name and our own addresses.
@@ -58,7 +60,20 @@ pub struct RegistrarRules {
     pub rate: u32,
 }
 
+/// The longest that the trunk behind may grant.
+pub(super) const LONGEST: Span = Span::from_secs(86_400);
+
 impl RegistrarRules {
+    /// The longest that a binding lasts.
+    pub fn longest(&self) -> Span {
+        if self.behind.is_some() { LONGEST } else { self.expiries.max }
+    }
+
+    /// Whether a name may have bindings: a user's, or any when the trunk behind knows who they are.
+    pub fn may_bind(&self, name: &str) -> bool {
+        self.behind.is_some() || self.users.contains_key(name)
+    }
+
     /// Whether a host names us.
     pub fn serves(&self, host: &[u8], sent_by: SocketAddr) -> bool {
         let named = |name: &str| host.eq_ignore_ascii_case(name.as_bytes());

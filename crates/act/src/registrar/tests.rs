@@ -24,6 +24,7 @@ fn rules() -> RegistrarRules {
     RegistrarRules {
         listens: vec![ListenId(0)],
         phones: None,
+        behind: None,
         realm: Realm {
             name: "example.net".into(),
             algorithms: vec![Algorithm::Sha256, Algorithm::Md5],

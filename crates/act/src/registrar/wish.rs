@@ -13,7 +13,7 @@ const LETTERS: usize = 512;
 /// Values of Path at most.
 const PATHS: usize = 8;
 /// What RFC 3261 §10.3 step 7 takes for an expiry that cannot be read.
-const UNREADABLE: Span = Span::from_secs(3_600);
+pub(super) const UNREADABLE: Span = Span::from_secs(3_600);
 /// Extensions a REGISTER may require.
 const KNOWN: [&[u8]; 4] = [b"path", b"outbound", b"gruu", b"timer"];
 
@@ -189,7 +189,7 @@ fn decimal(text: &[u8]) -> Option<u32> {
     core::str::from_utf8(text).ok().filter(|_| good)?.parse().ok()
 }
 
-fn seconds(text: &[u8]) -> Span {
+pub(super) fn seconds(text: &[u8]) -> Span {
     decimal(text.trim_ascii()).map_or(UNREADABLE, |seconds| Span::from_secs(u64::from(seconds)))
 }
 

@@ -29,6 +29,7 @@ fn phones(qs: &[(usize, u16)]) -> Lab {
     lab.rules = Some(RegistrarRules {
         listens: vec![ListenId(1)],
         phones: Some(TrunkId(1)),
+        behind: None,
         realm: Realm { name: "x".into(), algorithms: vec![Algorithm::Md5], nonce_lifetime: second.times(300) },
         domains: vec![],
         users,

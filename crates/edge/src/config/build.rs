@@ -122,6 +122,7 @@ pub(super) fn settings(
     let tls = trunk_tls(&draft, &ids);
     let registrations = registrations(&draft, &ids);
     let phones = draft.trunks.iter().find(|trunk| trunk.registered).and_then(|trunk| ids.of(&trunk.name.value));
+    let behind = draft.registrar.as_ref().and_then(|registrar| ids.of(&registrar.behind.as_ref()?.value));
     let mut trunks = Trunks::new(ids.names.len());
     for trunk in draft.trunks {
         let id = ids.of(&trunk.name.value)?;
@@ -129,7 +130,7 @@ pub(super) fn settings(
     }
     let Trunks { shapes, profiles, test_calls, named, watches } = trunks;
     let file = draft.registrar.as_ref().and_then(|registrar| registrar.file.clone());
-    let registrar = draft.registrar.map(|draft| registrar(draft, &profiles_of_listens, phones, faults));
+    let registrar = draft.registrar.map(|draft| registrar(draft, &profiles_of_listens, (phones, behind), faults));
     let (probes, blames) = watched(&shapes, &watches);
     let emergency = draft.edge.emergency.into_iter().map(String::into_bytes).collect();
     let settings = Settings {
@@ -267,7 +268,7 @@ fn shape(trunk: &TrunkDraft, indexes: Vec<u8>, listens: &[Listen]) -> TrunkShape
 fn registrar(
     draft: super::registrar::RegistrarDraft,
     sides: &[ListenProfile],
-    phones: Option<TrunkId>,
+    (phones, behind): (Option<TrunkId>, Option<TrunkId>),
     faults: &mut Faults<'_>,
 ) -> RegistrarRules {
     let place = |name: &At<String>| sides.iter().position(|side| *side.name == *name.value);
@@ -282,7 +283,7 @@ fn registrar(
             fix,
         );
     }
-    draft.rules(listens, phones)
+    draft.rules(listens, phones, behind)
 }
 
 /// The sides of the draft. Those of a running edge stay as they are.

@@ -47,6 +47,11 @@ pub(super) fn check(draft: &Draft, faults: &mut Faults<'_>) {
 fn phones(draft: &Draft, faults: &mut Faults<'_>) {
     let mut trunks = draft.trunks.iter().filter(|trunk| trunk.registered);
     let Some(first) = trunks.next() else { return };
+    let behind = draft.registrar.as_ref().and_then(|registrar| registrar.behind.as_ref());
+    if let Some(behind) = behind.filter(|behind| behind.value == first.name.value) {
+        let what = format!("trunk `{}` stands for the phones, and nobody behind it knows them", behind.value);
+        faults.error(&behind.at, what, "the trunk of the PBX", None);
+    }
     if draft.registrar.is_none() {
         let what = format!("nobody registers for trunk `{}`", first.name.value);
         faults.error(&first.name.at, what, "a [registrar]", None);
@@ -94,6 +99,9 @@ fn names(draft: &Draft, faults: &mut Faults<'_>) {
     let registrar = draft.registrar.iter().flat_map(|registrar| &registrar.listens);
     for listen in draft.trunks.iter().filter_map(|trunk| trunk.listen.as_ref()).chain(registrar) {
         known("listen", &listen.value, &listen.at, listens(), faults);
+    }
+    if let Some(behind) = draft.registrar.as_ref().and_then(|registrar| registrar.behind.as_ref()) {
+        known("trunk", &behind.value, &behind.at, trunks(), faults);
     }
     for member in draft.groups.iter().flat_map(|group| group.tiers.iter().flatten()) {
         known("trunk", &member.value.trunk, &member.at, trunks(), faults);

@@ -17,7 +17,8 @@ use sip::auth::{Algorithm, Realm, Secret};
 pub(super) static REGISTRAR: Section = Section {
     title: "[registrar]",
     example: "[registrar]",
-    about: "Phones that register at the edge itself. Calls go to and come from them as the trunk whose `at` is \"registered\".",
+    about: "Phones that register at the edge itself, or by it at a trunk (`behind`). Calls go to and come from them as the trunk whose `at` is \
+            \"registered\".",
     keys: &[
         needed("listen", "name of a listen or a list", "\"wan\"", "Where phones register."),
         needed(
@@ -33,6 +34,14 @@ pub(super) static REGISTRAR: Section = Section {
             "none but the realm",
             "[\"pbx.example.net\"]",
             "Other names of the same domain.",
+        ),
+        other(
+            "behind",
+            "name of a trunk",
+            "the edge is the registrar",
+            "\"pbx\"",
+            "The trunk that is the registrar of the phones: their REGISTERs go to its targets, the next one when one does not serve them, and \
+             its challenges to the phones. It knows the users and grants the time; `users`, `algorithms`, `nonce` and `expires` are not ours then.",
         ),
         other(
             "users",
@@ -106,6 +115,7 @@ const NAME_MAX: usize = 64;
 pub(super) struct RegistrarDraft {
     pub(super) at: core::ops::Range<usize>,
     pub(super) listens: Vec<At<String>>,
+    pub(super) behind: Option<At<String>>,
     pub(super) file: Option<String>,
     realm: Realm,
     domains: Vec<Box<str>>,
@@ -132,6 +142,10 @@ pub(super) fn read(root: &Reader<'_, '_>, env: Env<'_>, faults: &mut Faults<'_>)
     let mut draft = RegistrarDraft {
         at: reader.at.clone(),
         listens: listens.unwrap_or_default(),
+        behind: reader.get("behind").and_then(|node| {
+            let value = value::text(node, faults)?;
+            Some(At { value, at: node.span() })
+        }),
         file: reader.read("users", faults, value::text).filter(|file| !file.is_empty()),
         realm: Realm { name: name.into(), algorithms: algorithms(&reader, faults), nonce_lifetime: second.times(300) },
         domains,
@@ -149,11 +163,25 @@ pub(super) fn read(root: &Reader<'_, '_>, env: Env<'_>, faults: &mut Faults<'_>)
     reader.set("rate", &mut draft.rate, faults, value::count(1, 1_000_000));
     reader.set("service_route", &mut draft.service_route, faults, value::flag);
     reader.set("flow_timer", &mut draft.flow_timer, faults, value::span(second.times(10), second.times(3_600)));
-    if draft.users.is_empty() && draft.file.is_none() {
+    if draft.behind.is_some() {
+        foreign_keys(&reader, &draft, faults);
+    } else if draft.users.is_empty() && draft.file.is_none() {
         let fix = Some(String::from("add [user.NAME] tables, or `users = \"FILE\"`"));
         faults.error(&draft.at, "nobody can register: there are no users", "at least one", fix);
     }
     Some(draft)
+}
+
+/// What the trunk behind says and not we: a key that does nothing would be believed to do something.
+fn foreign_keys(reader: &Reader<'_, '_>, draft: &RegistrarDraft, faults: &mut Faults<'_>) {
+    for key in ["users", "algorithms", "nonce", "expires"].into_iter().filter(|key| reader.get(key).is_some()) {
+        let what = format!("`{key}` is the registrar's, and that is the trunk `behind`");
+        faults.error(&reader.place(key), what, "`behind` or this key", Some(format!("take `{key}` away")));
+    }
+    if !draft.users.is_empty() {
+        let fix = Some(String::from("take the [user.NAME] tables away"));
+        faults.error(&draft.at, "there are users here, and the trunk `behind` knows its own", "either of them", fix);
+    }
 }
 
 fn algorithms(reader: &Reader<'_, '_>, faults: &mut Faults<'_>) -> Vec<Algorithm> {
@@ -213,10 +241,16 @@ fn read_users(root: &Reader<'_, '_>, env: Env<'_>, faults: &mut Faults<'_>) -> H
 
 impl RegistrarDraft {
     /// The rules, when every listen is known.
-    pub(super) fn rules(self, listens: Vec<ListenId>, phones: Option<model::TrunkId>) -> RegistrarRules {
+    pub(super) fn rules(
+        self,
+        listens: Vec<ListenId>,
+        phones: Option<model::TrunkId>,
+        behind: Option<model::TrunkId>,
+    ) -> RegistrarRules {
         RegistrarRules {
             listens,
             phones,
+            behind,
             realm: self.realm,
             domains: self.domains,
             users: self.users,
@@ -345,6 +379,25 @@ mod tests {
         let settings = compiled.settings.unwrap_or_else(|| panic!("{:?}", compiled.faults));
         let probed: Vec<_> = settings.probes.iter().map(|(target, _)| target.trunk).collect();
         assert_eq!(probed, vec![model::TrunkId(1)]);
+    }
+
+    #[test]
+    fn phones_register_through_the_edge_at_a_trunk() {
+        let text = TEXT.replace("[group.phones]", "[trunk.pbx]\nat = \"sip:192.0.2.20\"\nlisten = \"lan\"\n[group.phones]");
+        let text = format!("{text}behind = \"pbx\"\n");
+        assert_eq!(said(&text), Vec::<String>::new(), "users are not ours to know");
+        let rules = rules(&text);
+        assert_eq!((rules.phones, rules.behind), (Some(model::TrunkId(0)), Some(model::TrunkId(1))));
+        assert!(rules.may_bind("anybody"));
+        for (text, what) in [
+            (text.replace("behind = \"pbx\"", "behind = \"pxb\""), "there is no trunk `pxb`"),
+            (text.replace("behind = \"pbx\"", "behind = \"phones\""), "trunk `phones` stands for the phones"),
+            (format!("{text}algorithms = [\"MD5\"]\n"), "`algorithms` is the registrar's"),
+            (format!("{text}{USER}"), "there are users here"),
+        ] {
+            let said = said(&text);
+            assert!(said.iter().any(|fault| fault.contains(what)), "{what}: {said:?}");
+        }
     }
 
     #[test]

@@ -54,6 +54,14 @@ pub fn raised(alarm: &Alarm) -> String {
             "trunk {trunk} refuses our credentials with {code}: the trunk is alive, its `auth` is missing, wrong or barred; calls go to \
              whoever is left"
         ),
+        Alarm::RegistrarMoved { trunk, before, now } => format!(
+            "phones register at {now} of trunk {trunk} now, and no longer at {before}; phones notice at most that they are asked for their \
+             password once more"
+        ),
+        Alarm::RegistrarGone { trunk } => format!(
+            "no target of trunk {trunk} serves the REGISTERs of phones; those registered keep what is left of their time and call each other \
+             by routes, all others are told to come again"
+        ),
         Alarm::NameFails { trunk, name, why, kept: None } => {
             format!("name {name} of trunk {trunk} leads nowhere, so it has no address by it: {why}")
         }
@@ -98,6 +106,8 @@ fn over(alarm: &Alarm) -> String {
         Alarm::CredentialsRefused { trunk, .. } => {
             format!("trunk {trunk} has not refused our credentials for 1 min")
         }
+        Alarm::RegistrarMoved { trunk, now, .. } => format!("phones have registered at {now} of trunk {trunk} for 1 min"),
+        Alarm::RegistrarGone { trunk } => format!("no REGISTER to trunk {trunk} has gone unserved for 1 min"),
         Alarm::NameFails { trunk, name, .. } => format!("name {name} of trunk {trunk} leads somewhere again"),
         Alarm::CallsBarred { trunk, .. } => format!("no call from trunk {trunk} has been refused for 1 min"),
         Alarm::Text { text } => text.clone(),
