@@ -157,6 +157,109 @@ fn heard(stream: &mut TcpStream) -> Message {
     Message::parse(bytes).expect("SIP")
 }
 
+const BEHIND: &str = r#"
+[edge]
+data = "DATA"
+[listen.lan]
+sip = ["udp:127.0.0.10:5060"]
+media = "127.0.0.10:20000-20099"
+[trunk.pbx]
+at = ["sip:127.0.0.21:5060", "sip:127.0.0.22:5060"]
+listen = "lan"
+probe = { on = false }
+[trunk.phones]
+at = "registered"
+listen = "lan"
+[group.phones]
+tiers = [["phones"]]
+alone = true
+[[route]]
+from = ["pbx"]
+to = "phones"
+[registrar]
+listen = "lan"
+realm = "example.net"
+behind = "pbx"
+"#;
+
+/// A phone registers through the edge at a PBX of two addresses. The first goes away, and the second is registered at; it calls the phone
+/// by the Contact it was given, also after a restart of the edge.
+#[test]
+fn a_phone_registers_through_the_edge_and_the_second_address_of_the_pbx_serves() {
+    namespace::enter();
+    let folder = phones();
+    let mut edge = Edge::start_in(folder.clone(), BEHIND);
+    let socket = |address: &str| {
+        let socket = UdpSocket::bind(address).expect("an address");
+        socket.set_read_timeout(Some(LIMIT)).expect("a timeout");
+        socket
+    };
+    let (first, second, phone) = (socket("127.0.0.21:5060"), socket("127.0.0.22:5060"), socket("127.0.0.50:5060"));
+    let register = |cseq: u32, line: &str| {
+        let text = format!(
+            "REGISTER sip:example.net SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.5:5060;rport;branch=z9hG4bKr{cseq}\r\nMax-Forwards: 70\r\n\
+             From: <sip:201@example.net>;tag=1\r\nTo: <sip:201@example.net>\r\nCall-ID: behind\r\nCSeq: {cseq} REGISTER\r\n\
+             Contact: <sip:201@10.0.0.5:5060>\r\nExpires: 600\r\n{line}Content-Length: 0\r\n\r\n"
+        );
+        phone.send_to(text.as_bytes(), LAN).expect("sent");
+    };
+    register(1, "");
+    replied(
+        &first,
+        "401 Unauthorized",
+        "WWW-Authenticate: Digest realm=\"pbx\", nonce=\"n\", algorithm=MD5, qop=\"auth\"\r\n",
+    );
+    let challenge = datagram(&phone);
+    assert_eq!(challenge.status(), Some(401));
+    let credentials = Credentials { user: "201".to_owned(), secret: "hush".into(), realm: None };
+    let signed = Signed { method: "REGISTER", uri: b"sip:example.net", body: b"" };
+    let line = Session::open(&challenge, &credentials, "c").expect("a challenge")[0].sign(&credentials, &signed);
+    let line = format!("{}\r\n", String::from_utf8(line).expect("text"));
+    register(2, &line);
+    let asked = replied(&first, "200 OK", "Expires: 300\r\n");
+    assert!(asked.headers().any(|header| header.line.trim_ascii_end() == line.trim_end().as_bytes()));
+    assert_eq!(datagram(&phone).status(), Some(200));
+    // Whoever is asked after this is not there.
+    drop(first);
+    register(3, &line);
+    let contact = asked.contact().expect("a Contact").uri.to_vec();
+    let asked = replied(&second, "200 OK", "Expires: 300\r\n");
+    assert_eq!(asked.contact().map(|contact| contact.uri), Some(&contact[..]));
+    assert_eq!(datagram(&phone).status(), Some(200));
+    wait_until("it is told", LIMIT, || http::get("/v1/alarms").to_string().contains("registrar_moved"));
+    edge.signal(libc::SIGTERM);
+    assert_eq!(edge.ended(LIMIT), Some(0));
+    let _edge = Edge::start_in(folder, BEHIND);
+    let contact = String::from_utf8(contact).expect("text");
+    let invite = format!(
+        "INVITE {contact} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.22:5060;branch=z9hG4bKi\r\nMax-Forwards: 70\r\n\
+         From: <sip:1@pbx>;tag=1\r\nTo: <{contact}>\r\nCall-ID: back\r\nCSeq: 1 INVITE\r\nContact: <sip:1@127.0.0.22>\r\n\
+         Content-Length: 0\r\n\r\n"
+    );
+    second.send_to(invite.as_bytes(), LAN).expect("sent");
+    let rung = datagram(&phone);
+    assert_eq!((rung.method(), rung.uri()), (sip::Method::Invite, &b"sip:201@10.0.0.5:5060"[..]));
+}
+
+/// The next datagram.
+fn datagram(socket: &UdpSocket) -> Message {
+    let mut buffer = [0; 4_096];
+    let (length, _) = socket.recv_from(&mut buffer).expect("the edge speaks");
+    Message::parse(buffer[..length].to_vec()).expect("SIP")
+}
+
+/// The next request, which is answered.
+fn replied(socket: &UdpSocket, status: &str, lines: &str) -> Message {
+    let request = datagram(socket);
+    let kept = ["Via", "From", "To", "Call-ID", "CSeq", "Contact"];
+    let copied = request.headers().filter(|header| kept.iter().any(|name| header.line.starts_with(name.as_bytes())));
+    let copied: String =
+        copied.map(|header| String::from_utf8_lossy(header.line.trim_ascii_end()).into_owned() + "\r\n").collect();
+    let answer = format!("SIP/2.0 {status}\r\n{copied}{lines}Content-Length: 0\r\n\r\n");
+    socket.send_to(answer.as_bytes(), LAN).expect("sent");
+    request
+}
+
 const CARRIER: &str = r#"
 [listen.wan]
 sip = ["udp:127.0.0.11:5060"]

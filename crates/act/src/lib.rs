@@ -37,7 +37,8 @@ pub use ports::Ports;
 pub use profile::{Challenge, ListenProfile, Profiles, Redirect, Target, Transfer, TrunkProfile};
 pub use registrant::{RegistrantWorld, Registrants, Registration};
 pub use registrar::{
-    Binding, Bound, Caller, Expiries, PassageWorld, Passages, Registered, Registering, Registrar, RegistrarCounters, RegistrarRules,
+    Binding, Bound, Caller, Expiries, PassageWorld, Passages, Registered, Registering, Registrar, RegistrarCounters,
+    RegistrarRules,
 };
 pub use service_routes::{ServiceRoute, ServiceRoutes};
 pub use testcall::{Expected, NoVerdict, TestCall, TestCallOutcome, TestCallScript, TestCallWorld};

@@ -171,10 +171,12 @@ impl Lab {
         }
         let credentials = Credentials { user: user.to_owned(), secret: "hush".into(), realm: None };
         let signed = Signed { method: "REGISTER", uri: b"sip:example.net", body: b"" };
-        let line = Session::open(&first, &credentials, "c").expect("the PBX's challenge")[0].sign(&credentials, &signed);
+        let line =
+            Session::open(&first, &credentials, "c").expect("the PBX's challenge")[0].sign(&credentials, &signed);
         let line = String::from_utf8(line).unwrap();
         let before = self.sent.len();
-        let text = self.text("REGISTER", "sip:example.net", (user, "10.0.0.5:5060"), &to, &format!("{contact}{line}\r\n"));
+        let text =
+            self.text("REGISTER", "sip:example.net", (user, "10.0.0.5:5060"), &to, &format!("{contact}{line}\r\n"));
         self.comes(from, &text);
         self.run(Span::from_secs(10));
         let passed = self.sent[before..].iter().filter(|(_, _, message)| message.method() == Method::Register);

@@ -147,7 +147,7 @@ pub enum ShutOutCause {
 
 impl Alarm {
     /// Every word that [`Alarm::kind`] gives for alarms of today.
-    pub const KINDS: [&str; 12] = [
+    pub const KINDS: [&str; 14] = [
         "suspect_ourselves",
         "shared_failure",
         "group_has_nobody",
@@ -158,6 +158,8 @@ impl Alarm {
         "source_shut_out",
         "foreign_request",
         "credentials_refused",
+        "registrar_moved",
+        "registrar_gone",
         "calls_barred",
         "name_fails",
     ];

@@ -111,7 +111,13 @@ impl World<'_> {
         // RFC 5627 §5.5: a GRUU names one of the user's phones.
         let gr = uri.params().get("gr");
         let named = |binding: &&Binding| gr.is_none_or(|gr| binding.instance.as_deref().is_some_and(|i| is_gr(i, gr)));
-        phones.registrar.find(self.now, user).filter(named).filter(is_meant).map(|binding| Way::of(&aor, binding)).collect()
+        phones
+            .registrar
+            .find(self.now, user)
+            .filter(named)
+            .filter(is_meant)
+            .map(|binding| Way::of(&aor, binding))
+            .collect()
     }
 }
 

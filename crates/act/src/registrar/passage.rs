@@ -232,7 +232,8 @@ impl PassageWorld<'_> {
             registrar.counters.refused += 1;
             return Some(Answer::new(483));
         }
-        let adds = matches!(&wish.contacts, Contacts::Set(all) if all.iter().any(|asked| asked.expires != Some(Span::ZERO)));
+        let adds =
+            matches!(&wish.contacts, Contacts::Set(all) if all.iter().any(|asked| asked.expires != Some(Span::ZERO)));
         let is_full = registrar.entries.len() >= registrar.limit && !registrar.entries.contains_key(&wish.aor);
         (adds && is_full).then(|| registrar.put_off(self.rules, self.rng))
     }
@@ -275,7 +276,8 @@ impl PassageWorld<'_> {
         // The trunk would not know a GRUU of ours.
         wish.gruu = false;
         let held: Vec<Binding> = self.registrar.find(self.now, &wish.aor).cloned().collect();
-        let granted = |asked: &Asked<'_>, _| Ok(time_of(response, Token::of_asked(wish.aor.as_bytes(), asked), &wish, asked));
+        let granted =
+            |asked: &Asked<'_>, _| Ok(time_of(response, Token::of_asked(wish.aor.as_bytes(), asked), &wish, asked));
         let rebound = match wish.contacts {
             Contacts::Query => Ok((held, 0)),
             _ => binding::rebound(self.now, self.rules.contacts, passage.flow, &wish, held, granted),
@@ -299,7 +301,8 @@ impl PassageWorld<'_> {
         self.registrar.counters.unserved += 1;
         let wish = wish::read(self.rules, &passage.message, passage.sent_by.addr);
         let answer = wish.ok().and_then(|wish| self.survives(passage, wish));
-        let answer = answer.unwrap_or_else(|| answer::later(self.registrar.pace.later(self.rng, self.rules.rate)));
+        let rate = self.rules.rate.div_ceil(self.registrar.shards);
+        let answer = answer.unwrap_or_else(|| answer::later(self.registrar.pace.later(self.rng, rate)));
         self.endpoint.respond(self.now, passage.server, answer);
     }
 

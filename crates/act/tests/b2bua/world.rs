@@ -432,6 +432,8 @@ impl Lab {
         for effect in std::mem::take(&mut self.effects) {
             match effect {
                 Effect::AuthFailed(_) => self.auth_failed += 1,
+                // Nobody registers through this lab.
+                Effect::RegistrarMoved { .. } | Effect::RegistrarGone(_) => panic!("no trunk is behind"),
                 Effect::Bound(bound) => self.bound.push(bound),
                 Effect::Signal(signal) => self.signals.push(signal),
                 Effect::Ended(call) => self.ended.push(*call),

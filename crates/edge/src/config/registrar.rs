@@ -175,12 +175,17 @@ pub(super) fn read(root: &Reader<'_, '_>, env: Env<'_>, faults: &mut Faults<'_>)
 /// What the trunk behind says and not we: a key that does nothing would be believed to do something.
 fn foreign_keys(reader: &Reader<'_, '_>, draft: &RegistrarDraft, faults: &mut Faults<'_>) {
     for key in ["users", "algorithms", "nonce", "expires"].into_iter().filter(|key| reader.get(key).is_some()) {
-        let what = format!("`{key}` is the registrar's, and that is the trunk `behind`");
-        faults.error(&reader.place(key), what, "`behind` or this key", Some(format!("take `{key}` away")));
+        let what = format!("`{key}` does nothing: the registrar is the trunk `behind`");
+        faults.warn(&reader.place(key), what, "", Some(format!("take `{key}` away, or `behind`")));
     }
     if !draft.users.is_empty() {
-        let fix = Some(String::from("take the [user.NAME] tables away"));
-        faults.error(&draft.at, "there are users here, and the trunk `behind` knows its own", "either of them", fix);
+        let fix = Some(String::from("take the [user.NAME] tables away, or `behind`"));
+        faults.warn(
+            &draft.at,
+            "nobody asks for the passwords of these users: the trunk `behind` knows its own",
+            "",
+            fix,
+        );
     }
 }
 
@@ -383,7 +388,8 @@ mod tests {
 
     #[test]
     fn phones_register_through_the_edge_at_a_trunk() {
-        let text = TEXT.replace("[group.phones]", "[trunk.pbx]\nat = \"sip:192.0.2.20\"\nlisten = \"lan\"\n[group.phones]");
+        let text =
+            TEXT.replace("[group.phones]", "[trunk.pbx]\nat = \"sip:192.0.2.20\"\nlisten = \"lan\"\n[group.phones]");
         let text = format!("{text}behind = \"pbx\"\n");
         assert_eq!(said(&text), Vec::<String>::new(), "users are not ours to know");
         let rules = rules(&text);
@@ -392,8 +398,8 @@ mod tests {
         for (text, what) in [
             (text.replace("behind = \"pbx\"", "behind = \"pxb\""), "there is no trunk `pxb`"),
             (text.replace("behind = \"pbx\"", "behind = \"phones\""), "trunk `phones` stands for the phones"),
-            (format!("{text}algorithms = [\"MD5\"]\n"), "`algorithms` is the registrar's"),
-            (format!("{text}{USER}"), "there are users here"),
+            (format!("{text}algorithms = [\"MD5\"]\n"), "`algorithms` does nothing"),
+            (format!("{text}{USER}"), "nobody asks for the passwords"),
         ] {
             let said = said(&text);
             assert!(said.iter().any(|fault| fault.contains(what)), "{what}: {said:?}");

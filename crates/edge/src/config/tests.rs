@@ -732,7 +732,8 @@ fn examples_in_comments_compile_too() {
         key.filter(|rest| !rest.starts_with("Tables")).unwrap_or(line).to_owned()
     };
     let text = print_defaults().lines().map(uncomment).collect::<Vec<_>>().join("\n");
-    let text = text.replace("from = [\"office\"]", "from = [\"acme\"]");
+    let text =
+        text.replace("from = [\"office\"]", "from = [\"acme\"]").replace("behind = \"pbx\"", "behind = \"acme\"");
     let settings = settings(&text);
     assert_eq!(settings.shape.trunk(TrunkId(0)).unwrap().limits.calls, Some(200));
     assert!(settings.profiles.trunk(TrunkId(0)).unwrap().auth.is_some());

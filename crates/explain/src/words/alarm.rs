@@ -106,7 +106,9 @@ fn over(alarm: &Alarm) -> String {
         Alarm::CredentialsRefused { trunk, .. } => {
             format!("trunk {trunk} has not refused our credentials for 1 min")
         }
-        Alarm::RegistrarMoved { trunk, now, .. } => format!("phones have registered at {now} of trunk {trunk} for 1 min"),
+        Alarm::RegistrarMoved { trunk, now, .. } => {
+            format!("phones have registered at {now} of trunk {trunk} for 1 min")
+        }
         Alarm::RegistrarGone { trunk } => format!("no REGISTER to trunk {trunk} has gone unserved for 1 min"),
         Alarm::NameFails { trunk, name, .. } => format!("name {name} of trunk {trunk} leads somewhere again"),
         Alarm::CallsBarred { trunk, .. } => format!("no call from trunk {trunk} has been refused for 1 min"),
