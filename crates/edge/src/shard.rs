@@ -7,18 +7,15 @@ mod registrations;
 
 use crate::call_record;
 use crate::guard::{Arrival, Guard, Offence, Shut, Standing};
-use crate::io::{Bound, Input, Notice, Output, Snapshot};
+use crate::io::{Input, Notice, Output, Snapshot};
 use crate::options::{self, Probes, Situation};
 use crate::test_calls::TestCalls;
 use crate::view::ShardView;
-use act::{
-    B2bua, Effect, Nonces, PassageWorld, Passages, Phones, Ports, Registering, RegistrantWorld, Registrants, Registrar,
-    TestCallWorld, World,
-};
+use act::{B2bua, Effect, Nonces, Passages, Phones, Ports, Registrants, Registrar, TestCallWorld, World};
 use core::net::SocketAddr;
 use decide::Load;
 use media::{Component, Forward, PairId, Relay};
-use model::{CallRef, Instant, ListenId, Rng, ShardId, TrunkId};
+use model::{CallRef, Instant, Rng, ShardId};
 use sip::{Answer, Endpoint, Event, Flow, Message, Method, Minter, Rejected, ServerKey};
 use std::collections::VecDeque;
 use std::sync::Arc;

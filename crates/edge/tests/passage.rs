@@ -190,8 +190,9 @@ impl Lab {
 
     /// The last response that went to somebody.
     fn told(&self, after: usize, to: &str) -> Message {
-        let responses = self.sent[after..].iter().filter(|(_, peer, message)| peer == to && message.status().is_some());
-        responses.last().expect("an answer").2.clone()
+        let mut responses =
+            self.sent[after..].iter().filter(|(_, peer, message)| peer == to && message.status().is_some());
+        responses.next_back().expect("an answer").2.clone()
     }
 
     fn requests(&self, method: Method, to: &str) -> Vec<&Message> {
