@@ -85,12 +85,12 @@ fn a_phone_registers_is_called_calls_and_outlives_a_restart() {
 }
 
 /// Strangers hear nothing but who registers, and three hundred phones that come from one address within a second are no attack; one who
-/// tries passwords is.
+/// tries passwords is, until an operator forgives him.
 #[test]
 fn a_house_of_phones_is_served_and_a_guesser_is_shut_out() {
     namespace::enter();
     let guarded = format!("{PHONES}[guard]\nstrangers = \"silent\"\nanswers = 1\nrequests = 20\nfailures = 3\n");
-    let _edge = Edge::start_in(phones(), &guarded);
+    let edge = Edge::start_in(phones(), &guarded);
     let mut house = Sipp::house("127.0.0.51", LAN, ("201", "hush"), 300);
     assert!(house.finished(LIMIT), "{:?}", house.counts());
     assert_eq!(http::metric("throughline_guard_shut_out_total"), 0.0);
@@ -103,6 +103,12 @@ fn a_house_of_phones_is_served_and_a_guesser_is_shut_out() {
     let phone = Sipp::server("server", "127.0.0.51");
     assert!(Sipp::caller("caller_brief", "127.0.0.20", LAN, "201", 1, 1).finished(LIMIT));
     drop(phone);
+    let (shown, _) = edge.command(&["guard"]);
+    let line = shown.lines().find(|line| line.starts_with("127.0.0.52 "));
+    assert!(line.is_some_and(|line| line.contains("shut out: wrong passwords")), "{shown}");
+    assert!(edge.command(&["guard", "forgive", "127.0.0.52"]).1);
+    wait_until("he is forgiven", LIMIT, || http::metric("throughline_guard_forgiven_total") >= 1.0);
+    assert!(register("127.0.0.52", "201", "hush"), "and heard again");
 }
 
 /// A phone by a connection: whatever its Contact says, it is called by the connection it has registered by.
@@ -136,7 +142,7 @@ fn a_phone_by_tcp_is_reached_by_its_own_connection() {
     assert_eq!((invite.method(), invite.uri()), (sip::Method::Invite, &b"sip:201@127.0.0.51:5070;transport=tcp"[..]));
     // RFC 5626 §5.3: when that connection is dead there is no other way to it.
     drop(phone);
-    wait_until("it is forgotten", LIMIT, || http::metric("throughline_registrar_dead_total") >= 1.0);
+    wait_until("it is forgotten", LIMIT, || http::metric("throughline_registrar_broken_total") >= 1.0);
     elsewhere.set_nonblocking(true).expect("a look");
     assert!(elsewhere.accept().is_err(), "nobody is sought where its Contact says");
 }
