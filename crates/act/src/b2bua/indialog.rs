@@ -236,7 +236,7 @@ impl B2bua {
             if relayed.offers {
                 self.withdraw_offer(slot, relayed.from.other());
             }
-            world.refuse(relayed.server, 408);
+            world.refuse(relayed.server, 504);
             if why == Failure::NoReply && self.calls.get(slot).is_some_and(|call| call.callee.is_some()) {
                 return self.end_both(world, slot, "the far side does not answer any more");
             }

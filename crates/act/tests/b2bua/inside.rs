@@ -387,7 +387,7 @@ fn the_network_blames_whom_it_could_not_reach() {
         lab.peers[other].closed = true;
         let info = lab.send(who, Method::Info, "text/plain", b"x".to_vec());
         lab.run(100);
-        assert_eq!(lab.peers[who].codes(info), [408]);
+        assert_eq!(lab.peers[who].codes(info), [504], "RFC 4320 §4.2");
         let fault = model::TransportFault::PortUnreachable;
         assert!(lab.seen(other as u16).contains(&model::Observed::Transport { fault }));
         assert!(!lab.seen(who as u16).contains(&model::Observed::Transport { fault }));

@@ -164,8 +164,8 @@ impl Endpoint {
 
     /// Answers a request. The first final response ends the answering; what comes after it is counted and dropped. A 2xx to
     /// INVITE is repeated until `confirm`, or until `AckMissing` after 64*T1 (13.3.1.4). Without a To tag in the answer the
-    /// endpoint adds one, the same for all answers to this request.
-    pub fn respond(&mut self, now: Instant, server: ServerKey, answer: Answer) {
+    /// endpoint adds one, the same for all answers to this request. A 408 to any request but INVITE goes as 504 (RFC 4320 §4.2).
+    pub fn respond(&mut self, now: Instant, server: ServerKey, mut answer: Answer) {
         let id = server.0;
         let minter = &mut self.minter;
         let Some(server) = self.servers.get_mut(id) else {
@@ -174,7 +174,13 @@ impl Endpoint {
         };
         let allowed = match &mut server.machine {
             ServerMachine::Invite(machine) => machine.respond(now, answer.code),
-            ServerMachine::Request(machine) => machine.respond(now, answer.code),
+            ServerMachine::Request(machine) => {
+                if answer.code == 408 {
+                    // RFC 4320 §4.2: to any request but INVITE it is never said. Whom we asked was too slow (RFC 3261 §21.5.5).
+                    (answer.code, answer.phrase) = (504, None);
+                }
+                machine.respond(now, answer.code)
+            }
         };
         let (true, Some(request)) = (allowed, server.request.as_ref()) else {
             self.counters.late_orders += 1;

@@ -211,6 +211,22 @@ fn what_the_user_never_answers_is_dropped_rfc_4320() {
     assert_eq!((bench.endpoint.transactions(), bench.endpoint.counters().unanswered), (0, 1));
 }
 
+/// Whatever was said further on: who hears 408 to a request other than INVITE takes it for his own timer, or has long given up.
+#[test]
+fn no_request_but_invite_is_answered_408_rfc_4320_4_2() {
+    let (late, slow) = ((408, "Request Timeout"), (504, "Server Time-out"));
+    for (method, (code, phrase)) in [("INFO", slow), ("MESSAGE", slow), ("BYE", slow), ("INVITE", late)] {
+        let mut bench = Bench::new();
+        bench.hear(0, &Ask::new(method, "z9hG4bKo").text()).unwrap();
+        let server = bench.server();
+        let said = Answer { phrase: Some(b"Request Timeout".to_vec()), ..Answer::new(408) };
+        bench.endpoint.respond(at(1), server, said);
+        bench.drain();
+        let heard = bench.sent.pop_back().unwrap();
+        assert_eq!((heard.status(), heard.reason_phrase()), (Some(code), phrase.as_bytes()), "{method}");
+    }
+}
+
 #[test]
 fn a_merged_request_is_refused_8_2_2_2() {
     let mut bench = Bench::new();
