@@ -4,14 +4,14 @@
 
 use edge::config::compile;
 use edge::{Control, ControlInput, ControlOutput, Input, KeptBindings, Output, Shard, ShardConfig, ShardLimits};
-use model::{Instant, Seq, ShardId, SocketId, Span, Wall};
+use model::{Instant, Seq, ShardId, SocketId, Span, TransportFault, Wall};
 use sip::auth::{Credentials, Session, Signed};
 use sip::{Flow, HeaderName, Message, Method, NameAddr, Transport, Uri};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-const CONFIG: &str = "[listen.lan]\nsip = \"udp:192.0.2.10:5060\"\n\
-    [trunk.pbx]\nat = [\"sip:192.0.2.20:5060\", \"sip:192.0.2.21:5060\"]\nlisten = \"lan\"\n\
+const CONFIG: &str = "[listen.lan]\nsip = [\"udp:192.0.2.10:5060\", \"tcp:192.0.2.10:5060\"]\n\
+    [trunk.pbx]\nat = [\"sip:192.0.2.20:5060\", \"sip:192.0.2.21:5060\"]\nlisten = \"lan\"\nchallenge = \"pass\"\n\
     [trunk.phones]\nat = \"registered\"\nlisten = \"lan\"\n\
     [group.phones]\ntiers = [[\"phones\"]]\nalone = true\n[group.office]\ntiers = [[\"pbx\"], [\"phones\"]]\n\
     [[route]]\nfrom = [\"pbx\"]\nto = \"phones\"\n[[route]]\nfrom = [\"phones\"]\nto = \"office\"\n\
@@ -370,6 +370,58 @@ fn a_restart_finds_the_phone_by_the_token_it_gave_before() {
     }
     lab.invite(("1", FIRST), &contact);
     assert_eq!(lab.requests(Method::Invite, PHONE)[0].uri(), b"sip:201@10.0.0.5:5060");
+}
+
+/// A connection that ends while its REGISTER is under way: what the PBX grants then would lead into nothing.
+#[test]
+fn what_is_granted_to_a_connection_that_has_ended_is_not_bound() {
+    let mut lab = Lab::new();
+    lab.set(Mood::Silent, Mood::Silent);
+    let contact = "Contact: <sip:201@10.0.0.5:5060;transport=tcp>;expires=600\r\n";
+    let text = lab.text("REGISTER", "sip:example.net", ("201", "10.0.0.5:5060"), "sip:201@example.net", contact);
+    let flow = Flow { socket: SocketId(1), peer: PHONE.parse().unwrap(), transport: Transport::Tcp };
+    lab.shard.handle(lab.now, Input::Datagram { flow, bytes: text.as_bytes() });
+    lab.drain();
+    let asked = lab.requests(Method::Register, FIRST)[0].clone();
+    lab.shard.handle(lab.now, Input::Broken { flow, fault: TransportFault::Broken });
+    lab.drain();
+    lab.comes(FIRST, &answer(&asked, "200 OK", "Expires: 300\r\n"));
+    assert_eq!((lab.shard.view().registered, lab.count("registrar_left"), lab.count("registrar_accepted")), (0, 1, 0));
+}
+
+/// RFC 3428: texts go as calls do. The PBX writes to the Contact it was given, a phone writes by the flow it registered from; what the PBX
+/// did not manage in time is no 408 to the phone (RFC 4320 §4.2), and its challenge is the phone's to answer.
+#[test]
+fn texts_go_to_the_phone_that_is_meant_and_from_phones_to_the_pbx() {
+    let mut lab = Lab::new();
+    lab.register("201", PHONE, ";expires=600");
+    let contact = lab.contact("201");
+    let text = lab.text("MESSAGE", &contact, ("1", SECOND), &contact, "");
+    lab.comes(SECOND, &text);
+    let came = lab.requests(Method::Message, PHONE)[0].clone();
+    assert_eq!(came.uri(), b"sip:201@10.0.0.5:5060");
+    lab.comes(PHONE, &answer(&came, "200 OK", ""));
+    assert_eq!(lab.told(0, SECOND).status(), Some(200));
+    let gone = lab.text("MESSAGE", "sip:201~00000000@192.0.2.10", ("1", FIRST), "sip:201@x", "");
+    lab.comes(FIRST, &gone);
+    assert_eq!(lab.told(0, FIRST).status(), Some(480), "no other phone gets it in the place of one that has gone");
+    for (says, lines, hears) in [("401 Who", CHALLENGE, 401), ("408 Late", "", 504), ("200 OK", "", 200)] {
+        let before = lab.sent.len();
+        let text = lab.text("MESSAGE", "sip:202@example.net", ("201", PHONE), "sip:202@example.net", "");
+        lab.comes(PHONE, &text);
+        let mut at = before;
+        while at < lab.sent.len() {
+            let (_, to, asked) = lab.sent[at].clone();
+            at += 1;
+            if (to == FIRST || to == SECOND) && asked.is_request() && asked.method() == Method::Message {
+                lab.comes(&to, &answer(&asked, says, lines));
+            }
+        }
+        assert_eq!(lab.told(before, PHONE).status(), Some(hears), "{says}");
+    }
+    let text = lab.text("MESSAGE", "sip:202@example.net", ("203", OTHER), "sip:202@example.net", "");
+    lab.comes(OTHER, &text);
+    assert_eq!(lab.told(0, OTHER).status(), Some(403), "who has not registered writes to nobody");
 }
 
 /// A wrong password is refused by the PBX, and held against its sender here.

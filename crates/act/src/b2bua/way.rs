@@ -1,5 +1,5 @@
-//! The way of a call to its target, and of a dialog's requests: to its Contact or route set, by the connection its peer opened, or by the flow a phone has registered by;
-//! and what becomes of it when a connection dies.
+//! The way of a call to its target, and of a dialog's requests: to its Contact or route set, by the connection its peer opened, or by the
+//! flow a phone has registered by; and what becomes of it when a connection dies.
 //!
 //! Refuses to know: how connections are opened; whoever sends does that when there is none.
 

@@ -90,6 +90,8 @@ pub struct RegistrarCounters {
     pub unserved: u64,
     /// Of these, the ones answered by what the trunk had granted before.
     pub survived: u64,
+    /// REGISTERs on their way to the trunk behind whose connection ended meanwhile.
+    pub left: u64,
 }
 
 impl RegistrarCounters {
@@ -112,6 +114,7 @@ impl RegistrarCounters {
             ("passed_over", self.passed_over),
             ("unserved", self.unserved),
             ("survived", self.survived),
+            ("left", self.left),
         ]
         .into_iter()
     }

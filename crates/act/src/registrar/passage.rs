@@ -159,6 +159,14 @@ impl Passages {
         self.next(world, passage);
     }
 
+    /// A connection has ended. Whoever was to register by it comes back by another one; what is granted meanwhile leads nowhere, and is not
+    /// bound.
+    pub fn broken(&mut self, world: &mut PassageWorld<'_>, flow: Flow) {
+        let before = self.under_way.len();
+        self.under_way.retain(|_, (passage, _)| passage.flow != flow);
+        world.registrar.counters.left += (before - self.under_way.len()) as u64;
+    }
+
     /// The trunk's targets, the best last: those in doubt after those that are well, those that are down or did not serve lately at the
     /// end, but none left out, since a REGISTER has nowhere else to go.
     fn order(&mut self, world: &PassageWorld<'_>, trunk: TrunkId) -> Vec<u8> {

@@ -59,9 +59,10 @@ impl Shard {
         self.endpoint.respond(now, server, registered.answer);
     }
 
-    /// With a connection the bindings by it are over. Every shard hears of its end; the one where a user's REGISTERs meet tells what is left
-    /// him all the same, since an older word of its may still be on the way to the others.
+    /// With a connection the bindings by it are over, and the REGISTERs that have come by it. Every shard hears of its end; the one where a
+    /// user's REGISTERs meet tells what is left him all the same, since an older word of its may still be on the way to the others.
     pub(super) fn unbind(&mut self, now: Instant, flow: Flow) {
+        self.passing(now, |passages, world| passages.broken(world, flow));
         let (key, shards, shard) = (self.key, self.shards, self.shard);
         let mine = |bound: &Bound| home_of_user(key, shards, bound.aor.as_str().as_bytes()) == shard;
         self.out.extend(self.registrar.broken(now, flow).into_iter().filter(mine).map(Output::Bound));
