@@ -89,19 +89,24 @@ pub struct Shard {
 }
 
 /// What the shard itself counts; its parts count the rest.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Counters {
-    rejected: Vec<(&'static str, u64)>,
+    /// By reason; each is there from the start, so that a rule can be written before it is needed.
+    rejected: [(&'static str, u64); Rejected::REASONS.len()],
     probes_unsent: u64,
     options_answered: u64,
     credentials_refused: u64,
 }
 
 impl Counters {
+    fn new() -> Self {
+        let rejected = Rejected::REASONS.map(|reason| (reason, 0));
+        Self { rejected, probes_unsent: 0, options_answered: 0, credentials_refused: 0 }
+    }
+
     fn reject(&mut self, reason: &'static str) {
-        match self.rejected.iter_mut().find(|(known, _)| *known == reason) {
-            Some((_, count)) => *count += 1,
-            None => self.rejected.push((reason, 1)),
+        if let Some((_, count)) = self.rejected.iter_mut().find(|(known, _)| *known == reason) {
+            *count += 1;
         }
     }
 }
@@ -136,7 +141,7 @@ impl Shard {
             draining: false,
             effects: Vec::new(),
             out: VecDeque::new(),
-            counters: Counters::default(),
+            counters: Counters::new(),
             snapshot,
         };
         shard.bind();

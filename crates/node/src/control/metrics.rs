@@ -3,7 +3,7 @@
 //! Refuses to know: the text format.
 
 use super::StreamLink;
-use super::meaning::meaning;
+use super::meaning::{meaning, of_streams};
 use crate::looks::Seen;
 use api::{Label, MetricsSnapshot};
 use edge::{TestCallsView, TrunkView};
@@ -42,7 +42,7 @@ pub(super) fn streams(metrics: &mut MetricsSnapshot, link: &StreamLink, now: Wal
     metrics.gauge("streams", "Connections that live.", &[], counters.live.get() as f64);
     for (what, count) in counters.named() {
         let labels = [("what", what.to_owned())];
-        metrics.counter("streams_events", "What has happened to connections.", &labels, count);
+        metrics.counter("streams_events", of_streams(), &labels, count);
     }
 }
 

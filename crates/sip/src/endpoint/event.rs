@@ -107,6 +107,37 @@ pub enum Rejected {
 }
 
 impl Rejected {
+    /// All names for counters, so that each can be shown before it is needed.
+    pub const REASONS: [&str; 27] = [
+        "address",
+        "content_length",
+        "cseq",
+        "foreign_cancel",
+        "foreign_response",
+        "header_line",
+        "loop",
+        "lower_via",
+        "max_forwards",
+        "merged",
+        "misrouted_response",
+        "missing_header",
+        "overloaded",
+        "repeated_header",
+        "request_line",
+        "start_line",
+        "stray_ack",
+        "stray_cancel",
+        "stray_response",
+        "too_long",
+        "too_many_headers",
+        "too_many_hops",
+        "truncated",
+        "unknown_extension",
+        "unknown_scheme",
+        "version",
+        "via",
+    ];
+
     /// A name for counters.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -124,5 +155,54 @@ impl Rejected {
             Self::UnknownExtension => "unknown_extension",
             Self::Overloaded => "overloaded",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes after one; a variant that is not named here does not compile.
+    fn next(rejected: Rejected) -> Option<Rejected> {
+        use crate::message::Malformed as M;
+        let malformed = |malformed| Some(Rejected::Malformed(malformed));
+        match rejected {
+            Rejected::Malformed(M::TooLong) => malformed(M::StartLine),
+            Rejected::Malformed(M::StartLine) => malformed(M::RequestLine),
+            Rejected::Malformed(M::RequestLine) => malformed(M::Version),
+            Rejected::Malformed(M::Version) => malformed(M::Truncated),
+            Rejected::Malformed(M::Truncated) => malformed(M::HeaderLine),
+            Rejected::Malformed(M::HeaderLine) => malformed(M::TooManyHeaders),
+            Rejected::Malformed(M::TooManyHeaders) => malformed(M::Repeated),
+            Rejected::Malformed(M::Repeated) => malformed(M::Missing),
+            Rejected::Malformed(M::Missing) => malformed(M::Via),
+            Rejected::Malformed(M::Via) => malformed(M::LowerVia),
+            Rejected::Malformed(M::LowerVia) => malformed(M::Address),
+            Rejected::Malformed(M::Address) => malformed(M::CSeq),
+            Rejected::Malformed(M::CSeq) => malformed(M::ContentLength),
+            Rejected::Malformed(M::ContentLength) => malformed(M::MaxForwards),
+            Rejected::Malformed(M::MaxForwards) => Some(Rejected::StrayResponse),
+            Rejected::StrayResponse => Some(Rejected::MisroutedResponse),
+            Rejected::MisroutedResponse => Some(Rejected::StrayAck),
+            Rejected::StrayAck => Some(Rejected::StrayCancel),
+            Rejected::StrayCancel => Some(Rejected::ForeignCancel),
+            Rejected::ForeignCancel => Some(Rejected::ForeignResponse),
+            Rejected::ForeignResponse => Some(Rejected::Loop),
+            Rejected::Loop => Some(Rejected::Merged),
+            Rejected::Merged => Some(Rejected::TooManyHops),
+            Rejected::TooManyHops => Some(Rejected::UnknownScheme),
+            Rejected::UnknownScheme => Some(Rejected::UnknownExtension),
+            Rejected::UnknownExtension => Some(Rejected::Overloaded),
+            Rejected::Overloaded => None,
+        }
+    }
+
+    #[test]
+    fn every_reason_is_among_all_of_them() {
+        let first = Rejected::Malformed(Malformed::TooLong);
+        let mut reasons: Vec<&str> =
+            core::iter::successors(Some(first), |one| next(*one)).map(|one| one.reason()).collect();
+        reasons.sort_unstable();
+        assert_eq!(reasons, Rejected::REASONS);
     }
 }
