@@ -56,9 +56,9 @@ fn operator(wall: Wall, operator: &Operator) -> String {
         Act::Restore => {
             format!("operator ({via}) restores trunk {trunk} at {wall}: it gets calls as health allows, at once")
         }
-        Act::Forgive { source } => format!(
-            "operator ({via}) forgives source {source} at {wall}: it is heard again, and what was held against it is forgotten"
-        ),
+        Act::Forgive { source } => {
+            format!("operator ({via}) forgives source {source} at {wall}: nothing is held against it any more")
+        }
         Act::Reload { fingerprint } => {
             format!("operator ({via}) reloads the configuration at {wall}: {fingerprint:08x} is taken")
         }

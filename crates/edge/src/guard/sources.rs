@@ -180,7 +180,8 @@ impl Sources {
             slot.strikes = 0;
         }
         slot.begin(now);
-        slot.dropped = slot.dropped.saturating_add(1);
+        // A guess has been answered; what else shuts a source out goes no further.
+        slot.dropped = slot.dropped.saturating_add(u64::from(cause != ShutOutCause::Failures));
         let length = policy.ban.times(1 << slot.strikes).min(policy.longest);
         slot.strikes = (slot.strikes + 1).min(STRIKES);
         (slot.until, slot.cause, slot.tally) = (Some(now + length), cause, Tally::default());

@@ -217,9 +217,7 @@ fn operators_configurations_and_alarms() {
         format!("operator (api) drains trunk acme {at}: its calls stay, it gets no new ones"),
         format!("operator (api) takes trunk acme out of service {at}: it gets no calls"),
         format!("operator (api) restores trunk acme {at}: it gets calls as health allows, at once"),
-        format!(
-            "operator (api) forgives source 203.0.113.9 {at}: it is heard again, and what was held against it is forgotten"
-        ),
+        format!("operator (api) forgives source 203.0.113.9 {at}: nothing is held against it any more"),
         format!("operator (api) reloads the configuration {at}: 0000beef is taken"),
         format!(
             "operator (api) reloads the configuration {at}: refused for 2 faults, first: unknown key `listne`; the old one stays"
