@@ -76,6 +76,8 @@ pub enum Exclusion {
     },
     /// It has no address: the names that stand for it have led nowhere yet.
     NoAddress,
+    /// It stands for phones, and the called user has registered none.
+    NobodyThere,
     /// The operator drains it.
     Draining,
     /// The operator took it out.
@@ -125,6 +127,7 @@ impl Exclusion {
             Self::Down { .. }
             | Self::OutsideShare { .. }
             | Self::NoAddress
+            | Self::NobodyThere
             | Self::Draining
             | Self::OutOfService
             | Self::CameFromIt => false,

@@ -203,6 +203,7 @@ fn condition(cause: Exclusion, story: &Story<'_>) -> Option<String> {
         }
         Exclusion::OutsideShare { share } => format!("had this call been in its {share} %: it was on Probation"),
         Exclusion::NoAddress => String::from("had its names led anywhere"),
+        Exclusion::NobodyThere => String::from("had a phone been registered for the called number"),
         Exclusion::Draining => String::from("had the operator not been draining it"),
         Exclusion::OutOfService => String::from("had the operator not taken it out of service"),
         Exclusion::Throttled { until } => format!("had it not asked for no calls until {}", story.clock(until)),

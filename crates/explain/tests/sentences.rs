@@ -113,6 +113,7 @@ fn exclusions() -> Vec<Exclusion> {
         Exclusion::Down { .. } => Exclusion::Down { since: at(60_000) },
         Exclusion::OutsideShare { .. } => Exclusion::OutsideShare { share: 5 },
         Exclusion::NoAddress => Exclusion::NoAddress,
+        Exclusion::NobodyThere => Exclusion::NobodyThere,
         Exclusion::Draining => Exclusion::Draining,
         Exclusion::OutOfService => Exclusion::OutOfService,
         Exclusion::Throttled { .. } => Exclusion::Throttled { until: at(104_000) },

@@ -43,6 +43,8 @@ fn show(trunks: &[TrunkView]) -> String {
         let throttled = trunk.throttled.map(|left| format!("asks for no calls for {left}"));
         let throttled = throttled.or_else(|| Some(format!("asks for {}", explain::words::outcome::fewer(trunk.wish?))));
         let last = match trunk.targets.as_slice() {
+            // What has neither a name nor an address stands for phones.
+            [] if trunk.names.is_empty() => String::from("where phones have registered"),
             [] => String::from("no address"),
             [only] => seen(only),
             targets => format!("{} targets", targets.len()),

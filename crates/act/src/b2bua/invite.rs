@@ -11,7 +11,7 @@ use super::{B2bua, Effect, Leg, Side, World};
 use crate::profile::{bare_number, is_urn};
 use crate::tolls::Counted;
 use alloc::borrow::Cow;
-use decide::{Barred, Facts, NoPlan, Plan};
+use decide::{Barred, Exclusion, Facts, NoPlan, Plan};
 use model::{Name, Span, TrunkId};
 use sip::{Answer, Dialog, Flow, Message, ServerKey, Uri};
 
@@ -131,9 +131,9 @@ impl B2bua {
 
     /// The first attempt, or the refusal when there is no plan.
     pub(super) fn begin(&mut self, world: &mut World<'_>, slot: usize) {
-        let rings = |plan: &Plan| plan.attempts.iter().any(|candidate| world.is_phones(candidate.target.trunk));
+        let absent = |plan: &Plan| plan.excluded.iter().any(|out| out.cause == Exclusion::NobodyThere);
         let nobody =
-            self.calls.get(slot).is_some_and(|call| call.coming.is_empty() && call.plan.as_ref().is_ok_and(rings));
+            self.calls.get(slot).is_some_and(|call| call.coming.is_empty() && call.plan.as_ref().is_ok_and(absent));
         let code = match self.calls.get(slot).map(|call| &call.plan) {
             // RFC 3261 §16.5: whom nobody has registered for is not here now.
             Some(Ok(_)) if nobody => 480,

@@ -1,15 +1,15 @@
 //! Calls from and to phones that have registered here: who calls, and by which ways the called one is rung.
 //!
 //! To a plan all phones are one target; here it becomes the called user's bindings, the preferred first. Those of equal preference
-//! ring together and the first answer wins (RFC 3261 §16.6, §16.7); a MESSAGE goes to one after the other. What a phone does says nothing about any trunk. Refuses to know: how
-//! bindings come to be.
+//! ring together and the first answer wins (RFC 3261 §16.6, §16.7); a MESSAGE goes to one after the other. What a phone does says
+//! nothing about any trunk. Refuses to know: how bindings come to be.
 
 use super::call::{Call, Destination};
 use super::{B2bua, Effect, World};
 use crate::profile::bare_number;
 use crate::registrar::{Binding, Bound, Caller, Registrar, RegistrarRules, Token};
 use alloc::vec::Vec;
-use decide::Candidate;
+use decide::{Candidate, Excluded, Exclusion};
 use model::{AttemptOutcome, Begun, Name, TargetId, TrunkId};
 use sip::{Flow, Message, ServerKey, Uri};
 use smallvec::SmallVec;
@@ -151,8 +151,15 @@ pub(super) fn unfold(
 impl Call {
     /// The candidate that stands for phones becomes the ways to the called user.
     pub(super) fn find_phones(&mut self, world: &World<'_>, uri: &Uri<'_>) {
+        let phones = self.coming.iter().map(|candidate| candidate.target.trunk).find(|trunk| world.is_phones(*trunk));
         let number = core::str::from_utf8(bare_number(&self.number)).unwrap_or_default();
         self.ways = unfold(world, &mut self.coming, self.caller.trunk, uri, number);
+        let nobody = self.ways.is_empty() && self.attempts.is_empty();
+        if let (Some(trunk), true, Ok(plan)) = (phones, nobody, &mut self.plan) {
+            // What the plan took for one target is none, and whoever asks why must hear so.
+            plan.attempts.retain(|candidate| candidate.target.trunk != trunk);
+            plan.excluded.push(Excluded { trunk, cause: Exclusion::NobodyThere });
+        }
     }
 
     /// Where a candidate that is a phone is reached.

@@ -4,7 +4,7 @@ use crate::peer::{say, sdp};
 use crate::strangers::forged_by;
 use crate::world::Lab;
 use act::{Binding, Bound, Expiries, RegistrarRules};
-use decide::{GroupPolicy, Member, Shape};
+use decide::{Exclusion, GroupPolicy, Member, Shape};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use model::{AttemptOutcome, Begun, GroupId, ListenId, Name, SocketId, Span, TrunkId};
@@ -84,6 +84,10 @@ fn nobody_registered_is_480() {
     let client = lab.call("201");
     lab.run(100);
     assert_eq!(lab.peers[0].codes(client), [480]);
+    lab.settle();
+    let plan = lab.ended[0].plan.as_ref().unwrap();
+    let why = plan.excluded.iter().map(|out| out.cause);
+    assert!(plan.attempts.is_empty() && why.eq([Exclusion::NobodyThere]), "whoever asks why is told: {plan:?}");
 }
 
 #[test]

@@ -60,7 +60,8 @@ pub fn plan(plan: &Plan, group: Option<&Name>, names: &[(TrunkId, Name)], now: I
             words
         })
         .collect();
-    let mut words = format!("group {group} by route {route} at epoch {}: {}", plan.epoch.0, order.join(", then "));
+    let order = if order.is_empty() { String::from("nobody") } else { order.join(", then ") };
+    let mut words = format!("group {group} by route {route} at epoch {}: {order}", plan.epoch.0);
     if plan.last_resort {
         words += "; a last resort, since every one of them is Down";
     }

@@ -142,6 +142,7 @@ pub fn exclusion(cause: Exclusion, now: Instant) -> String {
         Exclusion::OutsideShare { share: 0 } => String::from("is on Probation and gets no calls yet"),
         Exclusion::OutsideShare { share } => format!("is on Probation and this call is not in its {share} %"),
         Exclusion::NoAddress => String::from("has no address: its names lead nowhere yet"),
+        Exclusion::NobodyThere => String::from("has no phone registered for the called number"),
         Exclusion::Draining => String::from("is draining"),
         Exclusion::OutOfService => String::from("is out of service"),
         Exclusion::Throttled { until } => format!("asked for no calls for another {}", until.since(now)),
