@@ -10,7 +10,7 @@ pub fn enter() {
     let status = unsafe { libc::unshare(libc::CLONE_NEWNET) };
     assert_eq!(status, 0, "a network namespace needs root: {}", std::io::Error::last_os_error());
     run("ip", &["link", "set", "lo", "up"]);
-    for n in [10, 20, 31, 32] {
+    for n in [10, 11, 20, 31, 32] {
         run("ip", &["-6", "addr", "add", &format!("fd00::{n}/128"), "dev", "lo", "nodad"]);
     }
 }

@@ -3,6 +3,7 @@
 //! It speaks to the edge alone, as an endpoint `edge`; contexts of the dialplan say what it does with calls. Every channel that runs
 //! through `record` leaves what it has heard in a file. Refuses to know: what the test wants to prove.
 
+use crate::party::Party;
 use crate::{TONES, recording};
 use interop::wait_until;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use std::time::Duration;
 pub struct Setup<'a> {
     /// Its name, and that of its folder.
     pub name: &'a str,
-    /// Where it listens: port 5060, and 5061 for TLS.
+    /// Where it listens, as a URI has it: port 5060, and 5061 for TLS.
     pub ip: &'a str,
     /// Where the edge listens for it.
     pub edge: &'a str,
@@ -27,7 +28,7 @@ pub struct Setup<'a> {
     pub endpoint: &'a str,
     /// Further sections of pjsip.conf.
     pub sections: &'a str,
-    /// What it does with a call: lines of the dialplan's context `inbound`, after the call was recorded.
+    /// What it does with a call: lines of the dialplan's context `inbound`. `TONE` is its tone, `FOLDER` its folder.
     pub inbound: &'a str,
 }
 
@@ -47,6 +48,7 @@ pub struct Asterisk {
     process: Child,
     folder: PathBuf,
     config: String,
+    tone: u16,
 }
 
 impl Asterisk {
@@ -62,6 +64,7 @@ impl Asterisk {
         write(&folder, "modules.conf", MODULES);
         write(&folder, "logger.conf", "[general]\n[logfiles]\nfull => notice,warning,error,verbose(3)\n");
         write(&folder, "rtp.conf", "[general]\nrtpstart=41000\nrtpend=41999\n");
+        write(&folder, "udptl.conf", "[general]\nudptlstart=43000\nudptlend=43999\n");
         write(&folder, "pjsip.conf", &pjsip_of(setup, &inside));
         if setup.transport == "tls" {
             for name in [&format!("{}.pem", setup.name), &format!("{}.key", setup.name), "ca.pem"] {
@@ -79,7 +82,7 @@ impl Asterisk {
             .stderr(Stdio::from(out))
             .spawn()
             .expect("chroot runs; `make interop` installs the peers");
-        let asterisk = Self { process, folder, config };
+        let asterisk = Self { process, folder, config, tone: setup.tone };
         wait_until(&format!("Asterisk `{}` is up", setup.name), Duration::from_secs(60), || {
             asterisk.command("core waitfullybooted").contains("fully booted")
         });
@@ -92,9 +95,15 @@ impl Asterisk {
         output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
     }
 
-    /// Calls a number through the edge; the channel then runs through this extension of the dialplan: `talk`, or one of the test's own.
+    /// Calls a number through the edge; the channel then runs through this extension of the dialplan: `talk` for three
+    /// seconds, or `stays`.
     pub fn call(&self, number: &str, extension: &str) {
         self.command(&format!("channel originate PJSIP/{number}@edge extension {extension}@outbound"));
+    }
+
+    /// Gives it a file in its folder.
+    pub fn has_file(&self, name: &str, bytes: &[u8]) {
+        std::fs::write(self.folder.join(name), bytes).expect("a file for Asterisk");
     }
 
     /// Ends it as a crash would.
@@ -152,11 +161,6 @@ impl Asterisk {
         files.iter().filter_map(|file| recording::heard_ms(file, &TONES)).collect()
     }
 
-    /// Milliseconds of a tone over all that its channels have heard.
-    pub fn heard_of(&self, hz: u16) -> u32 {
-        self.heard().iter().flatten().filter(|(tone, _)| *tone == hz).map(|(_, ms)| ms).sum()
-    }
-
     /// What it has logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join("full")).unwrap_or_default()
@@ -165,6 +169,24 @@ impl Asterisk {
     /// Waits until its log has a line with this text.
     pub fn says(&self, text: &str) {
         wait_until(&format!("Asterisk says `{text}`"), Duration::from_secs(60), || self.log().contains(text));
+    }
+}
+
+impl Party for Asterisk {
+    fn tone(&self) -> u16 {
+        self.tone
+    }
+
+    fn heard_of(&self, hz: u16) -> u32 {
+        self.heard().iter().flatten().filter(|(tone, _)| *tone == hz).map(|(_, ms)| ms).sum()
+    }
+
+    fn calls(&self, number: &str) {
+        self.call(number, "stays");
+    }
+
+    fn hangs_up(&self) {
+        self.command("channel request hangup all");
     }
 }
 
@@ -208,6 +230,11 @@ const MODULES: &str = "[modules]\nautoload=yes\nnoload=chan_iax2.so\nnoload=chan
 fn pjsip_of(setup: &Setup<'_>, inside: &str) -> String {
     let Setup { name, ip, edge, transport, endpoint, sections, .. } = setup;
     let (host, _) = edge.rsplit_once(':').expect("an address with a port");
+    let host = host.trim_matches(['[', ']']);
+    let audio = match ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')) {
+        Some(ip) => format!("rtp_ipv6=yes\nmedia_address={ip}\nbind_rtp_to_media_address=yes\n"),
+        None => String::new(),
+    };
     let (port, tls) = match *transport {
         "tls" => (
             5061,
@@ -223,7 +250,7 @@ fn pjsip_of(setup: &Setup<'_>, inside: &str) -> String {
          [edge]\ntype=aor\ncontact=sip:{edge}\\;transport={transport}\n\
          [edge]\ntype=identify\nendpoint=edge\nmatch={host}\n\
          [edge]\ntype=endpoint\ntransport=main\ncontext=inbound\naors=edge\ndisallow=all\nallow=alaw,ulaw\ndirect_media=no\n\
-         {endpoint}\n{sections}\n"
+         {audio}{endpoint}\n{sections}\n"
     )
 }
 
@@ -232,8 +259,8 @@ fn dialplan_of(setup: &Setup<'_>, inside: &str) -> String {
     let text = format!(
         "[general]\n[inbound]\n{}\n[record]\nexten => s,1,MixMonitor({inside}/mix-${{UNIQUEID}}.wav,r({inside}/heard/${{UNIQUEID}}.wav))\n \
          same => n,Return()\n[outbound]\nexten => talk,1,Gosub(record,s,1)\n same => n,PlayTones(TONE)\n same => n,Wait(3)\n \
-         same => n,Hangup()\n",
+         same => n,Hangup()\nexten => stays,1,Gosub(record,s,1)\n same => n,PlayTones(TONE)\n same => n,Wait(300)\n",
         setup.inbound
     );
-    text.replace("TONE", &setup.tone.to_string())
+    text.replace("TONE", &setup.tone.to_string()).replace("FOLDER", inside)
 }

@@ -2,6 +2,7 @@
 //!
 //! It plays its tone for as long as a call lasts and writes down what it hears, until the call is first held. Refuses to know: what the test wants to prove.
 
+use crate::party::Party;
 use crate::{TONES, end, folder, recording};
 use interop::wait_until;
 use std::io::{Read, Write};
@@ -14,7 +15,7 @@ use std::time::Duration;
 pub struct Setup<'a> {
     /// Its name, for its folder.
     pub name: &'a str,
-    /// Where it listens, port 5060.
+    /// Where it listens, as a URI has it: port 5060, and 5061 for TLS.
     pub ip: &'a str,
     /// Where it registers, and by which password; it is a peer that registers nowhere without.
     pub registers: Option<(&'a str, &'a str)>,
@@ -22,6 +23,17 @@ pub struct Setup<'a> {
     pub user: &'a str,
     /// The tone it plays.
     pub tone: u16,
+    /// Folder of the authority's `ca.pem`, which it trusts: for TLS.
+    pub files: &'a str,
+    /// Where it calls: the edge's address, and `;transport=` when it is not UDP.
+    pub edge: &'a str,
+}
+
+impl<'a> Setup<'a> {
+    /// One that registers nowhere.
+    pub fn plain(name: &'a str, ip: &'a str, edge: &'a str, user: &'a str, tone: u16) -> Self {
+        Self { name, ip, registers: None, user, tone, files: "", edge }
+    }
 }
 
 /// How its audio goes.
@@ -38,6 +50,8 @@ pub struct Baresip {
     process: Child,
     ip: String,
     folder: PathBuf,
+    tone: u16,
+    edge: String,
 }
 
 impl Baresip {
@@ -75,14 +89,10 @@ impl Baresip {
             .stderr(Stdio::from(out))
             .spawn()
             .expect("baresip runs; `make test` installs it");
-        let phone = Self { process, ip: setup.ip.to_owned(), folder };
+        let bare = setup.ip.trim_matches(['[', ']']).to_owned();
+        let phone = Self { process, ip: bare, folder, tone: setup.tone, edge: setup.edge.to_owned() };
         phone.says("baresip is ready");
         phone
-    }
-
-    /// Calls a number at the edge.
-    pub fn call(&self, number: &str, edge: &str) {
-        self.command("dial", &format!("sip:{number}@{edge}"));
     }
 
     /// Runs one of its commands; what it answers.
@@ -102,22 +112,11 @@ impl Baresip {
         answer
     }
 
-    /// Milliseconds of a tone over all that it has heard.
-    pub fn heard_of(&self, hz: u16) -> u32 {
-        self.heard().iter().filter(|(tone, _)| *tone == hz).map(|(_, ms)| ms).sum()
-    }
-
     /// What it has heard so far: milliseconds of each tone, each recording by itself.
     pub fn heard(&self) -> Vec<(u16, u32)> {
         let files = std::fs::read_dir(self.folder.join("heard")).into_iter().flatten().flatten();
         let decoded = files.map(|file| file.path()).filter(|path| path.to_string_lossy().ends_with("dec.wav"));
         decoded.filter_map(|file| recording::heard_ms(&file, &TONES)).flatten().collect()
-    }
-
-    /// Waits until it has heard so much more of a tone than it has by now.
-    pub fn hears(&self, hz: u16, ms: u32) {
-        let before = self.heard_of(hz);
-        wait_until(&format!("baresip hears {hz} Hz"), Duration::from_secs(30), || self.heard_of(hz) >= before + ms);
     }
 
     /// What it has printed.
@@ -140,6 +139,24 @@ impl Baresip {
     }
 }
 
+impl Party for Baresip {
+    fn tone(&self) -> u16 {
+        self.tone
+    }
+
+    fn heard_of(&self, hz: u16) -> u32 {
+        self.heard().iter().filter(|(tone, _)| *tone == hz).map(|(_, ms)| ms).sum()
+    }
+
+    fn calls(&self, number: &str) {
+        self.command("dial", &format!("sip:{number}@{}", self.edge));
+    }
+
+    fn hangs_up(&self) {
+        self.command("hangup", "");
+    }
+}
+
 impl Drop for Baresip {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -154,7 +171,10 @@ impl Drop for Baresip {
 
 /// Its tone generator knows 48 kHz in stereo alone.
 fn config_of(setup: &Setup<'_>, audio: Audio, here: &str) -> String {
-    let Setup { ip, tone, .. } = setup;
+    let Setup { ip, tone, files, .. } = setup;
+    let bare = ip.trim_matches(['[', ']']);
+    let trusts = if files.is_empty() { String::new() } else { format!("sip_cafile {files}/ca.pem\n") };
+    let family = if ip.starts_with('[') { "prefer_ipv6 yes\n" } else { "" };
     let modules = ["g711", "ausine", "sndfile"].map(|name| format!("module {name}.so\n")).concat();
     let (secured, mux) = match audio {
         Audio::Plain => ("", "no"),
@@ -162,7 +182,7 @@ fn config_of(setup: &Setup<'_>, audio: Audio, here: &str) -> String {
     };
     let after = "module_tmp uuid.so\nmodule_tmp account.so\nmodule_app ctrl_tcp.so\nmodule_app menu.so\n";
     format!(
-        "poll_method epoll\nsip_listen {ip}:5060\nnet_interface {ip}\ncall_max_calls 4\naudio_source ausine,{tone}\n\
+        "poll_method epoll\nsip_listen {ip}:5060\n{trusts}net_interface {bare}\n{family}call_max_calls 4\naudio_source ausine,{tone}\n\
          ausrc_srate 48000\nausrc_channels 2\naudio_level no\nrtp_ports 42000-42999\nrtcp_mux {mux}\njitter_buffer_delay 1-5\n\
          module_path /usr/lib/baresip/modules\n{modules}{secured}{after}ctrl_tcp_listen {ip}:4444\nsnd_path {here}/heard\n"
     )

@@ -3,6 +3,7 @@
 //! One process for each phone, so that none sleeps in the background of another. It trusts any certificate, as its own store of authorities is
 //! no file that a test can bring. Refuses to know: what the test wants to prove.
 
+use crate::party::Party;
 use crate::site::Site;
 use crate::{TONES, end, folder};
 use interop::wait_until;
@@ -62,6 +63,7 @@ pub struct Browser<'a> {
     folder: PathBuf,
     site: &'a Site,
     user: String,
+    tone: u16,
     /// How much of what it said has been looked for.
     read: Cell<usize>,
 }
@@ -88,7 +90,7 @@ impl<'a> Browser<'a> {
             .stderr(Stdio::from(out))
             .spawn()
             .expect("chromium runs; `make interop` installs it");
-        Self { process, folder, site, user: (*user).to_owned(), read: Cell::new(0) }
+        Self { process, folder, site, user: (*user).to_owned(), tone: *tone, read: Cell::new(0) }
     }
 
     /// Its user.
@@ -114,18 +116,25 @@ impl<'a> Browser<'a> {
         });
         found
     }
+}
 
-    /// Milliseconds of a tone that it has heard so far.
-    pub fn heard_of(&self, hz: u16) -> u32 {
+impl Party for Browser<'_> {
+    fn tone(&self) -> u16 {
+        self.tone
+    }
+
+    fn heard_of(&self, hz: u16) -> u32 {
         let line = format!("hears {hz}");
         let looks = self.site.said(&self.user).iter().filter(|said| **said == line).count();
         u32::try_from(looks).unwrap_or(u32::MAX).saturating_mul(LOOK_MS)
     }
 
-    /// Waits until it has heard so much more of a tone than it has by now.
-    pub fn hears(&self, hz: u16, ms: u32) {
-        let before = self.heard_of(hz);
-        wait_until(&format!("{} hears {hz} Hz", self.user), LIMIT, || self.heard_of(hz) >= before + ms);
+    fn calls(&self, number: &str) {
+        self.told(&format!("call {number}"));
+    }
+
+    fn hangs_up(&self) {
+        self.told("hangup");
     }
 }
 

@@ -10,24 +10,48 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+/// A carrier behind the proxy at `ACME`.
+pub const BEHIND: &str = "127.0.0.41";
+/// From there to the edge.
+pub const TO_EDGE: &str = "$du = \"sip:127.0.0.11:5060\"; t_relay();";
+/// And from the edge to there.
+pub const TO_BEHIND: &str = "$du = \"sip:127.0.0.41:5060\"; t_relay();";
+/// It asks the edge for the password `sesame` about every request, as each of its nonces is good for one: `first` and `modules` of such.
+pub const ASKS: &str = "if ($si == \"127.0.0.11\" && !is_method(\"OPTIONS\")) {\n \
+    if (!pv_proxy_authenticate(\"acme.example\", \"sesame\", \"0\")) {\n \
+    xlog(\"L_ERR\", \"asks who sends $rm\\n\"); proxy_challenge(\"acme.example\", \"1\"); exit; }\n \
+    consume_credentials(); }";
+/// See `ASKS`.
+pub const ONCE: &str = "modparam(\"auth\", \"one_time_nonce\", 1)\n";
+
 /// What one proxy is.
 pub struct Setup<'a> {
     /// Its name, for its folder.
     pub name: &'a str,
-    /// Where it listens, port 5060.
+    /// Where it listens, as a URI has it, port 5060.
     pub ip: &'a str,
     /// Where it listens by TCP and TLS besides: lines of its configuration.
     pub listens: &'a str,
-    /// Where requests go on to that did not come from `onward`, as a URI.
+    /// Further modules, and how they are set.
+    pub modules: &'a str,
+    /// What it does with every request first, those inside calls too, but for CANCEL and ACK, which nobody can be asked about.
+    pub first: &'a str,
+    /// How it stays in the path.
+    pub stays: &'a str,
+    /// What it does with a new request from `onward`, in Kamailio's language.
     pub back: &'a str,
-    /// Where they come from when they belong there.
+    /// The host of its other side.
     pub onward: &'a str,
     /// What it does with a new request from the side of the edge, in Kamailio's language.
     pub does: &'a str,
 }
 
-/// How it stays in the path: a loose router (RFC 3261 §16.12).
-pub const RECORD_ROUTES: &str = "record_route();";
+impl<'a> Setup<'a> {
+    /// One that speaks UDP and stays in the path as a loose router (RFC 3261 §16.12).
+    pub fn plain(name: &'a str, ip: &'a str, back: &'a str, onward: &'a str, does: &'a str) -> Self {
+        Self { name, ip, listens: "", modules: "", first: "", stays: "record_route();", back, onward, does }
+    }
+}
 
 /// A running proxy.
 pub struct Kamailio {
@@ -38,14 +62,9 @@ pub struct Kamailio {
 impl Kamailio {
     /// Starts one and waits until it listens.
     pub fn start(setup: &Setup<'_>) -> Self {
-        Self::start_as(setup, RECORD_ROUTES)
-    }
-
-    /// The same, and this is how it stays in the path.
-    pub fn start_as(setup: &Setup<'_>, stays: &str) -> Self {
         let folder = folder("kamailio", setup.name);
         let config = folder.join("kamailio.cfg");
-        std::fs::write(&config, config_of(setup, stays)).expect("a configuration file");
+        std::fs::write(&config, config_of(setup)).expect("a configuration file");
         let out = std::fs::File::create(folder.join("out")).expect("a file for its output");
         let process = Command::new("kamailio")
             .args(["-DD", "-E", "-m", "32", "-M", "4", "-f"])
@@ -61,7 +80,7 @@ impl Kamailio {
         wait_until("Kamailio listens", Duration::from_secs(30), || {
             let ended = proxy.process.try_wait().expect("our child");
             assert!(ended.is_none(), "Kamailio has ended: {}", proxy.log());
-            UdpSocket::bind((setup.ip, 5060)).is_err()
+            UdpSocket::bind((setup.ip.trim_matches(['[', ']']), 5060)).is_err()
         });
         proxy
     }
@@ -87,8 +106,8 @@ impl Drop for Kamailio {
     }
 }
 
-fn config_of(setup: &Setup<'_>, stays: &str) -> String {
-    let Setup { ip, listens, back, onward, does, .. } = setup;
+fn config_of(setup: &Setup<'_>) -> String {
+    let Setup { ip, listens, modules: further, first, stays, back, onward, does, .. } = setup;
     let streams = if listens.is_empty() { "disable_tcp=yes" } else { "tcp_children=1" };
     let modules = ["kex", "tm", "sl", "rr", "pv", "maxfwd", "textops", "siputils", "xlog", "tmx", "corex", "auth"];
     let modules = modules.map(|name| format!("loadmodule \"{name}.so\"\n")).concat();
@@ -103,6 +122,7 @@ listen=udp:{ip}:5060
 mpath="/usr/lib/x86_64-linux-gnu/kamailio/modules/"
 {listens}
 {modules}
+{further}
 request_route {{
     if (is_method("OPTIONS") && uri == myself && $rU == $null) {{
         sl_send_reply("200", "OK");
@@ -112,6 +132,9 @@ request_route {{
         xlog("L_ERR", "passes CANCEL\n");
         if (t_check_trans()) {{ t_relay(); }}
         exit;
+    }}
+    if (!is_method("ACK")) {{
+        {first}
     }}
     if (has_totag()) {{
         if (loose_route()) {{
@@ -130,8 +153,7 @@ request_route {{
         {stays}
     }}
     if ($si == "{onward}") {{
-        $du = "{back}";
-        t_relay();
+        {back}
         exit;
     }}
     {does}

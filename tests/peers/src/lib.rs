@@ -9,8 +9,11 @@ pub mod baresip;
 pub mod browser;
 pub mod kamailio;
 pub mod matrix;
+pub mod page;
+pub mod party;
 pub mod recording;
 pub mod site;
+pub mod way;
 pub mod wire;
 
 /// Tones that the peers play to each other; each has one of its own.

@@ -2,7 +2,6 @@
 //!
 //! Refuses to know: which peers a test has.
 
-use crate::asterisk::Asterisk;
 use interop::edge::Edge;
 use interop::{http, journal, wait_until};
 use serde_json::Value;
@@ -53,14 +52,6 @@ pub fn was_tried(wanted: &[(&str, &str)]) {
     for (trunk, _) in wanted {
         assert!(why.contains(trunk), "{why}");
     }
-}
-
-/// Each of two peers hears the other's tone, from now on.
-pub fn hear_each_other(one: (&Asterisk, u16), other: (&Asterisk, u16)) {
-    let before = (one.0.heard_of(other.1), other.0.heard_of(one.1));
-    wait_until("both hear each other", LIMIT, || {
-        one.0.heard_of(other.1) >= before.0 + ENOUGH_MS && other.0.heard_of(one.1) >= before.1 + ENOUGH_MS
-    });
 }
 
 /// Nothing is left of any call.

@@ -4,55 +4,32 @@
 use interop::edge::{CONFIG, Edge};
 use interop::{namespace, wait_until};
 use peers::asterisk::{ANSWERS, Asterisk, Setup};
-use std::time::Duration;
+use peers::matrix::{ACME, ENOUGH_MS, FAR, GLOBEX, LAN, LIMIT, OFFICE, WAN, rests};
+use peers::party::{Party, call_each_other, talk};
 
-const LIMIT: Duration = Duration::from_secs(60);
-const LAN: &str = "127.0.0.10:5060";
-const WAN: &str = "127.0.0.11:5060";
 const OFFICE_HZ: u16 = 1_300;
 const ACME_HZ: u16 = 440;
 const GLOBEX_HZ: u16 = 850;
-/// What the other side must have heard of three seconds of a tone.
-const ENOUGH_MS: u32 = 1_500;
-
-fn setup<'a>(name: &'a str, ip: &'a str, tone: u16, inbound: &'a str) -> Setup<'a> {
-    let edge = if name == "office" { LAN } else { WAN };
-    Setup { name, ip, edge, transport: "udp", files: "", tone, endpoint: "", sections: "", inbound }
-}
 
 fn office(inbound: &str) -> Asterisk {
-    Asterisk::start(&setup("office", "127.0.0.20", OFFICE_HZ, inbound))
+    Asterisk::start(&Setup { inbound, ..Setup::plain("office", OFFICE, LAN, OFFICE_HZ) })
 }
 
 fn acme(inbound: &str) -> Asterisk {
-    Asterisk::start(&setup("acme", "127.0.0.31", ACME_HZ, inbound))
+    Asterisk::start(&Setup { inbound, ..Setup::plain("acme", ACME, WAN, ACME_HZ) })
 }
 
 fn globex(inbound: &str) -> Asterisk {
-    Asterisk::start(&setup("globex", "127.0.0.32", GLOBEX_HZ, inbound))
-}
-
-/// Each of the two has heard the other's tone, and nothing of the third's.
-fn hear_each_other(caller: (&Asterisk, u16), callee: (&Asterisk, u16)) {
-    caller.0.rests();
-    callee.0.rests();
-    for (listener, hz) in [(caller.0, callee.1), (callee.0, caller.1)] {
-        assert!(listener.heard_of(hz) >= ENOUGH_MS, "{hz} Hz: {:?}", listener.heard());
-    }
+    Asterisk::start(&Setup { inbound, ..Setup::plain("globex", GLOBEX, WAN, GLOBEX_HZ) })
 }
 
 #[test]
 fn pbx_and_carrier_call_each_other() {
     namespace::enter();
-    let (office, acme, _globex) = (office(ANSWERS), acme(ANSWERS), globex(ANSWERS));
-    let _edge = Edge::start(CONFIG);
-    office.call("+4722334455", "talk");
-    wait_until("the carrier hears it", LIMIT, || acme.heard_of(OFFICE_HZ) > 0);
-    hear_each_other((&office, OFFICE_HZ), (&acme, ACME_HZ));
-    let before = office.heard_of(ACME_HZ);
-    acme.call("+4799887766", "talk");
-    wait_until("the PBX hears it", LIMIT, || office.heard_of(ACME_HZ) > before);
-    hear_each_other((&acme, ACME_HZ), (&office, OFFICE_HZ));
+    let (office, acme, globex) = (office(ANSWERS), acme(ANSWERS), globex(ANSWERS));
+    let edge = Edge::start(CONFIG);
+    call_each_other(&edge, &office, &acme);
+    assert!(globex.heard().is_empty(), "{:?}", globex.heard());
 }
 
 #[test]
@@ -60,15 +37,10 @@ fn a_carrier_that_refuses_or_is_gone_costs_no_call() {
     namespace::enter();
     let (office, acme) = (office(ANSWERS), acme("exten => _[+0-9]!,1,Congestion()\n"));
     let globex = globex(ANSWERS);
-    let _edge = Edge::start(CONFIG);
-    office.call("+4722334455", "talk");
-    wait_until("the second carrier hears it", LIMIT, || globex.heard_of(OFFICE_HZ) > 0);
-    hear_each_other((&office, OFFICE_HZ), (&globex, GLOBEX_HZ));
+    let edge = Edge::start(CONFIG);
+    talk(&edge, &office, FAR, &globex);
     drop(acme);
-    let before = globex.heard_of(OFFICE_HZ);
-    office.call("+4722334455", "talk");
-    wait_until("the second carrier hears the next one", LIMIT, || globex.heard_of(OFFICE_HZ) > before);
-    hear_each_other((&office, OFFICE_HZ), (&globex, GLOBEX_HZ));
+    talk(&edge, &office, FAR, &globex);
 }
 
 /// Dials through the edge with this time limit and says in the log what came of it.
@@ -101,7 +73,7 @@ fn a_caller_who_gives_up_leaves_nothing_behind() {
     dials(&office);
     office.says("it came to NOANSWER");
     acme.rests();
-    wait_until("the edge rests", LIMIT, || edge.held().0 == 0.0 && edge.held().2 == 0.0);
+    rests(&edge);
 }
 
 #[test]
@@ -115,7 +87,7 @@ fn early_media_is_heard_before_the_answer() {
     let _edge = Edge::start(CONFIG);
     // A first leg inside the PBX is where what the far side plays can be recorded before it answers.
     office.command("channel originate Local/+1@inbound/n extension talk@stays");
-    wait_until("the call goes on", LIMIT, || acme.heard_of(OFFICE_HZ) >= ENOUGH_MS / 2);
+    wait_until("the call goes on", LIMIT, || acme.heard_of(OFFICE_HZ) >= ENOUGH_MS);
     office.command("channel request hangup all");
     office.rests();
     acme.rests();
@@ -137,12 +109,9 @@ fn digits_arrive_each_once_and_in_order() {
 fn a_call_of_a_pbx_that_wants_session_timers_lives_on() {
     namespace::enter();
     let timers = "timers=always\ntimers_min_se=90\ntimers_sess_expires=90\n";
-    let with = |name, ip, tone| Setup { endpoint: timers, ..setup(name, ip, tone, ANSWERS) };
-    let office = Asterisk::start(&with("office", "127.0.0.20", OFFICE_HZ));
-    let acme = Asterisk::start(&with("acme", "127.0.0.31", ACME_HZ));
-    let _globex = globex(ANSWERS);
-    let _edge = Edge::start(CONFIG);
-    office.call("+4722334455", "talk");
-    wait_until("the carrier hears it", LIMIT, || acme.heard_of(OFFICE_HZ) > 0);
-    hear_each_other((&office, OFFICE_HZ), (&acme, ACME_HZ));
+    let office = Setup { endpoint: timers, ..Setup::plain("office", OFFICE, LAN, OFFICE_HZ) };
+    let acme = Setup { endpoint: timers, ..Setup::plain("acme", ACME, WAN, ACME_HZ) };
+    let (office, acme) = (Asterisk::start(&office), Asterisk::start(&acme));
+    let edge = Edge::start(CONFIG);
+    call_each_other(&edge, &office, &acme);
 }

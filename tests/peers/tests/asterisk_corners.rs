@@ -6,9 +6,11 @@ use interop::sipp::Sipp;
 use interop::{let_pass, namespace, wait_until};
 use peers::asterisk::{Asterisk, Setup};
 use peers::baresip::{self, Baresip};
+use peers::kamailio::{self, ASKS, BEHIND, Kamailio, ONCE, TO_BEHIND, TO_EDGE};
 use peers::matrix::{
-    ACME, ENOUGH_MS, FAR, GLOBEX, LAN, LIMIT, NEAR, OFFICE, WAN, attempts, hear_each_other, recorded, rests, was_tried,
+    ACME, ENOUGH_MS, FAR, GLOBEX, LAN, LIMIT, NEAR, OFFICE, WAN, attempts, recorded, rests, was_tried,
 };
+use peers::party::{Party, hear_each_other};
 use peers::wire::Wire;
 use std::time::Duration;
 
@@ -46,7 +48,7 @@ fn acknowledged_on_one_side(office: &Setup<'_>, acme: &Setup<'_>, prack_at_offic
     acme.traces();
     let edge = Edge::start(CONFIG);
     office.call(FAR, "talk");
-    hear_each_other((&office, OFFICE_HZ), (&acme, ACME_HZ));
+    hear_each_other(&office, &acme);
     let (with, without) = if prack_at_office { (&office, &acme) } else { (&acme, &office) };
     assert!(with.received("PRACK") + with.sent("PRACK") > 0, "no PRACK");
     assert_eq!(without.received("PRACK") + without.sent("PRACK"), 0, "PRACK on the other side");
@@ -77,11 +79,11 @@ fn lives_past_two_refreshes(session: &str, refreshes: impl Fn(&Asterisk) -> usiz
     acme.traces();
     let edge = Edge::start(&with(ACME, session));
     // The PBX's own channel plays for as long as it takes.
-    office.command(&format!("channel originate PJSIP/{FAR}@edge extension +1@inbound"));
-    hear_each_other((&office, OFFICE_HZ), (&acme, ACME_HZ));
+    office.calls(FAR);
+    hear_each_other(&office, &acme);
     wait_until("the session is refreshed twice", Duration::from_secs(120), || refreshes(&acme) >= 2);
-    hear_each_other((&office, OFFICE_HZ), (&acme, ACME_HZ));
-    acme.command("channel request hangup all");
+    hear_each_other(&office, &acme);
+    acme.hangs_up();
     rests(&edge);
     was_tried(&[("acme", "answered")]);
 }
@@ -108,11 +110,10 @@ fn a_phone_behind_a_pbx_holds_and_resumes() {
     let dials = "exten => _[+0-9]!,1,Dial(PJSIP/${EXTEN}@edge,30)\n";
     let office = Setup { endpoint: "moh_passthrough=yes", sections: phone, inbound: dials, ..office() };
     let (office, acme) = (Asterisk::start(&office), Asterisk::start(&acme()));
-    let phone =
-        Baresip::start(&baresip::Setup { name: "phone", ip: "127.0.0.21", user: "101", tone: 620, registers: None });
+    let phone = Baresip::start(&baresip::Setup::plain("phone", "127.0.0.21", "127.0.0.20:5060", "101", 620));
     let (to_acme, to_office) = (Wire::from("127.0.0.11"), Wire::from("127.0.0.10"));
     let edge = Edge::start(CONFIG);
-    phone.call(FAR, "127.0.0.20:5060");
+    phone.calls(FAR);
     to_acme.carries(620, ENOUGH_MS);
     to_office.carries(ACME_HZ, ENOUGH_MS);
     office.traces();
@@ -125,7 +126,7 @@ fn a_phone_behind_a_pbx_holds_and_resumes() {
     phone.command("resume", "");
     to_acme.carries(620, ENOUGH_MS);
     to_office.carries(ACME_HZ, ENOUGH_MS);
-    phone.command("hangup", "");
+    phone.hangs_up();
     acme.rests();
     rests(&edge);
     was_tried(&[("acme", "answered")]);
@@ -142,6 +143,59 @@ fn a_call_without_an_offer_is_answered() {
     assert!(recorded(3).iter().all(|call| attempts(call) == [("acme".to_owned(), "answered".to_owned())]));
 }
 
+/// RFC 2046 §5.1, RFC 7433, RFC 7044: the description is found among other parts, and what the call carries arrives as it was.
+#[test]
+fn what_a_call_carries_arrives() {
+    namespace::enter();
+    let tells = "exten => _[+0-9]!,1,Log(NOTICE,carries ${PJSIP_HEADER(read,User-to-User)} and ${PJSIP_HEADER(read,Geolocation)})\n \
+                 same => n,Log(NOTICE,came by ${PJSIP_HEADER(read,History-Info)})\n same => n,Answer()\n same => n,PlayTones(TONE)\n \
+                 same => n,Wait(30)\n";
+    let acme = Asterisk::start(&Setup { inbound: tells, ..acme() });
+    acme.traces();
+    let to_office = Wire::from("127.0.0.10");
+    let edge = Edge::start(CONFIG);
+    let mut caller = Sipp::caller("caller_multipart", OFFICE, LAN, FAR, 1, 1);
+    to_office.carries(ACME_HZ, ENOUGH_MS);
+    assert!(caller.finished(LIMIT), "{}\n{}\n{}", caller.errors(), edge.log(), acme.log());
+    acme.says("carries 56a390f3d2b7310023;encoding=hex and <cid:here@pbx>");
+    acme.says("index=1.1");
+    assert!(acme.log().contains("<presence xmlns="), "the other part has arrived: {}", acme.log());
+    rests(&edge);
+    was_tried(&[("acme", "answered")]);
+}
+
+/// RFC 3264 §8.4, RFC 6337 §5.3: inactive, an address of zeros, and on it goes.
+#[test]
+fn every_form_of_hold_is_understood() {
+    namespace::enter();
+    let acme = Asterisk::start(&acme());
+    let to_office = Wire::from("127.0.0.10");
+    let edge = Edge::start(CONFIG);
+    let mut caller = Sipp::caller("caller_hold_forms", OFFICE, LAN, FAR, 1, 1);
+    to_office.carries(ACME_HZ, ENOUGH_MS);
+    assert!(caller.finished(LIMIT), "{}\n{}\n{}", caller.errors(), edge.log(), acme.log());
+    acme.rests();
+    rests(&edge);
+    was_tried(&[("acme", "answered")]);
+}
+
+/// RFC 4028 §6: 90 s are too few for the carrier, which names its least; the call goes on with that, and the PBX learns nothing of it.
+#[test]
+fn a_session_that_is_too_short_is_made_longer() {
+    namespace::enter();
+    let least = "timers=yes\ntimers_min_se=600\ntimers_sess_expires=900";
+    let (office, acme) = (Asterisk::start(&office()), Asterisk::start(&Setup { endpoint: least, ..acme() }));
+    acme.traces();
+    let edge = Edge::start(&with(ACME, "session = { expires = \"90s\" }"));
+    office.calls(FAR);
+    hear_each_other(&office, &acme);
+    office.hangs_up();
+    acme.rests();
+    rests(&edge);
+    assert!(acme.log().contains("422 Session Interval Too Small"), "{}", acme.log());
+    was_tried(&[("acme", "answered")]);
+}
+
 /// T.38 is offered in the middle of a call to a PBX that has no fax: 488, and the call goes on as it was (RFC 3261 §14.1).
 #[test]
 fn fax_is_declined_and_the_call_goes_on() {
@@ -150,7 +204,7 @@ fn fax_is_declined_and_the_call_goes_on() {
     let office = Asterisk::start(&office());
     let to_acme = Wire::from("127.0.0.11");
     let edge = Edge::start(CONFIG);
-    office.command(&format!("channel originate PJSIP/{FAR}@edge extension +1@inbound"));
+    office.calls(FAR);
     wait_until("fax is declined", LIMIT, || carrier.logged().iter().any(|line| line.contains("no fax")));
     to_acme.carries(OFFICE_HZ, ENOUGH_MS);
     wait_until("the carrier has ended it", LIMIT, || carrier.counts() == (1, 0));
@@ -169,12 +223,51 @@ fn a_carrier_asks_for_credentials() {
     let config = with(ACME, "auth = { user = \"throughline\", secret = \"env:ACME\" }");
     let edge = Edge::start_knowing(&config, &[("ACME", "sesame")]);
     office.call(FAR, "talk");
-    hear_each_other((&office, OFFICE_HZ), (&acme, ACME_HZ));
+    hear_each_other(&office, &acme);
     office.rests();
     acme.rests();
     assert!(acme.log().contains("401 Unauthorized"), "{}", acme.log());
     rests(&edge);
     was_tried(&[("acme", "answered")]);
+}
+
+/// Asterisk asks about no request inside a call, so a proxy before the carrier does, with nonces that are good once: what the PBX sends in
+/// mid-call is signed, and arrives (RFC 3261 §22.3).
+fn asked_in_mid_call(method: &str, by: &str) {
+    namespace::enter();
+    let plain = kamailio::Setup::plain("acme", ACME, TO_EDGE, BEHIND, TO_BEHIND);
+    let proxy = Kamailio::start(&kamailio::Setup { modules: ONCE, first: ASKS, ..plain });
+    let told = format!("send_pai=yes\ntrust_id_outbound=yes\ntrust_id_inbound=yes\nconnected_line_method={by}");
+    let tells = "exten => tells,1,Gosub(record,s,1)\n same => n,PlayTones(TONE)\n same => n,Wait(3)\n \
+                 same => n,Set(CONNECTEDLINE(num,i)=+4755667788)\n same => n,Set(CONNECTEDLINE(pres)=allowed)\n same => n,Wait(60)\n";
+    let office = Asterisk::start(&Setup { endpoint: &told, inbound: tells, ..office() });
+    let acme = Asterisk::start(&Setup { ip: BEHIND, edge: "127.0.0.31:5060", endpoint: &told, ..acme() });
+    acme.traces();
+    let edge = Edge::start_knowing(
+        &with(ACME, "auth = { user = \"throughline\", secret = \"env:ACME\" }"),
+        &[("ACME", "sesame")],
+    );
+    office.command(&format!("channel originate PJSIP/{FAR}@edge extension tells@inbound"));
+    wait_until("the carrier is told", LIMIT, || proxy.said(&format!("routes {method} of 127.0.0.11\n")) >= 1);
+    hear_each_other(&office, &acme);
+    office.hangs_up();
+    acme.rests();
+    rests(&edge);
+    for asked in [method, "BYE"] {
+        assert!(proxy.said(&format!("asks who sends {asked}\n")) >= 1, "{}", proxy.log());
+        assert!(acme.received(asked) >= 1, "{}", acme.log());
+    }
+    was_tried(&[("acme", "answered")]);
+}
+
+#[test]
+fn an_update_that_is_asked_about_is_signed() {
+    asked_in_mid_call("UPDATE", "update");
+}
+
+#[test]
+fn a_reinvite_that_is_asked_about_is_signed() {
+    asked_in_mid_call("INVITE", "invite");
 }
 
 #[test]
@@ -238,7 +331,7 @@ fn a_connected_line_is_told_by_update() {
     office.traces();
     let edge = Edge::start(CONFIG);
     office.call(FAR, "talk");
-    hear_each_other((&office, OFFICE_HZ), (&acme, ACME_HZ));
+    hear_each_other(&office, &acme);
     assert!(office.received("UPDATE") > 0, "no UPDATE");
     office.rests();
     rests(&edge);
@@ -255,12 +348,10 @@ fn a_pbx_transfers_a_carriers_caller() {
     let (acme, globex) = (Asterisk::start(&acme()), Asterisk::start(&globex()));
     // Whom the PBX names is at the other carrier.
     let edge = Edge::start(&CONFIG.replace("tiers = [[\"acme\"], [\"globex\"]]", "tiers = [[\"globex\"], [\"acme\"]]"));
-    acme.command(&format!("channel originate PJSIP/{NEAR}@edge extension +1@inbound"));
+    acme.calls(NEAR);
     office.says("transfer SUCCESS");
-    for (listener, hz) in [(&globex, ACME_HZ), (&acme, GLOBEX_HZ)] {
-        wait_until(&format!("{hz} Hz is heard"), LIMIT, || listener.heard_of(hz) >= ENOUGH_MS);
-    }
-    acme.command("channel request hangup all");
+    hear_each_other(&acme, &globex);
+    acme.hangs_up();
     globex.rests();
     rests(&edge);
 }
@@ -285,14 +376,14 @@ fn a_pbx_joins_two_carriers_parties() {
     office.traces();
     office.command(&format!("channel originate PJSIP/{FAR}@edge extension asks@inbound"));
     office.says("asked");
-    acme.command(&format!("channel originate PJSIP/{NEAR}@edge extension +1@inbound"));
-    hear_each_other((&acme, ACME_HZ), (&globex, GLOBEX_HZ));
+    acme.calls(NEAR);
+    hear_each_other(&acme, &globex);
     office.says("transfer SUCCESS");
     assert!(office.log().contains("?Replaces="), "it has named a dialog");
     wait_until("the PBX is out of both calls", Duration::from_secs(15), || office.channels() == 0);
     assert_eq!((acme.channels(), globex.channels()), (1, 1), "joined, and nobody called anew");
-    hear_each_other((&acme, ACME_HZ), (&globex, GLOBEX_HZ));
-    acme.command("channel request hangup all");
+    hear_each_other(&acme, &globex);
+    acme.hangs_up();
     globex.rests();
     rests(&edge);
 }

@@ -10,7 +10,8 @@ use interop::sipp::Sipp;
 use interop::{http, namespace, wait_until};
 use peers::baresip::{self, Baresip};
 use peers::browser::{Browser, Setup};
-use peers::matrix::{ACME, ENOUGH_MS, FAR, LIMIT, WAN, attempts, recorded, rests};
+use peers::matrix::{ACME, FAR, LIMIT, WAN, attempts, recorded, rests};
+use peers::party::{Party, hear_each_other};
 use peers::site::Site;
 
 const SITE: &str = "127.0.0.60:8080";
@@ -77,11 +78,6 @@ fn phone<'a>(site: &'a Site, setup: &Setup<'_>) -> Browser<'a> {
     phone
 }
 
-fn hear_each_other(one: &Browser<'_>, other: &Browser<'_>) {
-    one.hears(OTHER.tone, ENOUGH_MS);
-    other.hears(ONE.tone, ENOUGH_MS);
-}
-
 #[test]
 fn pages_register_and_call_each_other_both_ways() {
     namespace::enter();
@@ -89,10 +85,10 @@ fn pages_register_and_call_each_other_both_ways() {
     let (site, edge) = (Site::serve(SITE), edge(&authority, ACME));
     let (one, other) = (phone(&site, &ONE), phone(&site, &OTHER));
     for (caller, number, callee) in [(&one, "202", &other), (&other, "201", &one)] {
-        caller.told(&format!("call {number}"));
+        caller.calls(number);
         caller.says("talks");
         hear_each_other(&one, &other);
-        callee.told("hangup");
+        callee.hangs_up();
         callee.says("ended local");
         caller.says("ended remote Terminated");
         rests(&edge);
@@ -104,10 +100,10 @@ fn pages_register_and_call_each_other_both_ways() {
         });
     }
     // And the caller hangs up.
-    one.told("call 202");
+    one.calls("202");
     other.says("talks");
     hear_each_other(&one, &other);
-    one.told("hangup");
+    one.hangs_up();
     other.says("ended remote Terminated");
     rests(&edge);
     let outcomes: Vec<_> = recorded(3).iter().flat_map(attempts).collect();
@@ -121,7 +117,7 @@ fn a_call_of_pages_is_held_and_resumed_by_either_side() {
     let authority = Authority::new("pages-hold");
     let (site, edge) = (Site::serve(SITE), edge(&authority, ACME));
     let (one, other) = (phone(&site, &ONE), phone(&site, &OTHER));
-    one.told("call 202");
+    one.calls("202");
     other.says("talks");
     hear_each_other(&one, &other);
     for (holder, held) in [(&one, &other), (&other, &one)] {
@@ -135,7 +131,7 @@ fn a_call_of_pages_is_held_and_resumed_by_either_side() {
         held.says("unhold remote");
         hear_each_other(&one, &other);
     }
-    one.told("hangup");
+    one.hangs_up();
     other.says("ended remote Terminated");
     rests(&edge);
 }
@@ -147,13 +143,13 @@ fn a_page_gives_up_and_another_refuses() {
     let authority = Authority::new("pages-refuse");
     let (site, edge) = (Site::serve(SITE), edge(&authority, ACME));
     let (one, other) = (phone(&site, &ONE), phone(&site, &Setup { answers: false, ..OTHER }));
-    one.told("call 202");
+    one.calls("202");
     one.says("progress remote");
-    one.told("hangup");
+    one.hangs_up();
     other.says("failed remote Canceled");
     one.says("failed local Canceled");
     rests(&edge);
-    one.told("call 202");
+    one.calls("202");
     one.says("progress remote");
     other.told("refuse");
     one.says("failed remote Busy");
@@ -167,20 +163,18 @@ fn a_page_and_a_phone_by_udp_call_each_other() {
     namespace::has_address(OUTSIDE);
     let authority = Authority::new("pages-phone");
     let (site, edge) = (Site::serve(SITE), edge(&authority, OUTSIDE));
-    let setup = baresip::Setup { name: "acme", ip: OUTSIDE, registers: None, user: FAR, tone: PHONE_HZ };
+    let setup = baresip::Setup::plain("acme", OUTSIDE, WAN, FAR, PHONE_HZ);
     let (one, acme) = (phone(&site, &ONE), Baresip::start_for_pages(&setup));
-    one.told(&format!("call {FAR}"));
+    one.calls(FAR);
     one.says("talks");
-    one.hears(PHONE_HZ, ENOUGH_MS);
-    acme.hears(ONE.tone, ENOUGH_MS);
-    one.told("hangup");
+    hear_each_other(&one, &acme);
+    one.hangs_up();
     one.says("ended local");
     rests(&edge);
-    acme.call("201", WAN);
+    acme.calls("201");
     one.says("talks");
-    one.hears(PHONE_HZ, ENOUGH_MS);
-    acme.hears(ONE.tone, ENOUGH_MS);
-    acme.command("hangup", "");
+    hear_each_other(&one, &acme);
+    acme.hangs_up();
     one.says("ended remote Terminated");
     rests(&edge);
     let outcomes: Vec<_> = recorded(2).iter().flat_map(attempts).collect();
@@ -196,7 +190,7 @@ fn a_page_and_a_carrier_without_dtls_part_decently() {
     let (site, edge) = (Site::serve(SITE), edge(&authority, ACME));
     let one = phone(&site, &ONE);
     let carrier = Sipp::server("server", ACME);
-    one.told(&format!("call {FAR}"));
+    one.calls(FAR);
     one.says("failed remote Bad Media Description");
     rests(&edge);
     wait_until("the carrier's call has ended", LIMIT, || carrier.counts() == (1, 0));

@@ -6,6 +6,7 @@ use interop::sipp::Sipp;
 use interop::{let_pass, namespace, wait_until};
 use peers::baresip::{Baresip, Setup};
 use peers::matrix::{ACME, ENOUGH_MS, FAR, GLOBEX, LAN, LIMIT, NEAR, OFFICE, WAN, rests, was_tried};
+use peers::party::{Party, call_each_other, hear_each_other};
 use peers::wire::Wire;
 use std::time::Duration;
 
@@ -15,16 +16,15 @@ const GLOBEX_HZ: u16 = 850;
 const INITECH_HZ: u16 = 620;
 
 fn office() -> Baresip {
-    Baresip::start(&Setup { name: "office", ip: OFFICE, user: NEAR, tone: OFFICE_HZ, registers: None })
+    Baresip::start(&Setup::plain("office", OFFICE, LAN, NEAR, OFFICE_HZ))
+}
+
+fn at(name: &str, ip: &str, tone: u16) -> Baresip {
+    Baresip::start(&Setup::plain(name, ip, WAN, FAR, tone))
 }
 
 fn acme() -> Baresip {
-    Baresip::start(&Setup { name: "acme", ip: ACME, user: FAR, tone: ACME_HZ, registers: None })
-}
-
-fn hear_each_other(office: &Baresip, acme: &Baresip) {
-    office.hears(ACME_HZ, ENOUGH_MS);
-    acme.hears(OFFICE_HZ, ENOUGH_MS);
+    at("acme", ACME, ACME_HZ)
 }
 
 #[test]
@@ -32,15 +32,7 @@ fn phones_call_each_other_both_ways() {
     namespace::enter();
     let (office, acme) = (office(), acme());
     let edge = Edge::start(CONFIG);
-    office.call(FAR, LAN);
-    hear_each_other(&office, &acme);
-    acme.command("hangup", "");
-    rests(&edge);
-    was_tried(&[("acme", "answered")]);
-    acme.call(NEAR, WAN);
-    hear_each_other(&office, &acme);
-    acme.command("hangup", "");
-    rests(&edge);
+    call_each_other(&edge, &office, &acme);
 }
 
 /// What the held side is played while it is held: no more than what was on its way.
@@ -58,7 +50,7 @@ fn a_call_is_held_and_resumed_by_either_side() {
     let (office, acme) = (office(), acme());
     let (to_office, to_acme) = (Wire::from("127.0.0.10"), Wire::from("127.0.0.11"));
     let edge = Edge::start(CONFIG);
-    office.call(FAR, LAN);
+    office.calls(FAR);
     hear_each_other(&office, &acme);
     for (holder, to_held, hz) in [(&office, &to_acme, OFFICE_HZ), (&acme, &to_office, ACME_HZ)] {
         holder.command("hold", "");
@@ -67,7 +59,7 @@ fn a_call_is_held_and_resumed_by_either_side() {
         to_office.carries(ACME_HZ, ENOUGH_MS);
         to_acme.carries(OFFICE_HZ, ENOUGH_MS);
     }
-    office.command("hangup", "");
+    office.hangs_up();
     rests(&edge);
     was_tried(&[("acme", "answered")]);
 }
@@ -77,7 +69,7 @@ fn digits_arrive_each_once_and_in_order() {
     namespace::enter();
     let (office, acme) = (office(), acme());
     let edge = Edge::start(CONFIG);
-    office.call(FAR, LAN);
+    office.calls(FAR);
     hear_each_other(&office, &acme);
     for (sender, receiver, digits) in [(&office, &acme, "4711*"), (&acme, &office, "0#38")] {
         for (index, digit) in digits.char_indices() {
@@ -86,7 +78,7 @@ fn digits_arrive_each_once_and_in_order() {
         }
         assert_eq!(receiver.digits(), digits);
     }
-    office.command("hangup", "");
+    office.hangs_up();
     rests(&edge);
 }
 
@@ -95,15 +87,14 @@ fn digits_arrive_each_once_and_in_order() {
 fn a_phone_transfers_its_caller_blindly() {
     namespace::enter();
     let (office, acme) = (office(), acme());
-    let globex = Baresip::start(&Setup { name: "globex", ip: GLOBEX, user: FAR, tone: GLOBEX_HZ, registers: None });
+    let globex = at("globex", GLOBEX, GLOBEX_HZ);
     let edge = Edge::start(&CONFIG.replace("tiers = [[\"acme\"], [\"globex\"]]", "tiers = [[\"globex\"], [\"acme\"]]"));
-    acme.call(NEAR, WAN);
+    acme.calls(NEAR);
     hear_each_other(&office, &acme);
     office.command("transfer", &format!("sip:{FAR}@{LAN}"));
-    acme.hears(GLOBEX_HZ, ENOUGH_MS);
-    globex.hears(ACME_HZ, ENOUGH_MS);
+    hear_each_other(&acme, &globex);
     office.says("terminated");
-    globex.command("hangup", "");
+    globex.hangs_up();
     rests(&edge);
 }
 
@@ -113,19 +104,17 @@ fn a_transfer_whose_first_trunk_fails_goes_by_the_next() {
     namespace::enter();
     let (office, acme) = (office(), acme());
     let _full = Sipp::server("server_503", GLOBEX);
-    let initech =
-        Baresip::start(&Setup { name: "initech", ip: "127.0.0.33", registers: None, user: FAR, tone: INITECH_HZ });
+    let initech = at("initech", "127.0.0.33", INITECH_HZ);
     let third = "[trunk.initech]\nat = \"sip:127.0.0.33:5060\"\nlisten = \"wan\"\n\n[group.carriers]";
     let config = CONFIG
         .replace("[group.carriers]", third)
         .replace("tiers = [[\"acme\"], [\"globex\"]]", "tiers = [[\"globex\"], [\"initech\"]]");
     let edge = Edge::start(&config);
-    acme.call(NEAR, WAN);
+    acme.calls(NEAR);
     hear_each_other(&office, &acme);
     office.command("transfer", &format!("sip:{FAR}@{LAN}"));
-    acme.hears(INITECH_HZ, ENOUGH_MS);
-    initech.hears(ACME_HZ, ENOUGH_MS);
+    hear_each_other(&acme, &initech);
     office.says("terminated");
-    initech.command("hangup", "");
+    initech.hangs_up();
     rests(&edge);
 }

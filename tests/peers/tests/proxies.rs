@@ -5,39 +5,35 @@ use interop::edge::{CONFIG, Edge};
 use interop::sipp::Sipp;
 use interop::{namespace, wait_until};
 use peers::baresip::{self, Baresip};
-use peers::kamailio::{Kamailio, Setup};
+use peers::kamailio::{ASKS, BEHIND, Kamailio, ONCE, Setup, TO_BEHIND, TO_EDGE};
 use peers::matrix::{ACME, ENOUGH_MS, FAR, GLOBEX, LAN, LIMIT, NEAR, OFFICE, rests, was_tried};
+use peers::party::{Party, hear_each_other};
+use peers::wire::Wire;
 
-/// A carrier behind the proxy at `ACME`.
-const BEHIND: &str = "127.0.0.41";
 /// Another one, or another proxy.
 const BESIDE: &str = "127.0.0.42";
-const TO_EDGE: &str = "sip:127.0.0.11:5060";
-const TO_BEHIND: &str = "$du = \"sip:127.0.0.41:5060\"; t_relay();";
 const TO_BOTH: &str =
     "$ru = \"sip:+4722334455@127.0.0.41:5060\"; append_branch(\"sip:+4722334455@127.0.0.42:5060\"); t_relay();";
 /// How a strict router of RFC 2543 stays in the path: no `lr`.
 const STRICTLY: &str = "insert_hf(\"Record-Route: <sip:127.0.0.31:5060>\\r\\n\", \"Via\");";
-
 fn at_acme(does: &str) -> Setup<'_> {
-    Setup { name: "acme", ip: ACME, listens: "", back: TO_EDGE, onward: BEHIND, does }
+    Setup::plain("acme", ACME, TO_EDGE, BEHIND, does)
 }
 
 fn phone<'a>(name: &'a str, ip: &'a str, user: &'a str, tone: u16) -> Baresip {
-    Baresip::start(&baresip::Setup { name, ip, user, tone, registers: None })
+    Baresip::start(&baresip::Setup::plain(name, ip, LAN, user, tone))
 }
 
 /// A call from the PBX goes as both scenarios say, with the proxy between the edge and the carrier.
 fn goes(caller: &str, server: &str, proxy: &Kamailio) {
-    goes_by(CONFIG, &[], caller, server, proxy);
+    goes_by(&Edge::start(CONFIG), caller, server, proxy);
 }
 
-fn goes_by(config: &str, secrets: &[(&str, &str)], caller: &str, server: &str, proxy: &Kamailio) {
+fn goes_by(edge: &Edge, caller: &str, server: &str, proxy: &Kamailio) {
     let _carrier = Sipp::server(server, BEHIND);
-    let edge = Edge::start_knowing(config, secrets);
     let mut caller = Sipp::caller(caller, OFFICE, LAN, FAR, 1, 1);
     assert!(caller.finished(LIMIT), "{}\n{}\n{}", caller.errors(), edge.log(), proxy.log());
-    rests(&edge);
+    rests(edge);
     was_tried(&[("acme", "answered")]);
 }
 
@@ -51,9 +47,8 @@ fn routed(proxy: &Kamailio, from: &str, methods: &[&str]) {
 
 /// One calls the other, and each hears the other's tone.
 fn they_talk(caller: &Baresip, callee: &Baresip) {
-    caller.call(FAR, LAN);
-    caller.hears(850, ENOUGH_MS);
-    callee.hears(1_300, ENOUGH_MS);
+    caller.calls(FAR);
+    hear_each_other(caller, callee);
 }
 
 #[test]
@@ -78,8 +73,8 @@ fn requests_pass_two_proxies_in_a_row() {
     namespace::enter();
     let to_next = "$du = \"sip:127.0.0.42:5060\"; t_relay();";
     let first = Kamailio::start(&Setup { onward: BESIDE, ..at_acme(to_next) });
-    let next =
-        Setup { name: "next", ip: BESIDE, listens: "", back: "sip:127.0.0.31:5060", onward: BEHIND, does: TO_BEHIND };
+    let to_first = "$du = \"sip:127.0.0.31:5060\"; t_relay();";
+    let next = Setup { name: "next", ip: BESIDE, back: to_first, ..at_acme(TO_BEHIND) };
     let next = Kamailio::start(&next);
     goes("caller_hold", "server_hold", &first);
     for (proxy, from) in [(&first, "127.0.0.11"), (&next, ACME)] {
@@ -93,7 +88,7 @@ fn requests_pass_two_proxies_in_a_row() {
 #[test]
 fn a_strict_router_finds_its_way() {
     namespace::enter();
-    let proxy = Kamailio::start_as(&at_acme(TO_BEHIND), STRICTLY);
+    let proxy = Kamailio::start(&Setup { stays: STRICTLY, ..at_acme(TO_BEHIND) });
     goes("caller_indialog", "server_indialog", &proxy);
     routed(&proxy, "127.0.0.11", &["ACK", "INFO", "BYE"]);
 }
@@ -108,7 +103,7 @@ fn a_proxy_that_forks_is_one_trunk_with_two_early_dialogs() {
     let edge = Edge::start(CONFIG);
     they_talk(&caller, &callee);
     wait_until("the other branch is cancelled", LIMIT, || early.counts().0 == 1);
-    caller.command("hangup", "");
+    caller.hangs_up();
     rests(&edge);
     routed(&proxy, "127.0.0.11", &["ACK", "BYE"]);
     was_tried(&[("acme", "answered")]);
@@ -123,31 +118,61 @@ fn a_live_call_outlives_its_proxy() {
     let callee = phone("callee", BEHIND, FAR, 850);
     let caller = phone("caller", OFFICE, NEAR, 1_300);
     let edge = Edge::start(CONFIG);
-    caller.call(FAR, LAN);
+    caller.calls(FAR);
     caller.hears(850, ENOUGH_MS);
     drop(proxy);
     callee.hears(1_300, ENOUGH_MS);
     let proxy = Kamailio::start(&setup);
-    caller.command("hangup", "");
+    caller.hangs_up();
     rests(&edge);
     routed(&proxy, "127.0.0.11", &["BYE"]);
     was_tried(&[("acme", "answered")]);
 }
 
+/// Each of its nonces is good for one request, so it asks about every one.
+fn asks(does: &str) -> Setup<'_> {
+    Setup { modules: ONCE, first: ASKS, ..at_acme(does) }
+}
+
+/// The edge, with the credentials that this proxy asks for.
+fn knowing() -> Edge {
+    let at = "at = \"sip:127.0.0.31:5060\"";
+    let knows = format!("{at}\nauth = {{ user = \"throughline\", secret = \"env:ACME\" }}");
+    Edge::start_knowing(&CONFIG.replace(at, &knows), &[("ACME", "sesame")])
+}
+
+/// RFC 3261 §22.3: whoever asks is answered, whatever the request, and the PBX knows nothing of it.
 #[test]
 fn a_proxy_asks_for_credentials_inside_a_call_too() {
     namespace::enter();
-    // It asks for each new request, and not for ACK and CANCEL, which nobody can answer for.
-    let asks = "if (!is_method(\"ACK|CANCEL\") && !pv_proxy_authenticate(\"acme.example\", \"sesame\", \"0\")) {\n \
-                xlog(\"L_ERR\", \"asks who sends $rm\\n\"); proxy_challenge(\"acme.example\", \"0\"); exit; }\n consume_credentials();";
-    let proxy = Kamailio::start_as(&Setup { onward: BEHIND, ..at_acme(TO_BEHIND) }, &format!("{asks} record_route();"));
-    let config = CONFIG.replace(
-        "at = \"sip:127.0.0.31:5060\"",
-        "at = \"sip:127.0.0.31:5060\"\nauth = { user = \"throughline\", secret = \"env:ACME\" }",
-    );
-    goes_by(&config, &[("ACME", "sesame")], "caller_indialog", "server_indialog", &proxy);
-    assert_eq!(proxy.said("asks who sends INVITE"), 1, "{}", proxy.log());
+    let proxy = Kamailio::start(&asks(TO_BEHIND));
+    goes_by(&knowing(), "caller_indialog", "server_indialog", &proxy);
+    for method in ["INVITE", "INFO", "BYE"] {
+        assert_eq!(proxy.said(&format!("asks who sends {method}\n")), 1, "{}", proxy.log());
+    }
     routed(&proxy, "127.0.0.11", &["ACK", "INFO", "BYE"]);
+}
+
+/// The same for an offer in mid-call: what was held is silent, and what was resumed is heard.
+#[test]
+fn a_proxy_asks_for_credentials_for_hold_and_resume() {
+    namespace::enter();
+    let proxy = Kamailio::start(&asks(TO_BEHIND));
+    let callee = phone("callee", BEHIND, FAR, 850);
+    let caller = phone("caller", OFFICE, NEAR, 1_300);
+    let to_callee = Wire::from("127.0.0.11");
+    let edge = knowing();
+    they_talk(&caller, &callee);
+    for (order, asked) in [("hold", 2), ("resume", 3)] {
+        caller.command(order, "");
+        wait_until("the proxy asks anew", LIMIT, || proxy.said("asks who sends INVITE\n") == asked);
+        wait_until("it lets the offer pass", LIMIT, || proxy.said("routes INVITE of 127.0.0.11\n") == asked - 1);
+    }
+    to_callee.carries(1_300, ENOUGH_MS);
+    caller.hangs_up();
+    rests(&edge);
+    routed(&proxy, "127.0.0.11", &["BYE"]);
+    was_tried(&[("acme", "answered")]);
 }
 
 #[test]
@@ -158,7 +183,7 @@ fn a_proxy_without_a_carrier_is_left_for_the_next_trunk() {
     let caller = phone("caller", OFFICE, NEAR, 1_300);
     let edge = Edge::start(CONFIG);
     they_talk(&caller, &callee);
-    callee.command("hangup", "");
+    callee.hangs_up();
     rests(&edge);
     was_tried(&[("acme", "503"), ("globex", "answered")]);
 }
@@ -174,7 +199,7 @@ fn a_redirection_is_followed_to_the_other_trunk() {
     let caller = phone("caller", OFFICE, NEAR, 1_300);
     let edge = Edge::start(CONFIG);
     they_talk(&caller, &callee);
-    caller.command("hangup", "");
+    caller.hangs_up();
     rests(&edge);
     assert_eq!(proxy.said("routes"), 0, "it has left the call: {}", proxy.log());
     was_tried(&[("acme", "302"), ("globex", "answered")]);
@@ -192,7 +217,7 @@ fn early_media_of_a_trunk_that_then_fails_gives_way_to_the_next() {
     );
     let edge = Edge::start(&config);
     they_talk(&caller, &callee);
-    caller.command("hangup", "");
+    caller.hangs_up();
     rests(&edge);
     was_tried(&[("acme", "503"), ("globex", "answered")]);
 }

@@ -5,9 +5,10 @@ use interop::edge::{CONFIG, Edge};
 use interop::{http, namespace, wait_until};
 use peers::asterisk::{ANSWERS, Asterisk, Setup};
 use peers::baresip::{self, Baresip};
-use peers::matrix::{
-    ACME, ENOUGH_MS, FAR, GLOBEX, LAN, LIMIT, NEAR, OFFICE, WAN, attempts, hear_each_other, recorded, rests,
-};
+use peers::kamailio::{self, BEHIND, Kamailio, TO_BEHIND};
+use peers::matrix::{ACME, FAR, GLOBEX, LAN, LIMIT, NEAR, OFFICE, WAN, attempts, recorded, rests};
+use peers::party::{Party, hear_each_other, talk};
+use peers::way::{self, Way};
 use std::path::PathBuf;
 
 const OFFICE_HZ: u16 = 1_300;
@@ -16,11 +17,16 @@ const GLOBEX_HZ: u16 = 850;
 /// Another phone.
 const BESIDE: &str = "+4799887700";
 
-/// The usual edge, whose PBX is whoever registers. baresip of that age gives up on a challenge by SHA-256 in the place of passing it over.
+/// The usual edge, whose PBX is whoever registers.
 fn config() -> String {
+    registering(CONFIG)
+}
+
+/// The same of another edge. baresip of that age gives up on a challenge by SHA-256 in the place of passing it over.
+fn registering(edge: &str) -> String {
     let inside =
         "[[route]]\nfrom = [\"office\"]\nprefixes = [\"+479988\"]\nto = \"pbx\"\n\n[[route]]\nfrom = [\"office\"]";
-    CONFIG.replace("at = \"sip:127.0.0.20:5060\"", "at = \"registered\"").replacen(
+    edge.replace("at = \"sip:127.0.0.20:5060\"", "at = \"registered\"").replacen(
         "[[route]]\nfrom = [\"office\"]",
         inside,
         1,
@@ -36,8 +42,15 @@ fn folder() -> PathBuf {
     folder
 }
 
-fn phone<'a>(name: &'a str, ip: &'a str, user: &'a str, tone: u16, registers: Option<(&'a str, &'a str)>) -> Baresip {
-    Baresip::start(&baresip::Setup { name, ip, registers, user, tone })
+/// A carrier that is a phone.
+fn acme() -> baresip::Setup<'static> {
+    baresip::Setup::plain("acme", ACME, WAN, FAR, ACME_HZ)
+}
+
+/// The phone of the first user.
+fn one() -> baresip::Setup<'static> {
+    let home = Some(("127.0.0.10", "hush"));
+    baresip::Setup { registers: home, ..baresip::Setup::plain("one", "127.0.0.51", LAN, NEAR, OFFICE_HZ) }
 }
 
 fn has_registered(count: f64) {
@@ -47,56 +60,58 @@ fn has_registered(count: f64) {
 #[test]
 fn phones_register_and_call_each_other_and_the_world() {
     namespace::enter();
-    let acme = phone("acme", ACME, FAR, ACME_HZ, None);
+    let acme = Baresip::start(&acme());
     let edge = Edge::start_in(folder(), &config());
-    let home = Some(("127.0.0.10", "hush"));
-    let one = phone("one", "127.0.0.51", NEAR, OFFICE_HZ, home);
-    let other = phone("other", "127.0.0.52", BESIDE, GLOBEX_HZ, home);
+    let other = baresip::Setup { name: "other", ip: "127.0.0.52", user: BESIDE, tone: GLOBEX_HZ, ..one() };
+    let (one, other) = (Baresip::start(&one()), Baresip::start(&other));
     has_registered(2.0);
-    for (caller, number, callee, tones) in
-        [(&one, FAR, &acme, (OFFICE_HZ, ACME_HZ)), (&one, BESIDE, &other, (OFFICE_HZ, GLOBEX_HZ))]
-    {
-        caller.call(number, LAN);
-        caller.hears(tones.1, ENOUGH_MS);
-        callee.hears(tones.0, ENOUGH_MS);
-        callee.command("hangup", "");
-        rests(&edge);
-    }
-    acme.call(BESIDE, WAN);
-    acme.hears(GLOBEX_HZ, ENOUGH_MS);
-    other.hears(ACME_HZ, ENOUGH_MS);
-    acme.command("hangup", "");
-    rests(&edge);
+    talk(&edge, &one, FAR, &acme);
+    talk(&edge, &one, BESIDE, &other);
+    talk(&edge, &acme, BESIDE, &other);
 }
 
-/// By TCP nobody could reach the phone in any other way than by the connection it has opened.
+/// By a stream nobody could reach the phone in any other way than by the connection it has opened (RFC 5626 §5.3), and calls of either
+/// side leave it as it is.
+fn by_its_connection(home: Way) {
+    namespace::enter();
+    let outside = Way { transport: "udp", ..home };
+    let authority = way::authority(&format!("phone-{home:?}"), home, outside);
+    let files = authority.folder();
+    let acme = Baresip::start(&baresip::Setup { ip: &outside.acme(), edge: &outside.wan(), ..acme() });
+    let edge = Edge::start_in(folder(), &registering(&way::config(outside, outside, &files)));
+    let registrar = format!("{};transport={}", home.lan(), home.transport);
+    let one = baresip::Setup { files: &files, edge: &registrar, registers: Some((&registrar, "hush")), ..one() };
+    let one = Baresip::start(&baresip::Setup { ip: &home.office(), ..one });
+    has_registered(1.0);
+    talk(&edge, &acme, NEAR, &one);
+    talk(&edge, &one, FAR, &acme);
+    talk(&edge, &acme, NEAR, &one);
+    assert_eq!(http::metric("throughline_streams_events_total{what=\"begun\"}"), 0.0, "the edge has opened none");
+}
+
 #[test]
 fn a_phone_by_tcp_is_called_by_its_connection() {
-    namespace::enter();
-    let acme = phone("acme", ACME, FAR, ACME_HZ, None);
-    let listens = config().replace("\"udp:127.0.0.10:5060\"", "\"udp:127.0.0.10:5060\", \"tcp:127.0.0.10:5060\"");
-    let edge = Edge::start_in(folder(), &listens);
-    let one = phone("one", "127.0.0.51", NEAR, OFFICE_HZ, Some(("127.0.0.10;transport=tcp", "hush")));
-    has_registered(1.0);
-    acme.call(NEAR, WAN);
-    acme.hears(OFFICE_HZ, ENOUGH_MS);
-    one.hears(ACME_HZ, ENOUGH_MS);
-    acme.command("hangup", "");
-    rests(&edge);
-    one.call(FAR, "127.0.0.10:5060;transport=tcp");
-    one.hears(ACME_HZ, ENOUGH_MS);
-    one.command("hangup", "");
-    rests(&edge);
+    by_its_connection(Way::v4("tcp"));
+}
+
+#[test]
+fn a_phone_by_tls_is_called_by_its_connection() {
+    by_its_connection(Way::v4("tls"));
+}
+
+#[test]
+fn a_phone_by_tls_over_ipv6_is_called_by_its_connection() {
+    by_its_connection(Way::v6("tls"));
 }
 
 #[test]
 fn a_phone_with_a_wrong_password_is_not_called() {
     namespace::enter();
-    let acme = phone("acme", ACME, FAR, ACME_HZ, None);
+    let acme = Baresip::start(&acme());
     let edge = Edge::start_in(folder(), &config());
-    let one = phone("one", "127.0.0.51", NEAR, OFFICE_HZ, Some(("127.0.0.10", "guess")));
+    let one = Baresip::start(&baresip::Setup { registers: Some(("127.0.0.10", "guess")), ..one() });
     wait_until("it is refused", LIMIT, || http::metric("throughline_registrar_auth_failed") >= 1.0);
-    acme.call(NEAR, WAN);
+    acme.calls(NEAR);
     acme.says("480");
     rests(&edge);
     assert_eq!((http::metric("throughline_registered"), one.heard_of(ACME_HZ)), (0.0, 0));
@@ -119,14 +134,8 @@ fn a_pbx_registers_and_is_called_and_calls() {
         ..Setup::plain("office", OFFICE, LAN, OFFICE_HZ)
     });
     has_registered(1.0);
-    acme.call(NEAR, "talk");
-    hear_each_other((&office, OFFICE_HZ), (&acme, ACME_HZ));
-    acme.rests();
-    office.rests();
-    office.call(FAR, "talk");
-    hear_each_other((&office, OFFICE_HZ), (&acme, ACME_HZ));
-    office.rests();
-    rests(&edge);
+    talk(&edge, &acme, NEAR, &office);
+    talk(&edge, &office, FAR, &acme);
     let tried: Vec<_> = recorded(2).iter().flat_map(attempts).collect();
     let answered = |trunk: &str| (trunk.to_owned(), "answered".to_owned());
     assert_eq!(tried, [answered("office"), answered("acme")]);
@@ -161,14 +170,37 @@ fn the_edge_registers_at_a_carrier_and_is_called_by_it() {
     let office = Asterisk::start(&Setup::plain("office", OFFICE, LAN, OFFICE_HZ));
     let acme = Asterisk::start(&finds_us_by_registration(ANSWERS));
     let edge = registered(&acme);
-    acme.call(NEAR, "talk");
-    hear_each_other((&office, OFFICE_HZ), (&acme, ACME_HZ));
-    acme.rests();
-    office.rests();
-    office.call(FAR, "talk");
-    hear_each_other((&office, OFFICE_HZ), (&acme, ACME_HZ));
-    office.rests();
-    rests(&edge);
+    talk(&edge, &acme, NEAR, &office);
+    talk(&edge, &office, FAR, &acme);
+}
+
+/// A proxy of the carrier's is its registrar, and its nonces are old when we refresh: each refresh is challenged anew (RFC 7616 §3.3), and
+/// the carrier's calls find us by what was registered.
+#[test]
+fn the_edge_registers_at_a_proxy_whose_nonces_grow_old() {
+    namespace::enter();
+    let keeps = "loadmodule \"usrloc.so\"\nloadmodule \"registrar.so\"\nmodparam(\"auth\", \"nonce_expire\", 3)\n";
+    let asks = format!(
+        "if (!is_method(\"REGISTER\")) {{ {TO_BEHIND} exit; }}\n\
+         if (!pv_www_authenticate(\"acme.example\", \"sesame\", \"0\")) {{\n \
+         xlog(\"L_ERR\", \"asks for $rc\\n\"); www_challenge(\"acme.example\", \"1\"); exit; }}\n\
+         save(\"location\"); xlog(\"L_ERR\", \"keeps $ct\\n\");"
+    );
+    let finds = "if (!lookup(\"location\")) { sl_send_reply(\"480\", \"Not Registered\"); exit; } t_relay();";
+    let proxy = kamailio::Setup { modules: keeps, ..kamailio::Setup::plain("acme", ACME, finds, BEHIND, &asks) };
+    let proxy = Kamailio::start(&proxy);
+    let far = Baresip::start(&baresip::Setup { ip: BEHIND, edge: "127.0.0.31:5060", ..acme() });
+    let office = Baresip::start(&baresip::Setup::plain("office", OFFICE, LAN, NEAR, OFFICE_HZ));
+    let at = "at = \"sip:127.0.0.31:5060\"";
+    let more = format!(
+        "auth = {{ user = \"u1001\", secret = \"env:ACME\" }}\n\
+         register = {{ user = \"u1001\", domain = \"127.0.0.31\", contact_user = \"{NEAR}\", expires = \"10s\" }}"
+    );
+    let edge = Edge::start_knowing(&CONFIG.replace(at, &format!("{at}\n{more}")), &[("ACME", "sesame")]);
+    wait_until("it was refreshed twice", LIMIT, || proxy.said("keeps ") >= 3);
+    talk(&edge, &far, "u1001", &office);
+    talk(&edge, &office, FAR, &far);
+    assert!(proxy.said("asks for -4") >= 2, "{}", proxy.log());
 }
 
 /// The carrier that we are registered at dies while a call rings there: the call goes on elsewhere.
@@ -182,7 +214,7 @@ fn a_carrier_that_we_registered_at_dies_while_it_rings() {
     office.call(FAR, "talk");
     wait_until("the call is at the carrier", LIMIT, || acme.channels() == 1);
     acme.kill();
-    hear_each_other((&office, OFFICE_HZ), (&globex, GLOBEX_HZ));
+    hear_each_other(&office, &globex);
     office.rests();
     rests(&edge);
     let tried: Vec<String> = attempts(&recorded(1)[0]).into_iter().map(|(trunk, _)| trunk).collect();

@@ -1,113 +1,69 @@
 //! TCP and TLS, and one beside the other: Asterisk and Kamailio as they connect, are connected to, and are lost.
 #![allow(clippy::expect_used)]
 
-use interop::certificates::{Authority, Valid};
-use interop::edge::{CONFIG, Edge};
+use interop::edge::Edge;
 use interop::sipp::Sipp;
 use interop::{namespace, wait_until};
 use peers::asterisk::{Asterisk, Setup};
-use peers::kamailio::{self, Kamailio};
-use peers::matrix::{
-    ACME, FAR, GLOBEX, LAN, LIMIT, NEAR, OFFICE, attempts, hear_each_other, recorded, rests, was_tried,
-};
+use peers::kamailio::{self, BEHIND, Kamailio, TO_BEHIND};
+use peers::matrix::{ACME, FAR, GLOBEX, LAN, LIMIT, OFFICE, attempts, recorded, rests, was_tried};
+use peers::party::{Party, call_each_other, hear_each_other};
+use peers::way::{self, Way};
 
 const OFFICE_HZ: u16 = 1_300;
 const ACME_HZ: u16 = 440;
 const GLOBEX_HZ: u16 = 850;
 
-/// Certificates for both sides of the edge and for each peer, each for its address.
-fn authority(test: &str) -> Authority {
-    let authority = Authority::new(test);
-    let hosts = [("lan", "127.0.0.10"), ("wan", "127.0.0.11"), ("office", OFFICE), ("acme", ACME)];
-    for (who, host) in hosts {
-        authority.issue(who, host, Valid::Now);
-    }
-    authority
-}
-
-/// The edge by every transport, with the PBX and the carrier `acme` by these.
-fn config(office: &str, acme: &str, files: &str) -> String {
-    let mut config = CONFIG.to_owned();
-    for (side, ip) in [("lan", "127.0.0.10"), ("wan", "127.0.0.11")] {
-        let listens = format!("\"udp:{ip}:5060\", \"tcp:{ip}:5060\", \"tls:{ip}:5061\"]");
-        let identity = format!("tls = {{ certificate = \"{files}/{side}.pem\", key = \"{files}/{side}.key\" }}");
-        config = config.replace(&format!("\"udp:{ip}:5060\"]"), &format!("{listens}\n{identity}"));
-    }
-    for (ip, transport) in [(OFFICE, office), (ACME, acme)] {
-        let at = match transport {
-            "udp" => format!("at = \"sip:{ip}:5060\""),
-            "tcp" => format!("at = \"sip:{ip}:5060;transport=tcp\""),
-            _ => format!("at = \"sips:{ip}\"\ntls = {{ trust = \"{files}/ca.pem\" }}"),
-        };
-        config = config.replace(&format!("at = \"sip:{ip}:5060\""), &at);
-    }
-    config
-}
-
-/// Where the edge listens for this transport.
-fn edge_at(ip: &str, transport: &str) -> String {
-    format!("{ip}:{}", if transport == "tls" { 5061 } else { 5060 })
-}
-
-/// Both call each other, by a transport each.
-fn call_each_other(test: &str, office_by: &str, acme_by: &str) {
+/// Both call each other, by a way each.
+fn over(test: &str, office_by: Way, acme_by: Way) {
     namespace::enter();
-    let authority = authority(test);
+    let authority = way::authority(test, office_by, acme_by);
     let files = authority.folder();
-    let (to_lan, to_wan) = (edge_at("127.0.0.10", office_by), edge_at("127.0.0.11", acme_by));
-    let office = Setup { transport: office_by, files: &files, ..Setup::plain("office", OFFICE, &to_lan, OFFICE_HZ) };
-    let acme = Setup { name: "acme", ip: ACME, edge: &to_wan, transport: acme_by, tone: ACME_HZ, ..office };
+    let (office_ip, lan, acme_ip, wan) = (office_by.office(), office_by.lan(), acme_by.acme(), acme_by.wan());
+    let office =
+        Setup { transport: office_by.transport, files: &files, ..Setup::plain("office", &office_ip, &lan, OFFICE_HZ) };
+    let acme = Setup { transport: acme_by.transport, files: &files, ..Setup::plain("acme", &acme_ip, &wan, ACME_HZ) };
     let (office, acme) = (Asterisk::start(&office), Asterisk::start(&acme));
-    let edge = Edge::start(&config(office_by, acme_by, &files));
-    office.call(FAR, "talk");
-    hear_each_other((&office, OFFICE_HZ), (&acme, ACME_HZ));
-    office.rests();
-    acme.rests();
-    acme.call(NEAR, "talk");
-    hear_each_other((&office, OFFICE_HZ), (&acme, ACME_HZ));
-    acme.rests();
-    rests(&edge);
-    let answered = |trunk: &str| vec![(trunk.to_owned(), "answered".to_owned())];
-    let tried: Vec<_> = recorded(2).iter().map(attempts).collect();
-    assert_eq!(tried, [answered("acme"), answered("office")]);
+    let edge = Edge::start(&way::config(office_by, acme_by, &files));
+    call_each_other(&edge, &office, &acme);
 }
 
 #[test]
 fn a_pbx_by_tcp_and_a_carrier_by_udp_call_each_other() {
-    call_each_other("tcp-udp", "tcp", "udp");
+    over("tcp-udp", Way::v4("tcp"), Way::v4("udp"));
 }
 
 #[test]
 fn a_pbx_by_udp_and_a_carrier_by_tcp_call_each_other() {
-    call_each_other("udp-tcp", "udp", "tcp");
+    over("udp-tcp", Way::v4("udp"), Way::v4("tcp"));
 }
 
 #[test]
 fn a_pbx_and_a_carrier_by_tls_call_each_other() {
-    call_each_other("tls-tls", "tls", "tls");
+    over("tls-tls", Way::v4("tls"), Way::v4("tls"));
 }
 
 #[test]
 fn a_pbx_by_tls_and_a_carrier_by_tcp_call_each_other() {
-    call_each_other("tls-tcp", "tls", "tcp");
+    over("tls-tcp", Way::v4("tls"), Way::v4("tcp"));
 }
 
 /// What is on the wire goes on without the connections, and whoever speaks next connects anew.
 #[test]
 fn a_live_call_outlives_its_connections() {
     namespace::enter();
-    let authority = authority("cut");
+    let authority = way::authority("cut", Way::v4("tls"), Way::v4("tls"));
     let files = authority.folder();
     let office =
         Setup { transport: "tls", files: &files, ..Setup::plain("office", OFFICE, "127.0.0.10:5061", OFFICE_HZ) };
     let acme = Setup { name: "acme", ip: ACME, edge: "127.0.0.11:5061", tone: ACME_HZ, ..office };
     let (office, acme) = (Asterisk::start(&office), Asterisk::start(&acme));
-    let edge = Edge::start(&config("tls", "tls", &files));
-    office.command(&format!("channel originate PJSIP/{FAR}@edge extension +1@inbound"));
-    hear_each_other((&office, OFFICE_HZ), (&acme, ACME_HZ));
+    let edge = Edge::start(&way::config(Way::v4("tls"), Way::v4("tls"), &files));
+    office.calls(FAR);
+    hear_each_other(&office, &acme);
     namespace::cut(5061);
-    hear_each_other((&office, OFFICE_HZ), (&acme, ACME_HZ));
-    office.command("channel request hangup all");
+    hear_each_other(&office, &acme);
+    office.hangs_up();
     acme.rests();
     rests(&edge);
     was_tried(&[("acme", "answered")]);
@@ -117,18 +73,18 @@ fn a_live_call_outlives_its_connections() {
 #[test]
 fn a_carrier_that_dies_while_it_rings_by_tcp_is_left() {
     namespace::enter();
-    let authority = authority("dies");
+    let authority = way::authority("dies", Way::v4("udp"), Way::v4("tcp"));
     let files = authority.folder();
     let office = Setup::plain("office", OFFICE, LAN, OFFICE_HZ);
     let takes = "exten => _[+0-9]!,1,Wait(40)\n";
     let acme = Setup { name: "acme", ip: ACME, edge: "127.0.0.11:5060", transport: "tcp", inbound: takes, ..office };
     let globex = Setup { name: "globex", ip: GLOBEX, edge: "127.0.0.11:5060", tone: GLOBEX_HZ, ..office };
     let (office, acme, globex) = (Asterisk::start(&office), Asterisk::start(&acme), Asterisk::start(&globex));
-    let edge = Edge::start(&config("udp", "tcp", &files));
+    let edge = Edge::start(&way::config(Way::v4("udp"), Way::v4("tcp"), &files));
     office.call(FAR, "talk");
     wait_until("the call is at the carrier", LIMIT, || acme.channels() == 1);
     acme.kill();
-    hear_each_other((&office, OFFICE_HZ), (&globex, GLOBEX_HZ));
+    hear_each_other(&office, &globex);
     office.rests();
     rests(&edge);
     let tried: Vec<String> = attempts(&recorded(1)[0]).into_iter().map(|(trunk, _)| trunk).collect();
@@ -136,9 +92,9 @@ fn a_carrier_that_dies_while_it_rings_by_tcp_is_left() {
 }
 
 /// A proxy between two transports leaves two Record-Routes (RFC 5658): both are followed, from both sides.
-fn by_way_of_a_proxy(test: &str, transport: &str, caller: &str, carrier: &str, routed: &[(&str, &str)]) {
+fn by_way_of_a_proxy(test: &str, transport: &'static str, caller: &str, carrier: &str, routed: &[(&str, &str)]) {
     namespace::enter();
-    let authority = authority(test);
+    let authority = way::authority(test, Way::v4("udp"), Way::v4(transport));
     let files = authority.folder();
     let (listens, back) = match transport {
         "tls" => (
@@ -147,15 +103,14 @@ fn by_way_of_a_proxy(test: &str, transport: &str, caller: &str, carrier: &str, r
                  modparam(\"tls\", \"private_key\", \"{files}/acme.key\")\nmodparam(\"tls\", \"ca_list\", \"{files}/ca.pem\")\n\
                  modparam(\"tls\", \"tls_method\", \"TLSv1.2+\")\n"
             ),
-            "sip:127.0.0.11:5061;transport=tls",
+            "$du = \"sip:127.0.0.11:5061;transport=tls\"; t_relay();",
         ),
-        _ => (format!("listen=tcp:{ACME}:5060\n"), "sip:127.0.0.11:5060;transport=tcp"),
+        _ => (format!("listen=tcp:{ACME}:5060\n"), "$du = \"sip:127.0.0.11:5060;transport=tcp\"; t_relay();"),
     };
-    let does = "$du = \"sip:127.0.0.41:5060\"; t_relay();";
-    let proxy = kamailio::Setup { name: "acme", ip: ACME, listens: &listens, back, onward: "127.0.0.41", does };
+    let proxy = kamailio::Setup { listens: &listens, ..kamailio::Setup::plain("acme", ACME, back, BEHIND, TO_BEHIND) };
     let proxy = Kamailio::start(&proxy);
-    let _carrier = Sipp::server(carrier, "127.0.0.41");
-    let edge = Edge::start(&config("udp", transport, &files));
+    let _carrier = Sipp::server(carrier, BEHIND);
+    let edge = Edge::start(&way::config(Way::v4("udp"), Way::v4(transport), &files));
     let mut caller = Sipp::caller(caller, OFFICE, LAN, FAR, 1, 1);
     assert!(caller.finished(LIMIT), "{}\n{}\n{}", caller.errors(), edge.log(), proxy.log());
     for (method, from) in routed {

@@ -1,0 +1,85 @@
+//! IPv6 on one side of the edge or on both: who calls, who is called and their audio are each of their own family.
+#![allow(clippy::expect_used)]
+
+use interop::edge::Edge;
+use interop::namespace;
+use peers::asterisk::{self, Asterisk};
+use peers::baresip::{self, Baresip};
+use peers::matrix::{FAR, NEAR};
+use peers::party::{Party, call_each_other};
+use peers::way::{self, Way};
+
+const OFFICE_HZ: u16 = 1_300;
+const ACME_HZ: u16 = 440;
+
+/// A peer of one maker or the other.
+#[derive(Clone, Copy)]
+enum Maker {
+    Asterisk,
+    Baresip,
+}
+
+/// PBX and carrier call each other through the edge, each by its way.
+fn over(test: &str, office: (Maker, Way), acme: (Maker, Way)) {
+    namespace::enter();
+    let authority = way::authority(test, office.1, acme.1);
+    let files = authority.folder();
+    let edge = way::config(office.1, acme.1, &files);
+    let (office_at, acme_at) = (office.1.office(), acme.1.acme());
+    let office = party(office, "office", &office_at, &office.1.lan(), (NEAR, OFFICE_HZ), &files);
+    let acme = party(acme, "acme", &acme_at, &acme.1.wan(), (FAR, ACME_HZ), &files);
+    let edge = Edge::start(&edge);
+    call_each_other(&edge, office.as_ref(), acme.as_ref());
+}
+
+fn party(
+    (maker, way): (Maker, Way),
+    name: &str,
+    ip: &str,
+    edge: &str,
+    (user, tone): (&str, u16),
+    files: &str,
+) -> Box<dyn Party> {
+    let transport = way.transport;
+    match maker {
+        Maker::Asterisk => {
+            let plain = asterisk::Setup::plain(name, ip, edge, tone);
+            Box::new(Asterisk::start(&asterisk::Setup { transport, files, ..plain }))
+        }
+        Maker::Baresip => {
+            let edge = format!("{edge};transport={transport}");
+            let plain = baresip::Setup::plain(name, ip, &edge, user, tone);
+            Box::new(Baresip::start(&baresip::Setup { files, ..plain }))
+        }
+    }
+}
+
+#[test]
+fn a_pbx_over_ipv4_and_a_carrier_over_ipv6_call_each_other() {
+    over("v4-v6", (Maker::Asterisk, Way::v4("udp")), (Maker::Asterisk, Way::v6("udp")));
+}
+
+#[test]
+fn a_pbx_over_ipv6_and_a_carrier_over_ipv4_call_each_other() {
+    over("v6-v4", (Maker::Asterisk, Way::v6("udp")), (Maker::Asterisk, Way::v4("udp")));
+}
+
+#[test]
+fn a_pbx_and_a_carrier_by_tcp_over_ipv6_call_each_other() {
+    over("v6-tcp", (Maker::Asterisk, Way::v6("tcp")), (Maker::Asterisk, Way::v6("tcp")));
+}
+
+#[test]
+fn a_pbx_and_a_carrier_by_tls_over_ipv6_call_each_other() {
+    over("v6-tls", (Maker::Asterisk, Way::v6("tls")), (Maker::Asterisk, Way::v6("tls")));
+}
+
+#[test]
+fn a_phone_over_ipv6_and_one_over_ipv4_call_each_other() {
+    over("phones", (Maker::Baresip, Way::v6("udp")), (Maker::Baresip, Way::v4("udp")));
+}
+
+#[test]
+fn a_phone_by_tcp_over_ipv6_and_a_carrier_over_ipv4_call_each_other() {
+    over("phone-tcp", (Maker::Baresip, Way::v6("tcp")), (Maker::Asterisk, Way::v4("udp")));
+}
