@@ -17,7 +17,7 @@ pub const TO_EDGE: &str = "$du = \"sip:127.0.0.11:5060\"; t_relay();";
 /// And from the edge to there.
 pub const TO_BEHIND: &str = "$du = \"sip:127.0.0.41:5060\"; t_relay();";
 /// It asks the edge for the password `sesame` about every request, as each of its nonces is good for one: `first` and `modules` of such.
-pub const ASKS: &str = "if ($si == \"127.0.0.11\" && !is_method(\"OPTIONS\")) {\n \
+pub const ASKS: &str = "if ($si == \"127.0.0.11\" && !is_method(\"ACK|OPTIONS\")) {\n \
     if (!pv_proxy_authenticate(\"acme.example\", \"sesame\", \"0\")) {\n \
     xlog(\"L_ERR\", \"asks who sends $rm\\n\"); proxy_challenge(\"acme.example\", \"1\"); exit; }\n \
     consume_credentials(); }";
@@ -34,7 +34,7 @@ pub struct Setup<'a> {
     pub listens: &'a str,
     /// Further modules, and how they are set.
     pub modules: &'a str,
-    /// What it does with every request first, those inside calls too, but for CANCEL and ACK, which nobody can be asked about.
+    /// What it does with every request first, those inside calls too, but for CANCEL.
     pub first: &'a str,
     /// How it stays in the path.
     pub stays: &'a str,
@@ -133,9 +133,7 @@ request_route {{
         if (t_check_trans()) {{ t_relay(); }}
         exit;
     }}
-    if (!is_method("ACK")) {{
-        {first}
-    }}
+    {first}
     if (has_totag()) {{
         if (loose_route()) {{
             xlog("L_ERR", "routes $rm of $si\n");

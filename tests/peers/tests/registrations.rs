@@ -19,18 +19,16 @@ const BESIDE: &str = "+4799887700";
 
 /// The usual edge, whose PBX is whoever registers.
 fn config() -> String {
-    registering(CONFIG)
+    registering(CONFIG, Way::v4("udp"))
 }
 
-/// The same of another edge. baresip of that age gives up on a challenge by SHA-256 in the place of passing it over.
-fn registering(edge: &str) -> String {
+/// The same of another edge, whose PBX would be there. baresip of that age gives up on a challenge by SHA-256 in the place of passing it over.
+fn registering(edge: &str, home: Way) -> String {
     let inside =
         "[[route]]\nfrom = [\"office\"]\nprefixes = [\"+479988\"]\nto = \"pbx\"\n\n[[route]]\nfrom = [\"office\"]";
-    edge.replace("at = \"sip:127.0.0.20:5060\"", "at = \"registered\"").replacen(
-        "[[route]]\nfrom = [\"office\"]",
-        inside,
-        1,
-    ) + "\n[registrar]\nlisten = \"lan\"\nrealm = \"127.0.0.10\"\nusers = \"users.csv\"\nalgorithms = [\"MD5\"]\n"
+    let at = format!("at = \"sip:{}:5060\"", home.office());
+    let edge = edge.replace(&at, "at = \"registered\"").replacen("[[route]]\nfrom = [\"office\"]", inside, 1);
+    edge + "\n[registrar]\nlisten = \"lan\"\nrealm = \"127.0.0.10\"\nusers = \"users.csv\"\nalgorithms = [\"MD5\"]\n"
 }
 
 /// Its folder, with both phones in its list of users.
@@ -72,13 +70,13 @@ fn phones_register_and_call_each_other_and_the_world() {
 
 /// By a stream nobody could reach the phone in any other way than by the connection it has opened (RFC 5626 §5.3), and calls of either
 /// side leave it as it is.
-fn by_its_connection(home: Way) {
+fn by_its_connection(test: &str, home: Way, outside: Way) {
     namespace::enter();
-    let outside = Way { transport: "udp", ..home };
-    let authority = way::authority(&format!("phone-{home:?}"), home, outside);
+    let authority = way::authority(test, home, outside);
+    let by_udp = Way { transport: "udp", ..home };
     let files = authority.folder();
     let acme = Baresip::start(&baresip::Setup { ip: &outside.acme(), edge: &outside.wan(), ..acme() });
-    let edge = Edge::start_in(folder(), &registering(&way::config(outside, outside, &files)));
+    let edge = Edge::start_in(folder(), &registering(&way::config(by_udp, outside, &files), by_udp));
     let registrar = format!("{};transport={}", home.lan(), home.transport);
     let one = baresip::Setup { files: &files, edge: &registrar, registers: Some((&registrar, "hush")), ..one() };
     let one = Baresip::start(&baresip::Setup { ip: &home.office(), ..one });
@@ -86,22 +84,28 @@ fn by_its_connection(home: Way) {
     talk(&edge, &acme, NEAR, &one);
     talk(&edge, &one, FAR, &acme);
     talk(&edge, &acme, NEAR, &one);
-    assert_eq!(http::metric("throughline_streams_events_total{what=\"begun\"}"), 0.0, "the edge has opened none");
+    let connections = |what: &str| http::metric(&format!("throughline_streams_events_total{{what=\"{what}\"}}"));
+    assert_eq!((connections("accepted"), connections("begun")), (1.0, 0.0), "all by the one that the phone has opened");
 }
 
 #[test]
 fn a_phone_by_tcp_is_called_by_its_connection() {
-    by_its_connection(Way::v4("tcp"));
+    by_its_connection("phone-tcp", Way::v4("tcp"), Way::v4("udp"));
 }
 
 #[test]
 fn a_phone_by_tls_is_called_by_its_connection() {
-    by_its_connection(Way::v4("tls"));
+    by_its_connection("phone-tls", Way::v4("tls"), Way::v4("udp"));
+}
+
+#[test]
+fn a_phone_by_tcp_over_ipv6_is_called_by_its_connection() {
+    by_its_connection("phone-tcp6", Way::v6("tcp"), Way::v4("udp"));
 }
 
 #[test]
 fn a_phone_by_tls_over_ipv6_is_called_by_its_connection() {
-    by_its_connection(Way::v6("tls"));
+    by_its_connection("phone-tls6", Way::v6("tls"), Way::v6("udp"));
 }
 
 #[test]
@@ -179,7 +183,8 @@ fn the_edge_registers_at_a_carrier_and_is_called_by_it() {
 #[test]
 fn the_edge_registers_at_a_proxy_whose_nonces_grow_old() {
     namespace::enter();
-    let keeps = "loadmodule \"usrloc.so\"\nloadmodule \"registrar.so\"\nmodparam(\"auth\", \"nonce_expire\", 3)\n";
+    let keeps = "loadmodule \"usrloc.so\"\nloadmodule \"registrar.so\"\nmodparam(\"registrar\", \"min_expires\", 5)\n\
+                 modparam(\"auth\", \"nonce_expire\", 3)\n";
     let asks = format!(
         "if (!is_method(\"REGISTER\")) {{ {TO_BEHIND} exit; }}\n\
          if (!pv_www_authenticate(\"acme.example\", \"sesame\", \"0\")) {{\n \
