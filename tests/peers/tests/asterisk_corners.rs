@@ -32,8 +32,12 @@ fn globex() -> Setup<'static> {
 
 /// With a further line in the table of this trunk.
 fn with(trunk_at: &str, line: &str) -> String {
+    with_more(CONFIG, trunk_at, line)
+}
+
+fn with_more(config: &str, trunk_at: &str, line: &str) -> String {
     let at = format!("at = \"sip:{trunk_at}:5060\"");
-    CONFIG.replace(&at, &format!("{at}\n{line}"))
+    config.replace(&at, &format!("{at}\n{line}"))
 }
 
 /// A carrier that plays before it answers.
@@ -69,35 +73,54 @@ fn a_pbx_alone_requires_100rel() {
     acknowledged_on_one_side(&Setup { endpoint: "100rel=required", ..office() }, &acme, true);
 }
 
-/// RFC 4028: two refreshes of the shortest session there is, and both sides still hear each other.
-fn lives_past_two_refreshes(session: &str, refreshes: impl Fn(&Asterisk) -> usize) {
+/// RFC 4028: two refreshes of the shortest session there is on each leg, by whoever is to do it there, and both sides still hear each other.
+fn lives_past_two_refreshes(
+    at_office: &str,
+    at_acme: &str,
+    refreshed: impl Fn(&Asterisk, &Asterisk) -> (usize, usize),
+) {
     namespace::enter();
     let timers = "timers=always\ntimers_min_se=90\ntimers_sess_expires=90";
     let long = "exten => _[+0-9]!,1,Answer()\n same => n,Gosub(record,s,1)\n same => n,PlayTones(TONE)\n same => n,Wait(200)\n";
-    let office = Asterisk::start(&Setup { inbound: long, ..office() });
+    let office = Asterisk::start(&Setup { endpoint: timers, ..office() });
     let acme = Asterisk::start(&Setup { endpoint: timers, inbound: long, ..acme() });
+    office.traces();
     acme.traces();
-    let edge = Edge::start(&with(ACME, session));
-    // The PBX's own channel plays for as long as it takes.
+    let edge = Edge::start(&with_more(&with(OFFICE, at_office), ACME, at_acme));
     office.calls(FAR);
     hear_each_other(&office, &acme);
-    wait_until("the session is refreshed twice", Duration::from_secs(120), || refreshes(&acme) >= 2);
+    wait_until("both sessions are refreshed twice", Duration::from_secs(120), || {
+        let (at_office, at_acme) = refreshed(&office, &acme);
+        at_office >= 2 && at_acme >= 2
+    });
     hear_each_other(&office, &acme);
     acme.hangs_up();
     rests(&edge);
     was_tried(&[("acme", "answered")]);
 }
 
-#[test]
-fn a_session_is_refreshed_by_the_edge() {
-    let us = "session = { expires = \"90s\", refresher = \"us\" }";
-    lives_past_two_refreshes(us, |acme| acme.received("UPDATE") + acme.received("INVITE") - 1);
+const BY_US: &str = "session = { expires = \"90s\", refresher = \"us\" }";
+const BY_THEM: &str = "session = { expires = \"90s\", refresher = \"them\" }";
+
+fn updates_and_offers(count: impl Fn(&str) -> usize) -> usize {
+    count("UPDATE") + count("INVITE")
 }
 
 #[test]
-fn a_session_is_refreshed_by_the_carrier() {
-    let them = "session = { expires = \"90s\", refresher = \"them\" }";
-    lives_past_two_refreshes(them, |acme| acme.sent("UPDATE") + acme.sent("INVITE"));
+fn the_edge_refreshes_the_carriers_session_and_the_pbx_its_own() {
+    // Besides the INVITE that began the call.
+    lives_past_two_refreshes(BY_THEM, BY_US, |office, acme| {
+        let by_office = updates_and_offers(|method| office.sent(method)).saturating_sub(1);
+        (by_office, updates_and_offers(|method| acme.received(method)).saturating_sub(1))
+    });
+}
+
+#[test]
+fn the_edge_refreshes_the_pbxs_session_and_the_carrier_its_own() {
+    lives_past_two_refreshes(BY_US, BY_THEM, |office, acme| {
+        let to_office = updates_and_offers(|method| office.received(method));
+        (to_office, updates_and_offers(|method| acme.sent(method)))
+    });
 }
 
 /// A phone of the PBX holds: the PBX passes it on, and what the carrier is sent falls silent.
