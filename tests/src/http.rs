@@ -32,7 +32,16 @@ pub fn sentences(path: &str) -> Vec<String> {
 
 /// Sum of a metric over all its labels.
 pub fn metric(name: &str) -> f64 {
+    values(name).iter().sum()
+}
+
+/// The least of a metric over all its labels: so many has every shard.
+pub fn least(name: &str) -> f64 {
+    values(name).into_iter().reduce(f64::min).unwrap_or(0.0)
+}
+
+fn values(name: &str) -> Vec<f64> {
     let (_, body) = ask("GET", "/metrics").expect("metrics");
     let values = body.lines().filter(|line| line.starts_with(name) && !line.starts_with('#'));
-    values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    values.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect()
 }

@@ -19,6 +19,8 @@ pub struct Setup<'a> {
     pub ip: &'a str,
     /// Where it registers, and by which password; it is a peer that registers nowhere without.
     pub registers: Option<(&'a str, &'a str)>,
+    /// Further parameters of its account.
+    pub account: &'a str,
     /// The number it has, which is the user of the URIs it is called by.
     pub user: &'a str,
     /// The tone it plays.
@@ -32,7 +34,7 @@ pub struct Setup<'a> {
 impl<'a> Setup<'a> {
     /// One that registers nowhere.
     pub fn plain(name: &'a str, ip: &'a str, edge: &'a str, user: &'a str, tone: u16) -> Self {
-        Self { name, ip, registers: None, user, tone, files: "", edge }
+        Self { name, ip, registers: None, account: "", user, tone, files: "", edge }
     }
 }
 
@@ -74,12 +76,17 @@ impl Baresip {
             None => (setup.ip, "regint=0".to_owned()),
         };
         let by = if audio == Audio::ForPages { ";medianat=ice;mediaenc=dtls_srtp" } else { "" };
-        let account = format!("<sip:{}@{home}>;{registers};answermode=auto;audio_codecs=PCMA/8000/1{by}\n", setup.user);
+        let account = format!(
+            "<sip:{}@{home}>;{registers}{};answermode=auto;audio_codecs=PCMA/8000/1{by}\n",
+            setup.user, setup.account
+        );
         for (name, text) in [("config", config_of(setup, audio, here)), ("accounts", account)] {
             std::fs::write(folder.join(name), text).expect("a configuration file");
         }
-        for name in ["contacts", "uuid"] {
-            std::fs::write(folder.join(name), "").expect("a configuration file");
+        // By it a registrar knows it again (RFC 5626 §4.1).
+        let uuid = format!("00000000-0000-4000-8000-{:012}", setup.tone);
+        for (name, text) in [("contacts", ""), ("uuid", &uuid)] {
+            std::fs::write(folder.join(name), text).expect("a configuration file");
         }
         let out = std::fs::File::create(folder.join("out")).expect("a file for its output");
         let process = Command::new("baresip")

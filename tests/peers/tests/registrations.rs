@@ -52,7 +52,7 @@ fn one() -> baresip::Setup<'static> {
 }
 
 fn has_registered(count: f64) {
-    wait_until("they have registered", LIMIT, || http::metric("throughline_registered") >= count);
+    wait_until("every shard knows where they are", LIMIT, || http::least("throughline_registered{") >= count);
 }
 
 #[test]
@@ -66,6 +66,12 @@ fn phones_register_and_call_each_other_and_the_world() {
     talk(&edge, &one, FAR, &acme);
     talk(&edge, &one, BESIDE, &other);
     talk(&edge, &acme, BESIDE, &other);
+}
+
+/// Connections that phones have opened to the edge, and those that it has opened.
+fn accepted_and_begun() -> (f64, f64) {
+    let count = |what: &str| http::metric(&format!("throughline_streams_events_total{{what=\"{what}\"}}"));
+    (count("accepted"), count("begun"))
 }
 
 /// By a stream nobody could reach the phone in any other way than by the connection it has opened (RFC 5626 §5.3), and calls of either
@@ -84,8 +90,7 @@ fn by_its_connection(test: &str, home: Way, outside: Way) {
     talk(&edge, &acme, NEAR, &one);
     talk(&edge, &one, FAR, &acme);
     talk(&edge, &acme, NEAR, &one);
-    let connections = |what: &str| http::metric(&format!("throughline_streams_events_total{{what=\"{what}\"}}"));
-    assert_eq!((connections("accepted"), connections("begun")), (1.0, 0.0), "all by the one that the phone has opened");
+    assert_eq!(accepted_and_begun(), (1.0, 0.0), "all by the one that the phone has opened");
 }
 
 #[test]
@@ -106,6 +111,32 @@ fn a_phone_by_tcp_over_ipv6_is_called_by_its_connection() {
 #[test]
 fn a_phone_by_tls_over_ipv6_is_called_by_its_connection() {
     by_its_connection("phone-tls6", Way::v6("tls"), Way::v6("udp"));
+}
+
+/// RFC 5626 §4.2: whose flow is gone makes another one under the same number of it, and the old one is nobody's any more.
+#[test]
+fn a_phone_whose_connection_is_cut_is_called_by_its_next_one() {
+    namespace::enter();
+    let (home, outside) = (Way::v4("tls"), Way::v4("udp"));
+    let authority = way::authority("phone-cut", home, outside);
+    let files = authority.folder();
+    let acme = Baresip::start(&acme());
+    let edge = Edge::start_in(folder(), &registering(&way::config(outside, outside, &files), outside));
+    let registrar = format!("{};transport=tls", home.lan());
+    let flows = format!(";sipnat=outbound;outbound=\"sip:{registrar}\"");
+    let one = baresip::Setup { files: &files, edge: &registrar, registers: Some((&registrar, "hush")), ..one() };
+    let one = Baresip::start(&baresip::Setup { account: &flows, ..one });
+    has_registered(1.0);
+    talk(&edge, &acme, NEAR, &one);
+    namespace::cut(5061);
+    wait_until("it has connected again", LIMIT, || accepted_and_begun().0 >= 2.0);
+    wait_until("its next one is its only one", LIMIT, || {
+        http::metric("throughline_registrar_accepted") >= 2.0 && http::least("throughline_registered{") == 1.0
+    });
+    talk(&edge, &acme, NEAR, &one);
+    talk(&edge, &one, FAR, &acme);
+    assert_eq!(accepted_and_begun(), (2.0, 0.0));
+    assert_eq!(http::least("throughline_registered{"), 1.0, "the old one is nobody's");
 }
 
 #[test]
