@@ -119,18 +119,20 @@ impl Asterisk {
 
     /// Requests of this method that it has received, repetitions too, since it traces.
     pub fn received(&self, method: &str) -> usize {
-        self.traced("Received SIP request (", method)
+        requests(&self.log(), RECEIVED, method).count()
     }
 
     /// And those that it has sent.
     pub fn sent(&self, method: &str) -> usize {
-        self.traced("Transmitting SIP request (", method)
+        requests(&self.log(), "Transmitting SIP request (", method).count()
     }
 
-    fn traced(&self, head: &str, method: &str) -> usize {
-        let log = self.log();
-        let first_lines = log.split(head).skip(1).filter_map(|message| message.lines().nth(1));
-        first_lines.filter(|line| line.strip_prefix(method).is_some_and(|rest| rest.starts_with(" sip:"))).count()
+    /// Waits until it was told by NOTIFY that a transfer of its own came to this (RFC 3515 §2.4.5), since it traces.
+    pub fn is_notified(&self, status: &str) {
+        let line = format!("\nSIP/2.0 {status}");
+        wait_until(&format!("Asterisk is notified of {status}"), Duration::from_secs(60), || {
+            requests(&self.log(), RECEIVED, "NOTIFY").any(|message| message.contains(&line))
+        });
     }
 
     /// Runs an extension of its dialplan's context `inbound` by itself, as if a phone inside the PBX had dialled it.
@@ -201,6 +203,18 @@ impl Drop for Asterisk {
         let _waited = self.process.wait();
         let _left = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// What a trace writes before a request that has come.
+const RECEIVED: &str = "Received SIP request (";
+
+/// Requests of this method in a trace that follow these words.
+fn requests<'l>(log: &'l str, words: &'l str, method: &'l str) -> impl Iterator<Item = &'l str> {
+    let messages = log.split(words).skip(1).filter_map(|rest| rest.split("<---").next());
+    messages.filter(move |message| {
+        let line = message.lines().nth(1).unwrap_or_default();
+        line.strip_prefix(method).is_some_and(|rest| rest.starts_with(" sip:"))
+    })
 }
 
 /// Where `scripts/install-interop` has put the tree that Asterisk lives in.

@@ -3,9 +3,11 @@
 
 use interop::edge::Edge;
 use interop::namespace;
+use interop::sipp::Sipp;
 use peers::asterisk::{self, Asterisk};
 use peers::baresip::{self, Baresip};
-use peers::matrix::{FAR, NEAR};
+use peers::kamailio::{self, BEHIND, Kamailio, TO_BEHIND};
+use peers::matrix::{ACME, FAR, LAN, LIMIT, NEAR, OFFICE, rests, was_tried};
 use peers::party::{Party, call_each_other};
 use peers::way::{self, Way};
 
@@ -78,4 +80,25 @@ fn a_phone_over_ipv6_and_one_over_ipv4_call_each_other() {
 #[test]
 fn a_phone_over_ipv4_and_a_carrier_over_ipv6_call_each_other() {
     over("phone-carrier", (Maker::Baresip, Way::v4("udp")), (Maker::Asterisk, Way::v6("udp")));
+}
+
+/// A proxy between the families leaves two Record-Routes (RFC 5658 §3): the edge's ACK follows them, and so does the carrier's BYE.
+#[test]
+fn a_proxy_over_ipv6_before_a_carrier_over_ipv4() {
+    namespace::enter();
+    let (office, acme) = (Way::v4("udp"), Way::v6("udp"));
+    let authority = way::authority("proxy-v6", office, acme);
+    let (listens, back) = ("listen=udp:[fd00::31]:5060\n", "$du = \"sip:[fd00::11]:5060\"; t_relay();");
+    let plain = kamailio::Setup::plain("acme", ACME, back, BEHIND, TO_BEHIND);
+    let proxy = Kamailio::start(&kamailio::Setup { listens, ..plain });
+    let _carrier = Sipp::server("server_ends", BEHIND);
+    let edge = Edge::start(&way::config(office, acme, &authority.folder()));
+    let mut caller = Sipp::caller("caller_ended_by_callee", OFFICE, LAN, FAR, 1, 1);
+    assert!(caller.finished(LIMIT), "{}\n{}\n{}", caller.errors(), edge.log(), proxy.log());
+    for routed in ["routes ACK of ", "routes BYE of 127.0.0.41\n"] {
+        assert_eq!(proxy.said(routed), 1, "{routed}: {}", proxy.log());
+    }
+    assert_eq!(proxy.said("cannot place"), 0, "{}", proxy.log());
+    rests(&edge);
+    was_tried(&[("acme", "answered")]);
 }
