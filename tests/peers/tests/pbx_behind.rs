@@ -6,7 +6,8 @@ use interop::edge::Edge;
 use interop::{http, namespace, wait_until};
 use peers::asterisk::{ANSWERS, Asterisk, Setup};
 use peers::baresip::{self, Baresip};
-use peers::matrix::{ENOUGH_MS, LAN, LIMIT, rests};
+use peers::matrix::{LAN, LIMIT, rests};
+use peers::party::{Party, hear_each_other, talk};
 
 const FIRST: &str = "127.0.0.21";
 const SECOND: &str = "127.0.0.22";
@@ -66,23 +67,14 @@ fn knows_the_phone(node: &Asterisk) -> bool {
     node.command("pjsip show contacts").contains("201/sip:201~")
 }
 
-/// Both ways, with each heard by the other.
-fn calls_both_ways(edge: &Edge, phone: &Baresip, node: &Asterisk, tone: u16) {
-    let hears_the_phone = |before: u32| {
-        phone.hears(tone, ENOUGH_MS);
-        wait_until("the PBX hears the phone", LIMIT, || node.heard_of(PHONE_HZ) >= before + ENOUGH_MS);
-    };
-    let before = node.heard_of(PHONE_HZ);
+/// Both ways, with each heard by the other. The PBX calls the phone by where it has registered, which only an extension of its own says.
+fn call_each_other(edge: &Edge, phone: &Baresip, node: &Asterisk) {
     node.command("channel originate PJSIP/201 extension talk@outbound");
-    hears_the_phone(before);
+    hear_each_other(phone, node);
+    phone.hangs_up();
     node.rests();
     rests(edge);
-    let before = node.heard_of(PHONE_HZ);
-    phone.call("9", LAN);
-    hears_the_phone(before);
-    phone.command("hangup", "");
-    node.rests();
-    rests(edge);
+    talk(edge, phone, "9", node);
 }
 
 #[test]
@@ -91,16 +83,16 @@ fn a_phone_registers_at_the_second_node_of_a_pbx_when_the_first_dies() {
     let (first, second) = (node("first", FIRST, FIRST_HZ), node("second", SECOND, SECOND_HZ));
     let edge = Edge::start(CONFIG);
     let registers = Some(("127.0.0.10", "hush"));
-    let phone =
-        Baresip::start(&baresip::Setup { name: "phone", ip: "127.0.0.51", registers, user: "201", tone: PHONE_HZ });
+    let plain = baresip::Setup::plain("phone", "127.0.0.51", LAN, "201", PHONE_HZ);
+    let phone = Baresip::start(&baresip::Setup { registers, ..plain });
     wait_until("the phone has registered at the first node", LIMIT, || knows_the_phone(&first));
-    calls_both_ways(&edge, &phone, &first, FIRST_HZ);
+    call_each_other(&edge, &phone, &first);
     assert!(!knows_the_phone(&second));
     first.kill();
     // It would renew by itself, within the minute that it was granted.
     phone.command("uareg", "60 0");
     wait_until("the phone has registered at the second node", LIMIT, || knows_the_phone(&second));
     wait_until("it is told", LIMIT, || http::get("/v1/alarms").to_string().contains("registrar_moved"));
-    calls_both_ways(&edge, &phone, &second, SECOND_HZ);
+    call_each_other(&edge, &phone, &second);
     assert_eq!(http::metric("throughline_registrar_unserved"), 0.0);
 }
