@@ -3,7 +3,7 @@
 # A toolchain that scripts/install-build has just installed is not on this shell's PATH yet.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: run test interop check fmt sim policy-table clean
+.PHONY: run test interop town check fmt sim policy-table clean
 
 run: ## build, start the lab, print what to do next
 	@scripts/install-build
@@ -21,6 +21,11 @@ interop: ## install peers of other makers, place calls among them through the ed
 	@scripts/install-interop
 	@cargo build --release --quiet --bin throughline
 	@scripts/interop
+
+town: ## a hundred thousand phones at the edge, killed and in a power cut: make town PHONES=100000 RATE=1000 EXPIRES=600
+	@scripts/install-build
+	@cargo build --release --quiet --bin throughline
+	@cargo run --release --quiet -p interop --example town -- $(or $(PHONES),100000) $(or $(RATE),1000) $(or $(EXPIRES),600)
 
 check: ## what is fast: format, lints, unit tests
 	@cargo fmt --all --check

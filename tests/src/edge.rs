@@ -1,9 +1,15 @@
 //! The built binary as a process: configured, started, asked, ended.
 
 use crate::{http, wait_until};
-use std::path::PathBuf;
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+
+/// How long it may take to start, with a hundred thousand users and bindings to read.
+const START: Duration = Duration::from_secs(20);
+/// Ticks of a second in `/proc`, on every Linux that we run on.
+const TICKS: u64 = 100;
 
 /// Two carriers and a PBX on loopback, as most tests want them.
 pub const CONFIG: &str = r#"
@@ -84,21 +90,27 @@ impl Edge {
         let path = folder.join("edge.toml");
         let data = folder.to_str().expect("a path in text");
         std::fs::write(&path, config.replace("DATA", data)).expect("a configuration file");
-        let log = std::fs::File::create(folder.join("edge.log")).expect("a log file");
-        let process = Command::new(binary())
-            .arg("run")
-            .arg(&path)
-            .args(args)
-            .envs(secrets.iter().copied())
-            .stdout(Stdio::from(log.try_clone().expect("a second handle")))
-            .stderr(Stdio::from(log))
-            .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}; build it with `cargo build --release`", binary().display()));
+        std::fs::write(folder.join("edge.log"), "").expect("a log file");
+        let process = spawn(&folder, secrets, args);
         let edge = Self { process, folder };
-        wait_until("the edge is ready", Duration::from_secs(20), || {
-            http::ask("GET", "/readyz").is_some_and(|(code, _)| code == 200)
-        });
+        edge.is_ready();
         edge
+    }
+
+    fn is_ready(&self) {
+        wait_until("the edge is ready", START, || http::ask("GET", "/readyz").is_some_and(|(code, _)| code == 200));
+    }
+
+    /// Ends it as a crash or a lost machine would: it has no last word.
+    pub fn crash(&mut self) {
+        self.signal(libc::SIGKILL);
+        self.process.wait().expect("our child");
+    }
+
+    /// Starts it anew after it has ended, with the file and the store that it had.
+    pub fn again(&mut self) {
+        self.process = spawn(&self.folder, &[], &[]);
+        self.is_ready();
     }
 
     /// Rewrites its configuration file.
@@ -147,6 +159,29 @@ impl Edge {
         line.split_whitespace().nth(1).and_then(|kb| kb.parse().ok()).unwrap_or(0)
     }
 
+    /// Memory that would be free without it, in kilobytes: pages that it shares count in part (proc(5), Pss).
+    pub fn pss_kb(&self) -> u64 {
+        let rollup = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.process.id())).unwrap_or_default();
+        let line = rollup.lines().find(|line| line.starts_with("Pss:")).unwrap_or_default();
+        line.split_whitespace().nth(1).and_then(|kb| kb.parse().ok()).unwrap_or(0)
+    }
+
+    /// Time of processors that it has used, of all its threads and in the kernel.
+    pub fn cpu(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap_or_default();
+        // Behind the name, which may hold blanks, `utime` and `stime` are the twelfth and thirteenth (proc(5)).
+        let fields = stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ').skip(11).take(2);
+        let ticks: u64 = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
+        Duration::from_millis(ticks * 1_000 / TICKS)
+    }
+
+    /// Bytes of its store on the disk.
+    pub fn store_bytes(&self) -> u64 {
+        let files = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let stored = files.filter(|file| file.file_name().to_string_lossy().starts_with("journal.sqlite"));
+        stored.filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
+    }
+
     /// Open file descriptors.
     pub fn descriptors(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.process.id())).map(Iterator::count).unwrap_or(0)
@@ -173,6 +208,20 @@ impl Drop for Edge {
             eprintln!("the edge said:\n{}", self.log());
         }
     }
+}
+
+fn spawn(folder: &Path, secrets: &[(&str, &str)], args: &[&str]) -> Child {
+    // What an earlier run has said stays before it.
+    let log = OpenOptions::new().create(true).append(true).open(folder.join("edge.log")).expect("a log file");
+    Command::new(binary())
+        .arg("run")
+        .arg(folder.join("edge.toml"))
+        .args(args)
+        .envs(secrets.iter().copied())
+        .stdout(Stdio::from(log.try_clone().expect("a second handle")))
+        .stderr(Stdio::from(log))
+        .spawn()
+        .unwrap_or_else(|error| panic!("{}: {error}; build it with `cargo build --release`", binary().display()))
 }
 
 fn binary() -> PathBuf {

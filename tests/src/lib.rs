@@ -15,6 +15,7 @@ pub mod journal;
 pub mod namespace;
 pub mod pauses;
 pub mod sipp;
+pub mod town;
 
 use std::time::{Duration, Instant};
 

@@ -2,8 +2,7 @@
 //!
 //! Phones behave as RFC 3261 and RFC 7616 have it: a REGISTER, the same with credentials, repeats while nothing is heard, and a pause when one is
 //! asked for. Beside them an office places calls through the same shards. Refuses to know: what is expected of it.
-// Each program that uses it uses its part.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use edge::config::{Settings, compile, users};
 use edge::{Bound, Control, ControlInput, ControlOutput, Input, Output, Shard, ShardConfig, ShardLimits, steer};
@@ -71,10 +70,6 @@ pub struct Crowd {
     left: usize,
     /// Code of the last response to a REGISTER by itself.
     heard: Option<u16>,
-    /// A clock that measures the shards alone, for those who want figures.
-    pub clock: Option<fn() -> u64>,
-    /// What that clock has counted.
-    pub spent: u64,
     /// What is seen.
     pub outcome: Outcome,
 }
@@ -123,8 +118,6 @@ impl Crowd {
             per_second: Vec::new(),
             left: phones,
             heard: None,
-            clock: None,
-            spent: 0,
             outcome: Outcome::default(),
         }
     }
@@ -314,25 +307,14 @@ impl Crowd {
         if owner == first {
             return self.input(owner, Input::Datagram { flow, bytes });
         }
-        let began = self.clock.map(|clock| clock());
-        let lets_in = self.shards[first].lets_in(self.now, flow, bytes);
-        self.measure(began);
-        if lets_in {
+        if self.shards[first].lets_in(self.now, flow, bytes) {
             self.input(owner, Input::Passed { flow, bytes });
         }
     }
 
-    fn measure(&mut self, began: Option<u64>) {
-        if let (Some(clock), Some(began)) = (self.clock, began) {
-            self.spent += clock() - began;
-        }
-    }
-
     fn input(&mut self, shard: usize, input: Input<'_>) {
-        let began = self.clock.map(|clock| clock());
         self.shards[shard].handle(self.now, input);
         let outputs: Vec<Output> = std::iter::from_fn(|| self.shards[shard].poll()).collect();
-        self.measure(began);
         for output in outputs {
             match output {
                 Output::Datagram(transmit) => self.arrives(transmit.flow, transmit.bytes),
