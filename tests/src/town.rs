@@ -43,6 +43,8 @@ const FIRST_HOUSE: Ipv4Addr = Ipv4Addr::new(127, 20, 0, 0);
 const TOLD_MS: u64 = 50;
 /// Who is not sure to be registered for so long is not called.
 const SURE: Span = Span::from_secs(5);
+/// Each is told of a thousand sockets.
+const LOOKS: u32 = 8;
 /// Phones that are tried until one is found that can call or be called.
 const TRIES: u32 = 64;
 
@@ -228,9 +230,13 @@ impl Life {
                 *shown.lock().unwrap_or_else(PoisonError::into_inner) = self.seen.clone();
             }
             let patience = self.due.peek().map_or(TOLD_MS, |Reverse((at, _))| at.since(now).as_millis());
-            for token in self.wires.wait(patience.min(TOLD_MS) as i32) {
-                self.listen(token);
-            }
+            self.listen_for(patience.min(TOLD_MS) as i32);
+        }
+    }
+
+    fn listen_for(&mut self, patience_ms: i32) {
+        for token in self.wires.wait(patience_ms) {
+            self.listen(token);
         }
     }
 
@@ -250,7 +256,13 @@ impl Life {
                 }
                 self.calls_a_second = a_second;
             }
-            Order::Phase => self.calls.begin_phase(),
+            Order::Phase => {
+                // A connection that has died by now belongs to what was before.
+                for _ in 0..LOOKS {
+                    self.listen_for(0);
+                }
+                self.calls.begin_phase();
+            }
             Order::End => {}
         }
     }

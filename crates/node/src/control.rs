@@ -132,7 +132,8 @@ pub(crate) struct ControlThread {
 }
 
 impl ControlThread {
-    /// Takes the parts; nothing runs yet.
+    /// Takes the parts and hands out what waits already: the first probes and entries, and what was bound before a restart. So a shard that
+    /// is started afterwards finds its phones in its ring before it reads what they have sent.
     ///
     /// # Errors
     /// When the kernel gives no descriptors.
@@ -140,7 +141,7 @@ impl ControlThread {
         let epoll = Epoll::new(4)?;
         epoll.add(&parts.waker, WAKE, Trigger::Edge)?;
         epoll.add(&parts.signals, SIGNALS, Trigger::Level)?;
-        Ok(Self {
+        let mut thread = Self {
             now: parts.clock.now(),
             control: parts.control,
             clock: parts.clock,
@@ -171,7 +172,9 @@ impl ControlThread {
             more: false,
             rest: None,
             said: None,
-        })
+        };
+        thread.drain();
+        Ok(thread)
     }
 
     /// Turns until all is over; then the shards are told to end and the journal is written out.
@@ -179,8 +182,6 @@ impl ControlThread {
     /// # Errors
     /// When waiting itself fails.
     pub(crate) fn run(mut self) -> io::Result<Ended> {
-        // The first snapshot's probes and entries are waiting already.
-        self.drain();
         let ended = loop {
             if let Some(ended) = self.turn()? {
                 break ended;

@@ -85,7 +85,7 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
         Some(start_streams(&mut links, &waker, (&settings, tls), listeners, clock, key).map_err(Fatal::System)?)
     };
     let (stream_link, stream_thread) = streams.unzip();
-    let mut threads = Vec::new();
+    let mut shards = Vec::new();
     for (index, (links, sockets)) in links.into_iter().zip(opened).enumerate() {
         let config = ShardConfig {
             shard: ShardId(index as u8),
@@ -98,13 +98,14 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
         let manner =
             Manner { shards: count, gather: options.gather, first_stock: options.first_stock, relief: options.relief };
         let thread = ShardThread::new(config, manner, clock, control.snapshot().clone(), links, sockets);
-        threads.push(start(index, thread.map_err(Fatal::System)?, &waker).map_err(Fatal::System)?);
+        shards.push(thread.map_err(Fatal::System)?);
     }
     let lab = if options.config.is_none() { Some(Lab::start().map_err(Fatal::Lab)?) } else { None };
     let banner = banner(&settings, count, lab.is_some());
     let (events, _) = broadcast::channel(EVENTS);
     let answerers = Answerers { control: asks_in, reader, events: events.clone(), lab };
     let http = api.map(|listener| Http::start(listener, answerers)).transpose().map_err(Fatal::System)?;
+    let farewell = waker.clone();
     let parts = ControlParts {
         control,
         clock,
@@ -122,7 +123,10 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
         relief: options.relief,
         banner,
     };
-    let ended = ControlThread::new(parts).and_then(ControlThread::run);
+    let control = ControlThread::new(parts).map_err(Fatal::System)?;
+    let start = |(index, shard)| start(index, shard, &farewell);
+    let threads = shards.into_iter().enumerate().map(start).collect::<io::Result<Vec<_>>>().map_err(Fatal::System)?;
+    let ended = control.run();
     drop(http);
     finish(ended, threads, stream_thread)
 }

@@ -232,8 +232,22 @@ impl ShardThread {
     /// # Errors
     /// When waiting itself fails, which leaves nothing to do but end.
     pub(crate) fn run(mut self) -> io::Result<()> {
-        while self.turn()? {}
+        let mut go_on = self.begin()?;
+        while go_on {
+            go_on = self.turn()?;
+        }
         Ok(())
+    }
+
+    /// What control has handed out, and the first ports, before whoever has called meanwhile: his packets wait in the sockets. Or else the calls
+    /// that come in the first moments after a restart would meet an edge that knows no phone and has no port, and be refused.
+    fn begin(&mut self) -> io::Result<bool> {
+        self.now = self.clock.now();
+        let go_on = self.take_from_rings()?;
+        while self.stock.wants() {
+            self.open_some();
+        }
+        Ok(go_on)
     }
 
     /// One turn; false when told to end.

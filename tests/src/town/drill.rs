@@ -123,6 +123,7 @@ pub fn run(drill: Drill) -> Outcome {
     run.come_back();
     run.town.begin_phase();
     run.avalanche();
+    run.rest("nothing more happens");
     run.hang_up();
     run.finish(lost)
 }
@@ -148,6 +149,7 @@ impl Run {
         let before = self.stretch();
         let_pass(self.drill.rest);
         self.tell(&before);
+        self.tell_memory("at rest");
     }
 
     /// Kills the edge and starts it at once; how many registrations were lost by it.
