@@ -1,5 +1,7 @@
 //! Certificates of a test: an authority of its own, and what it issues, as files in PEM.
 
+use edge::config::{Identity, ListenTls, TrunkTls};
+use node::lab::AgentTls;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use std::path::PathBuf;
 
@@ -43,6 +45,20 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         std::fs::write(self.folder.join(format!("{who}.pem")), certificate.pem()).expect("a file");
         std::fs::write(self.folder.join(format!("{who}.key")), key.serialize_pem()).expect("a file");
+    }
+
+    /// An agent that shows `WHO.pem`, and speaks to an edge that this authority calls `edge.example`.
+    pub fn agent(&self, who: &str) -> AgentTls {
+        let files = self.folder();
+        let identity = Identity { certificate: format!("{files}/{who}.pem"), key: format!("{files}/{who}.key") };
+        AgentTls {
+            listen: ListenTls { identity, client_ca: None, only_1_3: false },
+            trust: TrunkTls {
+                trust: Some(format!("{files}/ca.pem")),
+                name: Some("edge.example".to_owned()),
+                ..TrunkTls::default()
+            },
+        }
     }
 
     /// The folder of the files.

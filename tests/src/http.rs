@@ -23,6 +23,14 @@ pub fn get(path: &str) -> Value {
     serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
 }
 
+/// The health of a trunk, as the API tells it.
+pub fn health(trunk: &str) -> String {
+    let trunks = get("/v1/trunks");
+    let one = trunks["trunks"].as_array().and_then(|all| all.iter().find(|one| one["name"] == trunk));
+    let one = one.unwrap_or_else(|| panic!("no trunk {trunk} in {trunks}"));
+    one["health"].as_str().unwrap_or_default().to_owned()
+}
+
 /// The sentences of `/v1/why/…`.
 pub fn sentences(path: &str) -> Vec<String> {
     let answer = get(path);

@@ -5,6 +5,11 @@ use serde_json::Value;
 
 /// Every call record of the journal.
 pub fn calls() -> Vec<Value> {
+    records("call")
+}
+
+/// Every record of this kind in the journal, in order.
+pub fn records(kind: &str) -> Vec<Value> {
     let mut found = Vec::new();
     let mut from = 1;
     loop {
@@ -12,7 +17,7 @@ pub fn calls() -> Vec<Value> {
         let entries = page["entries"].as_array().cloned().unwrap_or_default();
         let Some(last) = entries.last().and_then(|entry| entry["seq"].as_u64()) else { return found };
         from = last + 1;
-        found.extend(entries.into_iter().filter_map(|entry| entry["record"].get("call").cloned()));
+        found.extend(entries.into_iter().filter_map(|entry| entry["record"].get(kind).cloned()));
     }
 }
 

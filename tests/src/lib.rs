@@ -12,8 +12,10 @@ pub mod edge;
 pub mod flood;
 pub mod http;
 pub mod journal;
+pub mod losses;
 pub mod namespace;
 pub mod pauses;
+pub mod primary;
 pub mod sipp;
 pub mod town;
 

@@ -20,11 +20,12 @@ pub fn has_address(ip: &str) {
     run("ip", &["addr", "add", ip, "dev", "lo"]);
 }
 
-/// Drops every UDP packet to and from port 5060 of this address, silently.
+/// Drops every packet of SIP to and from this address, by whatever transport, silently: connections stay half open.
 pub fn black_hole(ip: &str) {
+    let sip = "meta l4proto { tcp, udp } th";
     let rules = format!(
-        "table inet test {{\n chain in {{\n  type filter hook input priority 0;\n  ip daddr {ip} udp dport 5060 drop\n  \
-         ip saddr {ip} udp sport 5060 drop\n }}\n}}\n"
+        "table inet test {{\n chain in {{\n  type filter hook input priority 0;\n  ip daddr {ip} {sip} dport {{ 5060, 5061 }} drop\n  \
+         ip saddr {ip} {sip} sport {{ 5060, 5061 }} drop\n }}\n}}\n"
     );
     run("nft", &[&rules]);
 }

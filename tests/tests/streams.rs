@@ -3,7 +3,6 @@
 #![allow(clippy::expect_used, clippy::panic)]
 
 use agent::{Behaviour, CallNo, Failing, Report};
-use edge::config::{Identity, ListenTls, TrunkTls};
 use interop::agents::{agent, by_stream, dial, ended, expect, plays};
 use interop::certificates::{Authority, Valid};
 use interop::dns::{AT, NameServer};
@@ -11,7 +10,7 @@ use interop::edge::{CONFIG, Edge};
 use interop::sipp::Sipp;
 use interop::{http, let_pass, namespace, wait_until};
 use model::Span;
-use node::lab::{AgentTls, LiveAgent, Order};
+use node::lab::{LiveAgent, Order};
 use sip::{Framer, Piece};
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -50,19 +49,6 @@ fn by_tls(files: &str) -> String {
         .replace("at = \"sip:127.0.0.31:5060\"", &trunk("127.0.0.31"))
 }
 
-/// An agent whose certificate is in these files.
-fn tls(files: &str, who: &str) -> AgentTls {
-    let identity = Identity { certificate: format!("{files}/{who}.pem"), key: format!("{files}/{who}.key") };
-    AgentTls {
-        listen: ListenTls { identity, client_ca: None, only_1_3: false },
-        trust: TrunkTls {
-            trust: Some(format!("{files}/ca.pem")),
-            name: Some("edge.example".to_owned()),
-            ..TrunkTls::default()
-        },
-    }
-}
-
 /// Both sides hear each other's tone; the call lasts two seconds.
 fn talk(office: &LiveAgent, acme: &LiveAgent, to: &str) {
     office.order(dial(to, 1_300, Some(Span::from_secs(2))));
@@ -70,13 +56,6 @@ fn talk(office: &LiveAgent, acme: &LiveAgent, to: &str) {
     let callee = expect(acme, "the callee's end", ended);
     assert_eq!((caller.tone_hz, callee.tone_hz), (Some(440), Some(1_300)), "{caller:?} {callee:?}");
     assert!(caller.tone_for >= Span::from_secs(1) && callee.tone_for >= Span::from_secs(1), "{caller:?} {callee:?}");
-}
-
-fn health(trunk: &str) -> String {
-    let trunks = http::get("/v1/trunks");
-    let list = trunks.as_array().or_else(|| trunks["trunks"].as_array()).expect("a list of trunks");
-    let one = list.iter().find(|one| one["name"] == trunk).expect("the trunk");
-    one["health"].as_str().unwrap_or_default().to_owned()
 }
 
 fn rests(edge: &Edge) {
@@ -113,8 +92,8 @@ fn a_call_by_tls_has_audio_both_ways() {
     let files = authority.folder();
     authority.issue("edge", "edge.example", Valid::Now);
     authority.issue("peer", "sbc.acme.example", Valid::Now);
-    let office = by_stream("office", 20, Some(&tls(&files, "peer")), plays(1_000));
-    let acme = by_stream("acme", 31, Some(&tls(&files, "peer")), plays(440));
+    let office = by_stream("office", 20, Some(&authority.agent("peer")), plays(1_000));
+    let acme = by_stream("acme", 31, Some(&authority.agent("peer")), plays(440));
     let edge = Edge::start(&by_tls(&files));
     talk(&office, &acme, LAN_TLS);
     rests(&edge);
@@ -160,8 +139,8 @@ fn a_live_call_by_tls_outlives_its_connections() {
     let files = authority.folder();
     authority.issue("edge", "edge.example", Valid::Now);
     authority.issue("peer", "sbc.acme.example", Valid::Now);
-    let office = by_stream("office", 20, Some(&tls(&files, "peer")), plays(1_000));
-    let acme = by_stream("acme", 31, Some(&tls(&files, "peer")), plays(440));
+    let office = by_stream("office", 20, Some(&authority.agent("peer")), plays(1_000));
+    let acme = by_stream("acme", 31, Some(&authority.agent("peer")), plays(440));
     let edge = Edge::start(&by_tls(&files));
     outlives_its_connections(&office, &acme, LAN_TLS, &edge);
 }
@@ -210,7 +189,7 @@ fn an_invite_by_a_connection_that_dies_is_sent_once_more() {
     let twice = move || (serve_until_invited(&acme), serve_until_invited(&acme));
     let acme = std::thread::Builder::new().spawn(twice).expect("a thread");
     let edge = Edge::start(&by_tcp());
-    wait_until("the trunk answers", LIMIT, || health("acme") == "up");
+    wait_until("the trunk answers", LIMIT, || http::health("acme") == "up");
     office.order(dial(LAN, 1_300, Some(Span::from_secs(1))));
     let (first, second) = acme.join().expect("both INVITEs");
     assert_eq!(first, second, "the same request, to the letter");
@@ -261,9 +240,9 @@ fn a_tcp_trunk_that_is_killed_costs_no_call() {
         assert_eq!(expect(&office, "the end", ended).tone_hz, Some(850));
         expect(&globex, "the end", ended);
     }
-    wait_until("the trunk is down", LIMIT, || health("acme") == "down");
+    wait_until("the trunk is down", LIMIT, || http::health("acme") == "down");
     acme.order(Order::Behave(plays(440)));
-    wait_until("the trunk is back", LIMIT, || health("acme") != "down");
+    wait_until("the trunk is back", LIMIT, || http::health("acme") != "down");
     rests(&edge);
 }
 
@@ -274,7 +253,7 @@ fn goes_by_globex(office: &LiveAgent, globex: &LiveAgent, to: &str, within: Span
     assert!(after < within, "{why}: {after}");
     assert_eq!(expect(office, "the end", ended).tone_hz, Some(850));
     expect(globex, "the end", ended);
-    wait_until("the trunk is down", LIMIT, || health("acme") == "down");
+    wait_until("the trunk is down", LIMIT, || http::health("acme") == "down");
 }
 
 /// A carrier accepts connections and says nothing on them: its callers wait for the first reply and no longer, as by UDP.
@@ -300,8 +279,8 @@ fn a_tls_trunk_with_an_expired_certificate_costs_no_call() {
     authority.issue("edge", "edge.example", Valid::Now);
     authority.issue("peer", "sbc.acme.example", Valid::Now);
     authority.issue("expired", "sbc.acme.example", Valid::NoMore);
-    let office = by_stream("office", 20, Some(&tls(&files, "peer")), plays(1_000));
-    let _acme = by_stream("acme", 31, Some(&tls(&files, "expired")), plays(440));
+    let office = by_stream("office", 20, Some(&authority.agent("peer")), plays(1_000));
+    let _acme = by_stream("acme", 31, Some(&authority.agent("expired")), plays(440));
     let globex = agent("globex", 32, plays(850));
     let edge = Edge::start(&by_tls(&files));
     goes_by_globex(&office, &globex, LAN_TLS, Span::from_secs(3), "refused at once");
@@ -318,7 +297,7 @@ fn a_tls_trunk_that_never_speaks_is_left_in_time() {
     let files = authority.folder();
     authority.issue("edge", "edge.example", Valid::Now);
     authority.issue("peer", "sbc.acme.example", Valid::Now);
-    let office = by_stream("office", 20, Some(&tls(&files, "peer")), plays(1_000));
+    let office = by_stream("office", 20, Some(&authority.agent("peer")), plays(1_000));
     // The kernel accepts what nobody takes out of its queue.
     let _acme = TcpListener::bind("127.0.0.31:5061").expect("a free port");
     let globex = agent("globex", 32, plays(850));
@@ -337,8 +316,8 @@ fn a_reload_takes_new_certificates_and_leaves_connections_alone() {
     old.issue("peer", "sbc.acme.example", Valid::Now);
     new.issue("edge", "edge.example", Valid::Now);
     let config = by_tls(&files).replace("[trunk.acme]", "accept = [\"127.0.0.21\"]\n\n[trunk.acme]");
-    let office = by_stream("office", 20, Some(&tls(&files, "peer")), plays(1_000));
-    let acme = by_stream("acme", 31, Some(&tls(&files, "peer")), plays(440));
+    let office = by_stream("office", 20, Some(&old.agent("peer")), plays(1_000));
+    let acme = by_stream("acme", 31, Some(&old.agent("peer")), plays(440));
     let edge = Edge::start(&config);
     office.order(dial(LAN_TLS, 1_300, None));
     let (call, _) = expect(&office, "the answer", answered);
@@ -348,7 +327,7 @@ fn a_reload_takes_new_certificates_and_leaves_connections_alone() {
     edge.signal(libc::SIGHUP);
     wait_until("the reload is on record", LIMIT, || edge.log().contains("reload"));
     // It trusts the new authority alone, and so would not speak to an edge with the old certificate.
-    let mut trust = tls(&files, "peer");
+    let mut trust = old.agent("peer");
     trust.trust.trust = Some(format!("{others}/ca.pem"));
     let second = by_stream("second", 21, Some(&trust), plays(1_000));
     second.order(dial(LAN_TLS, 1_300, Some(Span::from_secs(1))));
@@ -402,8 +381,8 @@ fn named(files: &str, authority: &Authority, host: &str) -> (LiveAgent, LiveAgen
     authority.issue("edge", "edge.example", Valid::Now);
     authority.issue("peer", "sbc.acme.example", Valid::Now);
     authority.issue("named", host, Valid::Now);
-    let office = by_stream("office", 20, Some(&tls(files, "peer")), plays(1_000));
-    let acme = by_stream("acme", 31, Some(&tls(files, "named")), plays(440));
+    let office = by_stream("office", 20, Some(&authority.agent("peer")), plays(1_000));
+    let acme = by_stream("acme", 31, Some(&authority.agent("named")), plays(440));
     let trust = format!("tls = {{ trust = \"{files}/ca.pem\" }}\n");
     let edge = Edge::start(&by_name(&by_tls(files), "sip:acme.example", &trust));
     wait_until("the name leads to its host", LIMIT, || leads_to(1));
@@ -432,7 +411,7 @@ fn a_name_that_leads_to_another_host_by_tls_costs_no_call() {
     office.order(dial(LAN_TLS, 1_300, Some(Span::from_secs(1))));
     assert_eq!(expect(&office, "the end", ended).tone_hz, Some(850), "{}", edge.log());
     expect(&globex, "the end", ended);
-    wait_until("the trunk is down", LIMIT, || health("acme") == "down");
+    wait_until("the trunk is down", LIMIT, || http::health("acme") == "down");
     let (why, good) = edge.command(&["why", "trunk", "acme"]);
     assert!(good && why.contains("certificate of another host"), "{why}");
     rests(&edge);

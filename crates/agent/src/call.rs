@@ -59,6 +59,16 @@ pub(crate) struct Call {
     pub(crate) audio: Audio,
 }
 
+impl Call {
+    /// Where a request inside it goes: on a stream to the peer's Contact, since where a connection came from is no place to connect to
+    /// (RFC 3261 §12.2.1.1).
+    pub(crate) fn way(&self) -> Flow {
+        let contact = self.dialog.as_ref().filter(|_| self.flow.transport.is_reliable());
+        let peer = contact.and_then(|dialog| dialog.next_hop(self.flow.transport)).unwrap_or(self.flow.peer);
+        Flow { peer, ..self.flow }
+    }
+}
+
 /// The audio of a call.
 pub(crate) struct Audio {
     pub(crate) local: SocketAddr,

@@ -35,7 +35,7 @@ use alloc::vec::Vec;
 use core::hash::BuildHasher;
 use core::net::SocketAddr;
 use foldhash::fast::FixedState;
-use model::{Instant, SocketId};
+use model::{Instant, SocketId, TransportFault};
 use smallvec::SmallVec;
 
 /// Names a request of ours. Stays unique: once its transaction is gone it names nothing.
@@ -174,8 +174,13 @@ impl Client {
         }
     }
 
-    /// The request once more, by another connection; none when that has been done too often, or nobody wants it any more.
-    fn once_more(&mut self, anew: &dyn Fn(Option<SocketAddr>) -> Flow) -> Option<(Flow, Vec<u8>)> {
+    /// The request once more, by another connection; none when that has been done too often, nobody wants it any more, or its peer has
+    /// fallen silent and others can be asked instead.
+    fn once_more(
+        &mut self,
+        fault: TransportFault,
+        anew: &dyn Fn(Option<SocketAddr>) -> Flow,
+    ) -> Option<(Flow, Vec<u8>)> {
         let wanted = match &self.machine {
             ClientMachine::Invite(machine) => machine.is_wanted(),
             ClientMachine::Request(_) => true,
@@ -183,8 +188,11 @@ impl Client {
         if self.asked_anew == ANEW_MAX || !wanted || self.bytes.is_empty() {
             return None;
         }
-        self.asked_anew += 1;
         let request = Message::parse(self.bytes.clone()).ok()?;
+        if fault != TransportFault::Broken && request.to().tag().is_none() {
+            return None;
+        }
+        self.asked_anew += 1;
         // A strict router stands in the request URI (16.12.1.1).
         let route = request.values(HeaderName::Route).next().and_then(|route| Uri::parse(NameAddr::of(route).uri).ok());
         let loose = route.filter(|route| route.params().get("lr").is_some());

@@ -66,7 +66,7 @@ impl Agent {
         draft.headers.push("Content-Type", b"application/sdp");
         draft.body = offer::describe(call.audio.session, call.audio.version, call.audio.local, direction);
         call.audio.direction = direction;
-        call.reinvite = self.endpoint.request(now, call.flow, draft, &self.config.timers).ok();
+        call.reinvite = self.endpoint.request(now, call.way(), draft, &self.config.timers).ok();
     }
 
     pub(super) fn reinvite_answered(&mut self, now: Instant, slot: usize, client: ClientKey, message: &Message) {
@@ -82,8 +82,7 @@ impl Agent {
             if let Some(dialog) = call.dialog.as_mut() {
                 dialog.refresh_target(message);
                 let ack = dialog.ack(call.cseq);
-                let flow = call.flow;
-                self.endpoint.ack(now, client, flow, ack);
+                self.endpoint.ack(now, client, call.way(), ack);
             }
         }
         self.report(Report::Reinvited { call: no, code });
@@ -106,9 +105,8 @@ impl Agent {
             }
             (State::Up | State::Accepted, _, Some(dialog)) => {
                 let draft = dialog.request(Method::Bye);
-                let flow = call.flow;
                 // When no transaction can be had the call is over all the same.
-                let _sent = self.endpoint.request(now, flow, draft, &self.config.timers);
+                let _sent = self.endpoint.request(now, call.way(), draft, &self.config.timers);
                 self.end(slot, true);
             }
             _ => {}

@@ -32,6 +32,10 @@ pub enum Order {
     Options(SocketAddr),
     /// Close every connection; the port goes on.
     Cut,
+    /// Close every connection, and from now on accept those that come without a word on them, of TLS or of SIP; or speak again.
+    Deaf(bool),
+    /// Close every connection, and from now on be this one under TLS.
+    Become(AgentTls),
     /// End.
     Stop,
 }
@@ -157,10 +161,11 @@ impl Live {
             Order::HangUp(call) => Input::HangUp(call),
             Order::Hold(call, hold) => Input::Hold(call, hold),
             Order::Options(to) => Input::Options(to),
-            Order::Cut => {
-                if let Some(Port::Streams(port)) = &mut self.sip {
-                    port.cut();
-                }
+            Order::Cut => return self.on_port(StreamPort::cut),
+            Order::Deaf(deaf) => return self.on_port(|port| port.deafen(deaf)),
+            Order::Become(tls) => {
+                self.on_port(|port| port.become_other(&tls));
+                self.tls = Some(tls);
                 return;
             }
             Order::Stop => return,
@@ -168,6 +173,13 @@ impl Live {
         let now = self.clock.now();
         self.agent.handle(now, input);
         self.drain();
+    }
+
+    /// Does something to the port of one that speaks TCP or TLS; another has none.
+    fn on_port(&mut self, act: impl FnOnce(&mut StreamPort)) {
+        if let Some(Port::Streams(port)) = &mut self.sip {
+            act(port);
+        }
     }
 
     /// A closed port is what makes the kernel answer with ICMP.

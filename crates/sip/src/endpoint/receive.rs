@@ -96,8 +96,9 @@ impl Endpoint {
 
     /// The connection of this flow is dead. What was asked by it and nobody has answered is asked once more, by the way that `anew` says
     /// for the address in its Route or URI: many a connection has been dead for long and is only found to be so by what is sent. It has
-    /// the same branch, so whoever got it after all takes it as repeated (RFC 3261 §17.2.3). A peer that has fallen silent is not asked
-    /// again, and nobody a fourth time: then it fails at once. It may have come through all the same, so that an INVITE is given up but not
+    /// the same branch, so whoever got it after all takes it as repeated (RFC 3261 §17.2.3). A peer that has fallen silent is asked
+    /// again only inside a dialog, which nobody else can carry on: what has fallen silent may be a firewall that has forgotten the
+    /// connection, and let a new one pass. Nobody is asked a fourth time: then it fails at once. It may have come through all the same, so that an INVITE is given up but not
     /// forgotten: what answers it is cancelled, or reported when it is a 2xx. Whoever has answered provisionally goes on, since his final
     /// answer may come by a new connection (§18.2.2).
     pub fn broken(
@@ -118,8 +119,7 @@ impl Endpoint {
             if let Some(ClientMachine::Invite(machine)) = self.clients.get_mut(id).map(|client| &mut client.machine) {
                 machine.may_have_arrived();
             }
-            let again = self.clients.get_mut(id).filter(|_| fault == TransportFault::Broken);
-            match again.and_then(|client| client.once_more(anew)) {
+            match self.clients.get_mut(id).and_then(|client| client.once_more(fault, anew)) {
                 Some((flow, bytes)) => {
                     self.counters.asked_anew += 1;
                     self.transmit(flow, bytes);

@@ -82,11 +82,13 @@ impl Endpoint {
 
     /// Sends an INVITE again that has had a provisional response and waits for a final one: its server transaction, if it still
     /// lives, repeats its last provisional (17.2.1). Done only when there is reason to doubt that it does, as 17.1.1.2 ends
-    /// the regular repetitions with the first provisional. False when the INVITE is not of that kind, or on a stream.
+    /// the regular repetitions with the first provisional; on a stream, which repeats for itself, it starts none. There it asks the peer,
+    /// not the network: a connection lives on when whoever was behind it is gone, and when it is dead, it is by a new one that the
+    /// peer is asked. False when the INVITE is not of that kind.
     pub fn ask_again(&mut self, client: ClientKey) -> bool {
         let Some(client) = self.clients.get(client.0) else { return false };
         let ClientMachine::Invite(machine) = &client.machine else { return false };
-        if !machine.is_ringing() || client.flow.transport.is_reliable() {
+        if !machine.is_ringing() {
             return false;
         }
         let (flow, bytes) = (client.flow, client.bytes.clone());

@@ -262,6 +262,50 @@ fn a_broken_connection_fails_what_nobody_has_answered_18_2_2() {
     assert_ne!(ringing, unheard);
 }
 
+/// RFC 3261 §17.2.1: whether a peer still rings is asked by a stream too. Nothing else asks: the question has no timer.
+#[test]
+fn a_ringing_peer_is_asked_by_a_stream_too() {
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let mut bench = Bench::with(transport, Limits::default());
+        let (client, invite) = bench.request(0, Method::Invite);
+        assert!(!bench.endpoint.ask_again(client), "nobody has rung");
+        bench.reply(5, &invite, 180, "x").unwrap();
+        bench.event_kinds();
+        assert!(bench.endpoint.ask_again(client));
+        bench.drain();
+        assert_eq!(bench.sent.pop_front().unwrap().bytes(), invite.bytes(), "the same, and so the same transaction");
+        assert_eq!(bench.run(20_000), [], "once for each question");
+        bench.reply(20_010, &invite, 486, "x").unwrap();
+        assert!(!bench.endpoint.ask_again(client), "it has an answer");
+    }
+}
+
+/// RFC 3261 §12: only the peer of a dialog can carry it on, so it is asked again even when it has fallen silent on its connection, as
+/// behind a firewall that has forgotten that. Whoever could be asked instead of another is not.
+#[test]
+fn inside_a_dialog_a_silent_peer_is_asked_once_more() {
+    for fault in [TransportFault::TimedOut, TransportFault::NotRead] {
+        let mut bench = Bench::with(Transport::Tcp, Limits::default());
+        let same = bench.flow;
+        let mut draft = Draft::new(Method::Bye, b"sip:b@192.0.2.9:5070".to_vec());
+        draft.headers.push("From", b"<sip:a@192.0.2.1>;tag=ours");
+        draft.headers.push("To", b"<sip:b@192.0.2.9>;tag=theirs");
+        draft.headers.push("Call-ID", b"call-1");
+        draft.headers.push("CSeq", b"2 BYE");
+        bench.endpoint.request(at(0), same, draft, &TimerSet::default()).unwrap();
+        bench.drain();
+        let bye = bench.sent.pop_back().unwrap();
+        for _ in 0..2 {
+            bench.endpoint.broken(at(10_000), same, fault, &|_| same);
+            bench.drain();
+            assert_eq!(bench.sent.pop_front().map(|sent| sent.bytes().to_vec()), Some(bye.bytes().to_vec()));
+        }
+        bench.endpoint.broken(at(20_000), same, fault, &|_| same);
+        bench.drain();
+        assert_eq!((bench.event_kinds(), bench.sent.len()), (vec![format!("Unreachable({fault:?})")], 0));
+    }
+}
+
 /// A peer that has fallen silent is not asked again, and a call that was given up is not begun anew.
 #[test]
 fn not_all_is_asked_once_more() {
