@@ -39,6 +39,20 @@ pub fn forget(ip: &str) {
     run("nft", &[&rules]);
 }
 
+/// Drops whatever goes by the connections that are open to this address now, as a firewall does that has forgotten them; new ones pass.
+pub fn forget_open(ip: &str) {
+    let open = Command::new("ss").args(["-Htn", "state", "established", "dst", ip]).output().expect("ss runs");
+    let open = String::from_utf8_lossy(&open.stdout).into_owned();
+    let ports: Vec<&str> = open.lines().filter_map(|line| line.split_whitespace().nth(2)?.rsplit(':').next()).collect();
+    assert!(!ports.is_empty(), "a connection to {ip} is open: {open}");
+    let ports = ports.join(", ");
+    let rules = format!(
+        "table inet test {{\n chain in {{\n  type filter hook input priority 0;\n  ip daddr {ip} tcp sport {{ {ports} }} drop\n  \
+         ip saddr {ip} tcp dport {{ {ports} }} drop\n }}\n}}\n"
+    );
+    run("nft", &[&rules]);
+}
+
 /// Ends the black hole.
 pub fn heal() {
     run("nft", &["flush", "ruleset"]);

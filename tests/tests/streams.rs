@@ -179,6 +179,24 @@ fn a_bye_by_a_connection_that_was_dead_is_sent_once_more() {
     rests(&edge);
 }
 
+/// A firewall has forgotten the connection to the carrier, and nobody is told: the BYE that goes by it is lost with it, and is sent once more
+/// by a new one as soon as nothing of it is acknowledged.
+#[test]
+fn a_bye_by_a_forgotten_connection_is_sent_once_more() {
+    namespace::enter();
+    let office = by_stream("office", 20, None, plays(1_000));
+    let acme = by_stream("acme", 31, None, plays(440));
+    let edge = Edge::start(&format!("{}\n[streams]\npong = \"2s\"\n", by_tcp()));
+    office.order(dial(LAN, 1_300, None));
+    let (call, _) = expect(&office, "the answer", answered);
+    namespace::forget_open("127.0.0.31");
+    office.order(Order::HangUp(call));
+    expect(&office, "the caller's end", ended);
+    expect(&acme, "the callee's end", ended);
+    assert!(http::metric("throughline_sip_asked_anew_total") >= 1.0, "{}", edge.log());
+    rests(&edge);
+}
+
 /// A carrier closes the connection on the INVITE, as one that has restarted does: it is asked once more before its call goes elsewhere.
 #[test]
 fn an_invite_by_a_connection_that_dies_is_sent_once_more() {
