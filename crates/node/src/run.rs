@@ -105,11 +105,10 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
     let (events, _) = broadcast::channel(EVENTS);
     let answerers = Answerers { control: asks_in, reader, events: events.clone(), lab };
     let http = api.map(|listener| Http::start(listener, answerers)).transpose().map_err(Fatal::System)?;
-    let farewell = waker.clone();
     let parts = ControlParts {
         control,
         clock,
-        waker,
+        waker: waker.clone(),
         signals,
         shards: ends,
         asks,
@@ -124,8 +123,7 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
         banner,
     };
     let control = ControlThread::new(parts).map_err(Fatal::System)?;
-    let start = |(index, shard)| start(index, shard, &farewell);
-    let threads = shards.into_iter().enumerate().map(start).collect::<io::Result<Vec<_>>>().map_err(Fatal::System)?;
+    let threads = start_shards(shards, &waker).map_err(Fatal::System)?;
     let ended = control.run();
     drop(http);
     finish(ended, threads, stream_thread)
@@ -248,6 +246,10 @@ impl Drop for Farewell {
     fn drop(&mut self) {
         self.0.wake();
     }
+}
+
+fn start_shards(shards: Vec<ShardThread>, control: &Waker) -> io::Result<Vec<JoinHandle<io::Result<()>>>> {
+    shards.into_iter().enumerate().map(|(index, thread)| start(index, thread, control)).collect()
 }
 
 fn start(index: usize, thread: ShardThread, control: &Waker) -> io::Result<JoinHandle<io::Result<()>>> {
