@@ -43,6 +43,8 @@ const FIRST_HOUSE: Ipv4Addr = Ipv4Addr::new(127, 20, 0, 0);
 const TOLD_MS: u64 = 50;
 /// Who is not sure to be registered for so long is not called.
 const SURE: Span = Span::from_secs(5);
+/// Turns that are taken before all are listened to again.
+const TURNS: u32 = 64;
 /// Each is told of a thousand sockets.
 const LOOKS: u32 = 8;
 /// Phones that are tried until one is found that can call or be called.
@@ -274,8 +276,12 @@ impl Life {
         self.seen.now = now;
     }
 
+    /// Not all of a power cut at once: the carrier must be heard meanwhile.
     fn take_turns(&mut self, now: Instant) {
-        while let Some(Reverse((_, turn))) = self.due.peek().copied().filter(|Reverse((at, _))| *at <= now) {
+        for _ in 0..TURNS {
+            let Some(Reverse((_, turn))) = self.due.peek().copied().filter(|Reverse((at, _))| *at <= now) else {
+                break;
+            };
             self.due.pop();
             match turn {
                 Turn::Phone(number, turn) if self.phones[number].turn == turn => self.phone_turns(now, number),

@@ -19,6 +19,7 @@ fn a_town_outlives_its_edge_and_a_power_cut_and_no_call_notices() {
         rate: 10_000,
         calls: 60,
         within: Span::from_secs(1),
+        // Longer than a call lasts.
         rest: Duration::from_secs(3),
         limit: Duration::from_secs(90),
     });

@@ -239,15 +239,19 @@ impl ShardThread {
         Ok(())
     }
 
-    /// What control has handed out, and the first ports, before whoever has called meanwhile: his packets wait in the sockets. Or else the calls
-    /// that come in the first moments after a restart would meet an edge that knows no phone and has no port, and be refused.
+    /// The first ports, and what control has handed out, before whoever has called meanwhile: his packets wait in the sockets and rings. Or else
+    /// the calls of the first moments after a restart would meet an edge that has no port and knows no phone, and be refused.
     fn begin(&mut self) -> io::Result<bool> {
         self.now = self.clock.now();
-        let go_on = self.take_from_rings()?;
         while self.stock.wants() {
             self.open_some();
         }
-        Ok(go_on)
+        while let Some(order) = self.links.orders.next() {
+            if !self.obey(order)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// One turn; false when told to end.
