@@ -4,24 +4,23 @@
 //! A turn costs one wait, one clock reading, one receiving and one sending call for each SIP socket that has something,
 //! and two calls for each media packet. Refuses to know: what a message means, who judges trunks.
 
+mod rings;
+
+pub(crate) use rings::{Hop, Links, Order, Report};
+
 use crate::clock::{Clock, wait_ms};
 use crate::counters::{Counters, Elsewhere};
 use crate::net::epoll::{Epoll, Trigger};
 use crate::net::faults::ErrorQueue;
 use crate::net::media::MediaSockets;
 use crate::net::udp::{Inbox, SipSocket};
-use crate::net::wake::Waker;
 use crate::pace::Pace;
-use crate::ring::{Receiver, Sender};
+use crate::ring::Sender;
 use crate::sockets::Sockets;
 use crate::stock::Stock;
 use crate::streams::ByStream;
-use edge::{
-    Bound, CallView, Input, Notice, Output, ServiceRoute, Shard, ShardConfig, ShardView, Snapshot, Tested, Whom, steer,
-};
-use explain::CallRecord;
-use model::{CallRef, Instant, ShardId, Signal, SocketId, Span, TransportFault};
-use sense::{ProbeOrder, TestCallOrder};
+use edge::{Input, Output, Shard, ShardConfig, ShardView, Snapshot, steer};
+use model::{Instant, ShardId, SocketId, Span, TransportFault};
 use sip::{Flow, Transmit, Transport};
 use std::io;
 use std::net::SocketAddr;
@@ -43,98 +42,6 @@ const WAKE: u64 = 0;
 const MEDIA: u64 = 1;
 /// Token of SIP socket slot 0.
 const SIP: u64 = 2;
-
-/// From control to a shard.
-#[derive(Debug)]
-pub(crate) enum Order {
-    /// Sockets of a configuration that follows.
-    Sockets(Vec<(SocketAddr, SipSocket)>),
-    /// Configuration and trunk table of a new epoch.
-    Update(Arc<Snapshot>),
-    /// Send this probe.
-    Probe(ProbeOrder),
-    /// Place this test call.
-    TestCall(TestCallOrder),
-    /// What is known of phones.
-    Bindings(Arc<[Bound]>),
-    /// An operator forgives whom the guard keeps out.
-    Forgive(Whom),
-    /// Show calls.
-    Look {
-        /// Number of the question.
-        ticket: u64,
-        /// One call, or all.
-        call: Option<CallRef>,
-    },
-    /// Take no new calls; report when the last has ended.
-    Drain,
-    /// The same, and end those there are.
-    Close,
-    /// End now.
-    End,
-}
-
-/// From a shard to control.
-#[derive(Debug)]
-pub(crate) enum Report {
-    /// What was seen.
-    Signal(Signal),
-    /// A call ended.
-    Ended(Box<CallRecord>),
-    /// A test call ended.
-    Tested(Box<Tested>),
-    /// Something an operator should hear of.
-    Notice(Notice),
-    /// What a registrar of ours has said.
-    ServiceRoute(ServiceRoute),
-    /// A phone's bindings have changed.
-    Bound(Bound),
-    /// Answer to a look.
-    View {
-        /// Number of the question.
-        ticket: u64,
-        /// The shard in numbers.
-        view: Box<ShardView>,
-        /// Its calls.
-        calls: Vec<CallView>,
-    },
-    /// The first stock of media ports is open: so many pairs, and so many ports that were not to be had.
-    Ready {
-        /// Pairs open.
-        pairs: usize,
-        /// Pairs that could not be opened.
-        refused: u64,
-    },
-    /// Draining, and no call is left.
-    Idle,
-}
-
-/// From one shard to another, what arrived at the wrong one; from the thread of connections, what arrived by them.
-#[derive(Debug)]
-pub(crate) enum Hop {
-    /// A SIP message.
-    Datagram(Flow, Vec<u8>),
-    /// A refusal.
-    Refused(SocketId, SocketAddr, Vec<u8>, TransportFault),
-    /// A connection is dead.
-    Broken(Flow, TransportFault),
-}
-
-/// The shard's ends of all rings.
-pub(crate) struct Links {
-    /// Wakes this shard.
-    pub(crate) waker: Waker,
-    /// From control.
-    pub(crate) orders: Receiver<Order>,
-    /// To control.
-    pub(crate) reports: Sender<Report>,
-    /// From the other shards, and from the thread of connections.
-    pub(crate) hops_in: Vec<Receiver<Hop>>,
-    /// To shard number *index*; none for this one.
-    pub(crate) hops_out: Vec<Option<Sender<Hop>>>,
-    /// To the thread of connections, when there is one.
-    pub(crate) streams: Option<Sender<ByStream>>,
-}
 
 /// How a shard's thread works, beside what its shard is.
 #[derive(Clone, Debug)]

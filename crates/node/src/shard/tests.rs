@@ -3,7 +3,8 @@
 
 use super::*;
 use crate::load;
-use crate::ring::ring;
+use crate::net::wake::Waker;
+use crate::ring::{Receiver, ring};
 use edge::{Control, ShardLimits};
 use model::Seq;
 
