@@ -45,6 +45,8 @@ const TOLD_MS: u64 = 50;
 const SURE: Span = Span::from_secs(5);
 /// Turns that are taken before all are listened to again.
 const TURNS: u32 = 64;
+/// Who has registered is known to one shard, and some milliseconds later to all.
+const KNOWN: Span = Span::from_millis(500);
 /// Each is told of a thousand sockets.
 const LOOKS: u32 = 8;
 /// Phones that are tried until one is found that can call or be called.
@@ -419,7 +421,8 @@ impl Life {
         (0..TRIES).find_map(|_| {
             let number = self.rng.below(self.phones.len() as u64) as usize;
             let free = Some(number) != but && !self.calls.is_busy(number);
-            (free && self.phones[number].is_registered(now + SURE)).then_some(number)
+            let phone = &self.phones[number];
+            (free && phone.is_registered(now + SURE) && phone.since + KNOWN <= now).then_some(number)
         })
     }
 

@@ -50,6 +50,8 @@ pub(super) struct Phone {
     pub(super) fresh: bool,
     /// Until when it is, as it was told.
     pub(super) until: Instant,
+    /// Since when.
+    pub(super) since: Instant,
     session: Option<Session>,
     /// Times it was switched on: each has a Call-ID of its own.
     boots: u32,
@@ -82,6 +84,7 @@ impl Phone {
             turn: 0,
             fresh: false,
             until: Instant::ZERO,
+            since: Instant::ZERO,
             session: None,
             boots: 0,
             cseq: 0,
@@ -141,6 +144,7 @@ impl Phone {
         match status {
             200 => {
                 let granted = self.granted(message);
+                self.since = if self.is_registered(now) { self.since } else { now };
                 (self.fresh, self.until) = (true, now + granted);
                 // Well before the end, and not all at the same part of it.
                 let rest = granted.percent(70 + rng.below(25));
