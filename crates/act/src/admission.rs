@@ -186,7 +186,7 @@ mod tests {
                 trunk("narrow", "192.0.2.2:5060", &[("203.0.113.0", 24)]),
                 trunk("same-host", "192.0.2.2:5080", &[]),
             ],
-            vec![ListenProfile { name: Name::from("l"), sockets: vec![SocketId(0)], media: None }],
+            vec![ListenProfile { name: Name::from("l"), sockets: vec![SocketId(0)], media: None, media_bind: None }],
             Vec::new(),
         );
         let admit = |peer: &str| profiles.admit(SocketId(0), peer.parse().unwrap()).map(|trunk| trunk.0);
@@ -229,7 +229,7 @@ mod tests {
                 one.accept = accept.into_iter().map(|(host, bits)| Cidr { addr: of(host, 1).ip(), bits }).collect();
                 Some(one)
             };
-            let listen = ListenProfile { name: Name::from("l"), sockets: vec![SocketId(0)], media: None };
+            let listen = ListenProfile { name: Name::from("l"), sockets: vec![SocketId(0)], media: None, media_bind: None };
             let profiles = Profiles::new(trunks.into_iter().map(profile).collect(), vec![listen], Vec::new());
             for (host, port) in peers {
                 let peer = of(host, port);

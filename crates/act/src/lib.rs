@@ -34,7 +34,7 @@ pub use interworking::{
 };
 pub use nonces::Nonces;
 pub use ports::Ports;
-pub use profile::{Challenge, ListenProfile, Profiles, Redirect, Target, Transfer, TrunkProfile};
+pub use profile::{BETWEEN_SHARDS, Challenge, ListenProfile, Profiles, Redirect, Target, Transfer, TrunkProfile};
 pub use registrant::{RegistrantWorld, Registrants, Registration};
 pub use registrar::{
     Binding, Bound, Caller, Expiries, PassageWorld, Passages, Registered, Registering, Registrar, RegistrarCounters,

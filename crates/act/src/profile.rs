@@ -99,7 +99,33 @@ impl TrunkProfile {
     pub fn target(&self, index: u8) -> Option<&Target> {
         self.targets.iter().find(|target| target.index == index)
     }
+
+    /// The terms of the way between shards: everything passes as it came, and audio goes by ports of the first listen that has any. Its
+    /// sessions are kept alive, so that a half whose other half is gone ends. A REFER that comes by it has been passed on, and is again.
+    fn between_shards(listens: &[ListenProfile]) -> Self {
+        let anchors = (0_u16..).zip(listens).find(|(_, listen)| listen.media_bind.is_some());
+        Self {
+            name: Name::from(BETWEEN_SHARDS),
+            targets: Vec::new(),
+            listen: ListenId(anchors.map_or(0, |(id, _)| id)),
+            timers: TimerSet::default(),
+            auth: None,
+            accept: Vec::new(),
+            overload: false,
+            large_by_tcp: false,
+            dialogs: DialogPolicy { reliable: false, ..DialogPolicy::default() },
+            session_max: Span::from_secs(24 * 3_600),
+            interworking: Interworking::NEUTRAL,
+            inbound: InboundPolicy::default(),
+            transfer: Transfer::Pass,
+            redirect: Redirect::Refuse,
+            challenge: Challenge::Pass,
+        }
+    }
 }
+
+/// What the way between shards is called where trunks are named.
+pub const BETWEEN_SHARDS: &str = "another shard";
 
 /// One listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,6 +136,8 @@ pub struct ListenProfile {
     pub sockets: Vec<SocketId>,
     /// The address its audio is anchored at, as the far side sees it; none is signalling only.
     pub media: Option<IpAddr>,
+    /// The same address as this machine has it. Between two of our own ports no NAT is crossed.
+    pub media_bind: Option<IpAddr>,
 }
 
 /// All of them, and an index of who speaks for whom. Whoever changes an address in place has it made anew by `reindex`.
@@ -122,13 +150,16 @@ pub struct Profiles {
     /// Numbers that pass every gate, as dialled.
     pub emergency: Vec<Vec<u8>>,
     pub(crate) index: Index,
+    /// The terms of the way between shards.
+    between: Option<TrunkProfile>,
 }
 
 impl Profiles {
     /// With their index.
     pub fn new(trunks: Vec<Option<TrunkProfile>>, listens: Vec<ListenProfile>, emergency: Vec<Vec<u8>>) -> Self {
         let index = Index::new(&trunks, &listens);
-        Self { trunks, listens, emergency, index }
+        let between = Some(TrunkProfile::between_shards(&listens));
+        Self { trunks, listens, emergency, index, between }
     }
 
     /// Makes the index of addresses anew.
@@ -138,6 +169,9 @@ impl Profiles {
 
     /// A trunk, if there is one by this id.
     pub fn trunk(&self, id: TrunkId) -> Option<&TrunkProfile> {
+        if id == TrunkId::BETWEEN_SHARDS {
+            return self.between.as_ref();
+        }
         self.trunks.get(id.index()).and_then(Option::as_ref)
     }
 
@@ -156,8 +190,9 @@ impl Profiles {
 
     /// Address for the audio of a trunk's listen.
     pub fn media_of(&self, trunk: TrunkId) -> Option<(ListenId, IpAddr)> {
-        let listen = self.trunk(trunk)?.listen;
-        Some((listen, self.listen(listen)?.media?))
+        let id = self.trunk(trunk)?.listen;
+        let listen = self.listen(id)?;
+        Some((id, if trunk == TrunkId::BETWEEN_SHARDS { listen.media_bind } else { listen.media }?))
     }
 
     /// A call to `called` is one for help: by the number people dial, or by service (RFC 5031).

@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use model::{Epoch, GroupId, Health, Instant, RouteId, Span, TargetId, TrunkId, Wish};
+use model::{CallRef, Epoch, GroupId, Health, Instant, RouteId, Span, TargetId, TrunkId, Wish};
 use serde::{Deserialize, Serialize};
 
 /// What routing may know of a call.
@@ -191,6 +191,12 @@ pub enum NoPlan {
     Barred {
         /// Why.
         why: Barred,
+    },
+    /// Nobody need be sought: a transfer has joined its parties, who were in calls already.
+    Joined {
+        /// The call in another shard that has one of them, once it is known; none when this one has both.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        other: Option<CallRef>,
     },
     /// A route matches, and nobody in its group may take the call.
     NobodyLeft {

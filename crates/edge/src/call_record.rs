@@ -114,7 +114,7 @@ fn mentioned(settings: &Settings, plan: Result<&Plan, &NoPlan>) -> Vec<(TrunkId,
     let (attempts, excluded) = match plan {
         Ok(plan) => (&plan.attempts[..], &plan.excluded[..]),
         Err(NoPlan::NobodyLeft { excluded, .. }) => (&[][..], &excluded[..]),
-        Err(NoPlan::NoRoute | NoPlan::Barred { .. }) => (&[][..], &[][..]),
+        Err(NoPlan::NoRoute | NoPlan::Barred { .. } | NoPlan::Joined { .. }) => (&[][..], &[][..]),
     };
     let mut trunks: Vec<TrunkId> = Vec::with_capacity(attempts.len() + excluded.len());
     for trunk in attempts.iter().map(|attempt| attempt.target.trunk).chain(excluded.iter().map(|one| one.trunk)) {
@@ -140,11 +140,14 @@ const fn group_of(plan: Result<&Plan, &NoPlan>) -> Option<GroupId> {
     match plan {
         Ok(plan) => Some(plan.group),
         Err(NoPlan::NobodyLeft { group, .. }) => Some(*group),
-        Err(NoPlan::NoRoute | NoPlan::Barred { .. }) => None,
+        Err(NoPlan::NoRoute | NoPlan::Barred { .. } | NoPlan::Joined { .. }) => None,
     }
 }
 
 fn trunk_name(settings: &Settings, trunk: TrunkId) -> Name {
+    if trunk == TrunkId::BETWEEN_SHARDS {
+        return Name::from(act::BETWEEN_SHARDS);
+    }
     settings.names.trunks.get(trunk.index()).cloned().unwrap_or_else(|| Name::from("?"))
 }
 

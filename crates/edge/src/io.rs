@@ -40,6 +40,13 @@ pub enum Input<'a> {
         /// The whole datagram.
         bytes: &'a [u8],
     },
+    /// A SIP message of another shard's own: the two halves of a transferred call speak so.
+    Between {
+        /// Whose.
+        from: ShardId,
+        /// The whole message.
+        bytes: &'a [u8],
+    },
     /// The network refused a SIP datagram we sent (ICMP), with as much of it as came back.
     Undeliverable {
         /// By which socket it was sent.
@@ -95,6 +102,13 @@ pub enum Input<'a> {
 pub enum Output {
     /// Send this SIP message.
     Datagram(Transmit),
+    /// For another shard, as `Input::Between`. When it cannot be had, `Input::Undeliverable` says so.
+    Between {
+        /// Which.
+        to: ShardId,
+        /// The whole message.
+        transmit: Transmit,
+    },
     /// End this connection: whoever speaks by it is kept out.
     Close(Flow),
     /// Tell control what was seen.

@@ -152,6 +152,11 @@ impl Shard {
     /// One thing happened.
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         match input {
+            // Whoever gives a socket this number would let strangers in as ourselves.
+            Input::Datagram { flow, .. } | Input::Passed { flow, .. } if flow.is_between_shards() => {
+                self.counters.reject("forged_way");
+            }
+            Input::Between { from, bytes } => self.receive(now, Flow::to_shard(from), bytes),
             Input::Datagram { flow, bytes } => match self.screen(now, flow, bytes) {
                 Ok(()) => self.receive(now, flow, bytes),
                 Err(shut) if flow.transport.is_reliable() && shut.is_of_the_source() => {
@@ -257,7 +262,10 @@ impl Shard {
     /// What is to be done next, if anything.
     pub fn poll(&mut self) -> Option<Output> {
         if let Some(transmit) = self.endpoint.poll_transmit() {
-            return Some(Output::Datagram(transmit));
+            return Some(match transmit.flow.shard() {
+                Some(to) => Output::Between { to, transmit },
+                None => Output::Datagram(transmit),
+            });
         }
         self.out.pop_front()
     }

@@ -53,6 +53,17 @@ id!(
     Seq(u64)
 );
 
+impl TrunkId {
+    /// The way between the shards of one node: a call takes it when a transfer joins two calls of different shards. It has terms as a
+    /// trunk has, and is none: nobody routes there, and nothing is held against it.
+    pub const BETWEEN_SHARDS: Self = Self(u16::MAX);
+}
+
+impl SocketId {
+    /// The same way as what a message comes and goes by. No socket has this number, so that nothing from outside comes by it.
+    pub const BETWEEN_SHARDS: Self = Self(u16::MAX);
+}
+
 /// One resolved address of a trunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TargetId {

@@ -4,9 +4,11 @@
 //! A turn costs one wait, one clock reading, one receiving and one sending call for each SIP socket that has something,
 //! and two calls for each media packet. Refuses to know: what a message means, who judges trunks.
 
+mod hops;
 mod rings;
 
-pub(crate) use rings::{Hop, Links, Order, Report};
+pub(crate) use hops::Hop;
+pub(crate) use rings::{Links, Order, Report};
 
 use crate::clock::{Clock, wait_ms};
 use crate::counters::{Counters, Elsewhere};
@@ -223,6 +225,7 @@ impl ShardThread {
                         self.counters.no_socket += 1;
                     }
                 }
+                Output::Between { to, transmit } => self.between(to, transmit),
                 Output::Close(flow) => self.close(flow),
                 Output::Signal(signal) => self.report(Report::Signal(signal)),
                 Output::Ended(record) => self.report(Report::Ended(record)),
@@ -315,14 +318,6 @@ impl ShardThread {
             return self.config.shard;
         }
         steer(self.config.key, self.manner.shards, bytes).unwrap_or(self.config.shard)
-    }
-
-    fn hop(&mut self, to: ShardId, hop: Hop) {
-        if let Some(Some(ring)) = self.links.hops_out.get_mut(to.index())
-            && ring.send(hop).is_ok()
-        {
-            self.counters.hops += 1;
-        }
     }
 
     /// The kernel may give a refusal to another shard's socket of the same address than the one that sent; if what came
@@ -427,26 +422,7 @@ impl ShardThread {
                 break;
             }
         }
-        for from in 0..self.links.hops_in.len() {
-            for taken in 0.. {
-                let Some(hop) = self.links.hops_in[from].next() else { break };
-                match hop {
-                    // What another shard passes on it has let in; what comes by a connection nobody has looked at.
-                    Hop::Datagram(flow, bytes) if flow.transport.is_reliable() => {
-                        self.input(Input::Datagram { flow, bytes: &bytes });
-                    }
-                    Hop::Datagram(flow, bytes) => self.input(Input::Passed { flow, bytes: &bytes }),
-                    Hop::Refused(socket, peer, sent, fault) => {
-                        self.input(Input::Undeliverable { socket, peer, sent: &sent, fault });
-                    }
-                    Hop::Broken(flow, fault) => self.input(Input::Broken { flow, fault }),
-                }
-                if taken == TAKEN_PER_TURN {
-                    self.rings_hold_more = true;
-                    break;
-                }
-            }
-        }
+        self.take_hops();
         Ok(true)
     }
 

@@ -12,7 +12,7 @@ use edge::config::Settings;
 use edge::{Control, ControlInput, ControlOutput, Input, Output, Shard, ShardConfig, ShardLimits, TrunkAct};
 use media::{Component, Forward, PairId};
 use model::{Instant, ListenId, Seq, ShardId, Span, TransportFault, TrunkId, Wall};
-use sip::{Flow, TimerSet, Transport};
+use sip::{Flow, TimerSet, Transmit, Transport};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -373,6 +373,7 @@ impl Town {
                     let from = self.settings.sockets[transmit.flow.socket.index()].bind;
                     self.network.send(self.now, Datagram { from, to: transmit.flow.peer, bytes: transmit.bytes });
                 }
+                Output::Between { to, transmit } => self.pass_between(shard, to, transmit),
                 Output::Signal(signal) => {
                     self.control.handle(self.now, wall(self.now), ControlInput::Signal(signal));
                     self.drain_control();
@@ -408,6 +409,18 @@ impl Town {
                 Output::View { .. } | Output::Close(_) => {}
             }
         }
+    }
+
+    /// From one shard to another, at once: no network is between them.
+    fn pass_between(&mut self, from: usize, to: ShardId, transmit: Transmit) {
+        if to.index() < self.shards.len() {
+            self.shards[to.index()]
+                .handle(self.now, Input::Between { from: ShardId(from as u8), bytes: &transmit.bytes });
+            return self.drain_shard(to.index());
+        }
+        let Transmit { flow: Flow { socket, peer, .. }, bytes } = transmit;
+        let fault = TransportFault::Local;
+        self.shards[from].handle(self.now, Input::Undeliverable { socket, peer, sent: &bytes, fault });
     }
 
     fn drain_control(&mut self) {

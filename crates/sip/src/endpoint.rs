@@ -259,6 +259,10 @@ impl Endpoint {
 
     /// The advertised address and the transport of a socket.
     pub fn sent_by(&self, socket: SocketId) -> Option<SentBy> {
+        if socket == SocketId::BETWEEN_SHARDS {
+            let Flow { peer: addr, transport, .. } = Flow::to_shard(self.minter.shard());
+            return Some(SentBy { addr, transport });
+        }
         self.sockets.get(socket.index()).copied().flatten()
     }
 

@@ -121,9 +121,15 @@ impl Minter {
         owner(self.key, token).is_some_and(|(node, _)| node == self.node)
     }
 
-    /// Whether another shard of this node minted a token.
-    pub fn is_of_a_sibling(&self, token: &[u8]) -> bool {
-        owner(self.key, token).is_some_and(|(node, shard)| node == self.node && shard != self.shard)
+    /// The other shard of this node that minted a token, if one did.
+    pub fn sibling(&self, token: &[u8]) -> Option<ShardId> {
+        let (node, shard) = owner(self.key, token)?;
+        (node == self.node && shard != self.shard).then_some(shard)
+    }
+
+    /// Whose tokens these are.
+    pub(crate) const fn shard(&self) -> ShardId {
+        self.shard
     }
 
     fn body(&mut self) -> [u8; BODY] {

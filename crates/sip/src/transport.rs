@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 use core::fmt;
-use core::net::SocketAddr;
-use model::SocketId;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use model::{ShardId, SocketId};
 
 use crate::wire::{HeaderName, Via, lines};
 
@@ -134,6 +134,26 @@ pub struct Flow {
     pub transport: Transport,
 }
 
+impl Flow {
+    /// The way to another shard of this node, which is no socket and which nobody outside can take. It loses nothing without a word, as a
+    /// stream does. Shards are told apart by the port of an address that is nobody's: the dummy of RFC 7600 §4.8, which never leaves a host.
+    pub const fn to_shard(shard: ShardId) -> Self {
+        let peer = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 0, 8)), shard.0 as u16 + 1);
+        Self { socket: SocketId::BETWEEN_SHARDS, peer, transport: Transport::Tcp }
+    }
+
+    /// The shard it leads to, when it is of that kind.
+    pub fn shard(&self) -> Option<ShardId> {
+        let number = self.peer.port().checked_sub(1).filter(|_| self.is_between_shards())?;
+        u8::try_from(number).ok().map(ShardId)
+    }
+
+    /// Whether it leads to another shard.
+    pub fn is_between_shards(&self) -> bool {
+        self.socket == SocketId::BETWEEN_SHARDS
+    }
+}
+
 /// A message to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transmit {
@@ -171,6 +191,15 @@ mod tests {
         assert_eq!(offered(invite, "sbc.example;alias"), Some("192.0.2.9:5061".parse().unwrap()));
         assert_eq!(offered(invite, "sbc.example"), None);
         assert_eq!(offered("SIP/2.0 200 OK", "sbc.example;alias"), None);
+    }
+
+    #[test]
+    fn the_way_to_a_shard_leads_there_and_no_other_way_does() {
+        for shard in [0, 1, 31, 255] {
+            assert_eq!(Flow::to_shard(ShardId(shard)).shard(), Some(ShardId(shard)));
+        }
+        let forged = Flow { socket: SocketId(0), ..Flow::to_shard(ShardId(1)) };
+        assert_eq!((forged.shard(), forged.is_between_shards()), (None, false));
     }
 
     #[test]

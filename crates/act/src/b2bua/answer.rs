@@ -6,7 +6,7 @@
 use super::call::{Leg, Phase, Side};
 use super::session::Keeping;
 use super::way::By;
-use super::{B2bua, Due, Effect, World, body, headers, party};
+use super::{B2bua, Due, Effect, World, between, body, headers, party};
 use model::AttemptOutcome;
 use sip::{Answer, ClientKey, Dialog, Flow, Message, ServerKey};
 use smallvec::SmallVec;
@@ -154,6 +154,9 @@ impl B2bua {
             headers::push_contact(&mut answer.headers, sent_by);
         }
         answer.headers.push("Allow", headers::ALLOW);
+        if call.caller.is_between_shards() {
+            answer.headers.push(between::HALF, call.half(call.caller.trunk).written().as_bytes());
+        }
         if !body.is_empty() {
             headers::push_body_type(source, &mut answer.headers);
             answer.body = body;

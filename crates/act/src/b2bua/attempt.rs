@@ -8,7 +8,7 @@ use super::call::{Attempt, Call, CalleeSide, Destination, Phase};
 use super::hunt::is_doubtful;
 use super::reliable::Wanted;
 use super::way::destination_of;
-use super::{B2bua, Due, Left, Side, World, headers, session};
+use super::{B2bua, Due, Left, Side, World, between, headers, session};
 use crate::dialog_policy::EarlyMedia;
 use crate::interworking::{self, Crossing, NumberPolicy, Shown};
 use crate::profile::{Challenge, Profiles, Target, TrunkProfile, is_urn};
@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 use decide::AttemptPolicy;
 use model::{AttemptOutcome, Begun, Instant, Observed, Pace, Span, TargetId, TransportFault};
 use sip::auth;
-use sip::{Answer, ClientKey, Draft, Flow, HeaderLines, HeaderName, Message, Method, TimerSet};
+use sip::{Answer, ClientKey, Draft, Flow, HeaderLines, Message, Method, TimerSet};
 
 /// T1 of an attempt is never shorter: the 95th percentile of a quick trunk is far below what a busy one may need once.
 const T1_FLOOR: Span = Span::from_millis(80);
@@ -122,6 +122,7 @@ impl B2bua {
         self.counters.signatures_dropped += u64::from(unsigned);
         draft.overload = profile.overload;
         push_abilities(profile, call, attempt, &mut draft);
+        self.push_half(slot, attempt.target, &mut draft);
         let mut signed = world.nonces.sign(attempt.target.trunk, profile.auth.as_ref(), &mut draft);
         let carried = world.carried(attempt.target.trunk, invite);
         carried.iter().for_each(|line| draft.headers.push_raw(line));
@@ -132,7 +133,7 @@ impl B2bua {
         if let Some(attempt) = self.calls.get_mut(slot).and_then(|call| call.attempt_mut(index)) {
             (attempt.client, attempt.signed) = (sent, signed);
         }
-        if first {
+        if first && target != between::TARGET {
             world.load.begin(world.now, target.trunk);
             world.signal(target, Observed::AttemptStarted { call: id });
         }
@@ -537,7 +538,8 @@ pub(super) fn flow_of(target: Target) -> Flow {
 }
 
 pub(super) fn policy_of(world: &World<'_>, target: TargetId) -> AttemptPolicy {
-    world.shape.trunk(target.trunk).map(|trunk| trunk.attempt.clone()).unwrap_or_default()
+    let own = || world.shape.trunk(target.trunk).map(|trunk| trunk.attempt.clone()).unwrap_or_default();
+    if target == between::TARGET { between::patience() } else { own() }
 }
 
 /// The called number at the target as its trunk writes numbers, or the called name as it is, unless the destination has a URI of its own.
@@ -582,8 +584,7 @@ fn attempt_draft(
     headers::push_addresses(&mut headers, crossing, &shown, attempt, &uri, sent_by);
     let unsigned = headers::pass(invite, crossing, Some(&shown), &mut headers);
     headers::push_referred_by(&mut headers, invite, crossing, sent_by.addr);
-    if let Some(name) = invite.header(HeaderName::Replaces) {
-        // Only one that names nothing of ours comes here.
+    if let Some(name) = call.names(invite) {
         headers.push("Replaces", name);
     }
     let mut draft = Draft::new(Method::Invite, uri);

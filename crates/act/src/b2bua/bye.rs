@@ -5,7 +5,7 @@
 
 use super::call::{Call, EndedAttempt, EndedCall, Ending, Side};
 use super::challenge::Again;
-use super::{B2bua, Effect, World, headers, reason};
+use super::{B2bua, Effect, World, between, headers, reason};
 use alloc::boxed::Box;
 use media::AnchorCounters;
 use sip::{Answer, HeaderName, Message, Method, ServerKey};
@@ -186,7 +186,9 @@ impl B2bua {
             // The first stream is the audio.
             media.get_or_insert(counted);
         }
-        let attempts = call.attempts.iter().filter_map(|attempt| Some(attempt.ended(attempt.outcome?)));
+        // To ask another shard is no attempt at anybody: what came of it is told of as the plan.
+        let sent = call.attempts.iter().filter(|attempt| attempt.target != between::TARGET);
+        let attempts = sent.filter_map(|attempt| Some(attempt.ended(attempt.outcome?)));
         let attempts: alloc::vec::Vec<EndedAttempt> = attempts.collect();
         world.out.push(Effect::Ended(Box::new(EndedCall {
             call: call.call,

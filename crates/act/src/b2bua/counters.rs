@@ -85,7 +85,7 @@ pub struct Counters {
     pub transferred: u64,
     /// Of them, those that failed: the call went on with whoever had asked.
     pub transfers_failed: u64,
-    /// Of those refused, attended ones whose second call is on another shard.
+    /// Of those begun, attended ones whose second call is in another shard.
     pub transfers_apart: u64,
     /// REFERs refused before anything was begun.
     pub transfers_refused: u64,

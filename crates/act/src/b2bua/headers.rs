@@ -53,8 +53,8 @@ const fn is_of_the_leg(name: HeaderName) -> bool {
 }
 
 /// More of them, which have no name of their own in `HeaderName`: ways and abilities of a hop, names of a dialog that means nothing on
-/// the other leg, and Warning, which tells the host that warns.
-const OF_THE_LEG: [&[u8]; 9] = [
+/// the other leg, Warning, which tells the host that warns, and what shards tell each other, which nobody else can say.
+const OF_THE_LEG: [&[u8]; 10] = [
     b"Allow-Events",
     b"u",
     b"Path",
@@ -64,6 +64,7 @@ const OF_THE_LEG: [&[u8]; 9] = [
     b"Warning",
     b"Authentication-Info",
     b"Proxy-Authentication-Info",
+    super::between::HALF.as_bytes(),
 ];
 
 /// A header of this name, in any case and form, is written on each leg by the edge alone: it cannot be configured.

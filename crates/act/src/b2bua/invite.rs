@@ -2,6 +2,7 @@
 //!
 //! Refuses to know: what happens after the first attempt is sent.
 
+use super::between::Half;
 use super::call::{Call, Ending};
 use super::phones::Answered;
 use super::reliable::{Reliable, Wanted};
@@ -39,7 +40,12 @@ impl B2bua {
             Ok(taken) => taken,
             Err(code) => return world.refuse(server, code),
         };
-        let (toll, plan) = self.plan_of(world, &facts);
+        // Who takes a place seeks nobody, but what he dials is counted; another shard has counted its transferor's call.
+        let half = Half::of(message).filter(|_| flow.is_between_shards());
+        let (toll, plan) = match half {
+            Some(half) => (None, Err(NoPlan::Joined { other: Some(half.call) })),
+            None => self.plan_of(world, &facts),
+        };
         let call = self.next_call(world.rng);
         self.retries.call(world.now);
         let mut opened = Call::open(call, leg, message, (called, &known), plan, world.now);
@@ -50,7 +56,7 @@ impl B2bua {
             // Whoever answers a challenge that was passed to him answers it to that trunk.
             opened.coming.sort_by_key(|candidate| candidate.target.trunk != asked_by);
         }
-        opened.audio.anchored = world.profiles.media_of(from).is_some();
+        opened.audio.anchored = half.map_or(world.profiles.media_of(from).is_some(), |half| half.anchored);
         opened.find_phones(world, &uri);
         let slot = self.calls.insert(opened);
         self.by_tag.insert(tag.as_bytes().to_vec(), (slot, Side::Caller));
@@ -106,6 +112,9 @@ impl B2bua {
         flow: Flow,
         message: &Message,
     ) -> Option<(TrunkId, Option<Name>)> {
+        if flow.is_between_shards() {
+            return Some((TrunkId::BETWEEN_SHARDS, None));
+        }
         let known = world.profiles.admit(flow.socket, flow.peer).map(|trunk| (trunk, None)).ok_or(Answered(false));
         let phone = |(trunk, user)| (trunk, Some(user));
         match known.or_else(|_| world.phone(server, flow, message).map(phone)) {
@@ -138,7 +147,7 @@ impl B2bua {
             // RFC 3261 §16.5: whom nobody has registered for is not here now.
             Some(Ok(_)) if nobody => 480,
             Some(Ok(_)) => return self.next_attempt(world, slot),
-            Some(Err(NoPlan::NoRoute)) => 404,
+            Some(Err(NoPlan::NoRoute | NoPlan::Joined { .. })) => 404,
             Some(Err(NoPlan::Barred { why })) => why.code(),
             _ => 503,
         };

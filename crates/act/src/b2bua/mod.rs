@@ -7,6 +7,7 @@ mod answer;
 mod ask;
 mod attempt;
 mod beside;
+mod between;
 mod body;
 mod bridge;
 mod bye;
@@ -136,7 +137,8 @@ pub enum Effect {
 
 impl World<'_> {
     fn signal(&mut self, target: TargetId, what: Observed) {
-        if !self.is_phones(target.trunk) {
+        // Neither phones nor the way between shards are anybody to be judged.
+        if !self.is_phones(target.trunk) && target.trunk != model::TrunkId::BETWEEN_SHARDS {
             self.out.push(Effect::Signal(Signal { at: self.now, target, what }));
         }
     }

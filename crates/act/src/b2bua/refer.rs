@@ -4,6 +4,7 @@
 //! transferor's trunk, and never goes where the URI alone says. With `pass` the other party gets it, in its own dialog's words.
 //! Refuses to know: how the parties are joined once the target has answered.
 
+use super::between::Sought;
 use super::call::{Call, Leg, Phase, Side};
 use super::invite::number_of;
 use super::replaces::{Replaced, Replaces};
@@ -13,6 +14,7 @@ use crate::profile::{Transfer, bare_number, is_urn};
 use alloc::format;
 use alloc::vec::Vec;
 use decide::{Facts, NoPlan};
+use model::ShardId;
 use sip::{Answer, HeaderName, Message, Method, NameAddr, ServerKey, Uri};
 
 /// Transfers under way in a shard at once.
@@ -115,11 +117,7 @@ impl B2bua {
         }
         let name = wanted.replaces.as_deref().and_then(Replaces::parse);
         let named = name.as_ref().and_then(|name| self.replaced(name));
-        if name.is_some_and(|name| named.is_none() && world.endpoint.minter().is_of_a_sibling(&name.to)) {
-            // A call of another shard cannot be fetched, and its name is for nobody else to know.
-            self.counters.transfers_apart += 1;
-            return self.refuse_refer(world, server, 501);
-        }
+        let apart = if named.is_none() { wanted.shard(world) } else { None };
         // RFC 3891 §9: who knows the name of a dialog is not yet its party. A name that we have told its trunk ourselves is its own.
         let asks = self.calls.get(slot).and_then(|call| call.leg(side)).map(|leg| (leg.trunk, leg.flow));
         let Some((trunk, flow)) = asks else { return };
@@ -133,7 +131,7 @@ impl B2bua {
         if named.as_ref().is_some_and(|found| found.slot == slot || found.confirmed && taken(found)) {
             return self.refuse_refer(world, server, 491);
         }
-        let Some(errand) = self.open_errand(world, slot, side, message, wanted, named) else {
+        let Some(errand) = self.open_errand(world, (slot, side), message, wanted, named, apart) else {
             return self.refuse_refer(world, server, 500);
         };
         // RFC 4488 §4: who wants no subscription gets 200, and is told of nothing.
@@ -157,9 +155,10 @@ impl B2bua {
         call.bond = Some(Bond::Referral(Referral { by: side, errand, id: message.cseq().number, told, last: 100 }));
         // RFC 3515 §2.4.4: the first one at once.
         self.notify(world, slot, 100);
-        match named.filter(|found| found.confirmed) {
-            Some(found) => self.fetch(world, errand, found),
-            None => {
+        match (named.filter(|found| found.confirmed), apart) {
+            (Some(found), _) => self.fetch(world, errand, found),
+            (None, Some(shard)) => self.call_shard(world, errand, shard),
+            (None, None) => {
                 if let Some(found) = named {
                     // It still rings: the one who called leaves, and the target is called anew.
                     self.abandon(world, found.slot, None);
@@ -184,11 +183,11 @@ impl B2bua {
     fn open_errand(
         &mut self,
         world: &mut World<'_>,
-        slot: usize,
-        by: Side,
+        (slot, by): (usize, Side),
         refer: &Message,
         wanted: &Wanted,
         named: Option<Replaced>,
+        apart: Option<ShardId>,
     ) -> Option<usize> {
         let call = self.calls.get(slot)?;
         let (stays, asks) = (call.leg(by.other())?, call.leg(by)?);
@@ -203,12 +202,11 @@ impl B2bua {
         let facts = Facts { from, number, emergency: world.profiles.is_emergency(&known) };
         let leg = stand_in(world, stays);
         let (trunk, anchored) = (leg.trunk, call.audio.anchored);
-        let (toll, plan) = match named.filter(|found| found.confirmed) {
-            // Nobody need be sought: the target is in a call already, which has been counted.
-            Some(_) => (None, Err(NoPlan::NoRoute)),
-            // A transfer is a call of whoever asks for it, and within what his trunk may dial.
-            None => self.plan_of(world, &facts),
-        };
+        let is_there = apart.is_some() || named.is_some_and(|found| found.confirmed);
+        // The target is in a call already, which has been counted. Else a transfer is a call of whoever asks for it, and within what his
+        // trunk may dial.
+        let joins = || (None, Err(NoPlan::Joined { other: None }));
+        let (toll, plan) = if is_there { joins() } else { self.plan_of(world, &facts) };
         let id = self.next_call(world.rng);
         let mut errand = Call::open(id, leg, &invite, (called, &known), plan, world.now);
         errand.emergency = facts.emergency;
@@ -217,7 +215,8 @@ impl B2bua {
         // What was anchored for one party is anchored for the other.
         errand.coming.retain(|candidate| !anchored || world.profiles.media_of(candidate.target.trunk).is_some());
         errand.find_phones(world, &uri);
-        errand.bond = Some(Bond::Errand(Errand { of: Some((slot, by.other())), ..Errand::default() }));
+        let sought = if apart.is_some() { Sought::There } else { Sought::Here };
+        errand.bond = Some(Bond::Errand(Errand { of: Some((slot, by.other())), sought, ..Errand::default() }));
         self.retries.call(world.now);
         let errand = self.calls.insert(errand);
         super::invite::count_in(world, trunk);

@@ -6,6 +6,7 @@
 //! know: how the target is found.
 
 use super::ask::Asked;
+use super::between::{Half, Sought};
 use super::call::{Call, Ending, Leg, Phase, Side};
 use super::challenge::Again;
 use super::refer::stand_in;
@@ -13,6 +14,7 @@ use super::replaces::{Replaced, Replaces};
 use super::{B2bua, Due, Effect, World, body, headers, party};
 use crate::profile::Transfer;
 use alloc::boxed::Box;
+use model::TrunkId;
 use sip::{Answer, ClientKey, Flow, HeaderName, Message, Method, ServerKey};
 use smallvec::SmallVec;
 
@@ -62,6 +64,8 @@ pub(super) struct Errand {
     pub(super) met: Option<Box<Again>>,
     /// How often it has.
     pub(super) glared: u8,
+    /// Where the target is looked for.
+    pub(super) sought: Sought,
     /// The target has hung up while the party that stays was asked.
     pub(super) hung_up: bool,
 }
@@ -117,7 +121,11 @@ impl B2bua {
         caller: &Leg,
         message: &Message,
     ) -> Result<Option<Replaced>, u16> {
-        let Some(name) = Replaces::of(message).map_err(|_| 400_u16)? else { return Ok(None) };
+        let name = Replaces::of(message).map_err(|_| 400_u16)?;
+        if caller.is_between_shards() {
+            return self.taken_by_shard(world, &name.ok_or(481_u16)?, message).map(Some);
+        }
+        let Some(name) = name else { return Ok(None) };
         let found = self.replaced(&name).ok_or(481_u16)?;
         let call = self.calls.get(found.slot).ok_or(481_u16)?;
         // What rings for him who leaves rings at the far party: there is nothing to be taken over yet.
@@ -129,7 +137,8 @@ impl B2bua {
         }
         let leaves = call.leg(found.leaves).map(|leg| leg.trunk).ok_or(481_u16)?;
         // RFC 3891 §9: who may take a place is he whose it is, or whom his trunk may send.
-        let sent = world.profiles.trunk(leaves).is_some_and(|trunk| trunk.transfer == Transfer::Pass);
+        let is_half = leaves == TrunkId::BETWEEN_SHARDS;
+        let sent = world.profiles.trunk(leaves).is_some_and(|trunk| trunk.transfer == Transfer::Pass) && !is_half;
         if leaves != caller.trunk && !sent {
             self.counters.foreign_requests += 1;
             world.out.push(Effect::Foreign(caller.flow));
@@ -141,6 +150,25 @@ impl B2bua {
         Ok(Some(found))
     }
 
+    /// The same for what another shard asks on behalf of a transferor who is there: of a name of his own trunk, as for one who is here. What
+    /// still rings for him is left, and he hears that there is no such call: the target is called anew.
+    fn taken_by_shard(&mut self, world: &mut World<'_>, name: &Replaces, message: &Message) -> Result<Replaced, u16> {
+        let asks = Half::of(message).map(|half| half.asks).ok_or(400_u16)?;
+        let found = self.replaced(name).ok_or(481_u16)?;
+        if !self.is_partys(&found, asks) {
+            self.counters.foreign_requests += 1;
+            return Err(403);
+        }
+        if !found.confirmed {
+            self.abandon(world, found.slot, None);
+            return Err(481);
+        }
+        if self.calls.get(found.slot).is_none_or(Call::is_occupied) {
+            return Err(491);
+        }
+        Ok(found)
+    }
+
     /// Fetches the far party of another call: it is offered what our caller said of its audio.
     pub(super) fn fetch(&mut self, world: &mut World<'_>, slot: usize, found: Replaced) {
         let side = found.leaves.other();
@@ -148,9 +176,13 @@ impl B2bua {
         let callee = there.as_ref().map(|leg| stand_in(world, leg));
         let trunk = callee.as_ref().map(|leg| leg.trunk);
         let Some(call) = self.calls.get_mut(slot) else { return };
-        call.audio.anchored = trunk.is_some_and(|trunk| {
+        let may = trunk.is_some_and(|trunk| {
             world.profiles.media_of(trunk).is_some() && world.profiles.media_of(call.caller.trunk).is_some()
         });
+        // The other half has shown us a port of its own, or its party's address: audio is anchored by both halves or by none.
+        let is_half = call.caller.is_between_shards();
+        let at_odds = is_half && call.audio.anchored && !may;
+        call.audio.anchored = may && (call.audio.anchored || !is_half);
         call.callee = callee;
         if let Some(trunk) = trunk {
             super::invite::count_in(world, trunk);
@@ -163,8 +195,8 @@ impl B2bua {
             other.bond = Some(Bond::Consulted(slot));
         }
         let Some(invite) = self.calls.get_mut(slot).and_then(|call| call.invite.take()) else { return };
-        let asked = self.bridge_offer(world, slot, Side::Caller, &invite);
-        let asked = asked.and_then(|body| self.ask(world, slot, (found.slot, side), &invite, body).ok_or(500));
+        let offer = if at_odds { Err(488) } else { self.bridge_offer(world, slot, Side::Caller, &invite) };
+        let asked = offer.and_then(|body| self.ask(world, slot, (found.slot, side), &invite, body).ok_or(500));
         if let Err(code) = asked {
             self.errand_over(world, slot, code);
         }
@@ -191,6 +223,7 @@ impl B2bua {
             call.caller.version = call.caller.version.max(version);
             call.caller.shown.clear();
         }
+        self.note_half(slot, message);
         let offer = self.bridge_offer(world, slot, Side::Callee, message);
         self.accept_offer(world, slot);
         let asked = match offer {
@@ -489,6 +522,9 @@ impl B2bua {
 
     /// The call to a transfer's target has failed: the transferor is told, and the call is as it was.
     pub(super) fn errand_failed(&mut self, world: &mut World<'_>, slot: usize, code: u16) {
+        if self.shard_refused(world, slot) {
+            return;
+        }
         let of = self.calls.get(slot).and_then(|call| call.errand()?.of);
         self.unbind_errand(slot);
         self.drop_pending(world, slot);

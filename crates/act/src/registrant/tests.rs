@@ -64,7 +64,8 @@ impl World {
             inbound: crate::InboundPolicy::default(),
             session_max: Span::from_secs(1),
         };
-        let listens = vec![ListenProfile { name: Name::from("wan"), sockets: vec![SocketId(0)], media: None }];
+        let listens =
+            vec![ListenProfile { name: Name::from("wan"), sockets: vec![SocketId(0)], media: None, media_bind: None }];
         let profiles = Profiles::new(vec![Some(trunk)], listens, Vec::new());
         let (now, rng) = (Instant::ZERO + Span::from_secs(100), Rng::new(5));
         let (registrants, nonces) = (Registrants::default(), Nonces::default());

@@ -356,6 +356,7 @@ fn a_trunk_that_cannot_be_anchored_is_passed_over() {
         name: model::Name::from("bare"),
         sockets: vec![SocketId(1)],
         media: None,
+        media_bind: None,
     });
     lab.profiles.trunks[2].as_mut().unwrap().listen = ListenId(2);
     lab.peers[1].steps = vec![vec![say(10, 503)]];

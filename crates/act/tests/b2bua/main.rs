@@ -1,6 +1,7 @@
 //! The B2BUA among user agents of its own making, on a virtual wire by a virtual clock.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, missing_docs)]
 
+mod apart;
 mod beside;
 mod calls;
 mod challenges;
@@ -18,6 +19,7 @@ mod redirects;
 mod reliable;
 mod rights;
 mod session;
+mod shards;
 mod strangers;
 mod terms;
 mod transfers;

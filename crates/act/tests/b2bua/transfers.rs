@@ -6,19 +6,19 @@ use act::{Ending, Transfer};
 use sip::{ClientKey, HeaderName, Message, Method};
 
 /// Codes of the status lines that a peer was notified of, and the last subscription state.
-fn news(lab: &Lab, peer: usize) -> (Vec<u16>, String) {
+pub fn news(lab: &Lab, peer: usize) -> (Vec<u16>, String) {
     let notifies = lab.peers[peer].requests(Method::Notify);
     let code = |notify: &&Message| std::str::from_utf8(&notify.body()[8..11]).unwrap().parse().unwrap();
     let state = notifies.last().and_then(|notify| notify.named("Subscription-State")).unwrap_or_default();
     (notifies.iter().map(code).collect(), String::from_utf8(state.to_vec()).unwrap())
 }
 
-fn refer(lab: &mut Lab, peer: usize, to: &str) -> ClientKey {
+pub fn refer(lab: &mut Lab, peer: usize, to: &str) -> ClientKey {
     lab.send_in(peer, 0, Method::Refer, &[("Refer-To", to)])
 }
 
 /// The office (peer 0) calls carrier 1; carrier 1 transfers it to a number of the office's own, or the office to one of the carriers'.
-fn hang_up(lab: &mut Lab, peer: usize, session: usize) {
+pub fn hang_up(lab: &mut Lab, peer: usize, session: usize) {
     lab.send_in(peer, session, Method::Bye, &[]);
     lab.settle();
 }
@@ -297,7 +297,7 @@ fn a_party_on_hold_is_taken_off_it() {
 }
 
 /// A Replaces value for a peer's session, as its own user agent sees it.
-fn name_of(lab: &Lab, peer: usize, session: usize) -> (String, String, String) {
+pub fn name_of(lab: &Lab, peer: usize, session: usize) -> (String, String, String) {
     let dialog = &lab.peers[peer].sessions[session].dialog;
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (text(&dialog.call_id), text(&dialog.remote_tag), text(&dialog.local_tag))
@@ -383,19 +383,6 @@ fn an_unknown_replaces_goes_along() {
     let invites = lab.peers[1].requests(Method::Invite);
     assert_eq!(invites[1].header(HeaderName::Replaces).unwrap(), b"far@away;to-tag=1;from-tag=2");
     hang_up(&mut lab, 1, 0);
-}
-
-/// A call of another shard cannot be fetched yet: it is refused as such, nothing is begun, and its name goes nowhere.
-#[test]
-fn an_attended_transfer_across_shards_is_refused_and_both_calls_go_on() {
-    let mut lab = Lab::answered(1);
-    let elsewhere = sip::Minter::new(1, model::ShardId(1), 42, 9).tag();
-    let asked = refer(&mut lab, 0, &format!("<sip:+4799@y?Replaces=a%40b%3Bto-tag%3D{elsewhere}%3Bfrom-tag%3D2>"));
-    lab.run(1_000);
-    assert_eq!(lab.peers[0].codes(asked), [501]);
-    assert_eq!((lab.b2bua.counters().transfers_apart, lab.b2bua.counters().transfers), (1, 0));
-    assert_eq!((lab.b2bua.calls(), lab.peers[1].requests(Method::Invite).len()), (1, 1));
-    hang_up(&mut lab, 0, 0);
 }
 
 /// RFC 3891 §3: who knows a dialog of his own trunk takes its place; the one who leaves is ended, the far party stays.

@@ -4,6 +4,7 @@
 //! carriers. Peer 0 is the office; the others are carriers in the order of the plan.
 
 use crate::peer::Peer;
+use crate::shards::Shards;
 use act::{
     B2bua, Bound, Cidr, Effect, EndedCall, ListenProfile, Phones, Ports, Profiles, Registrar, RegistrarRules, Target,
     TrunkProfile, World,
@@ -22,7 +23,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 pub const EDGE: [&str; 2] = ["198.51.100.1:5060", "203.0.113.1:5060"];
-const PAIRS: u32 = 32;
+pub const PAIRS: u32 = 32;
+/// Of our tokens.
+pub const KEY: u64 = 42;
 /// How a Via offers overload control.
 pub const OFFER: &str = ";oc;oc-algo=\"loss,rate\"";
 
@@ -83,6 +86,7 @@ pub struct Lab {
     pub overload: &'static str,
     /// What a peer says before this time is lost.
     hushed: Vec<(SocketAddr, Instant)>,
+    pub shards: Shards,
 }
 
 fn target(addr: SocketAddr, socket: u16) -> Target {
@@ -121,15 +125,15 @@ fn address_of(index: usize) -> String {
     if index == 0 { "192.0.2.10:5060".into() } else { format!("192.0.2.{}:5060", 20 + index) }
 }
 
-/// The edge's own end: its sockets bound, its ports in stock.
-fn edge(profiles: &Profiles, seed: u64) -> (Endpoint, Ports) {
-    let mut endpoint = Endpoint::new(Minter::new(1, ShardId(0), 42, seed), Limits::default(), seed);
+/// The end of one shard of the edge: its sockets bound, its ports in stock.
+pub fn edge(profiles: &Profiles, shard: u8, seed: u64) -> (Endpoint, Ports) {
+    let mut endpoint = Endpoint::new(Minter::new(1, ShardId(shard), KEY, seed), Limits::default(), seed);
     let mut ports = Ports::new(4096);
     for (index, addr) in EDGE.iter().enumerate() {
         endpoint.bind(SocketId(index as u16), Transport::Udp, addr.parse().unwrap());
         let first = index as u32 * PAIRS;
         let ip = profiles.listens[index].media.unwrap();
-        let pair = |n: u32| (PairId(n), SocketAddr::new(ip, 10_000 + 2 * n as u16));
+        let pair = |n: u32| (PairId(n), SocketAddr::new(ip, 10_000 * (u16::from(shard) + 1) + 2 * n as u16));
         ports.stock(Instant::ZERO, ListenId(index as u16), &(first..first + PAIRS).map(pair).collect::<Vec<_>>());
     }
     (endpoint, ports)
@@ -161,6 +165,7 @@ impl Lab {
             name: Name::from(name),
             sockets: vec![SocketId(socket)],
             media: Some(media.parse().unwrap()),
+            media_bind: Some(media.parse().unwrap()),
         };
         let profiles = Profiles::new(
             peers.iter().enumerate().map(trunk_of).collect(),
@@ -168,7 +173,7 @@ impl Lab {
             vec![b"112".to_vec()],
         );
         let shape = shape(carriers);
-        let (endpoint, ports) = edge(&profiles, seed);
+        let (endpoint, ports) = edge(&profiles, 0, seed);
         let mut load = Load::default();
         load.resize(carriers + 1);
         Self {
@@ -203,6 +208,7 @@ impl Lab {
             chance: Rng::new(seed ^ 0xc0ffee),
             overload: OFFER,
             hushed: Vec::new(),
+            shards: Shards::default(),
         }
     }
 
@@ -368,10 +374,14 @@ impl Lab {
                 self.flush();
             }
             let now = self.now;
-            self.endpoint.expire(now);
-            self.ports.expire(now);
-            let (b2bua, mut world) = self.world();
-            b2bua.expire(&mut world);
+            for shard in 0..self.shard_count() {
+                self.turn_to(shard);
+                self.endpoint.expire(now);
+                self.ports.expire(now);
+                let (b2bua, mut world) = self.world();
+                b2bua.expire(&mut world);
+                self.flush();
+            }
             for peer in &mut self.peers {
                 peer.expire(now);
             }
@@ -384,13 +394,14 @@ impl Lab {
         let wire = self.wire.keys().next().map(|key| key.0);
         let peers = self.peers.iter().filter_map(Peer::deadline);
         let edge = [self.endpoint.deadline(), self.b2bua.deadline(), self.ports.deadline()].into_iter().flatten();
-        peers.chain(edge).chain(wire).min()
+        peers.chain(edge).chain(wire).chain(self.elsewhere_due()).min()
     }
 
     fn deliver(&mut self, packet: &Packet) {
         let edge = EDGE.iter().position(|addr| *addr == packet.to.to_string());
         if let Some(socket) = edge {
             let flow = Flow { socket: SocketId(socket as u16), peer: packet.from, transport: Transport::Udp };
+            self.turn_to(self.owner_of(&packet.bytes));
             // A refusal was answered where it must be; its counter tells.
             let _refused = self.endpoint.receive(self.now, flow, &packet.bytes);
             return;
@@ -398,6 +409,8 @@ impl Lab {
         let Some(index) = self.peers.iter().position(|peer| peer.addr == packet.to) else { return };
         if self.peers[index].closed {
             let socket = EDGE.iter().position(|addr| *addr == packet.from.to_string()).unwrap();
+            let sender = sip::scan(&packet.bytes).and_then(|scan| sip::owner(KEY, scan.branch));
+            self.turn_to(sender.map_or(0, |(_, shard)| shard.0));
             let (now, fault) = (self.now, TransportFault::PortUnreachable);
             self.endpoint.undeliverable(now, SocketId(socket as u16), packet.to, &packet.bytes, fault);
         } else if !self.peers[index].dead {
@@ -408,16 +421,33 @@ impl Lab {
 
     /// Everyone says what they have to say now.
     fn flush(&mut self) {
+        self.flush_shard();
+        while self.pass_between() {
+            self.flush_shard();
+        }
+        self.flush_peers();
+        self.flush_effects();
+    }
+
+    /// The shard that acts does.
+    fn flush_shard(&mut self) {
         while let Some(event) = self.endpoint.poll_event() {
             let (b2bua, mut world) = self.world();
             b2bua.event(&mut world, event);
         }
         while let Some(transmit) = self.endpoint.poll_transmit() {
+            if let Some(to) = transmit.flow.shard() {
+                self.say_between(to, transmit.bytes);
+                continue;
+            }
             let from = EDGE[transmit.flow.socket.index()].parse().unwrap();
             let message = Message::parse(transmit.bytes.clone()).expect("the edge writes what it can read");
             self.sent.push((self.now, transmit.flow.peer, message));
             self.put(from, transmit.flow.peer, transmit.bytes);
         }
+    }
+
+    fn flush_peers(&mut self) {
         let now = self.now;
         for index in 0..self.peers.len() {
             self.peers[index].drain(now);
@@ -429,6 +459,9 @@ impl Lab {
                 }
             }
         }
+    }
+
+    fn flush_effects(&mut self) {
         for effect in std::mem::take(&mut self.effects) {
             match effect {
                 Effect::AuthFailed(_) => self.auth_failed += 1,
@@ -462,20 +495,12 @@ impl Lab {
         }
     }
 
-    /// The edge's local pair that an SDP shows.
-    fn pair_of(&self, sdp: &[u8]) -> PairId {
-        PairId((port_of(sdp) as u32 - 10_000) / 2)
-    }
-
     /// An RTP packet of `peer` to the port that `sdp` told it: where it leaves to.
     pub fn speak(&mut self, peer: usize, sdp: &[u8]) -> Option<SocketAddr> {
         let mut packet = [0u8; 172];
         packet[..12].copy_from_slice(&[0x80, 8, 0, 1, 0, 0, 0, 160, 0, 0, 0, peer as u8 + 1]);
-        let (pair, from) = (self.pair_of(sdp), self.peers[peer].media);
-        match self.relay.forward(self.now, pair, Component::Rtp, from, &mut packet) {
-            Forward::Send { to, .. } => Some(to),
-            Forward::Local | Forward::Drop(_) => None,
-        }
+        let ip = line_of(sdp, "c=").rsplit(' ').next().unwrap_or_default().parse().ok()?;
+        self.relayed(self.peers[peer].media, SocketAddr::new(ip, port_of(sdp)), &mut packet)
     }
 
     /// Any packet of `peer` to this port of the edge: where it leaves to, and as what.
@@ -499,6 +524,27 @@ impl Lab {
         for _ in 0..4 {
             self.run(40_000);
         }
+        for shard in 0..self.shard_count() {
+            self.turn_to(shard);
+            self.shard_is_at_rest();
+        }
+        self.turn_to(0);
+        for (index, peer) in self.peers.iter().enumerate() {
+            assert!(peer.dead || peer.closed || peer.open() == 0, "peer {index} is left in a call");
+            assert!(peer.out_of_order == 0 || self.weather.jitter > 0, "peer {index} saw a CSeq fall");
+        }
+        let invites = self
+            .sent
+            .iter()
+            .filter(|(_, _, sent)| sent.is_request() && sent.method() == Method::Invite && sent.to().tag().is_none());
+        let on_wire: BTreeSet<Vec<u8>> = invites.map(|(_, _, invite)| invite.call_id().to_vec()).collect();
+        let recorded: Vec<Vec<u8>> =
+            self.ended.iter().flat_map(|call| &call.attempts).map(|attempt| attempt.call_id.clone()).collect();
+        assert_eq!(recorded.len(), on_wire.len(), "attempts on the wire and in the records");
+        assert_eq!(recorded.into_iter().collect::<BTreeSet<_>>(), on_wire);
+    }
+
+    fn shard_is_at_rest(&self) {
         assert_eq!(self.b2bua.calls(), 0, "calls");
         assert_eq!(self.b2bua.deadline(), None, "timers of calls");
         // A map that forgets nothing shows only in memory, years later.
@@ -513,19 +559,6 @@ impl Lab {
         assert_eq!(self.relay.joined(), 0, "anchors");
         assert_eq!((self.ports.used(), self.ports.ready()), (0, 2 * PAIRS as usize), "ports");
         assert!(self.load.calls.iter().all(|calls| *calls == 0), "load {:?}", self.load.calls);
-        for (index, peer) in self.peers.iter().enumerate() {
-            assert!(peer.dead || peer.closed || peer.open() == 0, "peer {index} is left in a call");
-            assert!(peer.out_of_order == 0 || self.weather.jitter > 0, "peer {index} saw a CSeq fall");
-        }
-        let invites = self
-            .sent
-            .iter()
-            .filter(|(_, _, sent)| sent.is_request() && sent.method() == Method::Invite && sent.to().tag().is_none());
-        let on_wire: BTreeSet<Vec<u8>> = invites.map(|(_, _, invite)| invite.call_id().to_vec()).collect();
-        let recorded: Vec<Vec<u8>> =
-            self.ended.iter().flat_map(|call| &call.attempts).map(|attempt| attempt.call_id.clone()).collect();
-        assert_eq!(recorded.len(), on_wire.len(), "attempts on the wire and in the records");
-        assert_eq!(recorded.into_iter().collect::<BTreeSet<_>>(), on_wire);
     }
 }
 

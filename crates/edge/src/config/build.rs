@@ -360,6 +360,7 @@ fn listen_profiles(listens: &[Listen], sockets: &[Socket]) -> Vec<ListenProfile>
         name: listen.name.clone(),
         sockets: sockets.iter().filter(|socket| socket.listen == ListenId(id)).map(|socket| socket.id).collect(),
         media: listen.media.map(|media| media.advertised),
+        media_bind: listen.media.map(|media| media.bind),
     };
     (0_u16..).zip(listens).map(profile).collect()
 }

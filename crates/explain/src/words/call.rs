@@ -75,6 +75,10 @@ pub fn plan(plan: &Plan, group: Option<&Name>, names: &[(TrunkId, Name)], now: I
 pub fn no_plan(none: &NoPlan, group: Option<&Name>, names: &[(TrunkId, Name)], now: Instant) -> String {
     match none {
         NoPlan::NoRoute => String::from("no route matches"),
+        NoPlan::Joined { other: None } => String::from("a transfer joined its parties, and nobody was sought"),
+        NoPlan::Joined { other: Some(other) } => {
+            format!("a transfer joined its parties over two shards: the other half is call {other}")
+        }
         NoPlan::Barred { why } => format!("the trunk it came from may not place it: {}", barred(why)),
         NoPlan::NobodyLeft { group: id, excluded, unnamed } => {
             let group = group.map_or_else(|| format!("number {}", id.0), Name::to_string);

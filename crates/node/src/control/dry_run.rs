@@ -73,7 +73,7 @@ pub(super) fn route(
         }
         Err(none) => {
             let (group, out) = match &none {
-                NoPlan::NoRoute | NoPlan::Barred { .. } => (None, Vec::new()),
+                NoPlan::NoRoute | NoPlan::Barred { .. } | NoPlan::Joined { .. } => (None, Vec::new()),
                 NoPlan::NobodyLeft { group: id, excluded: list, .. } => (group(*id), excluded(list)),
             };
             let sentences = vec![call::no_plan(&none, group, &by_id, now)];

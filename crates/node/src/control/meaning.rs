@@ -53,7 +53,7 @@ const OF_SHARDS: [(&str, &str); 170] = [
     ("call_stray_pracks", "PRACKs for no response that waits for one: refused with 481."),
     ("call_transferred", "Of the transfers begun, those whose parties were joined."),
     ("call_transfers", "Transfers begun: REFERs, and INVITEs that replace a leg."),
-    ("call_transfers_apart", "Transfers refused with 501 because the other call is in another shard."),
+    ("call_transfers_apart", "Of the transfers begun, those that join calls of two shards."),
     ("call_transfers_failed", "Of the transfers begun, those that failed: the call went on with whoever had asked."),
     ("call_transfers_refused", "REFERs refused before anything was begun."),
     ("call_turned_away", "Calls and MESSAGEs refused because the shard is full or drains."),

@@ -2,15 +2,15 @@
 //!
 //! Refuses to know: what is done about any of it.
 
+use super::hops::Hop;
 use crate::net::udp::SipSocket;
 use crate::net::wake::Waker;
 use crate::ring::{Receiver, Sender};
 use crate::streams::ByStream;
 use edge::{Bound, CallView, Notice, ServiceRoute, ShardView, Snapshot, Tested, Whom};
 use explain::CallRecord;
-use model::{CallRef, Signal, SocketId, TransportFault};
+use model::{CallRef, Signal};
 use sense::{ProbeOrder, TestCallOrder};
-use sip::Flow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -77,17 +77,6 @@ pub(crate) enum Report {
     },
     /// Draining, and no call is left.
     Idle,
-}
-
-/// From one shard to another, what arrived at the wrong one; from the thread of connections, what arrived by them.
-#[derive(Debug)]
-pub(crate) enum Hop {
-    /// A SIP message.
-    Datagram(Flow, Vec<u8>),
-    /// A refusal.
-    Refused(SocketId, SocketAddr, Vec<u8>, TransportFault),
-    /// A connection is dead.
-    Broken(Flow, TransportFault),
 }
 
 /// The shard's ends of all rings.

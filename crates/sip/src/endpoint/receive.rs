@@ -323,7 +323,8 @@ impl Endpoint {
             self.counters.too_many_hops += 1;
             return self.refuse(flow, hash, message, Answer::new(483), Rejected::TooManyHops);
         }
-        if self.was_here(message) {
+        // What another shard sends is ours by its Via, and goes no further than here.
+        if !flow.is_between_shards() && self.was_here(message) {
             self.counters.loops += 1;
             return self.refuse(flow, hash, message, Answer::new(482), Rejected::Loop);
         }
