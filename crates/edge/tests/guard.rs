@@ -242,3 +242,25 @@ fn a_secret_is_in_nothing_that_is_shown() {
     shown.extend(bench.sent.iter().map(|(_, message)| String::from_utf8_lossy(message.bytes()).into_owned()));
     assert!(!shown.contains(SECRET) && shown.contains("u1001"));
 }
+
+/// What shards say to each other passes no guard, so that nothing from a socket may be taken for it, whoever let it in.
+#[test]
+fn nothing_from_a_socket_is_taken_for_another_shards_word() {
+    let mut bench = Bench::new("");
+    let flow = Flow::to_shard(ShardId(1));
+    let text = request("INVITE", "192.0.0.8:2", "a", "Replaces: x;to-tag=1;from-tag=2\r\n");
+    for input in [Input::Datagram { flow, bytes: text.as_bytes() }, Input::Passed { flow, bytes: text.as_bytes() }] {
+        bench.shard.handle(Instant::ZERO, input);
+        assert!(bench.shard.poll().is_none(), "it is not even answered");
+    }
+    assert_eq!((bench.count("sip_rejected_forged_way"), bench.count("sip_received")), (2, 0));
+    // By its own way the same is another shard's: there is no such call, it goes nowhere, and only that shard hears of it.
+    bench.shard.handle(Instant::ZERO, Input::Between { from: ShardId(1), bytes: text.as_bytes() });
+    let answers: Vec<_> = std::iter::from_fn(|| bench.shard.poll()).collect();
+    let codes = answers.iter().filter_map(|output| match output {
+        Output::Between { to: ShardId(1), transmit } => Message::parse(transmit.bytes.clone()).unwrap().status(),
+        Output::Datagram(_) => panic!("it leaves the edge: {output:?}"),
+        _ => None,
+    });
+    assert_eq!(codes.last(), Some(400), "it does not say who asks");
+}

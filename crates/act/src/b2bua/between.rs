@@ -81,8 +81,8 @@ pub(super) fn patience() -> AttemptPolicy {
 
 impl Leg {
     /// It leads to the other half.
-    pub(super) fn is_between_shards(&self) -> bool {
-        self.trunk == TrunkId::BETWEEN_SHARDS
+    pub(super) const fn is_between_shards(&self) -> bool {
+        self.trunk.0 == TrunkId::BETWEEN_SHARDS.0
     }
 }
 
@@ -90,6 +90,11 @@ impl Call {
     /// What the other half is told of this one.
     pub(super) fn half(&self, asks: TrunkId) -> Half {
         Half { call: self.call, asks, anchored: self.audio.anchored }
+    }
+
+    /// What whoever waits for the far party hears of its refusal. 481 would say to another shard that there was no such call.
+    pub(super) const fn told_other_half(&self, code: u16) -> u16 {
+        if code == 481 && self.caller.is_between_shards() { 480 } else { code }
     }
 
     /// The Replaces that an attempt's INVITE bears: one that names nothing of ours, or something of the shard it goes to.

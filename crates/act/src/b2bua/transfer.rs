@@ -514,8 +514,8 @@ impl B2bua {
 
     /// The target cannot be had; whoever called for himself is refused, a transferor keeps his call.
     pub(super) fn errand_over(&mut self, world: &mut World<'_>, slot: usize, code: u16) {
-        if self.calls.get(slot).is_some_and(|call| call.server.is_some()) {
-            return self.refuse_call(world, slot, code, None);
+        if let Some(call) = self.calls.get(slot).filter(|call| call.server.is_some()) {
+            return self.refuse_call(world, slot, call.told_other_half(code), None);
         }
         self.errand_failed(world, slot, code);
     }

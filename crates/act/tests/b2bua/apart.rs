@@ -156,6 +156,34 @@ fn a_transfer_over_shards_that_fails_leaves_both_calls() {
     hang_up(&mut lab, 0, 0);
 }
 
+/// A far party that knows nothing of its call any more ends that one, as within one shard, and is not called anew.
+#[test]
+fn a_far_party_that_is_gone_is_not_called_anew() {
+    let mut lab = consulted();
+    lab.peers[2].inside = vec![say(10, 481)];
+    let to = joins(&lab, 1);
+    refer(&mut lab, 0, &to);
+    lab.run(2_000);
+    assert_eq!((news(&lab, 0).0, calls(&mut lab)), (vec![100, 480], [1, 0]));
+    assert_eq!(lab.peers[2].requests(Method::Invite).len(), 2, "its own call, and the re-INVITE");
+    hang_up(&mut lab, 0, 0);
+}
+
+/// What is joined over two shards is a call like any other: its party may have it transferred, and the other half stays.
+#[test]
+fn a_joined_party_may_transfer_again() {
+    let mut lab = joined();
+    let before = lab.peers[0].requests(Method::Invite).len();
+    let asked = lab.send_in(1, 0, Method::Refer, &[("Refer-To", "<sip:202@203.0.113.1>")]);
+    lab.run(2_000);
+    assert_eq!((lab.peers[1].codes(asked), news(&lab, 1).0), (vec![202], vec![100, 180, 200]));
+    assert_eq!(lab.peers[0].requests(Method::Invite).len(), before + 1);
+    assert_eq!((calls(&mut lab), lab.peers[1].requests(Method::Bye).len()), ([1, 1], 1));
+    lab.hear_each_other(0, 2);
+    keeps_to_itself(&lab);
+    hang_up(&mut lab, 2, 0);
+}
+
 /// A shard that cannot be reached, and one that takes no more calls: the transferor hears of it and keeps both.
 #[test]
 fn a_shard_that_is_not_there_leaves_both_calls() {
