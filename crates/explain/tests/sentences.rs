@@ -419,6 +419,7 @@ fn unplanned() -> Vec<CallRecord> {
     let excluded = vec![Excluded { trunk: TrunkId(1), cause: Exclusion::OutOfService }];
     let plans = each!(NoPlan:
         NoPlan::NoRoute => NoPlan::NoRoute,
+        NoPlan::Joined { .. } => NoPlan::Joined { other: Some(CallRef(0x0100_0000_0000_0007)) },
         NoPlan::Barred { .. } => NoPlan::Barred { why: decide::Barred::Prefix { prefix: "+882".into() } },
         NoPlan::NobodyLeft { .. } => NoPlan::NobodyLeft { group: GroupId(0), excluded, unnamed: 0 },
     );

@@ -6,7 +6,7 @@
 use std::sync::LazyLock;
 
 /// Sentences by counter of a shard, in the order of the names.
-const OF_SHARDS: [(&str, &str); 170] = [
+const OF_SHARDS: [(&str, &str); 171] = [
     ("call_acks_missing", "Answers to a caller that he never acknowledged (ACK): the call was ended."),
     ("call_answered", "Calls answered."),
     ("call_asked_after", "Times a ringing attempt was asked whether it still rings."),
@@ -136,6 +136,7 @@ const OF_SHARDS: [(&str, &str); 170] = [
     ("sip_asked_anew", "Requests sent again by a new connection because theirs had died."),
     ("sip_foreign_cancels", "CANCELs from a host that had not sent their INVITE: refused with 481."),
     ("sip_foreign_responses", "Responses from a host that was not asked: dropped."),
+    ("sip_forged_ways", "Messages that came by a socket as if another shard had sent them: dropped."),
     ("sip_forks_dropped", "Further 2xx of one INVITE beyond the limit: dropped."),
     ("sip_full", "Our requests not sent because the shard holds as many transactions as it may."),
     ("sip_large_by_stream", "Requests over 1300 bytes sent by TCP to trunks with large = \"tcp\"."),
