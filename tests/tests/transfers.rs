@@ -5,11 +5,11 @@
 use agent::{CallNo, Report};
 use interop::agents::{agent, ended, expect, plays};
 use interop::edge::{CONFIG, Edge};
-use interop::{http, let_pass, namespace, wait_until};
+use interop::{became_true, http, let_pass, namespace, wait_until};
 use model::Span;
 use node::lab::{LiveAgent, Order};
 use std::net::UdpSocket;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const LAN: &str = "127.0.0.10:5060";
 const LIMIT: Duration = Duration::from_secs(30);
@@ -42,27 +42,35 @@ impl Pbx {
 
     /// Takes what comes, answers what is asked, until `wanted` is there.
     fn hear<T>(&mut self, what: &str, wanted: impl Fn(&Self, &str) -> Option<T>) -> T {
-        let end = Instant::now() + LIMIT;
+        let mut found = None;
+        let heard = became_true(LIMIT, || {
+            while found.is_none() {
+                let Some(text) = self.take() else { break };
+                found = wanted(self, &text);
+            }
+            found.is_some()
+        });
+        assert!(heard, "waited in vain for {what}; notified {:?}", self.notified);
+        found.expect("it is there")
+    }
+
+    /// The next message, answered when it asks for that.
+    fn take(&mut self) -> Option<String> {
         let mut buffer = [0; 65_536];
-        while Instant::now() < end {
-            let Ok((length, _)) = self.socket.recv_from(&mut buffer) else { continue };
-            let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
-            if !text.starts_with("SIP/2.0") && !text.starts_with("ACK") {
-                let echoed = text.lines().filter(|line| {
-                    ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].iter().any(|name| line.starts_with(name))
-                });
-                let lines: Vec<_> = echoed.collect();
-                self.send(&format!("SIP/2.0 200 OK\r\n{}\r\nContent-Length: 0\r\n\r\n", lines.join("\r\n")));
-                self.byes += u32::from(text.starts_with("BYE"));
-                if text.starts_with("NOTIFY") {
-                    self.notified.push(text.lines().last().unwrap_or_default().to_owned());
-                }
-            }
-            if let Some(found) = wanted(self, &text) {
-                return found;
-            }
+        let (length, _) = self.socket.recv_from(&mut buffer).ok()?;
+        let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        if text.starts_with("SIP/2.0") || text.starts_with("ACK") {
+            return Some(text);
         }
-        panic!("waited in vain for {what}; notified {:?}", self.notified);
+        let echoed =
+            |line: &&str| ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].iter().any(|name| line.starts_with(name));
+        let lines: Vec<_> = text.lines().filter(echoed).collect();
+        self.send(&format!("SIP/2.0 200 OK\r\n{}\r\nContent-Length: 0\r\n\r\n", lines.join("\r\n")));
+        self.byes += u32::from(text.starts_with("BYE"));
+        if text.starts_with("NOTIFY") {
+            self.notified.push(text.lines().last().unwrap_or_default().to_owned());
+        }
+        Some(text)
     }
 
     /// Calls a number and waits for the answer.

@@ -474,7 +474,7 @@ proptest! {
                 prop_assert_eq!((plan.last_resort, plan.last_resort), (all_down, some_down));
             }
             Err(NoPlan::NobodyLeft { .. }) => prop_assert!(!in_service),
-            Err(NoPlan::NoRoute | NoPlan::Barred { .. }) => prop_assert!(false, "there is a route"),
+            Err(NoPlan::NoRoute | NoPlan::Barred { .. } | NoPlan::Joined { .. }) => prop_assert!(false, "there is a route"),
         }
     }
 
@@ -502,7 +502,7 @@ proptest! {
                     ends.push(now + Span::from_millis(2_000 + rng.below(6_000)));
                 }
                 Err(NoPlan::NobodyLeft { excluded, .. }) => prop_assert_eq!(excluded.len(), 2),
-                Err(NoPlan::NoRoute | NoPlan::Barred { .. }) => prop_assert!(false, "there is a route"),
+                Err(NoPlan::NoRoute | NoPlan::Barred { .. } | NoPlan::Joined { .. }) => prop_assert!(false, "there is a route"),
             }
             prop_assert!(load.calls(TrunkId(2)) <= 30 && ends.len() <= 30);
             prop_assert!(begun.iter().filter(|at| now.since(**at) <= Span::from_secs(1)).count() <= 8);
