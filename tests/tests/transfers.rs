@@ -8,6 +8,7 @@ use interop::edge::{CONFIG, Edge};
 use interop::{became_true, http, let_pass, namespace, wait_until};
 use model::Span;
 use node::lab::{LiveAgent, Order};
+use std::collections::BTreeSet;
 use std::net::UdpSocket;
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ struct Pbx {
     socket: UdpSocket,
     notified: Vec<String>,
     byes: u32,
+    /// Via lines of what was asked, which a repeat has too.
+    asked: BTreeSet<String>,
 }
 
 /// What names a call of the PBX, and where its requests go.
@@ -33,7 +36,7 @@ impl Pbx {
     fn new() -> Self {
         let socket = UdpSocket::bind("127.0.0.20:5060").expect("the office's address");
         socket.set_read_timeout(Some(Duration::from_millis(200))).expect("a limit");
-        Self { socket, notified: Vec::new(), byes: 0 }
+        Self { socket, notified: Vec::new(), byes: 0, asked: BTreeSet::new() }
     }
 
     fn send(&self, text: &str) {
@@ -66,6 +69,9 @@ impl Pbx {
             |line: &&str| ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].iter().any(|name| line.starts_with(name));
         let lines: Vec<_> = text.lines().filter(echoed).collect();
         self.send(&format!("SIP/2.0 200 OK\r\n{}\r\nContent-Length: 0\r\n\r\n", lines.join("\r\n")));
+        if !self.asked.insert(lines.first().map_or_else(String::new, |via| (*via).to_owned())) {
+            return Some(text);
+        }
         self.byes += u32::from(text.starts_with("BYE"));
         if text.starts_with("NOTIFY") {
             self.notified.push(text.lines().last().unwrap_or_default().to_owned());
