@@ -1,12 +1,14 @@
 //! A whole shard among strangers: they are kept out and told of, and the trunks' calls notice nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod alone;
+
+use alone::alone;
 use edge::config::compile;
-use edge::{Control, ControlInput, ControlOutput, Input, Notice, Output, Shard, ShardConfig, ShardLimits};
+use edge::{Control, ControlInput, ControlOutput, Input, Notice, Output, Shard};
 use explain::{Alarm, Record, ShutOutCause};
-use model::{Instant, Seq, ShardId, SocketId, Span, Wall};
+use model::{Instant, ShardId, SocketId, Span, Wall};
 use sip::{Flow, Message, Transport};
-use std::sync::Arc;
 
 const EXAMPLE: &str = "[listen.lan]\nsip = [\"udp:192.0.2.10:5060\"]\n[trunk.office]\nat = \"sip:192.0.2.20:5060\"\nlisten = \"lan\"\n\
     [trunk.acme]\nat = \"sip:192.0.2.30:5060\"\nlisten = \"lan\"\n[group.carriers]\ntiers = [[\"acme\"]]\n\
@@ -28,17 +30,7 @@ impl Bench {
     }
 
     fn of(text: &str) -> Self {
-        let settings = Arc::new(compile(text, "edge.toml", &|_| None, None).settings.unwrap());
-        let control = Control::new(Instant::ZERO, Wall::from_micros(0), settings, 1, Seq(1));
-        let config = ShardConfig {
-            shard: ShardId(0),
-            shards: 1,
-            node: 1,
-            key: 7,
-            seed: 7,
-            limits: ShardLimits { calls: 32, transactions: 1_024, pairs: 64, probes: 8, addresses: 64 },
-        };
-        let shard = Shard::new(&config, Arc::clone(control.snapshot()));
+        let (control, shard) = alone(text);
         Self { control, shard, sent: Vec::new(), notices: Vec::new(), ended: Vec::new(), closed: Vec::new() }
     }
 

@@ -2,13 +2,14 @@
 //! when one does not, and calls come back by the phone's own flow.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use edge::config::compile;
-use edge::{Control, ControlInput, ControlOutput, Input, KeptBindings, Output, Shard, ShardConfig, ShardLimits};
-use model::{Instant, Seq, ShardId, SocketId, Span, TransportFault, Wall};
+mod alone;
+
+use alone::alone;
+use edge::{Control, ControlInput, ControlOutput, Input, KeptBindings, Output, Shard};
+use model::{Instant, ShardId, SocketId, Span, TransportFault, Wall};
 use sip::auth::{Credentials, Session, Signed};
 use sip::{Flow, HeaderName, Message, Method, NameAddr, Transport, Uri};
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 const CONFIG: &str = "[listen.lan]\nsip = [\"udp:192.0.2.10:5060\", \"tcp:192.0.2.10:5060\"]\n\
     [trunk.pbx]\nat = [\"sip:192.0.2.20:5060\", \"sip:192.0.2.21:5060\"]\nlisten = \"lan\"\nchallenge = \"pass\"\n\
@@ -49,17 +50,7 @@ struct Lab {
 
 impl Lab {
     fn new() -> Self {
-        let settings = Arc::new(compile(CONFIG, "edge.toml", &|_| None, None).settings.unwrap());
-        let control = Control::new(Instant::ZERO, Wall::from_micros(0), settings, 1, Seq(1));
-        let config = ShardConfig {
-            shard: ShardId(0),
-            shards: 1,
-            node: 1,
-            key: 7,
-            seed: 7,
-            limits: ShardLimits { calls: 32, transactions: 1_024, pairs: 64, probes: 8, addresses: 64 },
-        };
-        let shard = Shard::new(&config, Arc::clone(control.snapshot()));
+        let (control, shard) = alone(CONFIG);
         Self {
             control,
             shard,

@@ -8,7 +8,7 @@ use crate::control::{Banner, ControlParts, ControlThread, Ended, ShardLink, Stre
 use crate::dns::Dns;
 use crate::http::{Answerers, Http};
 use crate::lab::{self, Lab};
-use crate::listen;
+use crate::listen::{self, Opened};
 use crate::load::{self, Loaded};
 use crate::net::process::{self, SignalFd};
 use crate::net::wake::Waker;
@@ -17,7 +17,7 @@ use crate::ring::{Receiver, Sender, ring};
 use crate::shard::{Hop, Links, Manner, Order, Report, ShardThread};
 use crate::streams::{self, Listener, Plan, StreamThread, TlsPlan};
 use edge::config::Settings;
-use edge::{Control, ControlInput, KeptBindings, ShardConfig, ShardLimits};
+use edge::{Control, ControlInput, KeptBindings, ShardConfig, ShardLimits, Snapshot};
 use model::{Seq, ShardId};
 use std::collections::VecDeque;
 use std::io;
@@ -85,21 +85,8 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
         Some(start_streams(&mut links, &waker, (&settings, tls), listeners, clock, key).map_err(Fatal::System)?)
     };
     let (stream_link, stream_thread) = streams.unzip();
-    let mut shards = Vec::new();
-    for (index, (links, sockets)) in links.into_iter().zip(opened).enumerate() {
-        let config = ShardConfig {
-            shard: ShardId(index as u8),
-            shards: count,
-            node: NODE,
-            key,
-            seed: seed.wrapping_add(index as u64 + 1),
-            limits: ShardLimits::default(),
-        };
-        let manner =
-            Manner { shards: count, gather: options.gather, first_stock: options.first_stock, relief: options.relief };
-        let thread = ShardThread::new(config, manner, clock, control.snapshot().clone(), links, sockets);
-        shards.push(thread.map_err(Fatal::System)?);
-    }
+    let shards =
+        shard_threads(options, (key, seed), clock, control.snapshot(), (links, opened)).map_err(Fatal::System)?;
     let lab = if options.config.is_none() { Some(Lab::start().map_err(Fatal::Lab)?) } else { None };
     let banner = banner(&settings, count, lab.is_some());
     let (events, _) = broadcast::channel(EVENTS);
@@ -246,6 +233,32 @@ impl Drop for Farewell {
     fn drop(&mut self) {
         self.0.wake();
     }
+}
+
+/// The thread of each shard, not yet started.
+fn shard_threads(
+    options: &Options,
+    (key, seed): (u64, u64),
+    clock: Clock,
+    snapshot: &Arc<Snapshot>,
+    (links, opened): (Vec<Links>, Opened),
+) -> io::Result<Vec<ShardThread>> {
+    let shards = links.len() as u8;
+    let ends = links.into_iter().zip(opened).enumerate();
+    let threads = ends.map(|(index, (links, sockets))| {
+        let config = ShardConfig {
+            shard: ShardId(index as u8),
+            shards,
+            node: NODE,
+            key,
+            seed: seed.wrapping_add(index as u64 + 1),
+            limits: ShardLimits::default(),
+        };
+        let manner =
+            Manner { shards, gather: options.gather, first_stock: options.first_stock, relief: options.relief };
+        ShardThread::new(config, manner, clock, snapshot.clone(), links, sockets)
+    });
+    threads.collect()
 }
 
 fn start_shards(shards: Vec<ShardThread>, control: &Waker) -> io::Result<Vec<JoinHandle<io::Result<()>>>> {
