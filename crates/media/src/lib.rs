@@ -9,6 +9,7 @@ extern crate alloc;
 extern crate std;
 
 mod anchor;
+mod digit;
 pub mod g711;
 mod latch;
 pub mod player;
@@ -16,8 +17,11 @@ mod relay;
 pub mod rtcp;
 pub mod rtp;
 pub mod sdp;
+mod speech;
 pub mod tone;
 
 pub use anchor::{AnchorCounters, Shape, SideCounters};
+pub use digit::Digit;
 pub use latch::Latch;
 pub use relay::{Component, Counters, Dropped, Forward, NotFree, PairId, Peer, Relay};
+pub use speech::{Codec, Digits, Format, Speech};
