@@ -14,7 +14,7 @@ use crate::view::ShardView;
 use act::{B2bua, Effect, Nonces, Passages, Phones, Ports, Registrants, Registrar, TestCallWorld, World};
 use core::net::SocketAddr;
 use decide::Load;
-use media::{Component, Forward, PairId, Relay};
+use media::{Component, Forward, Made, Packet, PairId, Relay};
 use model::{CallRef, Instant, Rng, ShardId};
 use sip::{Answer, Endpoint, Event, Flow, Message, Method, Minter, Rejected, ServerKey};
 use std::collections::VecDeque;
@@ -276,7 +276,7 @@ impl Shard {
     pub fn deadline(&self) -> Option<Instant> {
         let (calls, tests) = (self.b2bua.deadline(), self.test_calls.deadline());
         let registrations = [self.registrar.deadline(), self.registrants.deadline()];
-        let due = [self.endpoint.deadline(), calls, self.ports.deadline(), tests];
+        let due = [self.endpoint.deadline(), calls, self.ports.deadline(), tests, self.relay.deadline()];
         due.into_iter().chain(registrations).flatten().min()
     }
 
@@ -288,13 +288,20 @@ impl Shard {
         pair: PairId,
         component: Component,
         from: SocketAddr,
-        packet: &mut [u8],
+        packet: &mut Packet<'_>,
     ) -> Forward {
         let verdict = self.relay.forward(now, pair, component, from, packet);
         if matches!(verdict, Forward::Local) {
-            self.test_calls.media(now, pair, component, from, packet);
+            self.test_calls.media(now, pair, component, from, packet.bytes());
         }
         verdict
+    }
+
+    /// The next packet that the relay has made: ask until there is none, after each packet of which something was made and after each
+    /// `Input::Tick`.
+    #[inline]
+    pub fn poll_made(&mut self) -> Option<Made<'_>> {
+        self.relay.poll_made()
     }
 
     /// No call is left, and none is being ended.
@@ -385,6 +392,7 @@ impl Shard {
     fn tick(&mut self, now: Instant) {
         self.endpoint.expire(now);
         self.ports.expire(now);
+        self.relay.tick(now);
         self.registrar.expire(now);
         self.registrations(now, Registrants::tick);
         let (b2bua, mut world) = self.split(now);

@@ -192,7 +192,7 @@ mod tests {
     use crate::config::Settings;
     use crate::{Control, ControlInput, ControlOutput, Input, Shard, ShardConfig, ShardLimits, TrunkAct};
     use act::TestCallOutcome;
-    use media::{Forward, player::ToneTalker};
+    use media::{Forward, Packet, player::ToneTalker};
     use model::{Evidence, ListenId, Seq, ShardId, Span, TargetId, TestCallResult, TrunkId, Wall};
     use sense::NotNow;
     use sip::HeaderName::{CSeq, CallId, From, To, Via};
@@ -352,7 +352,8 @@ mod tests {
         let (mut echo, from) = (ToneTalker::new(1_700, 9), "203.0.113.5:4000".parse().unwrap());
         let mut now = at(1);
         for _ in 0..25 {
-            let verdict = bench.shard.relay(now, PairId(0), Component::Rtp, from, &mut echo.next_packet());
+            let verdict =
+                bench.shard.relay(now, PairId(0), Component::Rtp, from, &mut Packet::whole(&mut echo.next_packet()));
             assert_eq!(verdict, Forward::Local);
             now = bench.shard.deadline().unwrap().max(now);
             bench.handle(now, Input::Tick);
@@ -364,7 +365,8 @@ mod tests {
         assert_eq!((bench.tested[0].order, bench.count(Method::Bye)), (5, 1));
         bench.answer(now, Method::Bye, 200, "");
         assert_eq!((bench.shard.view().trunk_calls[1], bench.shard.idle()), (0, true));
-        let verdict = bench.shard.relay(now, PairId(0), Component::Rtp, from, &mut echo.next_packet());
+        let verdict =
+            bench.shard.relay(now, PairId(0), Component::Rtp, from, &mut Packet::whole(&mut echo.next_packet()));
         assert!(matches!(verdict, Forward::Drop(_)), "what comes late is dropped");
     }
 

@@ -5,10 +5,12 @@
 //! changes passes untouched, so that SRTP passes too; a stream said to be SRTP is never touched, since its authentication covers
 //! what would be changed (RFC 3711 §3.3). Refuses to know: ports, sockets.
 
+use crate::comfort::Comfort;
 use crate::latch::Latch;
 use crate::relay::PairId;
 use crate::rtcp::Renamed;
 use crate::rtp;
+use alloc::boxed::Box;
 use core::net::SocketAddr;
 use model::{Instant, Span};
 
@@ -92,7 +94,10 @@ pub(crate) struct Side {
     pub(crate) gated: bool,
     held: bool,
     last_packet: Option<Instant>,
+    /// What is heard of this side goes on over changes of its source.
     pub(crate) continuity: Continuity,
+    /// What it hears while nothing of the other side comes.
+    pub(crate) comfort: Option<Box<Comfort>>,
 }
 
 impl Side {
@@ -109,6 +114,7 @@ impl Side {
             held: false,
             last_packet: None,
             continuity: Continuity::default(),
+            comfort: None,
         }
     }
 
@@ -138,6 +144,13 @@ impl Side {
         }
         if self.shape == Shape::Rtp {
             self.continuity.carry(now, self.latch.moves(), header, packet);
+        }
+    }
+
+    /// A packet that we made stands for this side: whoever hears it hears one stream.
+    pub(crate) fn stand_in(&mut self, now: Instant, packet: &mut [u8]) {
+        if let Some(header) = rtp::read(packet) {
+            self.continuity.carry(now, self.latch.moves(), &header, packet);
         }
     }
 

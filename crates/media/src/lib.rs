@@ -8,10 +8,14 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod agenda;
 mod anchor;
+mod comfort;
 mod digit;
 pub mod g711;
 mod latch;
+mod outbox;
+mod packet;
 pub mod player;
 mod relay;
 pub mod rtcp;
@@ -23,5 +27,7 @@ pub mod tone;
 pub use anchor::{AnchorCounters, Shape, SideCounters};
 pub use digit::Digit;
 pub use latch::Latch;
+pub use outbox::Made;
+pub use packet::{NoRoom, Packet};
 pub use relay::{Component, Counters, Dropped, Forward, NotFree, PairId, Peer, Relay};
 pub use speech::{Codec, Digits, Format, Speech};

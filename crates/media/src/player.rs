@@ -32,6 +32,16 @@ pub enum Law {
     Mu,
 }
 
+impl Law {
+    /// Its payload type (RFC 3551 §6).
+    pub const fn payload_type(self) -> u8 {
+        match self {
+            Self::A => PCMA,
+            Self::Mu => PCMU,
+        }
+    }
+}
+
 /// Plays a tone.
 #[derive(Clone, Debug)]
 pub struct ToneTalker {
@@ -52,10 +62,7 @@ impl ToneTalker {
     #[must_use]
     pub const fn in_law(mut self, law: Law) -> Self {
         self.law = law;
-        self.header.payload_type = match law {
-            Law::A => PCMA,
-            Law::Mu => PCMU,
-        };
+        self.header.payload_type = law.payload_type();
         self
     }
 

@@ -1,12 +1,23 @@
 //! The relay table of one shard: what comes in at a pair of ports leaves by the pair it is joined to.
 //!
 //! `forward` is the path every packet takes: an index into a table, a comparison of addresses, no allocation, no lock, no hash.
-//! Refuses to know: sockets, calls.
+//! What the relay makes itself, by time or out of a packet, waits in an outbox of fixed size. Refuses to know: sockets, calls.
 
+mod counters;
+#[cfg(test)]
+mod tests;
+
+use crate::agenda::{Agenda, Task};
 use crate::anchor::{AnchorCounters, Shape, Side};
+use crate::comfort::Comfort;
+use crate::outbox::{Made, Outbox};
+use crate::packet::Packet;
+use crate::player::Law;
 use crate::{rtcp, rtp};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
+pub use counters::Counters;
 use model::{Instant, Span};
 
 /// A pair of local ports, RTP and RTCP: its place in the tables of relay and node.
@@ -40,6 +51,8 @@ pub enum Forward {
         /// To this address.
         to: SocketAddr,
     },
+    /// Nothing of it goes on as it is: what was made of it is to be had by [`Relay::poll_made`].
+    Made,
     /// It is for us: whoever keeps the pair listens to it.
     Local,
     /// It does not, for this reason.
@@ -59,44 +72,6 @@ pub enum Dropped {
     NoPeer,
     /// Early media that may not be heard.
     Gated,
-}
-
-/// What the relay has counted since its start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Counters {
-    /// RTP packets sent on.
-    pub relayed: u64,
-    /// RTCP packets sent on.
-    pub relayed_rtcp: u64,
-    /// Packets for us.
-    pub local: u64,
-    /// See [`Dropped::NoAnchor`].
-    pub no_anchor: u64,
-    /// See [`Dropped::ThirdParty`].
-    pub third_party: u64,
-    /// See [`Dropped::NotRtp`].
-    pub not_rtp: u64,
-    /// See [`Dropped::NoPeer`].
-    pub no_peer: u64,
-    /// See [`Dropped::Gated`].
-    pub gated: u64,
-}
-
-impl Counters {
-    /// By name.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        [
-            ("relayed", self.relayed),
-            ("relayed_rtcp", self.relayed_rtcp),
-            ("local", self.local),
-            ("dropped_no_anchor", self.no_anchor),
-            ("dropped_third_party", self.third_party),
-            ("dropped_not_rtp", self.not_rtp),
-            ("dropped_no_peer", self.no_peer),
-            ("dropped_gated", self.gated),
-        ]
-        .into_iter()
-    }
 }
 
 /// Where a side wants its media.
@@ -121,23 +96,22 @@ pub struct Relay {
     /// Pairs that are joined to none, and whose packets are for us; few.
     local: Vec<PairId>,
     limit: usize,
+    agenda: Agenda,
+    outbox: Outbox,
     counters: Counters,
 }
 
 impl Relay {
     /// For pairs numbered below `limit`.
-    pub const fn new(limit: usize) -> Self {
-        let counters = Counters {
-            relayed: 0,
-            relayed_rtcp: 0,
-            local: 0,
-            no_anchor: 0,
-            third_party: 0,
-            not_rtp: 0,
-            no_peer: 0,
-            gated: 0,
-        };
-        Self { sides: Vec::new(), local: Vec::new(), limit, counters }
+    pub fn new(limit: usize) -> Self {
+        Self {
+            sides: Vec::new(),
+            local: Vec::new(),
+            limit,
+            agenda: Agenda::default(),
+            outbox: Outbox::new(),
+            counters: Counters::default(),
+        }
     }
 
     /// Joins two pairs: what comes in at one leaves by the other.
@@ -192,6 +166,22 @@ impl Relay {
     pub fn gate(&mut self, side: PairId, on: bool) {
         if let Some(side) = self.side(side) {
             side.gated = on;
+        }
+    }
+
+    /// `side` hears comfort noise in this law from now on, until its other side is heard again or none is asked for. The stream it has
+    /// heard so far goes on.
+    pub fn comfort(&mut self, now: Instant, side: PairId, law: Option<Law>) {
+        self.outbox.make_room();
+        let Some(listener) = self.side(side) else { return };
+        if listener.comfort.as_ref().map(|comfort| comfort.law()) == law {
+            return;
+        }
+        // A source of its own; the listener knows it by the name of the stream it has heard.
+        let ssrc = side.0.wrapping_mul(0x9e37_79b9) ^ now.as_micros() as u32;
+        listener.comfort = law.map(|law| Box::new(Comfort::new(now, law, ssrc)));
+        if law.is_some() {
+            self.agenda.set(now, side, Task::Comfort);
         }
     }
 
@@ -276,12 +266,53 @@ impl Relay {
         self.sides.iter().flatten().count()
     }
 
+    /// When `tick` is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.agenda.deadline()
+    }
+
+    /// Does what is due by time; what it makes is to be had by [`Relay::poll_made`].
+    pub fn tick(&mut self, now: Instant) {
+        while let Some((at, pair, task)) = self.agenda.due(now) {
+            match task {
+                Task::Comfort => self.give_comfort(now, at, pair),
+            }
+        }
+    }
+
+    /// The next packet that we have made and that is to be sent: ask until there is none, after each packet that was [`Forward::Made`]
+    /// and after each tick.
+    #[inline]
+    pub fn poll_made(&mut self) -> Option<Made<'_>> {
+        self.outbox.pop()
+    }
+
+    fn give_comfort(&mut self, now: Instant, at: Instant, pair: PairId) {
+        let Some(listener) = self.side(pair) else { return };
+        let (speaker, to) = (listener.peer, listener.latch.send_to());
+        let Some(comfort) = listener.comfort.as_mut().filter(|comfort| comfort.due() == at) else { return };
+        let mut packet = comfort.packet(now);
+        let due = comfort.due();
+        if let (Some(speaker), Some(to)) = (self.side(speaker), to) {
+            speaker.stand_in(now, &mut packet);
+            self.counters.comfort += 1;
+            self.make(pair, Component::Rtp, to, &packet);
+        }
+        self.agenda.set(due, pair, Task::Comfort);
+    }
+
+    fn make(&mut self, pair: PairId, component: Component, to: SocketAddr, packet: &[u8]) {
+        if self.outbox.push(pair, component, to, packet).is_err() {
+            self.counters.unsent += 1;
+        }
+    }
+
     /// What was counted since the start.
     pub const fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    /// One packet that came in at `component` of `pair`. Changes it in place when its source has changed. Allocates nothing.
+    /// One packet that came in at `component` of `pair`. Changes it in place where it must be changed. Allocates nothing.
     #[inline]
     pub fn forward(
         &mut self,
@@ -289,10 +320,10 @@ impl Relay {
         pair: PairId,
         component: Component,
         from: SocketAddr,
-        packet: &mut [u8],
+        packet: &mut Packet<'_>,
     ) -> Forward {
         match component {
-            Component::Rtp => match rtp::read(packet) {
+            Component::Rtp => match rtp::read(packet.bytes()) {
                 Some(header) => self.forward_rtp(now, pair, from, &header, packet),
                 None => self.forward_other(now, pair, component, from, packet),
             },
@@ -307,7 +338,7 @@ impl Relay {
         pair: PairId,
         from: SocketAddr,
         header: &rtp::Header,
-        packet: &mut [u8],
+        packet: &mut Packet<'_>,
     ) -> Forward {
         let Some(Some(side)) = self.sides.get_mut(pair.index()) else { return self.unjoined(pair) };
         if side.gated {
@@ -321,14 +352,18 @@ impl Relay {
             return self.drop(Dropped::ThirdParty);
         }
         let out = side.peer;
-        let to = match self.sides.get(out.index()) {
-            Some(Some(other)) => other.latch.send_to(),
+        let to = match self.sides.get_mut(out.index()) {
+            Some(Some(other)) => {
+                // Whose voice is heard again needs nobody to stand in for it.
+                other.comfort = None;
+                other.latch.send_to()
+            }
             _ => None,
         };
         let (Some(to), Some(Some(side))) = (to, self.sides.get_mut(pair.index())) else {
             return self.drop(Dropped::NoPeer);
         };
-        side.passed(now, header, packet);
+        side.passed(now, header, packet.bytes_mut());
         self.counters.relayed += 1;
         Forward::Send { pair: out, component: Component::Rtp, to }
     }
@@ -340,26 +375,26 @@ impl Relay {
         pair: PairId,
         component: Component,
         from: SocketAddr,
-        packet: &mut [u8],
+        packet: &mut Packet<'_>,
     ) -> Forward {
         let Some(Some(side)) = self.sides.get_mut(pair.index()) else { return self.unjoined(pair) };
         let opaque = match side.shape {
             Shape::Rtp => false,
             // Handshakes of DTLS are told apart by their first byte (RFC 7983 §7).
-            Shape::Srtp => packet.first().is_some_and(|first| (20..=63).contains(first)),
+            Shape::Srtp => packet.bytes().first().is_some_and(|first| (20..=63).contains(first)),
             Shape::Opaque => true,
         };
         if opaque && component == Component::Rtp {
             return self.forward_opaque(now, pair, from);
         }
-        if !rtcp::is_rtcp(packet) {
+        if !rtcp::is_rtcp(packet.bytes()) {
             return self.drop(Dropped::NotRtp);
         }
         if !side.reports(from, component == Component::Rtcp) {
             side.counters.refused += 1;
             return self.drop(Dropped::ThirdParty);
         }
-        self.forward_report(pair, packet)
+        self.forward_report(pair, packet.bytes_mut())
     }
 
     fn forward_report(&mut self, pair: PairId, packet: &mut [u8]) -> Forward {
@@ -413,187 +448,5 @@ impl Relay {
             Dropped::Gated => self.counters.gated += 1,
         }
         Forward::Drop(why)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const A: PairId = PairId(0);
-    const B: PairId = PairId(1);
-    const NOW: Instant = Instant::from_micros(5_000_000);
-
-    fn addr(text: &str) -> SocketAddr {
-        text.parse().unwrap()
-    }
-
-    fn peer(rtp: &str) -> Peer {
-        Peer { rtp: addr(rtp), rtcp: None, mux: false }
-    }
-
-    fn packet(ssrc: u32, sequence: u16) -> [u8; 172] {
-        let mut packet = [0; 172];
-        let header = rtp::Header { marker: false, payload_type: 8, sequence, timestamp: 160, ssrc };
-        rtp::write(packet.first_chunk_mut().unwrap(), &header);
-        packet
-    }
-
-    fn anchored() -> Relay {
-        let mut relay = Relay::new(64);
-        relay.join(A, B).unwrap();
-        relay.expect(A, &peer("192.0.2.1:4000"));
-        relay.expect(B, &peer("198.51.100.1:6000"));
-        relay
-    }
-
-    #[test]
-    fn both_directions_cross() {
-        let mut relay = anchored();
-        let there = relay.forward(NOW, A, Component::Rtp, addr("192.0.2.1:4000"), &mut packet(1, 1));
-        assert_eq!(there, Forward::Send { pair: B, component: Component::Rtp, to: addr("198.51.100.1:6000") });
-        let back = relay.forward(NOW, B, Component::Rtp, addr("198.51.100.1:6000"), &mut packet(2, 1));
-        assert_eq!(back, Forward::Send { pair: A, component: Component::Rtp, to: addr("192.0.2.1:4000") });
-        let counted = relay.release(A);
-        assert_eq!((counted.first.relayed, counted.second.relayed, relay.joined()), (1, 1, 0));
-    }
-
-    #[test]
-    fn a_kept_pair_hears_everything_itself_until_it_is_let_go() {
-        let mut relay = anchored();
-        let (own, from) = (PairId(5), addr("203.0.113.66:9"));
-        relay.keep(own).unwrap();
-        assert_eq!((relay.keep(own), relay.keep(A)), (Err(NotFree(own)), Err(NotFree(A))));
-        assert_eq!((relay.join(own, PairId(6)), relay.repoint(A, own)), (Err(NotFree(own)), Err(NotFree(own))));
-        assert_eq!(relay.forward(NOW, own, Component::Rtp, from, &mut packet(1, 1)), Forward::Local);
-        assert_eq!(relay.forward(NOW, own, Component::Rtcp, from, &mut [0; 4]), Forward::Local);
-        relay.let_go(own);
-        let verdict = relay.forward(NOW, own, Component::Rtp, from, &mut packet(1, 2));
-        assert_eq!((verdict, relay.counters().local), (Forward::Drop(Dropped::NoAnchor), 2));
-    }
-
-    #[test]
-    fn a_third_party_is_refused_and_counted() {
-        let mut relay = anchored();
-        relay.forward(NOW, A, Component::Rtp, addr("192.0.2.1:4000"), &mut packet(1, 1));
-        let verdict = relay.forward(NOW, A, Component::Rtp, addr("203.0.113.66:4000"), &mut packet(6, 6));
-        assert_eq!(verdict, Forward::Drop(Dropped::ThirdParty));
-        assert_eq!((relay.counters().third_party, relay.counted(A).first.refused), (1, 1));
-    }
-
-    #[test]
-    fn rtcp_goes_one_port_above_or_where_it_is_wanted() {
-        let mut relay = anchored();
-        let mut report = [0u8; 28];
-        (report[0], report[1]) = (0x80, 200);
-        let forward = |relay: &mut Relay, report: &mut [u8]| {
-            relay.forward(NOW, A, Component::Rtcp, addr("192.0.2.1:4001"), report)
-        };
-        let to = |port| Forward::Send {
-            pair: B,
-            component: Component::Rtcp,
-            to: SocketAddr::new(addr("198.51.100.1:1").ip(), port),
-        };
-        assert_eq!(forward(&mut relay, &mut report), to(6001));
-        relay.expect(B, &Peer { rtcp: Some(addr("198.51.100.1:7777")), ..peer("198.51.100.1:6000") });
-        assert_eq!(forward(&mut relay, &mut report), to(7777));
-        relay.expect(B, &Peer { mux: true, ..peer("198.51.100.1:6000") });
-        relay.expect(A, &Peer { mux: true, ..peer("192.0.2.1:4000") });
-        let muxed = Forward::Send { pair: B, component: Component::Rtp, to: addr("198.51.100.1:6000") };
-        assert_eq!(forward(&mut relay, &mut report), muxed);
-        assert_eq!(relay.forward(NOW, A, Component::Rtp, addr("192.0.2.1:4000"), &mut report), muxed, "RFC 5761");
-    }
-
-    #[test]
-    fn a_repointed_anchor_keeps_its_caller() {
-        let mut relay = anchored();
-        relay.forward(NOW, A, Component::Rtp, addr("192.0.2.1:4000"), &mut packet(1, 1));
-        relay.repoint(A, PairId(9)).unwrap();
-        relay.expect(PairId(9), &peer("203.0.113.1:8000"));
-        let there = relay.forward(NOW, A, Component::Rtp, addr("192.0.2.1:4000"), &mut packet(1, 2));
-        assert_eq!(there, Forward::Send { pair: PairId(9), component: Component::Rtp, to: addr("203.0.113.1:8000") });
-        assert_eq!(
-            relay.forward(NOW, B, Component::Rtp, addr("1.1.1.1:1"), &mut packet(1, 2)),
-            Forward::Drop(Dropped::NoAnchor)
-        );
-        assert!(relay.join(B, PairId(3)).is_ok(), "the old pair is free");
-    }
-
-    #[test]
-    fn pairs_are_joined_once_and_within_the_limit() {
-        let mut relay = anchored();
-        assert_eq!(relay.join(A, PairId(5)), Err(NotFree(A)));
-        assert_eq!(relay.join(PairId(64), PairId(5)), Err(NotFree(PairId(64))));
-        assert_eq!(relay.join(PairId(5), PairId(5)), Err(NotFree(PairId(5))));
-    }
-
-    #[test]
-    fn fax_is_carried_as_it_is_and_from_no_one_else() {
-        let mut relay = anchored();
-        relay.shape(A, Shape::Opaque);
-        let mut udptl = [0u8, 1, 2, 3, 4];
-        let mut forward = |from| relay.forward(NOW, A, Component::Rtp, addr(from), &mut udptl);
-        assert!(matches!(forward("192.0.2.1:4000"), Forward::Send { pair: B, .. }));
-        assert_eq!(forward("203.0.113.66:4000"), Forward::Drop(Dropped::ThirdParty));
-        assert_eq!((udptl, relay.counted(A).first.relayed), ([0, 1, 2, 3, 4], 1));
-        assert_eq!(relay.silence(NOW, A), None, "the silence of a fax means nothing");
-    }
-
-    #[test]
-    fn dtls_passes_for_srtp_alone_7983_7() {
-        let mut relay = anchored();
-        let mut hello = [22u8; 60];
-        let forward =
-            |relay: &mut Relay, hello: &mut [u8]| relay.forward(NOW, A, Component::Rtp, addr("192.0.2.1:4000"), hello);
-        assert_eq!(forward(&mut relay, &mut hello), Forward::Drop(Dropped::NotRtp));
-        relay.shape(A, Shape::Srtp);
-        assert!(matches!(forward(&mut relay, &mut hello), Forward::Send { .. }));
-        assert_eq!(forward(&mut relay, &mut [0u8; 60]), Forward::Drop(Dropped::NotRtp), "STUN leads around us");
-    }
-
-    #[test]
-    fn a_goodbye_of_the_trunk_that_is_left_does_not_end_what_the_caller_hears() {
-        let mut relay = anchored();
-        relay.forward(NOW, B, Component::Rtp, addr("198.51.100.1:6000"), &mut packet(7, 1));
-        let mut bye = Vec::new();
-        rtcp::push_receiver(&mut bye, 7, &[]);
-        rtcp::push_bye(&mut bye, 7);
-        let before = bye.clone();
-        relay.forward(NOW, B, Component::Rtcp, addr("198.51.100.1:6001"), &mut bye);
-        assert_eq!(bye, before, "while nothing has changed it passes untouched");
-        relay.expect(B, &peer("203.0.113.1:8000"));
-        relay.forward(NOW, B, Component::Rtcp, addr("198.51.100.1:6001"), &mut bye);
-        assert_eq!(rtcp::parts(&bye).last().map(|part| (part.kind, part.count)), Some((rtcp::BYE, 0)));
-    }
-
-    #[test]
-    fn reports_name_the_stream_the_listener_knows_3550_7_2() {
-        let mut relay = anchored();
-        relay.forward(NOW, B, Component::Rtp, addr("198.51.100.1:6000"), &mut packet(7, 1));
-        relay.expect(B, &peer("203.0.113.1:8000"));
-        relay.forward(NOW, B, Component::Rtp, addr("203.0.113.1:8000"), &mut packet(9, 500));
-        let mut report = Vec::new();
-        rtcp::push_sender(&mut report, 9, &rtcp::SenderInfo::default(), &[]);
-        relay.forward(NOW, B, Component::Rtcp, addr("203.0.113.1:8001"), &mut report);
-        assert_eq!(rtcp::parts(&report).next().and_then(|part| part.ssrc()), Some(7));
-        let mut answer = Vec::new();
-        rtcp::push_receiver(&mut answer, 1, &[rtcp::Block { ssrc: 7, highest: 2, ..rtcp::Block::default() }]);
-        relay.forward(NOW, A, Component::Rtcp, addr("192.0.2.1:4001"), &mut answer);
-        let block = rtcp::parts(&answer).next().and_then(|part| part.blocks().next()).unwrap();
-        assert_eq!((block.ssrc, block.highest), (9, 500), "and back");
-        assert_eq!(relay.counted(A).first.relayed_rtcp, 1);
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_survived(mut bytes in prop::collection::vec(any::<u8>(), 0..200), pair in 0u32..70, rtcp: bool, shape in 0usize..3) {
-            let mut relay = anchored();
-            relay.shape(A, [Shape::Rtp, Shape::Srtp, Shape::Opaque][shape]);
-            let component = if rtcp { Component::Rtcp } else { Component::Rtp };
-            relay.forward(NOW, PairId(pair), component, addr("192.0.2.1:4000"), &mut bytes);
-            let counted: u64 = relay.counters().iter().map(|(_, n)| n).sum();
-            prop_assert_eq!(counted, 1, "every packet is counted once");
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! The relay's path allocates nothing: counted by the allocator itself, over every verdict it can reach.
 #![allow(clippy::expect_used)]
 
-use media::{Component, Counters, Dropped, Forward, PairId, Peer, Relay, Shape};
+use media::{Component, Counters, Dropped, Forward, Packet, PairId, Peer, Relay, Shape};
 use model::{Instant, Span};
 use std::net::SocketAddr;
 
@@ -72,9 +72,10 @@ fn two_million_packets_allocate_nothing() {
             _ => ([IDLE, EARLY, PairId(u32::MAX), KEPT][(n / 6 % 4) as usize], caller),
         };
         let component = if n.is_multiple_of(31) { Component::Rtcp } else { Component::Rtp };
-        match relay.forward(now, pair, component, from, &mut packet) {
+        match relay.forward(now, pair, component, from, &mut Packet::whole(&mut packet)) {
             Forward::Send { .. } => {}
             Forward::Local => local += 1,
+            Forward::Made => panic!("nothing is made of what passes as it is"),
             Forward::Drop(Dropped::NoAnchor) => dropped[0] += 1,
             Forward::Drop(Dropped::ThirdParty) => dropped[1] += 1,
             Forward::Drop(Dropped::NotRtp) => dropped[2] += 1,

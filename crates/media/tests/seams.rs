@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use media::sdp::{Facing, Sdp};
-use media::{Component, Dropped, Forward, PairId, Peer, Relay, rtp};
+use media::{Component, Dropped, Forward, Packet, PairId, Peer, Relay, rtp};
 use model::{Instant, Span};
 use proptest::prelude::*;
 use std::net::SocketAddr;
@@ -42,9 +42,9 @@ fn say(
     let mut packet = [0u8; 172];
     let header = rtp::Header { marker: false, payload_type: 8, sequence, timestamp, ssrc };
     rtp::write(packet.first_chunk_mut().unwrap(), &header);
-    match relay.forward(at(ms), pair, Component::Rtp, addr(from), &mut packet) {
+    match relay.forward(at(ms), pair, Component::Rtp, addr(from), &mut Packet::whole(&mut packet)) {
         Forward::Send { to, .. } => Ok((to, rtp::read(&packet).unwrap())),
-        Forward::Local => Err(Dropped::NoAnchor),
+        Forward::Local | Forward::Made => Err(Dropped::NoAnchor),
         Forward::Drop(why) => Err(why),
     }
 }
@@ -126,7 +126,8 @@ fn a_packet_whose_lengths_are_beyond_its_end_is_no_rtp() {
     let mut relay = anchored("192.0.2.1:4000", "198.51.100.1:6000");
     let mut packet = [0u8; 14];
     packet[0] = 0x80 | 0x10 | 0x0f;
-    let verdict = relay.forward(at(1), CALLEE, Component::Rtp, addr("198.51.100.1:6000"), &mut packet);
+    let verdict =
+        relay.forward(at(1), CALLEE, Component::Rtp, addr("198.51.100.1:6000"), &mut Packet::whole(&mut packet));
     assert_eq!(verdict, Forward::Drop(Dropped::NotRtp));
 }
 
@@ -140,8 +141,9 @@ fn rtcp_reaches_a_peer_behind_nat() {
     relay.expect(CALLEE, &Peer { rtcp: Some(addr("10.0.0.5:4001")), ..peer("10.0.0.5:4000") });
     let mut report = [0u8; 8];
     (report[0], report[1], report[3]) = (0x80, 201, 1);
-    relay.forward(at(1_001), CALLEE, Component::Rtcp, addr("203.0.113.9:50001"), &mut report);
-    let verdict = relay.forward(at(1_002), CALLER, Component::Rtcp, addr("192.0.2.1:4001"), &mut report);
+    relay.forward(at(1_001), CALLEE, Component::Rtcp, addr("203.0.113.9:50001"), &mut Packet::whole(&mut report));
+    let verdict =
+        relay.forward(at(1_002), CALLER, Component::Rtcp, addr("192.0.2.1:4001"), &mut Packet::whole(&mut report));
     let expected = Forward::Send { pair: CALLEE, component: Component::Rtcp, to: addr("203.0.113.9:50001") };
     assert_eq!(verdict, expected, "to where its reports come from, not to its private address");
 }
@@ -152,7 +154,8 @@ fn rtcp_is_put_on_the_rtp_port_only_when_both_agreed_5761_5_1_1() {
     relay.expect(CALLER, &Peer { mux: true, ..peer("192.0.2.1:4000") });
     let mut report = [0u8; 8];
     (report[0], report[1], report[3]) = (0x80, 201, 1);
-    let verdict = relay.forward(at(1), CALLEE, Component::Rtcp, addr("198.51.100.1:6001"), &mut report);
+    let verdict =
+        relay.forward(at(1), CALLEE, Component::Rtcp, addr("198.51.100.1:6001"), &mut Packet::whole(&mut report));
     let expected = Forward::Send { pair: CALLER, component: Component::Rtcp, to: addr("192.0.2.1:4001") };
     assert_eq!(verdict, expected, "offered, but not answered");
 }

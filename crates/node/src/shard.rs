@@ -14,7 +14,7 @@ use crate::clock::{Clock, wait_ms};
 use crate::counters::{Counters, Elsewhere};
 use crate::net::epoll::{Epoll, Trigger};
 use crate::net::faults::ErrorQueue;
-use crate::net::media::MediaSockets;
+use crate::net::media::{MediaSockets, Relays};
 use crate::net::udp::{Inbox, SipSocket};
 use crate::pace::Pace;
 use crate::ring::Sender;
@@ -22,6 +22,7 @@ use crate::sockets::Sockets;
 use crate::stock::Stock;
 use crate::streams::ByStream;
 use edge::{Input, Output, Shard, ShardConfig, ShardView, Snapshot, steer};
+use media::{Component, Forward, Made, Packet, PairId};
 use model::{Instant, ShardId, SocketId, Span, TransportFault};
 use sip::{Flow, Transmit, Transport};
 use std::io;
@@ -217,6 +218,9 @@ impl ShardThread {
     }
 
     fn drain(&mut self) {
+        while let Some(made) = self.shard.poll_made() {
+            self.media.send(made.pair, made.component, made.to, made.packet);
+        }
         while let Some(output) = self.shard.poll() {
             match output {
                 Output::Datagram(transmit) if transmit.flow.transport.is_reliable() => self.stream(transmit),
@@ -368,9 +372,8 @@ impl ShardThread {
     }
 
     fn relay(&mut self) -> io::Result<()> {
-        let (shard, now) = (&mut self.shard, self.now);
-        let (packets, more) =
-            self.media.relay(|pair, component, from, packet| shard.relay(now, pair, component, from, packet))?;
+        let now = self.now;
+        let (packets, more) = self.media.relay(&mut At { now, shard: &mut self.shard })?;
         self.relayed = now;
         self.media_waits = more;
         match self.pace.relayed(now, packets) {
@@ -487,6 +490,24 @@ impl ShardThread {
         };
         let named = self.counters.named(&elsewhere);
         view.counters.extend(named.into_iter().map(|(name, count)| (name.to_owned(), count)));
+    }
+}
+
+/// A shard at one moment, as the media sockets see it.
+struct At<'a> {
+    now: Instant,
+    shard: &'a mut edge::Shard,
+}
+
+impl Relays for At<'_> {
+    #[inline]
+    fn forward(&mut self, pair: PairId, component: Component, from: SocketAddr, packet: &mut Packet<'_>) -> Forward {
+        self.shard.relay(self.now, pair, component, from, packet)
+    }
+
+    #[inline]
+    fn poll_made(&mut self) -> Option<Made<'_>> {
+        self.shard.poll_made()
     }
 }
 

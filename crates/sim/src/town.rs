@@ -10,13 +10,15 @@ use agent::{Agent, AgentConfig, Behaviour, Dial, Failing};
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use edge::config::Settings;
 use edge::{Control, ControlInput, ControlOutput, Input, Output, Shard, ShardConfig, ShardLimits, TrunkAct};
-use media::{Component, Forward, PairId};
+use media::{Component, Forward, Packet, PairId};
 use model::{Instant, ListenId, Seq, ShardId, Span, TransportFault, TrunkId, Wall};
 use sip::{Flow, TimerSet, Transmit, Transport};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Secret of the town's edge.
+/// Room behind a packet, as a receive buffer has it.
+const ROOM_BEHIND: usize = 64;
 const KEY: u64 = 0x7468_726f_7567_686c;
 /// Wall clock at the start of every run: 2026-01-01T00:00:00Z.
 const EPOCH_US: i64 = 1_767_225_600_000_000;
@@ -351,11 +353,16 @@ impl Town {
 
     fn arrive_media(&mut self, mut datagram: Datagram) {
         if let Some((shard, pair, component)) = self.pairs.by_addr.get(&datagram.to).copied() {
-            let verdict = self.shards[shard].relay(self.now, pair, component, datagram.from, &mut datagram.bytes);
+            let length = datagram.bytes.len();
+            datagram.bytes.resize(length + ROOM_BEHIND, 0);
+            let mut packet = Packet::new(&mut datagram.bytes, length);
+            let verdict = self.shards[shard].relay(self.now, pair, component, datagram.from, &mut packet);
+            let bytes = packet.bytes().to_vec();
             if let Forward::Send { pair, component, to } = verdict {
                 let from = self.pairs.address(shard, pair, component);
-                self.network.send(self.now, Datagram { from, to, bytes: datagram.bytes });
+                self.network.send(self.now, Datagram { from, to, bytes });
             }
+            self.send_made(shard);
             return;
         }
         if let Some(agent) = self.agents.iter().position(|agent| agent.address().ip() == datagram.to.ip()) {
@@ -365,7 +372,17 @@ impl Town {
         }
     }
 
+    /// What the relay of a shard has made itself.
+    fn send_made(&mut self, shard: usize) {
+        while let Some(made) = self.shards[shard].poll_made() {
+            let (to, bytes) = (made.to, made.packet.to_vec());
+            let from = self.pairs.address(shard, made.pair, made.component);
+            self.network.send(self.now, Datagram { from, to, bytes });
+        }
+    }
+
     fn drain_shard(&mut self, shard: usize) {
+        self.send_made(shard);
         while let Some(output) = self.shards[shard].poll() {
             match output {
                 Output::Datagram(transmit) => {

@@ -5,7 +5,7 @@
 use crate::world::{KEY, Lab, PAIRS, edge};
 use act::{B2bua, Ports};
 use decide::Load;
-use media::{Component, Forward, PairId, Relay};
+use media::{Component, Forward, Packet, PairId, Relay};
 use model::{Instant, ListenId, ShardId, SocketId, TransportFault};
 use sip::{Endpoint, Flow};
 use std::collections::VecDeque;
@@ -111,7 +111,8 @@ impl Lab {
     pub fn relayed(&mut self, mut from: SocketAddr, mut to: SocketAddr, packet: &mut [u8]) -> Option<SocketAddr> {
         while let Some((shard, pair)) = self.port(to) {
             self.turn_to(shard);
-            let Forward::Send { pair, to: next, .. } = self.relay.forward(self.now, pair, Component::Rtp, from, packet)
+            let Forward::Send { pair, to: next, .. } =
+                self.relay.forward(self.now, pair, Component::Rtp, from, &mut Packet::whole(packet))
             else {
                 return None;
             };

@@ -507,9 +507,9 @@ impl Lab {
     pub fn pass(&mut self, port: u16, from: SocketAddr, packet: &[u8]) -> Option<(SocketAddr, Vec<u8>)> {
         let pair = PairId((u32::from(port) - 10_000) / 2);
         let mut packet = packet.to_vec();
-        match self.relay.forward(self.now, pair, Component::Rtp, from, &mut packet) {
+        match self.relay.forward(self.now, pair, Component::Rtp, from, &mut media::Packet::whole(&mut packet)) {
             Forward::Send { to, .. } => Some((to, packet)),
-            Forward::Local | Forward::Drop(_) => None,
+            Forward::Local | Forward::Made | Forward::Drop(_) => None,
         }
     }
 

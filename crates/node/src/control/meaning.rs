@@ -6,7 +6,7 @@
 use std::sync::LazyLock;
 
 /// Sentences by counter of a shard, in the order of the names.
-const OF_SHARDS: [(&str, &str); 171] = [
+const OF_SHARDS: &[(&str, &str)] = &[
     ("call_acks_missing", "Answers to a caller that he never acknowledged (ACK): the call was ended."),
     ("call_answered", "Calls answered."),
     ("call_asked_after", "Times a ringing attempt was asked whether it still rings."),
@@ -74,6 +74,7 @@ const OF_SHARDS: [(&str, &str); 171] = [
     ("guard_too_many", "Messages of strangers beyond `requests` within `window`: dropped, and their source shut out."),
     ("guard_unanswered", "Messages of strangers beyond what all of them are answered in a second: dropped."),
     ("guard_untold", "Things the guard had to tell and did not, since it had told so many in that second."),
+    ("media_comfort", "Packets of comfort noise that the edge made for a party whose other side is silent."),
     ("media_dropped_gated", "Packets of early media that the trunk's `early_media` lets nobody hear."),
     ("media_dropped_no_anchor", "Packets to a media port that no call uses: dropped."),
     ("media_dropped_no_peer", "Packets for a party that has not said where it listens: dropped."),
@@ -82,6 +83,7 @@ const OF_SHARDS: [(&str, &str); 171] = [
     ("media_local", "Packets for the edge itself: the audio of test calls."),
     ("media_relayed", "RTP packets sent on."),
     ("media_relayed_rtcp", "RTCP packets sent on."),
+    ("media_unsent", "Media packets that the edge made and that found no room: lost."),
     ("node_datagrams_in", "SIP datagrams received."),
     ("node_datagrams_out", "SIP datagrams sent."),
     ("node_hops", "Messages passed to the shard that has their call."),
@@ -196,7 +198,7 @@ const OF_SHARDS: [(&str, &str); 171] = [
 ];
 
 /// Sentences by what has happened to connections, in the order of the words.
-const OF_STREAMS: [(&str, &str); 28] = [
+const OF_STREAMS: &[(&str, &str)] = &[
     ("accept_failed", "Connections that could not be accepted, most likely for want of file descriptors."),
     ("accepted", "Connections accepted."),
     ("aliased", "Connections that targets opened and are called by, as they have offered (RFC 5923)."),
@@ -232,7 +234,7 @@ const OF_STREAMS: [(&str, &str); 28] = [
 
 /// What may have happened to connections: one metric bears all of it, and has one help for all.
 static STREAMS: LazyLock<String> = LazyLock::new(|| {
-    let told = OF_STREAMS.map(|(what, said)| format!(" {what}: {said}"));
+    let told: Vec<String> = OF_STREAMS.iter().map(|(what, said)| format!(" {what}: {said}")).collect();
     format!("What has happened to connections.{}", told.concat())
 });
 
@@ -243,7 +245,7 @@ pub(super) fn of_streams() -> &'static str {
 
 /// What a counter of shards means.
 pub(super) fn meaning(name: &str) -> &'static str {
-    of(&OF_SHARDS, name).unwrap_or("Counted by the shard.")
+    of(OF_SHARDS, name).unwrap_or("Counted by the shard.")
 }
 
 fn of(sentences: &[(&'static str, &'static str)], name: &str) -> Option<&'static str> {
@@ -284,10 +286,10 @@ mod tests {
 
     #[test]
     fn every_counter_has_its_sentence_and_every_sentence_its_counter() {
-        assert_eq!(words(&OF_SHARDS), counted());
+        assert_eq!(words(OF_SHARDS), counted());
         let counters = streams::Counters::default();
-        assert_eq!(words(&OF_STREAMS), counters.named().map(|(name, _)| name.to_owned()).collect());
-        for all in [&OF_SHARDS[..], &OF_STREAMS] {
+        assert_eq!(words(OF_STREAMS), counters.named().map(|(name, _)| name.to_owned()).collect());
+        for all in [OF_SHARDS, OF_STREAMS] {
             assert!(all.is_sorted_by(|one, next| one.0 < next.0));
             assert!(all.iter().all(|(_, said)| said.ends_with('.') && !said.contains('\n')), "one sentence each");
         }

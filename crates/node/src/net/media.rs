@@ -1,21 +1,29 @@
 //! RTP sockets of one shard: pairs of ports, opened ahead of need and kept open, and the loop that relays between them.
 //!
-//! A packet costs one receiving and one sending call and nothing else: no allocation, no clock, no timer, no lock. One
+//! A packet that passes costs one receiving and one sending call and nothing else: no allocation, no clock, no timer, no lock. One
 //! receive per ready socket, since a socket rarely holds two packets; what is left over is told again by the next wait.
 //! Refuses to know: where a packet goes, which the caller's `forward` decides.
 
 use super::address::{ROOM, RawAddress};
 use super::epoll::{Epoll, Trigger};
 use super::socket::{self, Wanted};
-use media::{Component, Forward, PairId};
+use media::{Component, Forward, Made, Packet, PairId};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// The largest UDP datagram.
-const LARGEST: usize = 65_535;
+/// The largest UDP datagram, and room behind it for what security adds.
+const LARGEST: usize = 65_535 + 64;
 /// Sockets served at once, so that SIP waits for at most so many packets.
 const BATCH: usize = 256;
+
+/// Whoever knows where packets go.
+pub(crate) trait Relays {
+    /// One packet that came in.
+    fn forward(&mut self, pair: PairId, component: Component, from: SocketAddr, packet: &mut Packet<'_>) -> Forward;
+    /// What was made of it, until there is no more.
+    fn poll_made(&mut self) -> Option<Made<'_>>;
+}
 
 /// What has passed through the sockets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,10 +84,7 @@ impl MediaSockets {
 
     /// Relays what has arrived, without waiting: one packet from each ready socket. Returns packets received, and whether
     /// there may be more at once.
-    pub(crate) fn relay(
-        &mut self,
-        mut forward: impl FnMut(PairId, Component, SocketAddr, &mut [u8]) -> Forward,
-    ) -> io::Result<(u32, bool)> {
+    pub(crate) fn relay(&mut self, relays: &mut impl Relays) -> io::Result<(u32, bool)> {
         let ready = self.epoll.wait(0)?;
         let mut received = 0;
         for index in 0..ready {
@@ -87,11 +92,16 @@ impl MediaSockets {
             let Some(from) = self.pairs.get(pair.0 as usize).map(|pair| pair.of(component)) else { continue };
             let Some((sender, length)) = receive(from, &mut self.packet) else { continue };
             received += 1;
-            let packet = &mut self.packet[..length];
-            match forward(pair, component, sender, packet) {
+            let mut packet = Packet::new(&mut self.packet, length);
+            match relays.forward(pair, component, sender, &mut packet) {
                 Forward::Send { pair, component, to } => {
                     if let Some(by) = self.pairs.get(pair.0 as usize).map(|pair| pair.of(component)) {
-                        count_sent(&mut self.counters, send(by, to, packet));
+                        count_sent(&mut self.counters, send(by, to, packet.bytes()));
+                    }
+                }
+                Forward::Made => {
+                    while let Some(made) = relays.poll_made() {
+                        self.send(made.pair, made.component, made.to, made.packet);
                     }
                 }
                 // Taken in by `forward` itself.
@@ -217,6 +227,19 @@ mod tests {
         socket
     }
 
+    /// Every packet goes as this says.
+    struct By<F>(F);
+
+    impl<F: FnMut(PairId, Component, SocketAddr, &mut Packet<'_>) -> Forward> Relays for By<F> {
+        fn forward(&mut self, pair: PairId, on: Component, from: SocketAddr, packet: &mut Packet<'_>) -> Forward {
+            self.0(pair, on, from, packet)
+        }
+
+        fn poll_made(&mut self) -> Option<Made<'_>> {
+            None
+        }
+    }
+
     fn wait(sockets: &MediaSockets) {
         let mut outer = Epoll::new(1).expect("epoll");
         outer.add(sockets, 0, Trigger::Level).expect("epolls nest");
@@ -233,11 +256,11 @@ mod tests {
         for (component, step) in [(Component::Rtp, 0), (Component::Rtcp, 1)] {
             left.send_to(b"hello", (IP, at_a.port() + step)).expect("sent");
             wait(&sockets);
-            let relayed = sockets.relay(|pair, on, from, packet| {
+            let relayed = sockets.relay(&mut By(|pair, on, from, packet: &mut Packet<'_>| {
                 assert_eq!((pair, on, Ok(from)), (a, component, left.local_addr().map_err(|_| ())));
-                packet[0] = b'j';
+                packet.bytes_mut()[0] = b'j';
                 Forward::Send { pair: b, component, to }
-            });
+            }));
             assert_eq!(relayed.expect("a turn"), (1, false));
             let mut got = [0; 16];
             let (length, from) = right.recv_from(&mut got).expect("a packet");
@@ -258,10 +281,10 @@ mod tests {
         far.send_to(b"theirs", at).expect("sent");
         wait(&sockets);
         let mut heard = Vec::new();
-        let turn = sockets.relay(|pair, component, _, packet| {
-            heard.push((pair, component, packet.to_vec()));
+        let turn = sockets.relay(&mut By(|pair, component, _, packet: &mut Packet<'_>| {
+            heard.push((pair, component, packet.bytes().to_vec()));
             Forward::Local
-        });
+        }));
         assert_eq!(turn.expect("a turn").0, 1);
         assert_eq!(heard, [(own, Component::Rtp, b"theirs".to_vec())]);
         assert_eq!(sockets.counters(), MediaCounters { received: 1, sent: 1, ..MediaCounters::default() });
@@ -278,10 +301,10 @@ mod tests {
         let mut seen = Vec::new();
         while seen.len() < 5 {
             wait(&sockets);
-            let turn = sockets.relay(|_, _, _, packet| {
-                seen.push(packet[0]);
+            let turn = sockets.relay(&mut By(|_, _, _, packet: &mut Packet<'_>| {
+                seen.push(packet.bytes()[0]);
                 Forward::Drop(Dropped::NoAnchor)
-            });
+            }));
             assert_eq!(turn.expect("a turn").0, 1, "one packet of a socket in a turn");
         }
         assert_eq!(seen, [0, 1, 2, 3, 4]);

@@ -8,7 +8,7 @@ use crate::variety::Variety;
 use core::net::SocketAddr;
 use edge::config::{Settings, compile, render, users};
 use edge::{Control, Input, Output, Shard, ShardConfig, ShardLimits, Snapshot};
-use media::{Component, PairId};
+use media::{Component, Packet, PairId};
 use model::{Instant, ListenId, Seq, ShardId, SocketId, Span, TransportFault, Wall};
 use sip::auth::{Credentials, Session, Signed};
 use sip::{Flow, HeaderName, Message, Method, Transport};
@@ -171,7 +171,13 @@ impl Bench {
                 let mut packet = chunk.to_vec();
                 let component = if chunk.len().is_multiple_of(2) { Component::Rtp } else { Component::Rtcp };
                 // Any verdict will do; that it is reached without harm is the point.
-                let _verdict = self.shard.relay(now, PairId(u32::from(kind) / 8), component, peer, &mut packet);
+                let _verdict = self.shard.relay(
+                    now,
+                    PairId(u32::from(kind) / 8),
+                    component,
+                    peer,
+                    &mut Packet::whole(&mut packet),
+                );
             }
             3 if kind & 8 != 0 => self.phone(now, chunk),
             3 => self.shard.handle(now, Input::Look { ticket: u64::from(kind), call: None }),
