@@ -29,12 +29,27 @@ pub struct Setup<'a> {
     pub files: &'a str,
     /// Where it calls: the edge's address, and `;transport=` when it is not UDP.
     pub edge: &'a str,
+    /// The codecs it speaks, as its account has them.
+    pub codecs: &'a str,
+    /// How its audio is secured, as its account has it (`srtp-mand`, `dtls_srtp`): not at all when empty.
+    pub security: &'a str,
 }
 
 impl<'a> Setup<'a> {
     /// One that registers nowhere.
     pub fn plain(name: &'a str, ip: &'a str, edge: &'a str, user: &'a str, tone: u16) -> Self {
-        Self { name, ip, registers: None, account: "", user, tone, files: "", edge }
+        Self {
+            name,
+            ip,
+            registers: None,
+            account: "",
+            user,
+            tone,
+            files: "",
+            edge,
+            codecs: "PCMA/8000/1",
+            security: "",
+        }
     }
 }
 
@@ -75,10 +90,14 @@ impl Baresip {
             Some((registrar, password)) => (registrar, format!("regint=60;auth_pass={password}")),
             None => (setup.ip, "regint=0".to_owned()),
         };
-        let by = if audio == Audio::ForPages { ";medianat=ice;mediaenc=dtls_srtp" } else { "" };
+        let by = match (audio, setup.security) {
+            (Audio::ForPages, _) => ";medianat=ice;mediaenc=dtls_srtp".to_owned(),
+            (Audio::Plain, "") => String::new(),
+            (Audio::Plain, security) => format!(";mediaenc={security}"),
+        };
         let account = format!(
-            "<sip:{}@{home}>;{registers}{};answermode=auto;audio_codecs=PCMA/8000/1{by}\n",
-            setup.user, setup.account
+            "<sip:{}@{home}>;{registers}{};answermode=auto;audio_codecs={}{by}\n",
+            setup.user, setup.account, setup.codecs
         );
         for (name, text) in [("config", config_of(setup, audio, here)), ("accounts", account)] {
             std::fs::write(folder.join(name), text).expect("a configuration file");
@@ -182,10 +201,12 @@ fn config_of(setup: &Setup<'_>, audio: Audio, here: &str) -> String {
     let bare = ip.trim_matches(['[', ']']);
     let trusts = if files.is_empty() { String::new() } else { format!("sip_cafile {files}/ca.pem\n") };
     let family = if ip.starts_with('[') { "prefer_ipv6 yes\n" } else { "" };
-    let modules = ["g711", "ausine", "sndfile"].map(|name| format!("module {name}.so\n")).concat();
+    let modules = ["g711", "g722", "l16", "opus", "srtp", "dtls_srtp", "ausine", "sndfile"]
+        .map(|name| format!("module {name}.so\n"))
+        .concat();
     let (secured, mux) = match audio {
         Audio::Plain => ("", "no"),
-        Audio::ForPages => ("module ice.so\nmodule dtls_srtp.so\n", "yes"),
+        Audio::ForPages => ("module ice.so\n", "yes"),
     };
     let after = "module_tmp uuid.so\nmodule_tmp account.so\nmodule_app ctrl_tcp.so\nmodule_app menu.so\n";
     format!(
