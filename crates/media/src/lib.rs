@@ -23,6 +23,7 @@ pub mod rtp;
 pub mod sdp;
 mod speech;
 pub mod tone;
+mod watch;
 
 pub use anchor::{AnchorCounters, Shape, SideCounters};
 pub use digit::Digit;
@@ -31,3 +32,4 @@ pub use outbox::Made;
 pub use packet::{NoRoom, Packet};
 pub use relay::{Component, Counters, Dropped, Forward, NotFree, PairId, Peer, Relay};
 pub use speech::{Codec, Digits, Format, Speech};
+pub use watch::Heard;

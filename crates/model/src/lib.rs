@@ -11,6 +11,7 @@ extern crate std;
 mod evidence;
 mod health;
 mod id;
+mod mos;
 mod name;
 mod outcome;
 mod pace;
@@ -25,6 +26,7 @@ pub use evidence::{
 };
 pub use health::{Admin, Health, Throttle, Wish};
 pub use id::{CallRef, Epoch, GroupId, ListenId, RouteId, Seq, ShardId, SocketId, TargetId, TrunkId};
+pub use mos::Mos;
 pub use name::Name;
 pub use outcome::{
     AttemptOutcome, Begun, Blame, MediaOutcome, ProbeResult, RegistrationState, TestCallResult, TransportFault,
