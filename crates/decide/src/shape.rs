@@ -4,6 +4,7 @@
 //! (its route, the groups of a trunk) is looked up, not searched for. Refuses to know: names, addresses, files.
 
 use crate::load::CallLimits;
+use crate::midcall::AudioPolicy;
 use crate::plan::Facts;
 use crate::policy::{AttemptPolicy, GroupPolicy, HealthPolicy, RouteRule};
 use crate::routes::Routes;
@@ -35,6 +36,9 @@ pub struct TrunkShape {
     pub attempt: AttemptPolicy,
     /// How much it may carry.
     pub limits: CallLimits,
+    /// When its audio counts as lost in a live call.
+    #[serde(default)]
+    pub audio: AudioPolicy,
     /// It stands for many, who may call each other: a call that came from it may go to it.
     #[serde(default)]
     pub many: bool,
