@@ -15,9 +15,9 @@ pub fn encode_a(sample: i16) -> u8 {
 }
 
 /// A-law to sixteen-bit sample.
-pub fn decode_a(code: u8) -> i16 {
+pub const fn decode_a(code: u8) -> i16 {
     let code = code ^ 0x55;
-    let (exponent, mantissa) = (i32::from(code >> 4 & 0x07), i32::from(code & 0x0f));
+    let (exponent, mantissa) = ((code >> 4 & 0x07) as i32, (code & 0x0f) as i32);
     let magnitude = if exponent == 0 { (mantissa << 4) + 8 } else { ((mantissa << 4) + 0x108) << (exponent - 1) };
     (if code & 0x80 != 0 { magnitude } else { -magnitude }) as i16
 }
@@ -32,9 +32,9 @@ pub fn encode_u(sample: i16) -> u8 {
 }
 
 /// µ-law to sixteen-bit sample.
-pub fn decode_u(code: u8) -> i16 {
+pub const fn decode_u(code: u8) -> i16 {
     let code = !code;
-    let (exponent, mantissa) = (i32::from(code >> 4 & 0x07), i32::from(code & 0x0f));
+    let (exponent, mantissa) = ((code >> 4 & 0x07) as i32, (code & 0x0f) as i32);
     let magnitude = (((mantissa << 3) + 0x84) << exponent) - 0x84;
     (if code & 0x80 != 0 { -magnitude } else { magnitude }) as i16
 }

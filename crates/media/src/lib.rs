@@ -17,6 +17,7 @@ mod latch;
 mod outbox;
 mod packet;
 pub mod player;
+pub mod quality;
 mod relay;
 pub mod rtcp;
 pub mod rtp;
