@@ -7,9 +7,11 @@
 
 use crate::comfort::Comfort;
 use crate::latch::Latch;
+use crate::quality::Quality;
 use crate::relay::PairId;
 use crate::rtcp::Renamed;
 use crate::rtp;
+use crate::watch::{Heard, Watch};
 use alloc::boxed::Box;
 use core::net::SocketAddr;
 use model::{Instant, Span};
@@ -65,6 +67,8 @@ pub struct SideCounters {
     pub refused: u64,
     /// Longest time between two relayed RTP packets, holds not counted.
     pub longest_gap: Span,
+    /// What was measured of its stream; none when nothing ever came.
+    pub quality: Option<Quality>,
 }
 
 /// What was counted on an anchor: each side's own packets.
@@ -90,6 +94,8 @@ pub(crate) struct Side {
     pub(crate) mux: bool,
     pub(crate) shape: Shape,
     pub(crate) counters: SideCounters,
+    /// What is heard of it.
+    pub(crate) watch: Watch,
     /// Nobody may hear it yet.
     pub(crate) gated: bool,
     held: bool,
@@ -110,6 +116,7 @@ impl Side {
             mux: false,
             shape: Shape::default(),
             counters: SideCounters::default(),
+            watch: Watch::default(),
             gated: false,
             held: false,
             last_packet: None,
@@ -132,6 +139,7 @@ impl Side {
     /// An RTP packet of this side is on its way out.
     #[inline]
     pub(crate) fn passed(&mut self, now: Instant, header: &rtp::Header, packet: &mut [u8]) {
+        self.watch.hear(now, header, packet, self.shape == Shape::Rtp);
         self.counters.relayed += 1;
         if !self.held {
             if let Some(last) = self.last_packet {
@@ -152,6 +160,16 @@ impl Side {
         if let Some(header) = rtp::read(packet) {
             self.continuity.carry(now, self.latch.moves(), &header, packet);
         }
+    }
+
+    /// What was counted and measured so far.
+    pub(crate) fn counted(&self) -> SideCounters {
+        SideCounters { quality: self.watch.quality(), ..self.counters }
+    }
+
+    /// What is heard of it now.
+    pub(crate) fn heard(&self, now: Instant) -> Heard {
+        self.watch.heard(now, self.held, self.shape == Shape::Opaque)
     }
 
     /// Silence from here on is meant, until the next packet.

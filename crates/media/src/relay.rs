@@ -4,6 +4,7 @@
 //! What the relay makes itself, by time or out of a packet, waits in an outbox of fixed size. Refuses to know: sockets, calls.
 
 mod counters;
+mod listening;
 #[cfg(test)]
 mod tests;
 
@@ -216,14 +217,14 @@ impl Relay {
             return AnchorCounters::default();
         };
         let other = self.sides.get_mut(side.peer.index()).and_then(Option::take);
-        AnchorCounters { first: side.counters, second: other.map(|side| side.counters).unwrap_or_default() }
+        AnchorCounters { first: side.counted(), second: other.map(|side| side.counted()).unwrap_or_default() }
     }
 
     /// What an anchor has counted so far.
     pub fn counted(&self, first: PairId) -> AnchorCounters {
         let side = |pair: PairId| self.sides.get(pair.index()).and_then(Option::as_ref);
         let second = side(first).and_then(|first| side(first.peer));
-        let counters = |side: Option<&Side>| side.map(|side| side.counters).unwrap_or_default();
+        let counters = |side: Option<&Side>| side.map(Side::counted).unwrap_or_default();
         AnchorCounters { first: counters(side(first)), second: counters(second) }
     }
 

@@ -4,6 +4,7 @@
 //! 0 for the loudest square wave of sixteen bits. Refuses to know: other codecs, packets.
 
 use crate::g711;
+use crate::player::Law;
 use libm::log10;
 
 /// At or below this level nobody speaks: twenty decibels under the noise of a quiet room as a telephone sends it.
@@ -39,15 +40,6 @@ const fn quiet() -> u64 {
     // A thousandth of the amplitude is -60 dB.
     let amplitude = 32_767 / 1_000;
     amplitude * amplitude
-}
-
-/// Which of the two laws.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Law {
-    /// PCMA.
-    A,
-    /// PCMU.
-    Mu,
 }
 
 /// What was heard.

@@ -5,3 +5,6 @@ mod clock;
 pub mod emodel;
 pub mod loudness;
 pub mod reception;
+mod report;
+
+pub use report::Quality;

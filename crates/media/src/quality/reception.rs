@@ -321,7 +321,12 @@ impl Reception {
         (expected.saturating_sub(received) * 256).checked_div(expected).unwrap_or(0).min(255) as u8
     }
 
-    /// Lost between two moments, per thousand; none when nothing was expected.
+    /// Packets that were sent since then, by their numbers.
+    pub fn expected_since(&self, since: &Prior) -> u64 {
+        self.expected().saturating_sub(since.expected)
+    }
+
+    /// Lost since then, per thousand; none when nothing was expected.
     pub fn loss_permille(&self, since: &Prior) -> Option<u16> {
         let expected = self.expected().saturating_sub(since.expected);
         let received = self.total_received().saturating_sub(since.received);
