@@ -185,6 +185,10 @@ impl Side {
         self.held = on;
     }
 
+    pub(crate) const fn is_held(&self) -> bool {
+        self.held
+    }
+
     /// Time since the last relayed packet, when there was one and silence is not meant.
     pub(crate) fn silence(&self, now: Instant) -> Option<Span> {
         self.last_packet.map(|last| now.since(last))

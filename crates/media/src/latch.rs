@@ -36,6 +36,8 @@ pub struct Latch {
     /// The expected IP address has reported by RTCP: it is not behind another one.
     reported: bool,
     candidate: Option<Candidate>,
+    /// It was opened because the source had been silent: what it says again is not late.
+    reopened: bool,
     moves: u32,
 }
 
@@ -57,7 +59,17 @@ impl Latch {
         let nat = if self.stale { self.reaches } else { self.latched.is_some_and(|latched| latched != before) };
         self.reaches = nat && before.ip() == addr.ip();
         self.stale = self.latched.is_some();
+        self.reopened = false;
         self.reported = false;
+        self.candidate = None;
+    }
+
+    /// The source has been silent for too long: learning begins anew, and what was latched is heard and reached until another source has
+    /// proven itself. A peer that has reported from its own address is behind no other one, and strangers prove nothing.
+    pub fn reopen(&mut self) {
+        self.stale = self.latched.is_some();
+        self.reaches = self.stale;
+        self.reopened = self.stale;
         self.candidate = None;
     }
 
@@ -123,7 +135,7 @@ impl Latch {
         let home = from.ip() == expected.ip();
         let may_move = now.since(self.last_heard) >= MAY_MOVE_AFTER;
         // A packet of the old source may be late; from exactly the address the SDP says it is not.
-        let new = from == expected || (home && !old);
+        let new = from == expected || (home && !old) || (old && self.reopened);
         let settles = if open {
             new || (!old && !home && !self.reported && rtp.is_some_and(|rtp| self.stranger_proves(from, rtp)))
         } else {
@@ -153,6 +165,7 @@ impl Latch {
         self.latched = Some(from);
         self.last_heard = now;
         self.stale = false;
+        self.reopened = false;
         self.reaches = false;
         self.candidate = None;
     }

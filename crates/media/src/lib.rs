@@ -31,6 +31,6 @@ pub use digit::Digit;
 pub use latch::Latch;
 pub use outbox::Made;
 pub use packet::{NoRoom, Packet};
-pub use relay::{Component, Counters, Dropped, Forward, NotFree, PairId, Peer, Relay};
+pub use relay::{Component, Counters, Dropped, Forward, NotFree, PairId, Peer, Presence, Relay};
 pub use speech::{Codec, Digits, Format, Speech};
 pub use watch::Heard;

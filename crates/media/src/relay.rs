@@ -5,6 +5,7 @@
 
 mod counters;
 mod listening;
+mod presence;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 pub use counters::Counters;
 use model::{Instant, Span};
+pub use presence::Presence;
 
 /// A pair of local ports, RTP and RTCP: its place in the tables of relay and node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
