@@ -6,7 +6,7 @@ mod frame;
 mod shard;
 
 use core::net::IpAddr;
-use media::sdp::{Facing, Sdp, agree};
+use media::sdp::{DigitsBy, Facing, Formats, Line, Making, MediaPolicy, Sdp, agree};
 use sip::Message;
 
 pub use frame::frame;
@@ -34,6 +34,7 @@ pub fn parse(bytes: &[u8]) {
 pub fn sdp(bytes: &[u8]) {
     let Ok(theirs) = Sdp::parse(bytes) else { return };
     assert!(agree(&theirs, &theirs).is_ok(), "a description agrees with itself");
+    formats(&theirs);
     let ports: Vec<Option<u16>> = (0..16).map(|index| (index % 3 != 2).then_some(20_000 + 2 * index)).collect();
     for addr in [IpAddr::from([192, 0, 2, 99]), IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1])] {
         let facing = Facing { session: 7, version: 3, addr, ports: &ports };
@@ -55,6 +56,28 @@ pub fn sdp(bytes: &[u8]) {
             assert!(ours.addr.is_none_or(is_ours) && ours.rtcp.is_none(), "{}", written.escape_ascii());
         }
         assert_eq!(ours.rewrite(&facing), written, "written again it is the same");
+    }
+}
+
+/// What a trunk with a policy is offered of it has the same streams, and each number once.
+fn formats(theirs: &Sdp<'_>) {
+    let from = MediaPolicy::default();
+    let to = MediaPolicy { allow: vec!["PCMA", "opus"], ptime: Some(20), digits: DigitsBy::Events, ..from.clone() };
+    let making = Making { codecs: &|_| true, clear: true };
+    let line = |formats: Formats<'_>| media::sdp::offer(&formats, &from, &to, making).ok().flatten();
+    let lines: Vec<Option<Line>> =
+        theirs.streams().iter().map(|stream| Formats::of(theirs, stream).and_then(line)).collect();
+    let written = theirs.with_lines(&lines);
+    // Blank lines at the end are no part of it (RFC 8866 §9).
+    let touched = lines.iter().any(Option::is_some);
+    assert!(touched || theirs.text().starts_with(&written), "nothing wanted, nothing touched");
+    let Ok(ours) = Sdp::parse(&written) else {
+        return assert!(written.len() > 65_535, "{}", written.escape_ascii());
+    };
+    assert_eq!(theirs.streams().len(), ours.streams().len(), "each stream has its place");
+    for ((theirs, ours_at), line) in theirs.streams().iter().zip(ours.streams()).zip(&lines) {
+        assert_eq!((theirs.kind, theirs.port, theirs.direction), (ours_at.kind, ours_at.port, ours_at.direction));
+        assert!(line.is_none() || Formats::of(&ours, ours_at).is_some(), "{}", written.escape_ascii());
     }
 }
 
