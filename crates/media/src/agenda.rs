@@ -12,6 +12,8 @@ use model::Instant;
 pub(crate) enum Task {
     /// The next packet of comfort noise to it.
     Comfort,
+    /// Time to see whether it was sent anything.
+    KeepAlive,
 }
 
 /// All that is due.
@@ -21,7 +23,8 @@ pub(crate) struct Agenda {
 }
 
 impl Agenda {
-    /// Each side sets a task again only when it has come up, so that there are no more tasks than sides have kinds of them.
+    /// A side sets a task again only when it has come up, and leaves those behind that it had when it was released: there are no more tasks
+    /// than kinds of them for each side, and for each that was released within the time of the longest.
     pub(crate) fn set(&mut self, at: Instant, pair: PairId, task: Task) {
         self.tasks.push(Reverse((at, pair, task)));
     }

@@ -104,6 +104,8 @@ pub(crate) struct Side {
     pub(crate) continuity: Continuity,
     /// What it hears while nothing of the other side comes.
     pub(crate) comfort: Option<Box<Comfort>>,
+    /// When it is next seen to that it is sent something, and what it had been sent when that was seen to last.
+    pub(crate) kept_alive: (Instant, u64),
 }
 
 impl Side {
@@ -122,6 +124,7 @@ impl Side {
             last_packet: None,
             continuity: Continuity::default(),
             comfort: None,
+            kept_alive: (Instant::ZERO, 0),
         }
     }
 

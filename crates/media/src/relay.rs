@@ -4,6 +4,7 @@
 //! What the relay makes itself, by time or out of a packet, waits in an outbox of fixed size. Refuses to know: sockets, calls.
 
 mod counters;
+mod keepalive;
 mod listening;
 mod presence;
 #[cfg(test)]
@@ -133,6 +134,8 @@ impl Relay {
         }
         self.sides[first.index()] = Some(Side::new(second));
         self.sides[second.index()] = Some(Side::new(first));
+        self.begin_to_keep_alive(first);
+        self.begin_to_keep_alive(second);
         Ok(())
     }
 
@@ -279,6 +282,7 @@ impl Relay {
         while let Some((at, pair, task)) = self.agenda.due(now) {
             match task {
                 Task::Comfort => self.give_comfort(now, at, pair),
+                Task::KeepAlive => self.keep_alive(now, at, pair),
             }
         }
     }

@@ -260,6 +260,7 @@ fn shape(trunk: &TrunkDraft, indexes: Vec<u8>, listens: &[Listen]) -> TrunkShape
         health: trunk.health.clone(),
         attempt: trunk.attempt.clone(),
         limits: trunk.limits,
+        audio: decide::AudioPolicy::default(),
         side: side(trunk, listens),
     }
 }

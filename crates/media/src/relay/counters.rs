@@ -24,6 +24,8 @@ pub struct Counters {
     pub gated: u64,
     /// Packets of comfort noise that we made.
     pub comfort: u64,
+    /// Empty datagrams to who was sent nothing for long.
+    pub kept_alive: u64,
     /// Packets that we made and that found no room in the outbox.
     pub unsent: u64,
 }
@@ -41,6 +43,7 @@ impl Counters {
             ("dropped_no_peer", self.no_peer),
             ("dropped_gated", self.gated),
             ("comfort", self.comfort),
+            ("kept_alive", self.kept_alive),
             ("unsent", self.unsent),
         ]
         .into_iter()

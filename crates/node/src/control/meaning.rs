@@ -80,6 +80,10 @@ const OF_SHARDS: &[(&str, &str)] = &[
     ("media_dropped_no_peer", "Packets for a party that has not said where it listens: dropped."),
     ("media_dropped_not_rtp", "Packets that are neither RTP nor RTCP: dropped."),
     ("media_dropped_third_party", "Packets from somebody who is not the call's party: dropped."),
+    (
+        "media_kept_alive",
+        "Empty datagrams to a party that was sent nothing for fifteen seconds, so that NATs do not forget it.",
+    ),
     ("media_local", "Packets for the edge itself: the audio of test calls."),
     ("media_relayed", "RTP packets sent on."),
     ("media_relayed_rtcp", "RTCP packets sent on."),
