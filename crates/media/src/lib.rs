@@ -12,6 +12,7 @@ mod agenda;
 mod anchor;
 mod comfort;
 mod digit;
+pub mod dtmf;
 pub mod g711;
 mod latch;
 mod outbox;
