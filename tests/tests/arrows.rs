@@ -28,18 +28,26 @@ const PURE: &[&str] = &["model", "sip", "media", "sense", "decide", "act", "expl
 
 /// Outside crates that bring data structures, arithmetic or text, and no world with them.
 const WORLDLESS: &[&str] = &[
+    "aes",
+    "aes-gcm",
+    "base64ct",
+    "ctr",
     "foldhash",
     "hashbrown",
+    "hmac",
     "jiff",
     "libm",
     "md-5",
     "memchr",
     "serde",
     "serde_json",
+    "sha1",
     "sha2",
     "slab",
     "smallvec",
+    "subtle",
     "toml",
+    "zeroize",
 ];
 
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {

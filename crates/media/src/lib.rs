@@ -1,4 +1,4 @@
-//! Media: SDP, RTP and RTCP, the latch, the anchor and its relay; G.711 and tones for agents.
+//! Media: SDP, RTP and RTCP, SRTP, the latch, the anchor and its relay; G.711 and tones for agents.
 //!
 //! The relay touches a packet without allocating, locking or looking anything up by name. Refuses to know: SIP, sockets,
 //! clocks, what a call is.
@@ -24,6 +24,7 @@ pub mod rtcp;
 pub mod rtp;
 pub mod sdp;
 mod speech;
+pub mod srtp;
 pub mod tone;
 mod watch;
 
