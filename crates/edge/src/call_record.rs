@@ -7,8 +7,9 @@ use crate::view::{AttemptView, CallView};
 use act::{EndedAttempt, EndedCall, LiveAttempt, LiveCall, Phase, Side};
 use decide::{NoPlan, Plan};
 use explain::words::call as words;
-use explain::{AttemptRecord, CallRecord, Direction, Ending, MediaRecord};
-use media::AnchorCounters;
+use explain::{AttemptRecord, CallRecord, Direction, Ending, MediaRecord, StreamRecord};
+use media::quality::Quality;
+use media::{AnchorCounters, SideCounters};
 use model::{GroupId, Instant, Name, TrunkId};
 
 /// The record of a call that is over.
@@ -37,7 +38,7 @@ pub(crate) fn ended(settings: &Settings, call: EndedCall) -> CallRecord {
             act::Ending::Bye(Side::Callee) => Ending::Bye { by: Direction::Callee },
             act::Ending::Ended(why) => Ending::Ended { why: why.to_owned() },
         },
-        media: call.media.as_ref().map(audio),
+        media: call.media.as_ref().map(|counted| audio(counted, call.answered, call.ended)),
     }
 }
 
@@ -99,13 +100,47 @@ fn over(settings: &Settings, attempt: EndedAttempt) -> AttemptRecord {
     }
 }
 
-const fn audio(counted: &AnchorCounters) -> MediaRecord {
+fn audio(counted: &AnchorCounters, answered: Option<Instant>, ended: Instant) -> MediaRecord {
+    let heard = |side: &SideCounters| side.quality.as_ref().map(|quality| stream(quality, answered, ended));
     MediaRecord {
         from_caller: counted.first.relayed,
         from_callee: counted.second.relayed,
         refused: counted.first.refused + counted.second.refused,
         gap_from_caller: counted.first.longest_gap,
         gap_from_callee: counted.second.longest_gap,
+        caller: heard(&counted.first),
+        callee: heard(&counted.second),
+    }
+}
+
+fn stream(quality: &Quality, answered: Option<Instant>, ended: Instant) -> StreamRecord {
+    StreamRecord {
+        packets: quality.packets,
+        bytes: quality.bytes,
+        expected: quality.expected,
+        missing: quality.missing,
+        late: quality.late,
+        duplicates: quality.duplicates,
+        reordered: quality.reordered,
+        jitter: quality.jitter_mean,
+        jitter_max: quality.jitter_max,
+        bursts: quality.burstiness.bursts,
+        burst_density: quality.burstiness.burst_density,
+        rating: quality.rating,
+        mos: quality.mos,
+        level: quality.level,
+        quiet_permille: quality.quiet_permille,
+        clipped_permille: quality.clipped_permille,
+        noise_only: quality.noise_only,
+        first: quality.first.and_then(|first| Some(first.since(answered?))),
+        last: quality.last.map(|last| ended.since(last)),
+        source_changes: quality.source_changes,
+        restarts: quality.restarts,
+        timestamp_jumps: quality.timestamp_jumps,
+        pauses: quality.pauses,
+        skew_ppm: quality.skew_ppm,
+        codec: quality.codec.map(|codec| Name::from(codec.name())),
+        payload_type: quality.payload_type,
     }
 }
 

@@ -3,8 +3,9 @@
 //! Refuses to know: where rows are kept.
 
 use crate::record::{CallRecord, Ending};
+use crate::stream::StreamRecord;
 use alloc::borrow::Cow;
-use model::{AttemptOutcome, CallRef, Instant, Span, Wall};
+use model::{AttemptOutcome, CallRef, Instant, Mos, Span, Wall};
 use serde::{Deserialize, Serialize};
 
 /// One call as billing and statistics want it.
@@ -40,6 +41,35 @@ pub struct Cdr<'a> {
     pub attempts: u32,
     /// Trunk that carried it: the one that answered, none when nobody did.
     pub trunk: Option<Cow<'a, str>>,
+    /// What was heard of the caller; none when nothing was, or when audio passed elsewhere.
+    pub caller_heard: Option<Heard<'a>>,
+    /// The same of the callee.
+    pub callee_heard: Option<Heard<'a>>,
+}
+
+/// One direction of audio, as statistics want it. The rest is in the call's record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heard<'a> {
+    /// Encoding name of its codec, when it is known.
+    pub codec: Option<Cow<'a, str>>,
+    /// Packets received.
+    pub packets: u64,
+    /// Packets missing or too late to be played, per thousand.
+    pub loss_permille: u16,
+    /// Mean jitter.
+    pub jitter: Option<Span>,
+    /// Mean opinion score, estimated.
+    pub mos: Option<Mos>,
+}
+
+fn heard(stream: &StreamRecord) -> Heard<'_> {
+    Heard {
+        codec: stream.codec.as_ref().map(|codec| Cow::Borrowed(codec.as_str())),
+        packets: stream.packets,
+        loss_permille: stream.loss_permille(),
+        jitter: stream.jitter,
+        mos: stream.mos,
+    }
 }
 
 /// Cuts the CDR from the record of a call that was over at `ended`.
@@ -72,6 +102,8 @@ pub fn cdr(call: &CallRecord, ended: Wall) -> Cdr<'_> {
         ending: Cow::Borrowed(call.ending.word()),
         attempts: u32::try_from(call.attempts.len()).unwrap_or(u32::MAX),
         trunk: carried.map(|attempt| Cow::Borrowed(attempt.trunk.as_str())),
+        caller_heard: call.media.as_ref().and_then(|media| media.caller.as_ref()).map(heard),
+        callee_heard: call.media.as_ref().and_then(|media| media.callee.as_ref()).map(heard),
     }
 }
 
@@ -91,6 +123,9 @@ mod tests {
         assert_eq!(row.duration, Span::from_secs(120));
         assert_eq!((row.code, row.attempts, row.trunk.as_deref()), (Some(200), 2, Some("globex")));
         assert_eq!(row.ending, "bye_caller");
+        let heard = row.caller_heard.unwrap();
+        assert_eq!((heard.codec.as_deref(), heard.loss_permille, heard.packets), (Some("PCMA"), 4, 4_210));
+        assert_eq!((heard.mos, row.callee_heard), (Some(Mos::from_hundredths(427)), None));
         assert_eq!(row.answered, Some(Wall::from_micros(ENDED.as_micros() - 120_000_000)));
         assert_eq!(row.invited, Wall::from_micros(ENDED.as_micros() - 123_100_000));
     }

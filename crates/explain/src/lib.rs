@@ -17,11 +17,12 @@ mod redact;
 mod replay;
 #[cfg(test)]
 mod samples;
+mod stream;
 mod why;
 pub mod words;
 
 pub use alarm::{Alarm, AlarmRecord, ShutOutCause};
-pub use cdr::{Cdr, cdr};
+pub use cdr::{Cdr, Heard, cdr};
 pub use group::{GroupView, MemberView, TierView, group_view, why_group};
 pub use record::{
     Act, AttemptRecord, CallRecord, Direction, Ending, Entry, Frames, Located, LocatedTarget, MediaRecord, Names,
@@ -29,5 +30,6 @@ pub use record::{
 };
 pub use redact::Redacted;
 pub use replay::{Replay, replay};
+pub use stream::StreamRecord;
 pub use why::{nothing_yet, why_call, why_trunk};
 pub use words::sentence;

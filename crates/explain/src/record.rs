@@ -3,6 +3,7 @@
 //! They carry names beside ids, so that they read the same after a reload or a restart.
 
 use crate::alarm::AlarmRecord;
+use crate::stream::StreamRecord;
 use alloc::string::String;
 use alloc::vec::Vec;
 use decide::{Decision, NoPlan, Plan, TrunkFrame};
@@ -266,7 +267,7 @@ pub enum Direction {
 }
 
 /// Audio of a call, per direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct MediaRecord {
     /// Packets relayed caller to callee.
     pub from_caller: u64,
@@ -278,6 +279,12 @@ pub struct MediaRecord {
     pub gap_from_caller: Span,
     /// Longest time between two packets of the callee that were relayed.
     pub gap_from_callee: Span,
+    /// What was heard of the caller; none when nothing ever was, and in older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<StreamRecord>,
+    /// The same of the callee.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callee: Option<StreamRecord>,
 }
 
 impl Ending {

@@ -1,9 +1,10 @@
 //! Records that tests speak of.
 
 use crate::record::{AttemptRecord, CallRecord, Direction, Ending, Entry, MediaRecord, Names, Record, Who};
+use crate::stream::StreamRecord;
 use decide::{Candidate, Cause, Change, Decision, Excluded, Exclusion, Plan, Subject};
 use model::{
-    AttemptOutcome, CallRef, Epoch, GroupId, Health, Instant, Name, RouteId, Seq, Span, TargetId, TrunkId, Wall,
+    AttemptOutcome, CallRef, Epoch, GroupId, Health, Instant, Mos, Name, RouteId, Seq, Span, TargetId, TrunkId, Wall,
 };
 
 pub(crate) const WALL: Wall = Wall::from_micros(1_795_521_847_112_345);
@@ -96,7 +97,34 @@ pub(crate) fn call() -> CallRecord {
             refused: 3,
             gap_from_caller: Span::from_millis(40),
             gap_from_callee: Span::from_millis(60),
+            caller: Some(stream()),
+            callee: None,
         }),
+    }
+}
+
+/// Two in a thousand lost, and as many late.
+pub(crate) fn stream() -> StreamRecord {
+    StreamRecord {
+        packets: 4_210,
+        bytes: 724_120,
+        expected: 4_220,
+        missing: 10,
+        late: 8,
+        jitter: Some(Span::from_micros(2_900)),
+        jitter_max: Some(Span::from_millis(9)),
+        bursts: 2,
+        burst_density: 64,
+        rating: Some(88),
+        mos: Some(Mos::from_hundredths(427)),
+        level: Some(-24),
+        quiet_permille: Some(400),
+        clipped_permille: Some(0),
+        first: Some(Span::from_millis(12)),
+        last: Some(Span::from_millis(8)),
+        codec: Some("PCMA".into()),
+        payload_type: Some(8),
+        ..StreamRecord::default()
     }
 }
 

@@ -14,11 +14,12 @@ use model::Wall;
 /// would have been. `ended` is when the call was over. Numbers are shown in full: who asks why about a call by its
 /// reference works on that call.
 pub fn why_call(call: &CallRecord, ended: Wall) -> Vec<String> {
-    let mut sentences = Vec::with_capacity(call.attempts.len() + 3);
+    let mut sentences = Vec::with_capacity(call.attempts.len() + 5);
     sentences.push(call_words::opening(call));
     let attempts = (1usize..).zip(&call.attempts);
     sentences.extend(attempts.map(|(number, attempt)| call_words::attempt(number, attempt)));
     sentences.push(call_words::end(call));
+    sentences.extend(call_words::heard(call));
     sentences.extend(counterfactual::otherwise(call, ended));
     sentences
 }
@@ -62,6 +63,9 @@ mod tests {
                 "attempt 2 to globex: first reply after 20 ms, progress after 300 ms, answered after 2 s",
                 "rang after 1.4 s, answered after 3.1 s, talked 2 min, ended by the caller; audio: 6000 packets from the \
                  caller, 5990 from the callee, 3 refused, longest gaps 40 ms and 60 ms",
+                "heard of office: 4,210 packets of PCMA, 0.4 % lost (2 bursts), jitter 3 ms, MOS 4.3 estimated, \
+                 longest gap 40 ms",
+                "heard of globex: nothing ever",
                 "otherwise: initech would have been tried first, at 12:02:04.012, had it not been Down since 12:01:24.012; \
                  umbrella could have been tried first, at 12:02:04.012, had the operator not been draining it",
             ]

@@ -10,6 +10,7 @@ mod decision;
 mod located;
 mod next;
 pub mod outcome;
+pub mod stream;
 pub mod test_call;
 
 use crate::record::{Act, Entry, Names, Operator, Record};

@@ -1,6 +1,6 @@
 //! Words for one call: its plan, its attempts, its end. The live view of a call uses the same words.
 
-use super::outcome;
+use super::{outcome, stream};
 use crate::record::{AttemptRecord, CallRecord, Direction, Ending, MediaRecord};
 use crate::redact::Redacted;
 use alloc::format;
@@ -171,8 +171,26 @@ fn unanswered(ending: &Ending, waited: &str) -> String {
     }
 }
 
+/// What was heard of each side, the caller first: nothing in a record of before it was measured, or when nobody spoke.
+pub(crate) fn heard(call: &CallRecord) -> Vec<String> {
+    let Some(media) = &call.media else { return Vec::new() };
+    if media.caller.is_none() && media.callee.is_none() {
+        return Vec::new();
+    }
+    let carried = call.attempts.iter().rev().find(|attempt| attempt.outcome == AttemptOutcome::Answered);
+    let callee = carried.map_or("the callee", |attempt| attempt.trunk.as_str());
+    // A trunk may call itself: then its name tells nobody apart.
+    let caller = if callee == call.from.as_str() { "the caller" } else { call.from.as_str() };
+    let callee = if callee == call.from.as_str() { "the callee" } else { callee };
+    [
+        stream::heard(caller, media.caller.as_ref(), media.gap_from_caller),
+        stream::heard(callee, media.callee.as_ref(), media.gap_from_callee),
+    ]
+    .into()
+}
+
 fn audio(media: &MediaRecord) -> String {
-    let MediaRecord { from_caller, from_callee, refused, gap_from_caller, gap_from_callee } = media;
+    let MediaRecord { from_caller, from_callee, refused, gap_from_caller, gap_from_callee, .. } = media;
     let mut words = format!("{from_caller} packets from the caller, {from_callee} from the callee");
     if *refused > 0 {
         words += &format!(", {refused} refused");
