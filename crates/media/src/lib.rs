@@ -1,4 +1,4 @@
-//! Media: SDP, RTP and RTCP, SRTP, the latch, the anchor and its relay; G.711 and tones for agents.
+//! Media: SDP, RTP and RTCP, SRTP, the latch, the anchor and its relay; codecs; tones for agents.
 //!
 //! The relay touches a packet without allocating, locking or looking anything up by name. Refuses to know: SIP, sockets,
 //! clocks, what a call is.
@@ -10,10 +10,10 @@ extern crate std;
 
 mod agenda;
 mod anchor;
+pub mod codec;
 mod comfort;
 mod digit;
 pub mod dtmf;
-pub mod g711;
 mod latch;
 mod outbox;
 mod packet;
@@ -29,6 +29,7 @@ pub mod tone;
 mod watch;
 
 pub use anchor::{AnchorCounters, Shape, SideCounters};
+pub use codec::g711;
 pub use digit::Digit;
 pub use latch::Latch;
 pub use outbox::Made;
