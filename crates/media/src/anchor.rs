@@ -11,6 +11,7 @@ use crate::quality::Quality;
 use crate::relay::PairId;
 use crate::rtcp::Renamed;
 use crate::rtp;
+use crate::srtp::Security;
 use crate::watch::{Heard, Watch};
 use alloc::boxed::Box;
 use core::net::SocketAddr;
@@ -81,7 +82,7 @@ pub struct AnchorCounters {
 }
 
 /// One side.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Side {
     /// The pair by which its packets leave.
     pub(crate) peer: PairId,
@@ -89,7 +90,7 @@ pub(crate) struct Side {
     /// Where its RTCP goes, when the SDP says; else one above RTP.
     pub(crate) rtcp: Option<SocketAddr>,
     /// Where its RTCP came from first, since the last change of its address.
-    rtcp_heard: Option<SocketAddr>,
+    pub(crate) rtcp_heard: Option<SocketAddr>,
     /// It agrees to RTCP on the RTP port (RFC 5761).
     pub(crate) mux: bool,
     pub(crate) shape: Shape,
@@ -106,6 +107,8 @@ pub(crate) struct Side {
     pub(crate) comfort: Option<Box<Comfort>>,
     /// When it is next seen to that it is sent something, and what it had been sent when that was seen to last.
     pub(crate) kept_alive: (Instant, u64),
+    /// What it shares with us, when we end its security.
+    pub(crate) security: Option<Box<Security>>,
 }
 
 impl Side {
@@ -125,6 +128,7 @@ impl Side {
             continuity: Continuity::default(),
             comfort: None,
             kept_alive: (Instant::ZERO, 0),
+            security: None,
         }
     }
 
@@ -139,10 +143,16 @@ impl Side {
         self.mux = mux;
     }
 
+    /// What is heard of it is RTP in the clear, or has become so.
+    #[inline]
+    pub(crate) fn is_clear(&self) -> bool {
+        self.shape == Shape::Rtp || self.shape == Shape::Srtp && self.security.is_some()
+    }
+
     /// An RTP packet of this side is on its way out.
     #[inline]
     pub(crate) fn passed(&mut self, now: Instant, header: &rtp::Header, packet: &mut [u8]) {
-        self.watch.hear(now, header, packet, self.shape == Shape::Rtp);
+        self.watch.hear(now, header, packet, self.is_clear());
         self.counters.relayed += 1;
         if !self.held {
             if let Some(last) = self.last_packet {
@@ -153,7 +163,7 @@ impl Side {
             }
             self.last_packet = Some(now);
         }
-        if self.shape == Shape::Rtp {
+        if self.is_clear() {
             self.continuity.carry(now, self.latch.moves(), header, packet);
         }
     }
@@ -162,6 +172,8 @@ impl Side {
     pub(crate) fn stand_in(&mut self, now: Instant, packet: &mut [u8]) {
         if let Some(header) = rtp::read(packet) {
             self.continuity.carry(now, self.latch.moves(), &header, packet);
+            // Whom we stood in for is not late when it speaks again: it goes on from here.
+            self.continuity.before = None;
         }
     }
 

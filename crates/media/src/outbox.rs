@@ -3,6 +3,7 @@
 //! All of its room is there from the start, and is free again as soon as it is empty, which it is after every packet that came in:
 //! so nothing is allocated on the way of a packet. Refuses to know: sockets, what a packet is for.
 
+use crate::packet::Packet;
 use crate::relay::{Component, PairId};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -11,6 +12,8 @@ use core::net::SocketAddr;
 const PACKETS_MAX: usize = 256;
 /// Bytes of all of them.
 const BYTES_MAX: usize = 64 * 1024;
+/// Bytes that security may add to a packet: a tag of sixteen, and of a report its index.
+const SECURITY_MAX: usize = 20;
 
 /// A packet that is to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,17 +68,35 @@ impl Outbox {
         to: SocketAddr,
         packet: &[u8],
     ) -> Result<(), Full> {
+        self.push_changed(pair, component, to, packet, |_| Ok::<(), Full>(()))
+    }
+
+    /// Takes a packet after `change` has changed it, with room behind it for what security adds.
+    pub(crate) fn push_changed<E>(
+        &mut self,
+        pair: PairId,
+        component: Component,
+        to: SocketAddr,
+        packet: &[u8],
+        change: impl FnOnce(&mut Packet<'_>) -> Result<(), E>,
+    ) -> Result<(), Full> {
         if self.next == self.entries.len() {
             self.bytes.clear();
             self.entries.clear();
             self.next = 0;
         }
-        if self.entries.len() == PACKETS_MAX || self.bytes.len() + packet.len() > BYTES_MAX {
+        let start = self.bytes.len();
+        if self.entries.len() == PACKETS_MAX || start + packet.len() + SECURITY_MAX > BYTES_MAX {
             return Err(Full);
         }
-        let start = self.bytes.len();
         self.bytes.extend_from_slice(packet);
-        self.entries.push(Entry { pair, component, to, start, end: self.bytes.len() });
+        self.bytes.resize(start + packet.len() + SECURITY_MAX, 0);
+        let mut changed = Packet::new(&mut self.bytes[start..], packet.len());
+        let verdict = change(&mut changed);
+        let end = start + changed.bytes().len();
+        self.bytes.truncate(if verdict.is_ok() { end } else { start });
+        verdict.map_err(|_| Full)?;
+        self.entries.push(Entry { pair, component, to, start, end });
         Ok(())
     }
 
@@ -115,6 +136,6 @@ mod tests {
         assert_eq!(kept, PACKETS_MAX);
         let mut outbox = Outbox::new();
         let kept = (0..1_000).filter(|_| outbox.push(PairId(1), Component::Rtp, to, &[0; 1_024]).is_ok()).count();
-        assert_eq!(kept, BYTES_MAX / 1_024);
+        assert_eq!(kept, (BYTES_MAX - SECURITY_MAX) / 1_024);
     }
 }

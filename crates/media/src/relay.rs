@@ -7,6 +7,7 @@ mod counters;
 mod keepalive;
 mod listening;
 mod presence;
+mod secured;
 #[cfg(test)]
 mod tests;
 
@@ -76,6 +77,12 @@ pub enum Dropped {
     NoPeer,
     /// Early media that may not be heard.
     Gated,
+    /// Of a secured side, and its tag is wrong.
+    Unauthentic,
+    /// Of a secured side, and it was here before.
+    Replayed,
+    /// Of a secured side or for one, and there is no key for it yet, or no more.
+    NoKey,
 }
 
 /// Where a side wants its media.
@@ -308,12 +315,6 @@ impl Relay {
         self.agenda.set(due, pair, Task::Comfort);
     }
 
-    fn make(&mut self, pair: PairId, component: Component, to: SocketAddr, packet: &[u8]) {
-        if self.outbox.push(pair, component, to, packet).is_err() {
-            self.counters.unsent += 1;
-        }
-    }
-
     /// What was counted since the start.
     pub const fn counters(&self) -> &Counters {
         &self.counters
@@ -354,9 +355,8 @@ impl Relay {
         if side.shape == Shape::Opaque {
             return self.forward_opaque(now, pair, from);
         }
-        if !side.latch.accepts(now, from, (header.ssrc, header.sequence)) {
-            side.counters.refused += 1;
-            return self.drop(Dropped::ThirdParty);
+        if let Err(why) = side.admit(now, from, header, packet) {
+            return self.drop(why);
         }
         let out = side.peer;
         let to = match self.sides.get_mut(out.index()) {
@@ -371,6 +371,9 @@ impl Relay {
             return self.drop(Dropped::NoPeer);
         };
         side.passed(now, header, packet.bytes_mut());
+        if let Err(dropped) = self.seal(out, packet) {
+            return dropped;
+        }
         self.counters.relayed += 1;
         Forward::Send { pair: out, component: Component::Rtp, to }
     }
@@ -397,26 +400,29 @@ impl Relay {
         if !rtcp::is_rtcp(packet.bytes()) {
             return self.drop(Dropped::NotRtp);
         }
-        if !side.reports(from, component == Component::Rtcp) {
-            side.counters.refused += 1;
-            return self.drop(Dropped::ThirdParty);
+        if let Err(why) = side.admit_report(from, component == Component::Rtcp, packet) {
+            return self.drop(why);
         }
-        self.forward_report(pair, packet.bytes_mut())
+        self.forward_report(pair, packet)
     }
 
-    fn forward_report(&mut self, pair: PairId, packet: &mut [u8]) -> Forward {
+    fn forward_report(&mut self, pair: PairId, packet: &mut Packet<'_>) -> Forward {
         let Some(Some(side)) = self.sides.get(pair.index()) else { return self.drop(Dropped::NoAnchor) };
         let out = side.peer;
         let Some(Some(other)) = self.sides.get(out.index()) else { return self.drop(Dropped::NoPeer) };
         // Both must have agreed, since an offer alone may be answered without (RFC 5761 §5.1.1).
-        let mux = side.mux && other.mux;
+        // A side that we secure has agreed with us alone.
+        let mux = other.mux && (side.mux || other.security.is_some());
         let component = if mux { Component::Rtp } else { Component::Rtcp };
         let Some(to) = (if mux { other.latch.send_to() } else { other.rtcp_to() }) else {
             return self.drop(Dropped::NoPeer);
         };
         let (sender, heard) = (side.continuity.renamed(), other.continuity.renamed());
-        if side.shape == Shape::Rtp && (sender.is_some() || heard.is_some() || side.latch.is_stale()) {
-            rtcp::rename(packet, sender.as_ref(), heard.as_ref());
+        if side.is_clear() && (sender.is_some() || heard.is_some() || side.latch.is_stale()) {
+            rtcp::rename(packet.bytes_mut(), sender.as_ref(), heard.as_ref());
+        }
+        if let Err(dropped) = self.seal_report(out, packet) {
+            return dropped;
         }
         if let Some(side) = self.side(pair) {
             side.counters.relayed_rtcp += 1;
@@ -453,6 +459,9 @@ impl Relay {
             Dropped::NotRtp => self.counters.not_rtp += 1,
             Dropped::NoPeer => self.counters.no_peer += 1,
             Dropped::Gated => self.counters.gated += 1,
+            Dropped::Unauthentic => self.counters.unauthentic += 1,
+            Dropped::Replayed => self.counters.replayed += 1,
+            Dropped::NoKey => self.counters.no_key += 1,
         }
         Forward::Drop(why)
     }

@@ -22,6 +22,12 @@ pub struct Counters {
     pub no_peer: u64,
     /// See [`Dropped::Gated`].
     pub gated: u64,
+    /// See [`Dropped::Unauthentic`].
+    pub unauthentic: u64,
+    /// See [`Dropped::Replayed`].
+    pub replayed: u64,
+    /// See [`Dropped::NoKey`].
+    pub no_key: u64,
     /// Packets of comfort noise that we made.
     pub comfort: u64,
     /// Empty datagrams to who was sent nothing for long.
@@ -42,6 +48,9 @@ impl Counters {
             ("dropped_not_rtp", self.not_rtp),
             ("dropped_no_peer", self.no_peer),
             ("dropped_gated", self.gated),
+            ("dropped_unauthentic", self.unauthentic),
+            ("dropped_replayed", self.replayed),
+            ("dropped_no_key", self.no_key),
             ("comfort", self.comfort),
             ("kept_alive", self.kept_alive),
             ("unsent", self.unsent),

@@ -77,9 +77,15 @@ const OF_SHARDS: &[(&str, &str)] = &[
     ("media_comfort", "Packets of comfort noise that the edge made for a party whose other side is silent."),
     ("media_dropped_gated", "Packets of early media that the trunk's `early_media` lets nobody hear."),
     ("media_dropped_no_anchor", "Packets to a media port that no call uses: dropped."),
+    ("media_dropped_no_key", "Packets of a secured party or for one while there is no key for them: dropped."),
     ("media_dropped_no_peer", "Packets for a party that has not said where it listens: dropped."),
     ("media_dropped_not_rtp", "Packets that are neither RTP nor RTCP: dropped."),
+    ("media_dropped_replayed", "Packets of a secured party that were here before: dropped."),
     ("media_dropped_third_party", "Packets from somebody who is not the call's party: dropped."),
+    (
+        "media_dropped_unauthentic",
+        "Packets to a secured party's port with a wrong tag, forged ones among them: dropped.",
+    ),
     (
         "media_kept_alive",
         "Empty datagrams to a party that was sent nothing for fifteen seconds, so that NATs do not forget it.",
