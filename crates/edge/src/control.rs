@@ -5,6 +5,7 @@
 
 use crate::alarms::{Active, Alarms};
 use crate::config::Settings;
+use crate::hearing::Hearing;
 use crate::io::{Bound, ControlInput, ControlOutput, ReloadFault, Snapshot, Tested, TrunkAct};
 use crate::kept::KeptBindings;
 use crate::names::book::Book;
@@ -45,6 +46,7 @@ pub struct Control {
     overloads: Overloads,
     engine: Engine,
     tests: TestReports,
+    hearing: Hearing,
     windows: WindowTimer,
     next: Seq,
     wall: Wall,
@@ -81,6 +83,7 @@ impl Control {
             overloads: Overloads::default(),
             engine,
             tests: TestReports::default(),
+            hearing: Hearing::default(),
             windows: WindowTimer::default(),
             next: first,
             wall,
@@ -146,6 +149,7 @@ impl Control {
         if self.snapshot.settings.profiles.is_emergency(record.called.as_bytes()) {
             self.alarms.emergency(now, self.wall, &record);
         }
+        self.hearing.push(now, &record);
         self.write(Record::Call(record));
     }
 
@@ -208,6 +212,7 @@ impl Control {
                     names: self.name_views(now, id),
                     registration: self.registration(now, id),
                     test_calls: snapshot.settings.test_call(id).map(|_| self.tests.of(now, id)),
+                    hearing: self.hearing.of(now, &profile.name),
                     targets,
                 }
             })
@@ -395,6 +400,7 @@ impl Control {
         self.windows.reset(now);
         self.watch(now, &settings);
         self.tests.retain(|trunk| settings.test_call(trunk).is_some());
+        self.hearing.retain(|name| settings.names.trunks.contains(name));
         let registers = |trunk: &TrunkId| settings.registrations.get(trunk.index()).is_some_and(Option::is_some);
         self.registrations.retain(|trunk, _| registers(trunk));
         let mut routes = ServiceRoutes::clone(&self.snapshot.service_routes);

@@ -8,6 +8,7 @@ mod call_record;
 pub mod config;
 mod control;
 mod guard;
+mod hearing;
 pub mod io;
 mod kept;
 pub mod names;
@@ -33,7 +34,7 @@ pub use shadow::ShadowPolicy;
 pub use shard::{Shard, ShardConfig, ShardLimits};
 pub use steer::steer;
 pub use view::{
-    AttemptView, CallView, GuardedFor, GuardedView, NameView, RegistrationView, RouteView, ShardView, TargetView,
-    TestCallView, TestCallsView, TrunkView,
+    AttemptView, CallView, GuardedFor, GuardedView, HeardView, HearingView, NameView, RegistrationView, RouteView,
+    ShardView, TargetView, TestCallView, TestCallsView, TrunkView,
 };
 pub use window::{Calendar, Hours};

@@ -4,7 +4,7 @@
 
 use decide::Plan;
 use explain::{AttemptRecord, ShutOutCause};
-use model::{Admin, CallRef, Epoch, Health, Instant, Name, RegistrationState, Span, TestCallResult, Wall, Wish};
+use model::{Admin, CallRef, Epoch, Health, Instant, Mos, Name, RegistrationState, Span, TestCallResult, Wall, Wish};
 use serde::{Deserialize, Serialize};
 
 /// One trunk.
@@ -36,8 +36,39 @@ pub struct TrunkView {
     /// Our registration there, when there is one.
     #[serde(default)]
     pub registration: Option<RegistrationView>,
+    /// How its audio was in the calls that ended within five minutes, when some have.
+    #[serde(default)]
+    pub hearing: Option<HearingView>,
     /// Its targets.
     pub targets: Vec<TargetView>,
+}
+
+/// The audio of one trunk's calls that ended within five minutes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HearingView {
+    /// Answered calls whose audio passed through the edge.
+    pub calls: u32,
+    /// Of them, those in which nothing ever came from the trunk although the other side spoke.
+    pub one_way: u32,
+    /// What was heard of the trunk.
+    pub from: Option<HeardView>,
+    /// What it was sent, as it came in from the other side: what the trunk heard was no better.
+    pub to: Option<HeardView>,
+}
+
+/// One direction of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeardView {
+    /// Calls with sound in this direction.
+    pub calls: u32,
+    /// Packets missing or too late to be played, per thousand of all.
+    pub loss_permille: u16,
+    /// Median of the calls' mean jitters.
+    pub jitter: Option<Span>,
+    /// Opinion score, estimated, that nine of ten calls reach.
+    pub mos_p10: Option<Mos>,
+    /// Opinion score, estimated, that half of the calls reach.
+    pub mos_p50: Option<Mos>,
 }
 
 /// Our registration at one trunk.

@@ -4,8 +4,8 @@
 
 use crate::place::{self, StoreError};
 use crate::row;
-use explain::{Cdr, Entry};
-use model::{CallRef, Seq, Span, Wall};
+use explain::{Cdr, Entry, Heard};
+use model::{CallRef, Mos, Seq, Span, Wall};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::borrow::Cow;
 use std::path::Path;
@@ -24,7 +24,8 @@ const OF_TRUNK: &str = "SELECT * FROM (SELECT seq, at, 0, json FROM journal WHER
     ORDER BY 1 DESC LIMIT ?2";
 const OF_CALL: &str = "SELECT seq, ended_at, 1, json FROM calls WHERE call = ?1 ORDER BY seq DESC LIMIT 1";
 const CALLS: &str = "SELECT seq, ended_at, call, call_id, from_trunk, caller, called, invited_at, answered_at, pdd_us, \
-    setup_us, duration_us, code, ending, attempts, trunk FROM calls WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2";
+    setup_us, duration_us, code, ending, attempts, trunk, caller_codec, caller_packets, caller_loss_permille, caller_jitter_us, \
+    caller_mos, callee_codec, callee_packets, callee_loss_permille, callee_jitter_us, callee_mos FROM calls WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2";
 const LAST: &str = "SELECT max(coalesce((SELECT max(seq) FROM journal), 0), coalesce((SELECT max(seq) FROM calls), 0))";
 
 /// Reads the journal. Clones share one connection.
@@ -177,6 +178,21 @@ fn call_row(row: &Row<'_>) -> rusqlite::Result<CallRow> {
         ending: text(13)?,
         attempts: row.get(14)?,
         trunk: row.get::<_, Option<String>>(15)?.map(Cow::Owned),
+        caller_heard: heard(row, 16)?,
+        callee_heard: heard(row, 21)?,
     };
     Ok(CallRow { seq: Seq(row.get::<_, i64>(0)? as u64), cdr })
+}
+
+/// One direction of audio: five columns from `first` on, of which that of the packets says whether anything was heard.
+fn heard(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Heard<'static>>> {
+    let Some(packets) = row.get::<_, Option<i64>>(first + 1)? else { return Ok(None) };
+    let mos = row.get::<_, Option<f64>>(first + 4)?;
+    Ok(Some(Heard {
+        codec: row.get::<_, Option<String>>(first)?.map(Cow::Owned),
+        packets: packets.unsigned_abs(),
+        loss_permille: row.get(first + 2)?,
+        jitter: row.get::<_, Option<i64>>(first + 3)?.map(|us| Span::from_micros(us.unsigned_abs())),
+        mos: mos.map(|mos| Mos::from_hundredths((mos * 100.0).round() as u16)),
+    }))
 }

@@ -9,8 +9,11 @@ use rusqlite::{Connection, params};
 
 const INSERT_ENTRY: &str = "INSERT INTO journal (seq, at, kind, trunk, json) VALUES (?1, ?2, ?3, ?4, ?5)";
 const INSERT_CALL: &str = "INSERT INTO calls (seq, ended_at, call, call_id, from_trunk, caller, called, invited_at, \
-    answered_at, pdd_us, setup_us, duration_us, code, ending, attempts, trunk, json) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+    answered_at, pdd_us, setup_us, duration_us, code, ending, attempts, trunk, json, \
+    caller_codec, caller_packets, caller_loss_permille, caller_jitter_us, caller_mos, \
+    callee_codec, callee_packets, callee_loss_permille, callee_jitter_us, callee_mos) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
+    ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27)";
 const INSERT_ATTEMPT: &str = "INSERT INTO attempts (seq, number, trunk, target, call_id, sent_at, first_reply_us, \
     progress_us, took_us, outcome, code) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
@@ -41,6 +44,7 @@ fn insert_call(connection: &Connection, entry: &Entry, call: &CallRecord, json: 
     let cdr = explain::cdr(call, entry.wall);
     let seq = entry.seq.0 as i64;
     let mut statement = connection.prepare_cached(INSERT_CALL)?;
+    let (caller, callee) = (HeardColumns::of(cdr.caller_heard.as_ref()), HeardColumns::of(cdr.callee_heard.as_ref()));
     statement.execute(params![
         seq,
         entry.wall.as_micros(),
@@ -58,7 +62,17 @@ fn insert_call(connection: &Connection, entry: &Entry, call: &CallRecord, json: 
         cdr.ending,
         cdr.attempts,
         cdr.trunk,
-        json
+        json,
+        caller.codec,
+        caller.packets,
+        caller.loss_permille,
+        caller.jitter_us,
+        caller.mos,
+        callee.codec,
+        callee.packets,
+        callee.loss_permille,
+        callee.jitter_us,
+        callee.mos
     ])?;
     let mut statement = connection.prepare_cached(INSERT_ATTEMPT)?;
     for (number, attempt) in (1i64..).zip(&call.attempts) {
@@ -80,6 +94,29 @@ fn insert_call(connection: &Connection, entry: &Entry, call: &CallRecord, json: 
         ])?;
     }
     Ok(())
+}
+
+/// One direction of audio, as its columns have it.
+#[derive(Default)]
+struct HeardColumns<'a> {
+    codec: Option<&'a str>,
+    packets: Option<i64>,
+    loss_permille: Option<u16>,
+    jitter_us: Option<i64>,
+    mos: Option<f64>,
+}
+
+impl<'a> HeardColumns<'a> {
+    fn of(heard: Option<&'a explain::Heard<'_>>) -> Self {
+        let Some(heard) = heard else { return Self::default() };
+        Self {
+            codec: heard.codec.as_deref(),
+            packets: Some(i64::try_from(heard.packets).unwrap_or(i64::MAX)),
+            loss_permille: Some(heard.loss_permille),
+            jitter_us: heard.jitter.map(micros),
+            mos: heard.mos.map(|mos| f64::from(mos.hundredths()) / 100.0),
+        }
+    }
 }
 
 /// The trunk an entry is about; `*` for one that concerns all.

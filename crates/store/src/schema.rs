@@ -65,6 +65,19 @@ const STEPS: &[&str] = &[
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX bindings_until ON bindings (until_at);
 ",
+    "
+    -- What was heard of each side: NULL where nothing was, or nothing is known.
+    ALTER TABLE calls ADD COLUMN caller_codec TEXT;
+    ALTER TABLE calls ADD COLUMN caller_packets INTEGER;
+    ALTER TABLE calls ADD COLUMN caller_loss_permille INTEGER;
+    ALTER TABLE calls ADD COLUMN caller_jitter_us INTEGER;
+    ALTER TABLE calls ADD COLUMN caller_mos REAL;
+    ALTER TABLE calls ADD COLUMN callee_codec TEXT;
+    ALTER TABLE calls ADD COLUMN callee_packets INTEGER;
+    ALTER TABLE calls ADD COLUMN callee_loss_permille INTEGER;
+    ALTER TABLE calls ADD COLUMN callee_jitter_us INTEGER;
+    ALTER TABLE calls ADD COLUMN callee_mos REAL;
+",
 ];
 
 /// Brings the file to the present layout, each step whole or not at all.

@@ -6,10 +6,11 @@ use crate::{BindingRow, Limits, Place, Reader, Store, StoreError, place};
 use decide::{Candidate, Cause, Change, Decision, Plan, Subject};
 use explain::{
     Act, Alarm, AlarmRecord, AttemptRecord, CallRecord, Direction, Ending, Entry, MediaRecord, Names, Operator, Record,
-    Who,
+    StreamRecord, Who,
 };
 use model::{
-    AttemptOutcome, CallRef, Epoch, Evidence, GroupId, Health, Instant, RouteId, Seq, Span, TargetId, TrunkId, Wall,
+    AttemptOutcome, CallRef, Epoch, Evidence, GroupId, Health, Instant, Mos, RouteId, Seq, Span, TargetId, TrunkId,
+    Wall,
 };
 use std::fs;
 use std::path::PathBuf;
@@ -100,7 +101,21 @@ fn call(id: u64) -> Record {
             attempt(2, "globex", AttemptOutcome::Answered),
         ],
         ending: Ending::Bye { by: Direction::Caller },
-        media: Some(MediaRecord { from_caller: 3_000, from_callee: 2_999, ..MediaRecord::default() }),
+        media: Some(MediaRecord {
+            from_caller: 3_000,
+            from_callee: 2_999,
+            callee: Some(StreamRecord {
+                packets: 2_999,
+                expected: 3_000,
+                missing: 1,
+                late: 8,
+                jitter: Some(ms(3).since(Instant::ZERO)),
+                mos: Some(Mos::from_hundredths(429)),
+                codec: Some("PCMA".into()),
+                ..StreamRecord::default()
+            }),
+            ..MediaRecord::default()
+        }),
     }))
 }
 

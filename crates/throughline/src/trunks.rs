@@ -4,7 +4,7 @@ use crate::ask;
 use crate::http::Client;
 use crate::say::{Failure, say};
 use crate::table::{rough, table};
-use edge::{NameView, RegistrationView, TargetView, TrunkView};
+use edge::{HearingView, NameView, RegistrationView, TargetView, TrunkView};
 
 const EXAMPLES: &str = "\
 HEALTH is what the edge sees, ADMIN what the operator wants, SHARE how much of its calls the trunk gets, SINCE how long its \
@@ -58,6 +58,7 @@ fn show(trunks: &[TrunkView]) -> String {
             rough(trunk.held),
             throttled.unwrap_or_else(|| join(last, trunk.registration.as_ref())),
         ]);
+        rows.extend(trunk.hearing.iter().map(hearing_row));
         rows.extend(trunk.names.iter().map(name_row));
         for target in trunk.targets.iter().filter(|_| trunk.targets.len() > 1) {
             let blank = String::new;
@@ -74,6 +75,29 @@ fn show(trunks: &[TrunkView]) -> String {
         }
     }
     table(&["NAME", "HEALTH", "ADMIN", "SHARE", "CALLS", "SINCE", "LAST"], &rows, &[3, 4])
+}
+
+/// How its audio was of late.
+fn hearing_row(hearing: &HearingView) -> Vec<String> {
+    let calls = if hearing.calls == 1 { "call" } else { "calls" };
+    let mut told = format!("{} {calls} in 5 min", hearing.calls);
+    if hearing.one_way > 0 {
+        told += &format!(", {} without a sound of it", hearing.one_way);
+    }
+    for (what, stream) in [("heard", hearing.from), ("sent", hearing.to)] {
+        let Some(stream) = stream else { continue };
+        told += &format!("; {what}: {}.{} % lost", stream.loss_permille / 10, stream.loss_permille % 10);
+        if let Some(jitter) = stream.jitter {
+            told += &format!(", jitter {jitter}");
+        }
+        if let (Some(half), Some(most)) = (stream.mos_p50, stream.mos_p10) {
+            told += &format!(", MOS {half} (of the worst tenth {most}) estimated");
+        }
+    }
+    let mut row = vec![String::new(); 6];
+    row[0] = String::from("  audio");
+    row.push(told);
+    row
 }
 
 /// A name and where it leads, or what is amiss with it.
@@ -153,6 +177,7 @@ mod tests {
                 until: None,
                 sentence: String::from("not registered yet"),
             }),
+            hearing: None,
             targets,
         };
         let shown = show(&[
@@ -167,6 +192,25 @@ mod tests {
         assert!(
             shown.lines().last().is_some_and(|line| line.starts_with("globex ") && line.ends_with("answered in 12 ms"))
         );
+    }
+
+    #[test]
+    fn its_audio_of_late_is_a_line() {
+        let stream = |loss_permille, mos| edge::HeardView {
+            calls: 12,
+            loss_permille,
+            jitter: Some(Span::from_millis(3)),
+            mos_p10: Some(model::Mos::from_hundredths(mos - 60)),
+            mos_p50: Some(model::Mos::from_hundredths(mos)),
+        };
+        let hearing = HearingView { calls: 14, one_way: 2, from: Some(stream(14, 430)), to: Some(stream(0, 440)) };
+        assert_eq!(
+            hearing_row(&hearing)[6],
+            "14 calls in 5 min, 2 without a sound of it; heard: 1.4 % lost, jitter 3 ms, MOS 4.3 (of the worst tenth 3.7) \
+             estimated; sent: 0.0 % lost, jitter 3 ms, MOS 4.4 (of the worst tenth 3.8) estimated"
+        );
+        let quiet = HearingView { calls: 1, one_way: 0, from: None, to: None };
+        assert_eq!(hearing_row(&quiet)[6], "1 call in 5 min");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::StreamLink;
 use super::meaning::{meaning, of_streams};
 use crate::looks::Seen;
 use api::{Label, MetricsSnapshot};
-use edge::{TestCallsView, TrunkView};
+use edge::{HearingView, TestCallsView, TrunkView};
 use explain::Alarm;
 use model::{Admin, Health, TestCallResult, Wall};
 
@@ -85,6 +85,9 @@ fn one_trunk(metrics: &mut MetricsSnapshot, trunk: &TrunkView) {
     if let Some(tests) = &trunk.test_calls {
         test_calls(metrics, &labels, tests);
     }
+    if let Some(heard) = &trunk.hearing {
+        hearing(metrics, &labels, heard);
+    }
     for name in &trunk.names {
         let labels = [("trunk", trunk.name.to_string()), ("name", name.name.to_string())];
         let good = f64::from(u8::from(name.trouble.is_none()));
@@ -107,6 +110,33 @@ fn one_trunk(metrics: &mut MetricsSnapshot, trunk: &TrunkView) {
         );
         let blamed = f64::from(target.blamed);
         metrics.gauge("target_blamed_minute", "Of them, failures blamed on the trunk.", &labels, blamed);
+    }
+}
+
+/// Audio of the calls that ended within five minutes. Scores are estimates by the E-model.
+fn hearing(metrics: &mut MetricsSnapshot, labels: &[Label], heard: &HearingView) {
+    let [trunk] = labels else { return };
+    let calls = f64::from(heard.calls);
+    metrics.gauge("trunk_audio_calls", "Answered calls with audio that ended within five minutes.", labels, calls);
+    let silent = "Of them, those in which nothing ever came from the trunk although the other side spoke.";
+    metrics.gauge("trunk_audio_one_way", silent, labels, f64::from(heard.one_way));
+    for (direction, stream) in [("from", heard.from), ("to", heard.to)] {
+        let Some(stream) = stream else { continue };
+        let labels = [trunk.clone(), ("direction", direction.to_owned())];
+        let loss = f64::from(stream.loss_permille) / 1e3;
+        metrics.gauge("trunk_audio_loss", "Share of packets missing or too late, five minutes.", &labels, loss);
+        if let Some(jitter) = stream.jitter {
+            let seconds = jitter.as_micros() as f64 / 1e6;
+            metrics.gauge("trunk_audio_jitter_seconds", "Median of the calls' mean jitters.", &labels, seconds);
+        }
+        for (name, help, mos) in [
+            ("trunk_audio_mos_p10", "Estimated opinion score that nine of ten calls reach.", stream.mos_p10),
+            ("trunk_audio_mos_p50", "Estimated opinion score that half of the calls reach.", stream.mos_p50),
+        ] {
+            if let Some(mos) = mos {
+                metrics.gauge(name, help, &labels, f64::from(mos.hundredths()) / 100.0);
+            }
+        }
     }
 }
 
