@@ -39,6 +39,7 @@ const WORLDLESS: &[&str] = &[
     "libm",
     "md-5",
     "memchr",
+    "ropus",
     "serde",
     "serde_json",
     "sha1",

@@ -12,6 +12,7 @@ mod encoder;
 pub mod g711;
 mod g722;
 mod noise;
+mod opus;
 mod packetizer;
 mod resample;
 #[cfg(test)]

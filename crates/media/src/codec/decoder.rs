@@ -4,7 +4,7 @@
 
 use super::resample::MOST;
 use super::vocoder::{self, NoCodec, VOCODER_BYTES, VOCODER_SAMPLES, Vocoder, Vocoders};
-use super::{Origin, Rate, g711, g722};
+use super::{Origin, Rate, g711, g722, opus};
 use crate::speech::{Codec, Format};
 use alloc::boxed::Box;
 
@@ -18,6 +18,7 @@ pub(super) enum Decoder {
     /// L16.
     Linear,
     G722(Box<g722::Decoder>),
+    Opus(Box<opus::Decoder>),
     Vocoder(Box<dyn Vocoder>),
 }
 
@@ -25,6 +26,7 @@ pub(super) enum Decoder {
 pub(super) struct Piece {
     pub(super) bytes: usize,
     pub(super) samples: usize,
+    /// Concealed when it was no whole frame after all.
     pub(super) origin: Origin,
 }
 
@@ -37,7 +39,7 @@ impl Decoder {
             Codec::Pcmu => Self::Law(&g711::FROM_U),
             Codec::L16 => Self::Linear,
             Codec::G722 => Self::G722(Box::new(g722::Decoder::new())),
-            Codec::Opus => return Err(NoCodec::NotHere(Codec::Opus)),
+            Codec::Opus => Self::Opus(Box::new(opus::Decoder::new(rate).ok_or(NoCodec::NotHere(Codec::Opus))?)),
             Codec::G729 => Self::Vocoder(vocoders.vocoder(Codec::G729).ok_or(NoCodec::NotHere(Codec::G729))?),
         };
         Ok((decoder, Rate::of(format.codec, format.clock).unwrap_or(rate)))
@@ -50,6 +52,7 @@ impl Decoder {
             Self::Law(_) => length,
             Self::Linear => length.is_multiple_of(2).then_some(length / 2)?,
             Self::G722(_) => 2 * length,
+            Self::Opus(decoder) => decoder.samples(payload)?,
             Self::Vocoder(_) => {
                 let (frames, rest) = (length / VOCODER_BYTES, length % VOCODER_BYTES);
                 (rest == 0 || rest == VOCODER_SILENCE).then_some((frames + usize::from(rest > 0)) * VOCODER_SAMPLES)?
@@ -80,6 +83,15 @@ impl Decoder {
                 let bytes = whole.min(MOST / 2);
                 Piece { bytes, samples: decoder.decode(&payload[..bytes], into), origin: Origin::Spoken }
             }
+            Self::Opus(decoder) => {
+                let (samples, is_whole) = decoder.decode(payload, into);
+                let origin = match is_whole {
+                    false => Origin::Concealed,
+                    true if opus::is_silence(payload) => Origin::Noise,
+                    true => Origin::Spoken,
+                };
+                Piece { bytes: whole, samples, origin }
+            }
             Self::Vocoder(vocoder) => {
                 let mut frame = [0; VOCODER_SAMPLES];
                 let bytes = whole.min(VOCODER_BYTES);
@@ -93,14 +105,15 @@ impl Decoder {
 
     /// Whether the codec makes up by itself what was lost.
     pub(super) const fn conceals(&self) -> bool {
-        matches!(self, Self::Vocoder(_))
+        matches!(self, Self::Opus(_) | Self::Vocoder(_))
     }
 
     /// What may have been in packets that were lost; `next` is the payload after them, when it follows at once. Only for a codec that
     /// conceals.
-    pub(super) fn conceal(&mut self, samples: &mut [i16], _next: Option<&[u8]>) {
+    pub(super) fn conceal(&mut self, samples: &mut [i16], next: Option<&[u8]>) {
         match self {
             Self::Law(_) | Self::Linear | Self::G722(_) => samples.fill(0),
+            Self::Opus(decoder) => decoder.conceal(samples, next),
             Self::Vocoder(vocoder) => {
                 let (frames, rest) = samples.as_chunks_mut::<VOCODER_SAMPLES>();
                 frames.iter_mut().for_each(|frame| vocoder.conceal(frame));
@@ -111,8 +124,10 @@ impl Decoder {
 
     /// Another source begins.
     pub(super) fn restart(&mut self) {
-        if let Self::G722(decoder) = self {
-            **decoder = g722::Decoder::new();
+        match self {
+            Self::G722(decoder) => **decoder = g722::Decoder::new(),
+            Self::Opus(decoder) => decoder.restart(),
+            Self::Law(_) | Self::Linear | Self::Vocoder(_) => {}
         }
     }
 }

@@ -165,8 +165,8 @@ impl Depacketizer {
         let start = self.start(now, header, &place);
         self.bridge(start, &place, is_sound.then_some((payload, samples)), sound);
         let (end_at, span) = if is_sound {
-            self.counts.spoken += 1;
-            self.speak(payload, sound);
+            let is_whole = self.speak(payload, sound);
+            *(if is_whole { &mut self.counts.spoken } else { &mut self.counts.malformed }) += 1;
             (start + samples as u64, samples)
         } else {
             self.counts.noise += 1;
@@ -342,18 +342,21 @@ impl Depacketizer {
         }
     }
 
-    fn speak(&mut self, payload: &[u8], sound: &mut dyn FnMut(Sound<'_>)) {
-        let mut left = payload;
+    /// False when a payload turns out to be no whole one.
+    fn speak(&mut self, payload: &[u8], sound: &mut dyn FnMut(Sound<'_>)) -> bool {
+        let (mut left, mut is_whole) = (payload, true);
         while !left.is_empty() {
             let piece = self.decoder.decode(left, &mut self.buffer);
             let samples = &mut self.buffer[..piece.samples.min(MOST)];
             if !self.decoder.conceals() {
                 self.concealer.hear(samples);
             }
+            is_whole &= piece.origin != Origin::Concealed;
             give(&mut self.at, samples, piece.origin, sound);
             // A decoder that takes nothing would be asked for ever.
             left = &left[piece.bytes.clamp(1, left.len())..];
         }
+        is_whole
     }
 
     fn make_noise(&mut self, count: usize, sound: &mut dyn FnMut(Sound<'_>)) {

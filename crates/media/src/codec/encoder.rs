@@ -3,7 +3,7 @@
 //! Refuses to know: packets' numbers and time.
 
 use super::vocoder::{self, NoCodec, VOCODER_BYTES, VOCODER_SAMPLES, Vocoder, Vocoders};
-use super::{Rate, g711, g722};
+use super::{Rate, g711, g722, opus};
 use crate::speech::{Codec, Format};
 use alloc::boxed::Box;
 
@@ -20,6 +20,7 @@ pub(super) enum Encoder {
     /// L16.
     Linear,
     G722(Box<g722::Encoder>),
+    Opus(Box<opus::Encoder>),
     Vocoder(Box<dyn Vocoder>),
 }
 
@@ -32,7 +33,7 @@ impl Encoder {
             Codec::Pcmu => Self::U,
             Codec::L16 => Self::Linear,
             Codec::G722 => Self::G722(Box::new(g722::Encoder::new())),
-            Codec::Opus => return Err(NoCodec::NotHere(Codec::Opus)),
+            Codec::Opus => Self::Opus(Box::new(opus::Encoder::new(rate).ok_or(NoCodec::NotHere(Codec::Opus))?)),
             Codec::G729 => Self::Vocoder(vocoders.vocoder(Codec::G729).ok_or(NoCodec::NotHere(Codec::G729))?),
         };
         Ok((encoder, Rate::of(format.codec, format.clock).unwrap_or(rate)))
@@ -44,6 +45,7 @@ impl Encoder {
         match self {
             Self::A | Self::U | Self::G722(_) => wanted,
             Self::Linear => wanted.min(LONGEST / (2 * rate.per_ms())),
+            Self::Opus(_) => opus::FRAMES_MS.into_iter().rfind(|frame| *frame <= wanted).unwrap_or(LEAST_MS),
             Self::Vocoder(_) => wanted / 10 * 10,
         }
     }
@@ -60,6 +62,7 @@ impl Encoder {
                 (2 * samples.len()).min(LONGEST)
             }
             Self::G722(encoder) => encoder.encode(samples, into),
+            Self::Opus(encoder) => encoder.encode(samples, into),
             Self::Vocoder(vocoder) => vocode(vocoder.as_mut(), samples, into),
         };
         (length > 0).then_some(length)

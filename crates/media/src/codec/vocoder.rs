@@ -40,8 +40,8 @@ pub struct BuiltIn;
 impl Vocoders for BuiltIn {
     fn has(&self, codec: Codec) -> bool {
         match codec {
-            Codec::Pcma | Codec::Pcmu | Codec::G722 | Codec::L16 => true,
-            Codec::Opus | Codec::G729 => false,
+            Codec::Pcma | Codec::Pcmu | Codec::G722 | Codec::L16 | Codec::Opus => true,
+            Codec::G729 => false,
         }
     }
 

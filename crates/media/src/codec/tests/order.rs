@@ -24,7 +24,7 @@ fn noise(packet: &Packet, level: u8) -> Packet {
 #[test]
 fn lost_packets_leave_no_hole_and_keep_the_energy() {
     let whole = speech(8_000, 64_000);
-    for codec in [Codec::Pcma, Codec::Pcmu, Codec::G722, Codec::L16] {
+    for codec in [Codec::Pcma, Codec::Pcmu, Codec::G722, Codec::L16, Codec::Opus] {
         for percent in [5, 20] {
             let mut packets = made(codec, 20, &whole);
             let mut rng = model::Rng::new(9);
@@ -247,11 +247,11 @@ fn timestamps_that_tell_no_time_are_not_waited_for() {
 proptest! {
     #[test]
     fn any_packets_are_survived_and_sound_never_goes_back(
-        codec in prop::sample::select(&[Codec::Pcma, Codec::G722, Codec::L16][..]),
+        codec in prop::sample::select(&[Codec::Pcma, Codec::G722, Codec::L16, Codec::Opus][..]),
         packets in prop::collection::vec(
             (
                 prop::collection::vec(any::<u8>(), 0..600),
-                (any::<bool>(), prop::sample::select(&[8u8, 9, 13, 97, 101][..])),
+                (any::<bool>(), prop::sample::select(&[8u8, 9, 13, 97, 111][..])),
                 prop_oneof![any::<u16>(), 0u16..20],
                 prop_oneof![any::<u32>(), (0u32..50).prop_map(|n| n * 160)],
                 (1u32..3, 0u64..5_000_000),
