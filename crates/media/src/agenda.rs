@@ -14,6 +14,8 @@ pub(crate) enum Task {
     Comfort,
     /// Time to see whether it was sent anything.
     KeepAlive,
+    /// Digits that are being told of what it says.
+    Treatment,
 }
 
 /// All that is due.

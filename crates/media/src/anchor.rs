@@ -11,7 +11,9 @@ use crate::quality::Quality;
 use crate::relay::PairId;
 use crate::rtcp::Renamed;
 use crate::rtp;
+use crate::speech::Speech;
 use crate::srtp::Security;
+use crate::treatment::Treatment;
 use crate::watch::{Heard, Watch};
 use alloc::boxed::Box;
 use core::net::SocketAddr;
@@ -105,6 +107,11 @@ pub(crate) struct Side {
     pub(crate) continuity: Continuity,
     /// What it hears while nothing of the other side comes.
     pub(crate) comfort: Option<Box<Comfort>>,
+    /// What it speaks, once its offer or answer was understood.
+    pub(crate) speech: Option<Box<Speech>>,
+    /// What is done with what it says, when its listener speaks otherwise; and when that is seen to next.
+    pub(crate) treatment: Option<Box<Treatment>>,
+    pub(crate) treatment_due: Option<Instant>,
     /// When it is next seen to that it is sent something, and what it had been sent when that was seen to last.
     pub(crate) kept_alive: (Instant, u64),
     /// What it shares with us, when we end its security.
@@ -127,6 +134,9 @@ impl Side {
             last_packet: None,
             continuity: Continuity::default(),
             comfort: None,
+            speech: None,
+            treatment: None,
+            treatment_due: None,
             kept_alive: (Instant::ZERO, 0),
             security: None,
         }
@@ -149,9 +159,18 @@ impl Side {
         self.shape == Shape::Rtp || self.shape == Shape::Srtp && self.security.is_some()
     }
 
-    /// An RTP packet of this side is on its way out.
+    /// An RTP packet of this side is on its way out as it is.
     #[inline]
     pub(crate) fn passed(&mut self, now: Instant, header: &rtp::Header, packet: &mut [u8]) {
+        self.came(now, header, packet);
+        if self.is_clear() {
+            self.continuity.carry(now, self.latch.moves(), header, packet);
+        }
+    }
+
+    /// An RTP packet of this side has come: it is counted and measured.
+    #[inline]
+    pub(crate) fn came(&mut self, now: Instant, header: &rtp::Header, packet: &[u8]) {
         self.watch.hear(now, header, packet, self.is_clear());
         self.counters.relayed += 1;
         if !self.held {
@@ -162,9 +181,6 @@ impl Side {
                 }
             }
             self.last_packet = Some(now);
-        }
-        if self.is_clear() {
-            self.continuity.carry(now, self.latch.moves(), header, packet);
         }
     }
 
@@ -276,6 +292,15 @@ impl Continuity {
         let (from, mapped) = (self.source?, self.mapped?);
         let Mapped { ssrc, sequence_add, timestamp_add } = mapped;
         Some(Renamed { from, to: ssrc, sequence_add, timestamp_add })
+    }
+
+    /// The newest packet of the present source as it came, and when.
+    pub(crate) fn newest(&self) -> Option<(rtp::Header, Instant)> {
+        let ssrc = self.source?;
+        let (sequence_add, timestamp_add) = self.mapped.map_or((0, 0), |to| (to.sequence_add, to.timestamp_add));
+        let sequence = self.last_sequence.wrapping_sub(sequence_add);
+        let timestamp = self.last_timestamp.wrapping_sub(timestamp_add);
+        Some((rtp::Header { marker: false, payload_type: 0, sequence, timestamp, ssrc }, self.last_at))
     }
 
     #[inline]

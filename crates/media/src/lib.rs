@@ -26,6 +26,7 @@ pub mod sdp;
 mod speech;
 pub mod srtp;
 pub mod tone;
+mod treatment;
 mod watch;
 
 pub use anchor::{AnchorCounters, Shape, SideCounters};
@@ -34,6 +35,9 @@ pub use digit::Digit;
 pub use latch::Latch;
 pub use outbox::Made;
 pub use packet::{NoRoom, Packet};
-pub use relay::{Component, Counters, Dropped, Forward, NotFree, PairId, Peer, Presence, Relay};
+pub use relay::{
+    Component, Counters, Dropped, Forward, MediaEvent, NotDialled, NotFree, PairId, Peer, Presence, Relay,
+};
 pub use speech::{Codec, Digits, Format, Speech};
+pub use treatment::Unsupported;
 pub use watch::Heard;

@@ -4,6 +4,7 @@
 //! What the relay makes itself, by time or out of a packet, waits in an outbox of fixed size. Refuses to know: sockets, calls.
 
 mod counters;
+mod interwork;
 mod keepalive;
 mod listening;
 mod presence;
@@ -22,6 +23,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 pub use counters::Counters;
+use interwork::Interworking;
+pub use interwork::{MediaEvent, NotDialled};
 use model::{Instant, Span};
 pub use presence::Presence;
 
@@ -109,6 +112,7 @@ pub struct Relay {
     limit: usize,
     agenda: Agenda,
     outbox: Outbox,
+    interworking: Interworking,
     counters: Counters,
 }
 
@@ -121,6 +125,7 @@ impl Relay {
             limit,
             agenda: Agenda::default(),
             outbox: Outbox::new(),
+            interworking: Interworking::default(),
             counters: Counters::default(),
         }
     }
@@ -290,6 +295,7 @@ impl Relay {
             match task {
                 Task::Comfort => self.give_comfort(now, at, pair),
                 Task::KeepAlive => self.keep_alive(now, at, pair),
+                Task::Treatment => self.tick_treatment(now, at, pair),
             }
         }
     }
@@ -370,6 +376,10 @@ impl Relay {
         let (Some(to), Some(Some(side))) = (to, self.sides.get_mut(pair.index())) else {
             return self.drop(Dropped::NoPeer);
         };
+        if side.treatment.is_some() && side.is_clear() {
+            side.came(now, header, packet.bytes());
+            return self.treat(now, pair, header, packet, to);
+        }
         side.passed(now, header, packet.bytes_mut());
         if let Err(dropped) = self.seal(out, packet) {
             return dropped;

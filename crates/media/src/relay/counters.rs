@@ -32,6 +32,28 @@ pub struct Counters {
     pub comfort: u64,
     /// Empty datagrams to who was sent nothing for long.
     pub kept_alive: u64,
+    /// RTP packets that did not go on as they were: others were made of them, or none.
+    pub treated: u64,
+    /// Packets of sound that we made out of another codec's, or anew because of tones in them.
+    pub transcoded: u64,
+    /// Packets in whose place sound was made up, on the way to another codec.
+    pub concealed: u64,
+    /// Packets of a format that its listener does not understand and that nothing could be made of.
+    pub not_understood: u64,
+    /// Digits that came as telephone-events and are told otherwise.
+    pub digits_from_events: u64,
+    /// Digits that were found as tones in the sound.
+    pub digits_from_tones: u64,
+    /// Digits that came by signalling.
+    pub digits_from_info: u64,
+    /// Digits that we told as telephone-events.
+    pub digits_to_events: u64,
+    /// Digits that we put into the sound as tones.
+    pub digits_to_tones: u64,
+    /// Digits that are told by signalling.
+    pub digits_to_info: u64,
+    /// Digits and events that were not told: no digits, too late, or too many at once.
+    pub digits_refused: u64,
     /// Packets that we made and that found no room in the outbox.
     pub unsent: u64,
 }
@@ -53,6 +75,17 @@ impl Counters {
             ("dropped_no_key", self.no_key),
             ("comfort", self.comfort),
             ("kept_alive", self.kept_alive),
+            ("treated", self.treated),
+            ("transcoded", self.transcoded),
+            ("concealed", self.concealed),
+            ("not_understood", self.not_understood),
+            ("digits_from_events", self.digits_from_events),
+            ("digits_from_tones", self.digits_from_tones),
+            ("digits_from_info", self.digits_from_info),
+            ("digits_to_events", self.digits_to_events),
+            ("digits_to_tones", self.digits_to_tones),
+            ("digits_to_info", self.digits_to_info),
+            ("digits_refused", self.digits_refused),
             ("unsent", self.unsent),
         ]
         .into_iter()

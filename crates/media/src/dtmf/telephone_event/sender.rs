@@ -39,6 +39,8 @@ struct Pressed {
     digit: Digit,
     /// None while it is not known when it ends.
     duration: Option<Span>,
+    /// It was let go already while it was being said.
+    over: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +80,7 @@ impl Sender {
     /// # Errors
     /// Too many wait.
     pub fn press(&mut self, now: Instant, digit: Digit, duration: Span) -> Result<(), QueueFull> {
-        self.add(now, Pressed { digit, duration: Some(duration.clamp(SHORTEST, LONGEST)) })
+        self.add(now, Pressed { digit, duration: Some(duration.clamp(SHORTEST, LONGEST)), over: false })
     }
 
     /// A digit that is pressed now and let go later.
@@ -86,16 +88,18 @@ impl Sender {
     /// # Errors
     /// Too many wait.
     pub fn begin(&mut self, now: Instant, digit: Digit) -> Result<(), QueueFull> {
-        self.add(now, Pressed { digit, duration: None })?;
+        self.add(now, Pressed { digit, duration: None, over: false })?;
         self.open = true;
         Ok(())
     }
 
     /// What was begun last has lasted so long.
     pub fn end(&mut self, duration: Span) {
+        let playing = self.playing.is_some() && self.queue.len() == 1;
         if core::mem::take(&mut self.open)
             && let Some(pressed) = self.queue.back_mut()
         {
+            pressed.over = playing;
             pressed.duration = Some(duration.clamp(SHORTEST, LONGEST));
         }
     }
@@ -122,8 +126,14 @@ impl Sender {
             // It has waited for somebody to ask.
             playing.since = now;
         }
-        // The first packet says one packet time, as though the key had been pressed that long ago: so no update is lost to its making.
-        let passed = now.since(playing.since) + self.step;
+        let since = now.since(playing.since);
+        let passed = match pressed {
+            Pressed { over: true, duration: Some(duration), .. } => duration,
+            // The first packet says one packet time, as though the key had been pressed that long ago: so no update is lost to its making.
+            Pressed { duration: Some(_), .. } => since + self.step,
+            // Of one that is let go later no more is said than is known of it.
+            Pressed { duration: None, .. } => since.max(self.step),
+        };
         let length = pressed.duration.unwrap_or(LONGEST);
         if playing.ends.is_none() && passed >= length {
             playing.ends = Some(ENDS);

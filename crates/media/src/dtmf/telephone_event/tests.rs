@@ -119,7 +119,7 @@ fn a_digit_goes_on_until_it_is_let_go() {
     for ms in (1_000..1_300).step_by(20) {
         last = Block::read(sender.poll(at(ms)).unwrap().payload).duration;
     }
-    assert_eq!(last, 15 * 160);
+    assert_eq!(last, 14 * 160);
     sender.end(Span::from_millis(310));
     let ends: Vec<Block> = drain(&mut sender, 8_000).iter().map(|packet| Block::read(packet.payload)).collect();
     assert_eq!(ends, [Block { code: 11, end: true, volume: 10, duration: 2_480 }; 3]);

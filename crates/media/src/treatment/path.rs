@@ -1,0 +1,171 @@
+//! The way of sound from one format to another: decoded, freed of tones that are told otherwise, given tones that are dialled, encoded.
+//!
+//! Refuses to know: sequence numbers, how digits are told.
+
+use super::dialler::Dialler;
+use crate::codec::{Depacketizer, Encoded, NoCodec, Origin, Packetizer, Rate, Sound, Vocoders};
+use crate::dtmf::Told;
+use crate::dtmf::inband::Detector;
+use crate::rtp;
+use crate::speech::Format;
+use alloc::boxed::Box;
+use model::{Instant, Span};
+
+/// Sound is made by time, at most, in pieces of so many samples: 10 ms at 16 kHz.
+const PIECE: usize = 160;
+/// So long after the last packet sound is made by time when there is something to be heard.
+const PATIENCE: Span = Span::from_millis(50);
+/// Sound that is made by time is so much behind it, so that packets that are only late still meet it.
+const BEHIND: Span = Span::from_millis(30);
+/// It does not make up for more than this.
+const BEHIND_MAX: Span = Span::from_millis(200);
+
+/// One format to another.
+pub(super) struct Path {
+    depacketizer: Depacketizer,
+    packetizer: Packetizer,
+    /// Finds tones, when they are to be told otherwise.
+    detector: Option<Detector>,
+    rate: Rate,
+    /// The sample after the last that was given on.
+    next: u64,
+    /// The sample that the last packet ended with, and when it came.
+    heard: Option<(u64, Instant)>,
+    /// What the timestamps of its packets are counted from; none until the first.
+    pub(super) base: Option<u32>,
+}
+
+impl core::fmt::Debug for Path {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Path").field("from", self.depacketizer.format()).field("to", self.packetizer.format()).finish()
+    }
+}
+
+impl Path {
+    pub(super) fn new(
+        from: &Format,
+        noise: Option<u8>,
+        to: &Format,
+        detects: bool,
+        vocoders: &dyn Vocoders,
+    ) -> Result<Box<Self>, NoCodec> {
+        // Opus gives what the listener can use of it.
+        let wanted = Rate::of(to.codec, to.clock).unwrap_or(Rate::Wide);
+        let depacketizer = Depacketizer::new(from, wanted, vocoders)?.with_noise(noise);
+        let rate = depacketizer.rate();
+        let packetizer = Packetizer::new(to, rate, vocoders)?;
+        let detector = detects.then(|| Detector::new(rate.hz()));
+        Ok(Box::new(Self { depacketizer, packetizer, detector, rate, next: 0, heard: None, base: None }))
+    }
+
+    /// The clock of what comes out.
+    pub(super) const fn clock(&self) -> u32 {
+        self.packetizer.format().clock
+    }
+
+    /// Samples in a second.
+    pub(super) const fn rate(&self) -> u32 {
+        self.rate.hz()
+    }
+
+    /// Packets in whose place sound was made up, so far.
+    pub(super) const fn concealed(&self) -> u64 {
+        self.depacketizer.counts().concealed
+    }
+
+    /// A packet of the speaker's, of whatever kind.
+    pub(super) fn take(
+        &mut self,
+        now: Instant,
+        header: &rtp::Header,
+        payload: &[u8],
+        dialler: Option<&mut Dialler>,
+        tell: &mut dyn FnMut(Told),
+        packet: &mut dyn FnMut(Encoded<'_>),
+    ) {
+        let Self { depacketizer, packetizer, detector, next, heard, rate, .. } = self;
+        let rate = rate.hz();
+        let mut dialler = dialler;
+        depacketizer.take(now, header, payload, &mut |sound| {
+            *heard = Some((sound.at + sound.samples.len() as u64, now));
+            if let Some(detector) = detector
+                && detector.take(sound.samples, tell).tones
+            {
+                sound.samples.fill(0);
+            }
+            // In its place something was made already.
+            let skip = next.saturating_sub(sound.at).min(sound.samples.len() as u64);
+            let Sound { at, samples, origin } = sound;
+            give(
+                &mut samples[skip as usize..],
+                at + skip,
+                origin,
+                next,
+                dialler.as_deref_mut().map(|dialler| (dialler, rate)),
+                packetizer,
+                packet,
+            );
+        });
+    }
+
+    /// A digit that was being heard is over.
+    pub(super) fn finish(&mut self, tell: &mut dyn FnMut(Told)) {
+        if let Some(detector) = &mut self.detector {
+            detector.finish(tell);
+        }
+    }
+
+    /// Makes the sound that packets should have brought by now, so that what is dialled is heard though nobody speaks.
+    pub(super) fn fill(&mut self, now: Instant, dialler: &mut Dialler, packet: &mut dyn FnMut(Encoded<'_>)) {
+        let (end, at) = *self.heard.get_or_insert((self.next, now));
+        let silent = now.since(at);
+        if silent >= PATIENCE {
+            let due = end + self.samples(silent - BEHIND);
+            if due.saturating_sub(self.next) > self.samples(BEHIND_MAX) {
+                self.next = due - self.samples(BEHIND);
+            }
+            while self.next < due && dialler.is_playing() {
+                let mut piece = [0; PIECE];
+                let count = PIECE.min((due - self.next) as usize);
+                let at = self.next;
+                give(
+                    &mut piece[..count],
+                    at,
+                    Origin::Spoken,
+                    &mut self.next,
+                    Some((&mut *dialler, self.rate.hz())),
+                    &mut self.packetizer,
+                    packet,
+                );
+            }
+        }
+        if !dialler.is_playing() {
+            // The rest of the last tone is not to wait for a packet to come.
+            self.packetizer.pause(self.next + 1, packet);
+        }
+    }
+
+    fn samples(&self, span: Span) -> u64 {
+        span.as_micros().saturating_mul(u64::from(self.rate.hz())) / 1_000_000
+    }
+}
+
+fn give(
+    samples: &mut [i16],
+    at: u64,
+    origin: Origin,
+    next: &mut u64,
+    dialler: Option<(&mut Dialler, u32)>,
+    packetizer: &mut Packetizer,
+    packet: &mut dyn FnMut(Encoded<'_>),
+) {
+    if samples.is_empty() {
+        return;
+    }
+    let count = samples.len() as u64;
+    if let Some((dialler, rate)) = dialler {
+        dialler.overlay(rate, samples);
+    }
+    packetizer.put(&Sound { at, samples, origin }, packet);
+    *next = at + count;
+}
