@@ -16,6 +16,8 @@ pub(crate) enum Task {
     KeepAlive,
     /// Digits that are being told of what it says.
     Treatment,
+    /// Its handshake is seen to.
+    Handshake,
 }
 
 /// All that is due.

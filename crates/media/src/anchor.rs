@@ -6,13 +6,15 @@
 //! what would be changed (RFC 3711 §3.3). Refuses to know: ports, sockets.
 
 use crate::comfort::Comfort;
+use crate::dtls::{Fingerprint, Role};
 use crate::latch::Latch;
 use crate::quality::Quality;
-use crate::relay::PairId;
+use crate::relay::{PairId, Shaking};
 use crate::rtcp::Renamed;
 use crate::rtp;
 use crate::speech::Speech;
 use crate::srtp::Security;
+use crate::stun::IceLite;
 use crate::treatment::Treatment;
 use crate::watch::{Heard, Watch};
 use alloc::boxed::Box;
@@ -116,6 +118,12 @@ pub(crate) struct Side {
     pub(crate) kept_alive: (Instant, u64),
     /// What it shares with us, when we end its security.
     pub(crate) security: Option<Box<Security>>,
+    /// Its checks are answered.
+    pub(crate) ice: Option<Box<IceLite>>,
+    /// The handshake that its keys come out of, until it is over and a while after.
+    pub(crate) shaking: Option<Box<Shaking>>,
+    /// Whose certificate its keys came with, and who we were.
+    pub(crate) shaken_with: Option<(Fingerprint, Role)>,
 }
 
 impl Side {
@@ -139,6 +147,9 @@ impl Side {
             treatment_due: None,
             kept_alive: (Instant::ZERO, 0),
             security: None,
+            ice: None,
+            shaking: None,
+            shaken_with: None,
         }
     }
 

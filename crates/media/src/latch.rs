@@ -73,6 +73,21 @@ impl Latch {
         self.candidate = None;
     }
 
+    /// The peer has proven to be there by other means than packets of its stream.
+    pub fn prove(&mut self, now: Instant, at: SocketAddr) {
+        self.settle(now, at);
+    }
+
+    /// A source is known, and it is of the present SDP.
+    pub const fn is_latched(&self) -> bool {
+        self.latched.is_some() && !self.stale
+    }
+
+    /// Whether the peer may speak from there, though nothing proves it: where it was found, or the IP address that its SDP says.
+    pub fn may_be_at(&self, from: SocketAddr) -> bool {
+        self.latched == Some(from) || self.expected.is_some_and(|expected| expected.ip() == from.ip())
+    }
+
     /// Where media to the peer goes.
     #[inline]
     pub fn send_to(&self) -> Option<SocketAddr> {

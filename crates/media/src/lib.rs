@@ -13,6 +13,7 @@ mod anchor;
 pub mod codec;
 mod comfort;
 mod digit;
+pub mod dtls;
 pub mod dtmf;
 mod latch;
 mod outbox;
@@ -25,6 +26,7 @@ pub mod rtp;
 pub mod sdp;
 mod speech;
 pub mod srtp;
+pub mod stun;
 pub mod tone;
 mod treatment;
 mod watch;
@@ -36,7 +38,7 @@ pub use latch::Latch;
 pub use outbox::Made;
 pub use packet::{NoRoom, Packet};
 pub use relay::{
-    Component, Counters, Dropped, Forward, MediaEvent, NotDialled, NotFree, PairId, Peer, Presence, Relay,
+    Component, Counters, Dropped, Forward, MediaEvent, NotDialled, NotFree, PairId, Peer, Presence, Relay, TooMany,
 };
 pub use speech::{Codec, Digits, Format, Speech};
 pub use treatment::Unsupported;

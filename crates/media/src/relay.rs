@@ -4,6 +4,8 @@
 //! What the relay makes itself, by time or out of a packet, waits in an outbox of fixed size. Refuses to know: sockets, calls.
 
 mod counters;
+mod handshake;
+mod ice;
 mod interwork;
 mod keepalive;
 mod listening;
@@ -18,11 +20,13 @@ use crate::comfort::Comfort;
 use crate::outbox::{Made, Outbox};
 use crate::packet::Packet;
 use crate::player::Law;
-use crate::{rtcp, rtp};
+use crate::{rtcp, rtp, stun};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 pub use counters::Counters;
+pub(crate) use handshake::Shaking;
+pub use handshake::TooMany;
 use interwork::Interworking;
 pub use interwork::{MediaEvent, NotDialled};
 use model::{Instant, Span};
@@ -86,6 +90,8 @@ pub enum Dropped {
     Replayed,
     /// Of a secured side or for one, and there is no key for it yet, or no more.
     NoKey,
+    /// A check of ICE that is not authentic, or not understood.
+    BadCheck,
 }
 
 /// Where a side wants its media.
@@ -296,6 +302,7 @@ impl Relay {
                 Task::Comfort => self.give_comfort(now, at, pair),
                 Task::KeepAlive => self.keep_alive(now, at, pair),
                 Task::Treatment => self.tick_treatment(now, at, pair),
+                Task::Handshake => self.shake_on(now, at, pair),
             }
         }
     }
@@ -398,10 +405,16 @@ impl Relay {
         packet: &mut Packet<'_>,
     ) -> Forward {
         let Some(Some(side)) = self.sides.get_mut(pair.index()) else { return self.unjoined(pair) };
+        if side.ice.is_some() && component == Component::Rtp && stun::is_stun(packet.bytes()) {
+            return self.check(now, pair, from, packet);
+        }
+        if side.security.is_some() && component == Component::Rtp && is_handshake(packet.bytes()) {
+            return self.handshake(now, pair, from, packet);
+        }
         let opaque = match side.shape {
             Shape::Rtp => false,
             // Handshakes of DTLS are told apart by their first byte (RFC 7983 §7).
-            Shape::Srtp => packet.bytes().first().is_some_and(|first| (20..=63).contains(first)),
+            Shape::Srtp => is_handshake(packet.bytes()),
             Shape::Opaque => true,
         };
         if opaque && component == Component::Rtp {
@@ -472,7 +485,13 @@ impl Relay {
             Dropped::Unauthentic => self.counters.unauthentic += 1,
             Dropped::Replayed => self.counters.replayed += 1,
             Dropped::NoKey => self.counters.no_key += 1,
+            Dropped::BadCheck => self.counters.bad_checks += 1,
         }
         Forward::Drop(why)
     }
+}
+
+/// Whether the bytes are DTLS: by the first of them (RFC 7983 §7).
+fn is_handshake(packet: &[u8]) -> bool {
+    packet.first().is_some_and(|first| (20..=63).contains(first))
 }

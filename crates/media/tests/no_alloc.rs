@@ -81,7 +81,9 @@ fn two_million_packets_allocate_nothing() {
             Forward::Drop(Dropped::NotRtp) => dropped[2] += 1,
             Forward::Drop(Dropped::NoPeer) => dropped[3] += 1,
             Forward::Drop(Dropped::Gated) => dropped[4] += 1,
-            Forward::Drop(Dropped::Unauthentic | Dropped::Replayed | Dropped::NoKey) => panic!("no side is secured"),
+            Forward::Drop(Dropped::Unauthentic | Dropped::Replayed | Dropped::NoKey | Dropped::BadCheck) => {
+                panic!("no side is secured")
+            }
         }
     }
     let after = allocations::made();

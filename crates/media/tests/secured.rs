@@ -2,6 +2,7 @@
 //! numbers, over new keys, and against whoever injects. Nothing is allocated on the way.
 #![allow(clippy::expect_used, clippy::panic)]
 
+use media::dtls::{Failed, Fingerprint, Handshake, Keys, Role, Step};
 use media::player::{ToneListener, ToneTalker};
 use media::srtp::{MasterKey, Secrets, Security, Suite, sdes};
 use media::{Component, Dropped, Forward, Packet, PairId, Peer, Relay, Shape, rtcp, rtp};
@@ -403,4 +404,160 @@ fn a_secured_packet_allocates_nothing() {
 
 const fn addr_of(port: u16) -> SocketAddr {
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 66)), port)
+}
+
+/// A check as a browser makes it, by the lines it was shown.
+fn nomination(lines: &str) -> Vec<u8> {
+    let value = |name: &str| lines.lines().find_map(|line| line.strip_prefix(name)).expect("a line").to_owned();
+    media::stun::request(&value("a=ice-pwd:"), &format!("{}:peer", value("a=ice-ufrag:")), 7, true)
+}
+
+#[test]
+fn a_check_tells_where_a_side_is_and_a_strangers_does_not() {
+    let mut relay = Relay::new(8);
+    relay.join(A, B).expect("free");
+    let mut a = Party::new(&mut relay, A, "10.0.0.5:4000", 440, Kind::Keyed(Suite::AeadAes128Gcm));
+    let mut b = Party::new(&mut relay, B, "198.51.100.1:6000", 1_000, Kind::Plain);
+    let ice = media::stun::IceLite::new(&mut Secrets::new([8; 32]));
+    let lines = ice.lines(addr("203.0.113.5:30000"));
+    relay.ice(A, Some(Box::new(ice)));
+    let mut forged = nomination(&lines);
+    forged[40] ^= 1;
+    let verdict = relayed(&mut relay, at(0), (A, Component::Rtp, addr("203.0.113.66:9")), &forged);
+    assert_eq!(verdict, Err(Dropped::BadCheck));
+    a.at = addr("203.0.113.9:50000");
+    let (pair, answer) = relayed(&mut relay, at(0), (A, Component::Rtp, a.at), &nomination(&lines)).expect("answered");
+    assert!(pair == A && media::stun::is_stun(&answer));
+    one_exchange(&mut relay, at(1), &mut a, &mut b);
+    one_exchange(&mut relay, at(1), &mut b, &mut a);
+    let counters = *relay.counters();
+    assert_eq!((counters.checks, counters.bad_checks), (1, 1));
+}
+
+/// A handshake that says what it is told to, one step for each packet of the peer.
+#[derive(Debug)]
+struct Scripted {
+    suite: Suite,
+    steps: Vec<u8>,
+    certificate: &'static [u8],
+}
+
+const MATERIAL: [u8; 60] = {
+    let mut material = [0; 60];
+    let mut n = 0;
+    while n < 60 {
+        material[n] = n as u8;
+        n += 1;
+    }
+    material
+};
+
+impl Handshake for Scripted {
+    fn take(&mut self, _: Instant, packet: &[u8]) -> Result<(), Failed> {
+        self.steps = packet[1..].to_vec();
+        if packet[1] == b'x' { Err(Failed) } else { Ok(()) }
+    }
+
+    fn tick(&mut self, _: Instant) -> Result<(), Failed> {
+        self.steps = b"s".to_vec();
+        Ok(())
+    }
+
+    fn poll<'a>(&mut self, room: &'a mut [u8]) -> Step<'a> {
+        if self.steps.is_empty() {
+            return Step::Wait(None);
+        }
+        match self.steps.remove(0) {
+            b's' => {
+                room[..3].copy_from_slice(&[22, 1, 1]);
+                Step::Send(&room[..3])
+            }
+            b'c' => {
+                room[..self.certificate.len()].copy_from_slice(self.certificate);
+                Step::Certificate(&room[..self.certificate.len()])
+            }
+            _ => {
+                room[..60].copy_from_slice(&MATERIAL);
+                Step::Keys(Keys { suite: self.suite, material: &room[..60] })
+            }
+        }
+    }
+}
+
+fn scripted() -> Box<Scripted> {
+    Box::new(Scripted { suite: Suite::AesCm128HmacSha1_80, steps: Vec::new(), certificate: b"the certificate" })
+}
+
+fn shakes(relay: &mut Relay, now: Instant, from: &str, script: &[u8]) -> (Forward, usize) {
+    let mut packet = vec![22];
+    packet.extend(script);
+    let verdict = relay.forward(now, A, Component::Rtp, addr(from), &mut Packet::whole(&mut packet));
+    let mut made = 0;
+    while let Some(packet) = relay.poll_made() {
+        made += usize::from(packet.packet == [22, 1, 1] && packet.to == addr(from));
+    }
+    (verdict, made)
+}
+
+fn shaking(expected: &[u8]) -> (Relay, Party, Party) {
+    let mut relay = Relay::new(200);
+    relay.join(A, B).expect("free");
+    let a = Party::new(&mut relay, A, "192.0.2.1:4000", 440, Kind::Plain);
+    let b = Party::new(&mut relay, B, "198.51.100.1:6000", 1_000, Kind::Plain);
+    relay.shape(A, Shape::Srtp);
+    relay.shake(at(0), A, (Fingerprint::of(expected), Role::Server), scripted()).expect("room");
+    (relay, a, b)
+}
+
+#[test]
+fn keys_of_a_handshake_secure_its_side_and_latch_it_5764_4_2() {
+    let (mut relay, mut a, mut b) = shaking(b"the certificate");
+    relay.expect(A, &Peer { rtp: addr("192.0.2.1:9"), rtcp: None, mux: true });
+    let verdict = shakes(&mut relay, at(0), "203.0.113.66:9", b"sck");
+    assert_eq!(verdict, (Forward::Drop(Dropped::ThirdParty), 0), "not from where the side may be");
+    assert_eq!(shakes(&mut relay, at(0), "192.0.2.1:4000", b"ssc"), (Forward::Made, 2));
+    assert!(!relay.is_secured(A));
+    assert_eq!(shakes(&mut relay, at(0), "192.0.2.1:4000", b"ks"), (Forward::Made, 1));
+    assert!(relay.is_secured(A));
+    assert_eq!(relay.shakes_with(A), Some((Fingerprint::of(b"the certificate"), Role::Server)));
+    let keys = Keys { suite: Suite::AesCm128HmacSha1_80, material: &MATERIAL };
+    a.security = keys.security(Role::Client);
+    for n in 0..50 {
+        one_exchange(&mut relay, at(n), &mut b, &mut a);
+        one_exchange(&mut relay, at(n), &mut a, &mut b);
+    }
+    assert_eq!(shakes(&mut relay, at(60), "192.0.2.1:4000", b"s").1, 1, "its end is told again to who asks");
+    relay.tick(at(5_000));
+    assert_eq!(shakes(&mut relay, at(5_000), "192.0.2.1:4000", b"s").1, 0, "and not for ever");
+    assert_eq!(relay.counters().handshakes_failed, 0);
+}
+
+#[test]
+fn a_foreign_certificate_and_keys_without_one_are_never_believed() {
+    let (mut relay, ..) = shaking(b"another certificate");
+    assert_eq!(shakes(&mut relay, at(0), "192.0.2.1:4000", b"sck").1, 1);
+    assert!(!relay.is_secured(A) && relay.counters().handshakes_foreign == 1);
+    assert_eq!(shakes(&mut relay, at(1), "192.0.2.1:4000", b"sck"), (Forward::Drop(Dropped::NotRtp), 0));
+    let (mut relay, ..) = shaking(b"the certificate");
+    shakes(&mut relay, at(0), "192.0.2.1:4000", b"k");
+    assert!(!relay.is_secured(A) && relay.counters().handshakes_failed == 1);
+    let (mut relay, ..) = shaking(b"the certificate");
+    shakes(&mut relay, at(0), "192.0.2.1:4000", b"x");
+    assert_eq!(relay.counters().handshakes_failed, 1);
+}
+
+#[test]
+fn handshakes_have_a_limit_in_number_and_in_time() {
+    let (mut relay, ..) = shaking(b"the certificate");
+    let expected = (Fingerprint::of(b"the certificate"), Role::Server);
+    for n in 1..70 {
+        let pair = PairId(2 * n);
+        relay.join(pair, PairId(2 * n + 1)).expect("free");
+        assert_eq!(relay.shake(at(0), pair, expected, scripted()).is_ok(), n < 64, "{n}");
+    }
+    relay.tick(at(1_000));
+    assert_eq!(relay.counters().handshakes_failed, 0);
+    relay.tick(at(2_000));
+    assert_eq!((relay.counters().handshakes_failed, relay.counters().handshakes_refused), (64, 6));
+    assert!(relay.shake(at(2_000), PairId(138), expected, scripted()).is_ok(), "there is room again");
 }

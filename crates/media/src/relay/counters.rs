@@ -28,6 +28,18 @@ pub struct Counters {
     pub replayed: u64,
     /// See [`Dropped::NoKey`].
     pub no_key: u64,
+    /// See [`Dropped::BadCheck`].
+    pub bad_checks: u64,
+    /// Checks of ICE that were answered.
+    pub checks: u64,
+    /// Packets of handshakes for the keys of secured sides.
+    pub handshakes: u64,
+    /// Handshakes that failed or were not over in time.
+    pub handshakes_failed: u64,
+    /// Handshakes with a certificate that the description does not name.
+    pub handshakes_foreign: u64,
+    /// Handshakes that were not begun because there were too many.
+    pub handshakes_refused: u64,
     /// Packets of comfort noise that we made.
     pub comfort: u64,
     /// Empty datagrams to who was sent nothing for long.
@@ -73,6 +85,12 @@ impl Counters {
             ("dropped_unauthentic", self.unauthentic),
             ("dropped_replayed", self.replayed),
             ("dropped_no_key", self.no_key),
+            ("dropped_bad_check", self.bad_checks),
+            ("checks", self.checks),
+            ("handshakes", self.handshakes),
+            ("handshakes_failed", self.handshakes_failed),
+            ("handshakes_foreign", self.handshakes_foreign),
+            ("handshakes_refused", self.handshakes_refused),
             ("comfort", self.comfort),
             ("kept_alive", self.kept_alive),
             ("treated", self.treated),

@@ -32,12 +32,22 @@ impl Relay {
             (Some(old), Some(new)) => old.renew(*new),
             (old, new) => *old = new,
         }
+        if side.security.is_none() {
+            (side.shaking, side.shaken_with) = (None, None);
+        }
     }
 
     /// Whether `side` is secured, and keys of both directions are there.
     pub fn is_secured(&self, side: PairId) -> bool {
         let side = self.sides.get(side.index()).and_then(Option::as_ref);
         side.and_then(|side| side.security.as_deref()).is_some_and(Security::is_keyed)
+    }
+
+    /// A packet of ours that leaves as it is: what answers a handshake.
+    pub(super) fn give(&mut self, pair: PairId, to: SocketAddr, packet: &[u8]) {
+        if self.outbox.push(pair, Component::Rtp, to, packet).is_err() {
+            self.counters.unsent += 1;
+        }
     }
 
     /// Protects what goes to `out`, if it is to be; the verdict when it cannot be.

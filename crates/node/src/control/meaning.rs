@@ -74,6 +74,7 @@ const OF_SHARDS: &[(&str, &str)] = &[
     ("guard_too_many", "Messages of strangers beyond `requests` within `window`: dropped, and their source shut out."),
     ("guard_unanswered", "Messages of strangers beyond what all of them are answered in a second: dropped."),
     ("guard_untold", "Things the guard had to tell and did not, since it had told so many in that second."),
+    ("media_checks", "Connectivity checks (ICE) of secured parties that were answered."),
     ("media_comfort", "Packets of comfort noise that the edge made for a party whose other side is silent."),
     (
         "media_concealed",
@@ -89,6 +90,10 @@ const OF_SHARDS: &[(&str, &str)] = &[
     ("media_digits_to_events", "Digits that the edge told a party as telephone-events."),
     ("media_digits_to_info", "Digits that a party is told by INFO."),
     ("media_digits_to_tones", "Digits that the edge put into a party's sound as tones."),
+    (
+        "media_dropped_bad_check",
+        "Connectivity checks (ICE) of whoever does not know the stream's password, or garbled ones: dropped.",
+    ),
     ("media_dropped_gated", "Packets of early media that the trunk's `early_media` lets nobody hear."),
     ("media_dropped_no_anchor", "Packets to a media port that no call uses: dropped."),
     ("media_dropped_no_key", "Packets of a secured party or for one while there is no key for them: dropped."),
@@ -100,6 +105,16 @@ const OF_SHARDS: &[(&str, &str)] = &[
         "media_dropped_unauthentic",
         "Packets to a secured party's port with a wrong tag, forged ones among them: dropped.",
     ),
+    ("media_handshakes", "Packets of handshakes (DTLS) for the keys of secured parties."),
+    (
+        "media_handshakes_failed",
+        "Handshakes (DTLS) that failed or were not over in thirty seconds: the party stays unheard.",
+    ),
+    (
+        "media_handshakes_foreign",
+        "Handshakes (DTLS) with another certificate than the party's description names: given up.",
+    ),
+    ("media_handshakes_refused", "Handshakes (DTLS) that were not begun because 64 others of the shard were not over."),
     (
         "media_kept_alive",
         "Empty datagrams to a party that was sent nothing for fifteen seconds, so that NATs do not forget it.",
