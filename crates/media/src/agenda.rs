@@ -18,6 +18,8 @@ pub(crate) enum Task {
     Treatment,
     /// Its handshake is seen to.
     Handshake,
+    /// Time to see whether it needs a report.
+    Report,
 }
 
 /// All that is due.

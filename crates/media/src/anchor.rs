@@ -10,6 +10,7 @@ use crate::dtls::{Fingerprint, Role};
 use crate::latch::Latch;
 use crate::quality::Quality;
 use crate::relay::{PairId, Shaking};
+use crate::reports::Reports;
 use crate::rtcp::Renamed;
 use crate::rtp;
 use crate::speech::Speech;
@@ -30,6 +31,8 @@ const STEP_MS: u64 = 20;
 const OVERLAP: Span = Span::from_millis(200);
 /// Packets of an earlier source, within [`OVERLAP`], that show two sources at once and no change.
 const RETURNS_MAX: u8 = 3;
+/// Who has sent nothing for longer is no sender any more (RFC 3550 §6.3.8).
+const SPEAKS_WITHIN: Span = Span::from_secs(10);
 /// Sequence numbers that a stream may miss and still be the same one (RFC 3550 §A.1, MAX_DROPOUT).
 const DROPOUT_MAX: u16 = 3_000;
 
@@ -101,6 +104,8 @@ pub(crate) struct Side {
     pub(crate) counters: SideCounters,
     /// What is heard of it.
     pub(crate) watch: Watch,
+    /// What it reports, and is told.
+    pub(crate) reports: Reports,
     /// Nobody may hear it yet.
     pub(crate) gated: bool,
     held: bool,
@@ -137,6 +142,7 @@ impl Side {
             shape: Shape::default(),
             counters: SideCounters::default(),
             watch: Watch::default(),
+            reports: Reports::default(),
             gated: false,
             held: false,
             last_packet: None,
@@ -204,9 +210,39 @@ impl Side {
         }
     }
 
-    /// What was counted and measured so far.
-    pub(crate) fn counted(&self) -> SideCounters {
-        SideCounters { quality: self.watch.quality(), ..self.counters }
+    /// What was counted and measured so far. The way of its voice leads to the edge and on to the other side.
+    pub(crate) fn counted(&self, other: Option<&Self>) -> SideCounters {
+        let far = other.and_then(|other| other.reports.round_trip).unwrap_or_default();
+        let near = self.reports.round_trip.unwrap_or_default();
+        let way = Span::from_micros((near.as_micros() + far.as_micros()) / 2);
+        let sent = other.map_or(0, |other| other.counters.relayed);
+        let told_loss_permille = self
+            .reports
+            .says_lost
+            .and_then(|lost| (u64::from(lost) * 1_000).checked_div(sent).map(|permille| permille.min(1_000) as u16));
+        let quality = self.watch.quality(way);
+        let round_trip = self.reports.round_trip;
+        let quality = quality.map(|quality| Quality { round_trip, told_loss_permille, ..quality });
+        SideCounters { quality, ..self.counters }
+    }
+
+    /// By which name the other side knows its stream.
+    pub(crate) fn known_as(&self) -> Option<u32> {
+        self.continuity.known_as()
+    }
+
+    /// The timestamp that the other side would be told now; none when it was told none of late, or the clock is unknown.
+    pub(crate) fn told_at(&self, now: Instant) -> Option<u32> {
+        let (told, at) = self.continuity.last();
+        let passed = now.since(at);
+        let rate = self.watch.clock().filter(|_| passed < SPEAKS_WITHIN)?;
+        Some(told.wrapping_add((passed.as_micros() * u64::from(rate) / 1_000_000) as u32))
+    }
+
+    /// Packets of it that were sent on, and bytes of sound in them, as a report has them.
+    pub(crate) fn sent(&self) -> (u32, u32) {
+        let heads = self.counters.relayed * rtp::HEADER as u64;
+        (self.counters.relayed as u32, self.watch.bytes().saturating_sub(heads) as u32)
     }
 
     /// What is heard of it now.
@@ -298,6 +334,14 @@ impl Mapped {
 }
 
 impl Continuity {
+    fn known_as(&self) -> Option<u32> {
+        self.mapped.map(|mapped| mapped.ssrc).or(self.source)
+    }
+
+    const fn last(&self) -> (u32, Instant) {
+        (self.last_timestamp, self.last_at)
+    }
+
     /// How the present source is known to the listener, when by other numbers than its own.
     pub(crate) fn renamed(&self) -> Option<Renamed> {
         let (from, mapped) = (self.source?, self.mapped?);

@@ -21,6 +21,7 @@ mod packet;
 pub mod player;
 pub mod quality;
 mod relay;
+mod reports;
 pub mod rtcp;
 pub mod rtp;
 pub mod sdp;

@@ -10,6 +10,7 @@ mod interwork;
 mod keepalive;
 mod listening;
 mod presence;
+mod reporting;
 mod secured;
 #[cfg(test)]
 mod tests;
@@ -119,6 +120,8 @@ pub struct Relay {
     agenda: Agenda,
     outbox: Outbox,
     interworking: Interworking,
+    /// Room for the report that is being made.
+    report: Vec<u8>,
     counters: Counters,
 }
 
@@ -132,6 +135,7 @@ impl Relay {
             agenda: Agenda::default(),
             outbox: Outbox::new(),
             interworking: Interworking::default(),
+            report: Vec::new(),
             counters: Counters::default(),
         }
     }
@@ -154,6 +158,8 @@ impl Relay {
         self.sides[second.index()] = Some(Side::new(first));
         self.begin_to_keep_alive(first);
         self.begin_to_keep_alive(second);
+        self.begin_to_report(first);
+        self.begin_to_report(second);
         Ok(())
     }
 
@@ -231,6 +237,7 @@ impl Relay {
         if let Some(side) = self.side(first) {
             side.peer = second;
         }
+        self.begin_to_report(second);
         Ok(())
     }
 
@@ -240,15 +247,18 @@ impl Relay {
             return AnchorCounters::default();
         };
         let other = self.sides.get_mut(side.peer.index()).and_then(Option::take);
-        AnchorCounters { first: side.counted(), second: other.map(|side| side.counted()).unwrap_or_default() }
+        AnchorCounters {
+            first: side.counted(other.as_ref()),
+            second: other.as_ref().map(|other| other.counted(Some(&side))).unwrap_or_default(),
+        }
     }
 
     /// What an anchor has counted so far.
     pub fn counted(&self, first: PairId) -> AnchorCounters {
         let side = |pair: PairId| self.sides.get(pair.index()).and_then(Option::as_ref);
         let second = side(first).and_then(|first| side(first.peer));
-        let counters = |side: Option<&Side>| side.map(Side::counted).unwrap_or_default();
-        AnchorCounters { first: counters(side(first)), second: counters(second) }
+        let counters = |side: Option<&Side>, other| side.map(|side| side.counted(other)).unwrap_or_default();
+        AnchorCounters { first: counters(side(first), second), second: counters(second, side(first)) }
     }
 
     /// From now on what comes in at `pair` is for us. Joined pairs pay nothing for it: it is asked only about a pair that is joined to
@@ -303,6 +313,7 @@ impl Relay {
                 Task::KeepAlive => self.keep_alive(now, at, pair),
                 Task::Treatment => self.tick_treatment(now, at, pair),
                 Task::Handshake => self.shake_on(now, at, pair),
+                Task::Report => self.report(now, at, pair),
             }
         }
     }
@@ -426,6 +437,7 @@ impl Relay {
         if let Err(why) = side.admit_report(from, component == Component::Rtcp, packet) {
             return self.drop(why);
         }
+        self.learn_from_report(now, pair, packet.bytes());
         self.forward_report(pair, packet)
     }
 
@@ -433,13 +445,7 @@ impl Relay {
         let Some(Some(side)) = self.sides.get(pair.index()) else { return self.drop(Dropped::NoAnchor) };
         let out = side.peer;
         let Some(Some(other)) = self.sides.get(out.index()) else { return self.drop(Dropped::NoPeer) };
-        // Both must have agreed, since an offer alone may be answered without (RFC 5761 §5.1.1).
-        // A side that we secure has agreed with us alone.
-        let mux = other.mux && (side.mux || other.security.is_some());
-        let component = if mux { Component::Rtp } else { Component::Rtcp };
-        let Some(to) = (if mux { other.latch.send_to() } else { other.rtcp_to() }) else {
-            return self.drop(Dropped::NoPeer);
-        };
+        let Some((component, to)) = other.report_to(side) else { return self.drop(Dropped::NoPeer) };
         let (sender, heard) = (side.continuity.renamed(), other.continuity.renamed());
         if side.is_clear() && (sender.is_some() || heard.is_some() || side.latch.is_stale()) {
             rtcp::rename(packet.bytes_mut(), sender.as_ref(), heard.as_ref());

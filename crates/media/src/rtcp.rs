@@ -28,6 +28,13 @@ pub fn is_rtcp(packet: &[u8]) -> bool {
     first >> 6 == 2 && (192..=223).contains(kind) && length <= packet.len()
 }
 
+/// Whether the bytes are a whole compound that begins with a report, as they must to be believed (RFC 3550 §A.2).
+pub fn is_compound(packet: &[u8]) -> bool {
+    let Some([first, kind]) = packet.first_chunk() else { return false };
+    let whole: usize = parts(packet).map(|part| HEAD + part.body.len()).sum();
+    first & 0x20 == 0 && matches!(*kind, SENDER | RECEIVER) && whole == packet.len()
+}
+
 /// One packet of a compound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part<'a> {
@@ -302,6 +309,19 @@ mod tests {
         assert!(!rename(&mut packet, Some(&Renamed { from: 5, to: 1, sequence_add: 0, timestamp_add: 0 }), None));
         assert_eq!(packet, before, "SRTCP has its index and tag behind");
         assert!(!is_rtcp(&[0x80, 200, 0, 9, 0, 0, 0, 0]), "a length beyond the end");
+    }
+
+    #[test]
+    fn only_a_whole_compound_that_begins_with_a_report_is_believed_3550_a_2() {
+        let (packet, ..) = compound();
+        assert!(is_compound(&packet));
+        assert!(!is_compound(&packet[..packet.len() - 4]), "cut");
+        let mut padded = packet.clone();
+        padded[0] |= 0x20;
+        assert!(!is_compound(&padded), "padding is for the last alone");
+        let mut bye = Vec::new();
+        push_bye(&mut bye, 7);
+        assert!(!is_compound(&bye) && !is_compound(&[]));
     }
 
     proptest! {

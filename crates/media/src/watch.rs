@@ -234,25 +234,40 @@ impl Watch {
         if now.since(self.last) < RECENT && reception.expected_since(&oldest) >= TELLING {
             heard.loss_permille = reception.loss_permille(&oldest);
             let loss = f64::from(heard.loss_permille.unwrap_or(0)) / 1_000.0;
-            heard.mos = self.measured(reception, loss).map(|measured| measured.mos());
+            heard.mos = self.measured(reception, loss, Span::ZERO).map(|measured| measured.mos());
         }
         heard
     }
 
-    /// For the E-model: what is known of this direction. Of delay that is the buffer which such jitter asks for.
-    fn measured(&self, reception: &Reception, loss: f64) -> Option<Measured> {
+    /// For the E-model: what is known of this direction. Delay is that of the way, and of the buffer which such jitter asks for.
+    fn measured(&self, reception: &Reception, loss: f64, way: Span) -> Option<Measured> {
         let codec = self.sound?.codec?;
         let buffer = reception.jitter_mean().map_or(0, |jitter| jitter.as_micros()) * 2;
-        let delay_ms = buffer as f64 / 1_000.0;
+        let delay_ms = (buffer + way.as_micros()) as f64 / 1_000.0;
         Some(Measured { codec, loss, burst_ratio: reception.bursts().ratio(), delay_ms })
     }
 
-    /// All of it, for the record of the call.
-    pub(crate) fn quality(&self) -> Option<Quality> {
+    /// What is received of its stream, once something was.
+    pub(crate) const fn reception(&self) -> Option<&Reception> {
+        self.reception.as_ref()
+    }
+
+    /// Ticks in a second of its sound, when they are known.
+    pub(crate) fn clock(&self) -> Option<u32> {
+        self.sound.map(|sound| sound.clock).filter(|clock| *clock > 0)
+    }
+
+    /// Bytes of its packets.
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// All of it, for the record of the call. `way` is how long its voice is under way, as far as that is known.
+    pub(crate) fn quality(&self, way: Span) -> Option<Quality> {
         let reception = self.reception.as_ref()?;
         let bursts = reception.bursts();
         let loss = if bursts.packets() == 0 { 0.0 } else { bursts.losses() as f64 / bursts.packets() as f64 };
-        let measured = self.measured(reception, loss);
+        let measured = self.measured(reception, loss, way);
         Some(Quality {
             packets: self.packets,
             bytes: self.bytes,
@@ -282,6 +297,8 @@ impl Watch {
             skew_ppm: reception.skew_ppm(),
             payload_type: self.sound.map(|sound| sound.payload_type),
             codec: self.sound.and_then(|sound| sound.codec),
+            round_trip: None,
+            told_loss_permille: None,
         })
     }
 }
@@ -323,12 +340,12 @@ mod tests {
     #[test]
     fn nothing_ever_is_told_from_silence() {
         let mut watch = Watch::default();
-        assert_eq!((watch.heard(at(9_000), false, false), watch.quality()), (Heard::default(), None));
+        assert_eq!((watch.heard(at(9_000), false, false), watch.quality(Span::ZERO)), (Heard::default(), None));
         (0..100).for_each(|n| hear(&mut watch, n, 8, 0x2b));
         let heard = watch.heard(at(6_000), false, false);
         assert_eq!((heard.packets, heard.last), (100, Some(Span::from_millis(3_020))));
         assert_eq!((heard.quiet_for, heard.noise_only_for, heard.pauses), (None, None, false));
-        let quality = watch.quality().unwrap();
+        let quality = watch.quality(Span::ZERO).unwrap();
         assert_eq!((quality.codec, quality.bytes, quality.first), (Some(Codec::Pcma), 17_200, Some(at(1_000))));
         assert!(quality.rating == Some(93) && quality.mos >= Some(Mos::from_hundredths(440)), "{quality:?}");
         assert!(quality.level > Some(-20), "{quality:?}");
@@ -347,7 +364,7 @@ mod tests {
         assert!((150..=210).contains(&lossy.loss_permille.unwrap()), "{lossy:?}");
         assert!(lossy.mos < clean.mos && lossy.mos.is_some());
         assert_eq!(tell(1_400, 1_800, 0).loss_permille, Some(0));
-        let quality = watch.quality().unwrap();
+        let quality = watch.quality(Span::ZERO).unwrap();
         assert_eq!(quality.missing, 80);
         assert_eq!(watch.heard(at(60_000), false, false).loss_permille, None, "nothing came of late");
     }
@@ -362,12 +379,16 @@ mod tests {
         (100..150).for_each(|n| hear(&mut watch, n, 13, 0x40));
         let heard = watch.heard(at(4_000), false, false);
         assert_eq!((heard.noise_only_for, heard.pauses), (Some(Span::from_secs(1)), true));
-        assert_eq!((heard.quiet_for, watch.quality().unwrap().noise_only), (None, false), "it had spoken before");
+        assert_eq!(
+            (heard.quiet_for, watch.quality(Span::ZERO).unwrap().noise_only),
+            (None, false),
+            "it had spoken before"
+        );
         hear(&mut watch, 150, 0, 0x05);
         assert_eq!(watch.heard(at(4_000), false, false).noise_only_for, None);
         let mut noise = Watch::default();
         (0..50).for_each(|n| hear(&mut noise, n, 13, 0x40));
-        assert!(noise.quality().unwrap().noise_only);
+        assert!(noise.quality(Span::ZERO).unwrap().noise_only);
     }
 
     #[test]
@@ -381,7 +402,7 @@ mod tests {
             let header = rtp::Header { marker: false, payload_type, sequence: n as u16, timestamp: n * 960, ssrc: 7 };
             watch.hear(at(20 * u64::from(n)), &header, &[0x80; 60], true);
         }
-        let quality = watch.quality().unwrap();
+        let quality = watch.quality(Span::ZERO).unwrap();
         assert_eq!(
             (quality.codec, quality.payload_type, quality.jitter),
             (Some(Codec::Opus), Some(111), Some(Span::ZERO))
@@ -389,7 +410,7 @@ mod tests {
         assert_eq!((quality.level, quality.mos.is_some()), (None, true), "it is not decoded");
         let mut unknown = Watch::default();
         (0..60).for_each(|n| hear(&mut unknown, n, 111, 0));
-        let quality = unknown.quality().unwrap();
+        let quality = unknown.quality(Span::ZERO).unwrap();
         assert_eq!((quality.codec, quality.jitter, quality.mos, quality.missing), (None, None, None, 0));
     }
 
@@ -398,6 +419,9 @@ mod tests {
         let mut watch = Watch::default();
         let header = rtp::Header { marker: false, payload_type: 8, sequence: 1, timestamp: 1, ssrc: 7 };
         watch.hear(at(0), &header, &[0xd5; 172], false);
-        assert_eq!((watch.quality().unwrap().level, watch.heard(at(0), false, false).quiet_for), (None, None));
+        assert_eq!(
+            (watch.quality(Span::ZERO).unwrap().level, watch.heard(at(0), false, false).quiet_for),
+            (None, None)
+        );
     }
 }

@@ -65,4 +65,8 @@ pub struct Quality {
     pub payload_type: Option<u8>,
     /// The codec that is.
     pub codec: Option<Codec>,
+    /// From the edge to this side and back, by its reports.
+    pub round_trip: Option<Span>,
+    /// Of what this side was sent, how much it reports as lost, per thousand.
+    pub told_loss_permille: Option<u16>,
 }

@@ -66,6 +66,8 @@ pub struct Counters {
     pub digits_to_info: u64,
     /// Digits and events that were not told: no digits, too late, or too many at once.
     pub digits_refused: u64,
+    /// Reports that we made in the stead of an end that sends none.
+    pub reports: u64,
     /// Packets that we made and that found no room in the outbox.
     pub unsent: u64,
 }
@@ -104,6 +106,7 @@ impl Counters {
             ("digits_to_tones", self.digits_to_tones),
             ("digits_to_info", self.digits_to_info),
             ("digits_refused", self.digits_refused),
+            ("reports", self.reports),
             ("unsent", self.unsent),
         ]
         .into_iter()

