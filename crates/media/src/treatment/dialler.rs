@@ -139,7 +139,7 @@ mod tests {
         dialler.begin(digit(b'1')).unwrap();
         let mut sound = vec![3_000i16; 8_000];
         for (n, packet) in sound.chunks_mut(160).enumerate() {
-            if n == 18 {
+            if n == 15 {
                 dialler.end(Span::from_millis(200));
             }
             dialler.overlay(8_000, packet);
