@@ -3,6 +3,7 @@
 //! They live here so that plain tests run them too, on seeded mutants and on the corpus. Refuses to know: who makes the bytes.
 
 mod frame;
+mod relay;
 mod shard;
 
 use core::net::IpAddr;
@@ -10,6 +11,7 @@ use media::sdp::{DigitsBy, Facing, Formats, Line, Making, MediaPolicy, Sdp, agre
 use sip::Message;
 
 pub use frame::frame;
+pub use relay::relay;
 pub use shard::shard;
 
 /// The parser: never panics; what it accepts, it keeps byte for byte.
@@ -162,6 +164,12 @@ mod tests {
         let streams = seeds("frame");
         assert!(streams.len() > 15, "the corpus is there");
         streams.iter().for_each(|(_, bytes)| frame(bytes));
+        let relayed = seeds("relay");
+        assert!(relayed.len() > 10, "the corpus is there");
+        relayed.iter().for_each(|(name, script)| {
+            let passed = relay::run(script);
+            assert!(name == "kept" || passed.sent > 0, "{name}: {passed:?}");
+        });
     }
 
     /// What lies behind a password is reached by mutants too, and survives them.
