@@ -26,10 +26,19 @@ fn answered(report: &Report) -> Option<CallNo> {
 
 #[test]
 fn both_sides_hear_each_other_in_both_directions() {
+    heard_both_ways("portable");
+}
+
+#[test]
+fn both_sides_hear_each_other_by_io_uring_too() {
+    heard_both_ways("io-uring");
+}
+
+fn heard_both_ways(media_io: &str) {
     namespace::enter();
     let office = agent("office", 20, plays(1_000));
     let acme = agent("acme", 31, plays(440));
-    let _edge = Edge::start(CONFIG);
+    let _edge = Edge::start(&CONFIG.replace("[edge]", &format!("[edge]\nmedia_io = \"{media_io}\"")));
     for (caller, callee, to, caller_hz, callee_hz) in
         [(&office, &acme, LAN, 1_300, 440), (&acme, &office, WAN, 620, 1_000)]
     {

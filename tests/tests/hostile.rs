@@ -1,11 +1,19 @@
 //! Malformed and hostile input on the wire: answered or dropped by rule, counted, and no live call notices.
 #![allow(clippy::expect_used)]
 
+use agent::Report;
+use interop::agents::{agent, dial, ended, expect, plays};
 use interop::edge::{CONFIG, Edge};
 use interop::sipp::Sipp;
-use interop::{http, namespace, wait_until};
-use model::Rng;
+use interop::{http, let_pass, namespace, wait_until};
+use media::player::ToneTalker;
+use media::rtcp;
+use model::{Rng, Span};
+use node::lab::Order;
 use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::Builder;
 use std::time::Duration;
 
 const EDGE: &str = "127.0.0.10:5060";
@@ -153,4 +161,78 @@ fn strangers_are_refused() {
     })
     .find(|code| *code >= 200);
     assert_eq!(final_code, Some(403));
+}
+
+#[test]
+fn who_floods_the_ports_of_a_live_call_is_not_heard() {
+    flooded("portable");
+}
+
+#[test]
+fn who_floods_the_ports_of_a_live_call_is_not_heard_by_io_uring_either() {
+    flooded("io-uring");
+}
+
+/// A third host sends sound and goodbyes to every media port there is, while two parties talk.
+fn flooded(media_io: &str) {
+    namespace::enter();
+    let (office, acme) = (agent("office", 20, plays(1_000)), agent("acme", 31, plays(440)));
+    let edge = Edge::start(&CONFIG.replace("[edge]", &format!("[edge]\nmedia_io = \"{media_io}\"")));
+    office.order(dial(EDGE, 1_300, None));
+    let answered = |report: &Report| match report {
+        Report::Answered { call, .. } => Some(*call),
+        _ => None,
+    };
+    let call = expect(&office, "the answer", answered);
+    // Both are heard before the flood, so that both are known.
+    wait_until("both speak", Duration::from_secs(60), || http::metric("throughline_media_relayed_total") >= 20.0);
+    let over = Arc::new(AtomicBool::new(false));
+    let told = over.clone();
+    let flood = Builder::new().spawn(move || flood(&told)).expect("a thread");
+    let refused = "throughline_media_dropped_third_party_total";
+    wait_until("the flood reaches the call", Duration::from_secs(60), || http::metric(refused) >= 200.0);
+    let_pass(Duration::from_secs(2));
+    over.store(true, Ordering::Relaxed);
+    let sent = flood.join().expect("the flood ends");
+    office.order(Order::HangUp(call));
+    for (party, tone) in [(&office, 440), (&acme, 1_300)] {
+        let heard = expect(party, "the end", ended);
+        assert_eq!(heard.tone_hz, Some(tone), "{heard:?}");
+        assert!(heard.tone_for >= Span::from_secs(1), "{heard:?}");
+        // Fifty a second are the other party's own; one of the flood's rounds alone would be more.
+        assert!(heard.packets < 50 * 120, "{heard:?} of {sent} that were injected");
+    }
+    wait_until("the call is recorded", Duration::from_secs(60), || edge.held().0 == 0.0);
+    let fallen = http::metric("throughline_node_media_fallbacks_total") > 0.0;
+    if fallen {
+        println!("no io_uring here: the portable path once more\n{}", edge.log());
+    }
+    let by_ring = http::metric("throughline_node_media_by_ring_total");
+    let came = http::metric("throughline_node_media_in_total");
+    assert_eq!(by_ring, if media_io == "io-uring" && !fallen { came } else { 0.0 });
+    let relayed = http::metric("throughline_media_relayed_total");
+    assert!(relayed < came / 4.0, "{relayed} of {came} were relayed, the rest was refused");
+}
+
+/// Says how much it has sent.
+fn flood(over: &AtomicBool) -> usize {
+    let socket = UdpSocket::bind("127.0.0.99:40000").expect("a socket");
+    let mut talker = ToneTalker::new(850, 0xbad);
+    let mut goodbye = Vec::new();
+    rtcp::push_receiver(&mut goodbye, 0xbad, &[]);
+    rtcp::push_bye(&mut goodbye, 0xbad);
+    let mut sent = 0;
+    while !over.load(Ordering::Relaxed) {
+        let sound = talker.next_packet();
+        for (ip, first) in [("127.0.0.10", 20_000), ("127.0.0.11", 30_000)] {
+            // Those that are open before the first call, and some that are not.
+            for port in first..first + 260_u16 {
+                let bytes = if port % 2 == 0 { &sound[..] } else { &goodbye };
+                // A port that is not open refuses, and that is told by the next call.
+                sent += usize::from(socket.send_to(bytes, (ip, port)).is_ok());
+            }
+        }
+        let_pass(Duration::from_millis(5));
+    }
+    sent
 }

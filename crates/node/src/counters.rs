@@ -38,6 +38,8 @@ pub(crate) struct Counters {
 pub(crate) struct Elsewhere {
     /// By the media sockets.
     pub(crate) media: MediaCounters,
+    /// Times io_uring gave way to the portable path of media.
+    pub(crate) media_fallbacks: u64,
     /// Times a range of media ports had no pair left.
     pub(crate) ports_exhausted: u64,
     /// Reports lost because control's ring was full.
@@ -48,7 +50,7 @@ pub(crate) struct Elsewhere {
 
 impl Counters {
     /// Every count by its name.
-    pub(crate) fn named(&self, elsewhere: &Elsewhere) -> [(&'static str, u64); 20] {
+    pub(crate) fn named(&self, elsewhere: &Elsewhere) -> [(&'static str, u64); 22] {
         let media = elsewhere.media;
         [
             ("node_turns", self.turns),
@@ -67,6 +69,8 @@ impl Counters {
             ("node_ports_failed", self.ports_failed),
             ("node_ports_exhausted", elsewhere.ports_exhausted),
             ("node_media_in", media.received),
+            ("node_media_by_ring", media.by_ring),
+            ("node_media_fallbacks", elsewhere.media_fallbacks),
             ("node_media_out", media.sent),
             ("node_media_dropped", media.dropped),
             ("node_media_send_full", media.send_full),

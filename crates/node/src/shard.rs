@@ -21,6 +21,7 @@ use crate::ring::Sender;
 use crate::sockets::Sockets;
 use crate::stock::Stock;
 use crate::streams::ByStream;
+use edge::config::MediaIo;
 use edge::{Input, Output, Shard, ShardConfig, ShardView, Snapshot, steer};
 use media::{Component, Forward, Made, Packet, PairId};
 use model::{Instant, ShardId, SocketId, Span, TransportFault};
@@ -153,6 +154,9 @@ impl ShardThread {
     /// the calls of the first moments after a restart would meet an edge that has no port and knows no phone, and be refused.
     fn begin(&mut self) -> io::Result<bool> {
         self.now = self.clock.now();
+        if self.snapshot.settings.media_io == MediaIo::IoUring {
+            self.use_ring();
+        }
         while self.stock.wants() {
             self.open_some();
         }
@@ -164,9 +168,22 @@ impl ShardThread {
         Ok(true)
     }
 
+    /// Media by io_uring, or a word why not. It belongs to this thread, and so it is made here.
+    fn use_ring(&mut self) {
+        let shard = self.config.shard.0;
+        match self.media.use_ring() {
+            Ok(()) => tracing::info!("shard {shard}: media goes by io_uring"),
+            Err(error) => tracing::warn!("shard {shard}: no io_uring ({error}): media goes by the portable path"),
+        }
+    }
+
     /// One turn; false when told to end.
     fn turn(&mut self) -> io::Result<bool> {
-        let ready = self.prompt.wait(self.patience())?;
+        let patience = self.patience();
+        let ready = match self.pace.gathering() {
+            Some(interval) if patience > 0 => self.prompt.wait_micros(self.until_relayed(interval))?,
+            _ => self.prompt.wait(patience)?,
+        };
         self.now = self.clock.now();
         let mut media_ready = self.media_waits;
         let mut go_on = true;
@@ -204,6 +221,13 @@ impl ShardThread {
         let owed = self.owes_report().then(|| self.now + AGAIN);
         let due = [self.shard.deadline(), gather, self.relief_due, owed].into_iter().flatten().min();
         wait_ms(self.now, due)
+    }
+
+    /// Microseconds until what has gathered is due, or something sooner. By a fresh look at the clock: relaying many packets has taken a good
+    /// part of the interval, and a wait that began with the turn would make them all late by it.
+    fn until_relayed(&self, interval: Span) -> u64 {
+        let due = [Some(self.relayed + interval), self.shard.deadline()].into_iter().flatten().min();
+        due.map_or(0, |due| due.since(self.clock.now()).as_micros())
     }
 
     /// What control waits for is true, and the ring had no room for the word.
@@ -484,6 +508,7 @@ impl ShardThread {
     fn count_into(&self, view: &mut ShardView) {
         let elsewhere = Elsewhere {
             media: self.media.counters(),
+            media_fallbacks: self.media.fallbacks(),
             ports_exhausted: self.stock.exhausted(),
             reports_lost: self.links.reports.refused(),
             hops_lost: self.links.hops_out.iter().flatten().map(Sender::refused).sum(),

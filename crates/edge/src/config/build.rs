@@ -161,6 +161,7 @@ pub(super) fn settings(
         names,
         registrar: registrar.map(Arc::new),
         users_file: file,
+        media_io: draft.edge.media_io,
         shadow_file: draft.edge.shadow,
         shadow: None,
     };
@@ -301,10 +302,12 @@ fn sides_beside(draft: &mut Draft, previous: Option<&Settings>, faults: &mut Fau
 
 /// What a running edge has opened already is not opened elsewhere.
 fn only_at_start(draft: &Draft, before: &Settings, faults: &mut Faults<'_>) {
-    let [api, data] = &draft.edge.places;
-    for (key, at, changed) in
-        [("api", api, draft.edge.api != before.api), ("data", data, draft.edge.data != before.data)]
-    {
+    let [api, data, media_io] = &draft.edge.places;
+    for (key, at, changed) in [
+        ("api", api, draft.edge.api != before.api),
+        ("data", data, draft.edge.data != before.data),
+        ("media_io", media_io, draft.edge.media_io != before.media_io),
+    ] {
         if changed {
             faults.warn(at, format!("the new `{key}` is taken when the edge is started anew"), "", None);
         }

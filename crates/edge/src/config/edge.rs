@@ -47,8 +47,27 @@ pub(super) static EDGE: Section = Section {
             "Configuration whose policy runs beside this one and is never enforced: the journal tells what it would have decided. \
              Relative to the folder of this file.",
         ),
+        is(
+            "media_io",
+            "\"auto\", \"portable\" or \"io-uring\"",
+            "\"auto\"",
+            "How packets of media pass the kernel: by calls that every Linux has, or by io_uring where the machine allows it. What is not \
+             allowed, or fails, gives way to `portable` by itself. `auto` is `portable`: it has cost no more where it was measured.",
+        ),
     ],
 };
+
+/// How packets of media pass the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum MediaIo {
+    /// As was found best: the portable way.
+    #[default]
+    Auto,
+    /// By calls that every Linux has.
+    Portable,
+    /// By io_uring, where the machine allows it.
+    IoUring,
+}
 
 /// `[edge]` as read.
 #[derive(Debug)]
@@ -59,8 +78,9 @@ pub(super) struct EdgeDraft {
     pub(super) emergency: Vec<String>,
     pub(super) product: Option<String>,
     pub(super) shadow: Option<String>,
-    /// Where `api` and `data` are written, or the table.
-    pub(super) places: [Range<usize>; 2],
+    pub(super) media_io: MediaIo,
+    /// Where `api`, `data` and `media_io` are written, or the table.
+    pub(super) places: [Range<usize>; 3],
 }
 
 impl Default for EdgeDraft {
@@ -72,7 +92,8 @@ impl Default for EdgeDraft {
             emergency: vec![String::from("112"), String::from("911")],
             product: None,
             shadow: None,
-            places: [0..0, 0..0],
+            media_io: MediaIo::default(),
+            places: [0..0, 0..0, 0..0],
         }
     }
 }
@@ -92,7 +113,14 @@ pub(super) fn read(root: &Reader<'_, '_>, faults: &mut Faults<'_>) -> EdgeDraft 
     }
     draft.product = reader.read("product", faults, super::interworking::one_line);
     draft.shadow = reader.read("shadow", faults, value::text).filter(|file| !file.is_empty());
-    draft.places = [reader.place("api"), reader.place("data")];
+    reader.set("media_io", &mut draft.media_io, faults, |node, faults| {
+        Some(match value::word(&["auto", "portable", "io-uring"])(node, faults)? {
+            "portable" => MediaIo::Portable,
+            "io-uring" => MediaIo::IoUring,
+            _ => MediaIo::Auto,
+        })
+    });
+    draft.places = [reader.place("api"), reader.place("data"), reader.place("media_io")];
     if let Some(api) = draft.api.filter(|api| !api.ip().is_loopback()) {
         let what = format!("the API has no passwords, and {} is reachable from outside this machine", api.ip());
         let fix = Some(format!("write \"127.0.0.1:{}\" and put a proxy with authentication before it", api.port()));

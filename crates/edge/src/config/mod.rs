@@ -41,6 +41,7 @@ mod window;
 #[cfg(test)]
 mod tests;
 
+pub use edge::MediaIo;
 pub use fault::{Fault, Severity};
 pub use numbers::TargetNumbers;
 pub use reference::{print_defaults, reference};

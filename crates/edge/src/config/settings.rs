@@ -2,6 +2,7 @@
 //!
 //! One immutable value that node, shards, control and API share; a reload makes a new one. Refuses to know: TOML.
 
+use super::edge::MediaIo;
 use super::numbers::TargetNumbers;
 use super::streams::{ListenStreams, StreamLimits};
 use super::test_call::TestCallPlan;
@@ -73,6 +74,8 @@ pub struct Settings {
     pub registrar: Option<Arc<act::RegistrarRules>>,
     /// File of more users, as written.
     pub users_file: Option<String>,
+    /// How packets of media pass the kernel.
+    pub media_io: MediaIo,
     /// File of a second policy that runs beside this one, as written.
     pub shadow_file: Option<String>,
     /// That policy, once somebody has read it.

@@ -155,6 +155,10 @@ fn every_key_reaches_the_settings() {
     assert_eq!(settings.shape.routes()[0].prefixes, ["+47"]);
     assert_eq!(settings.profiles.emergency, [b"112"]);
     assert_eq!(settings.data.as_deref(), Some("/var/lib/throughline"));
+    let by =
+        |word| self::settings(&EVERYTHING.replacen("[edge]", &format!("[edge]\nmedia_io = \"{word}\""), 1)).media_io;
+    assert_eq!([by("io-uring"), by("portable"), by("auto")], [MediaIo::IoUring, MediaIo::Portable, MediaIo::Auto]);
+    assert_eq!(settings.media_io, MediaIo::Auto);
 }
 
 #[test]
@@ -309,6 +313,10 @@ media = \"198.51.100.10:30000-39999\"
     assert!(settings.is_some());
     assert_eq!((faults.len(), faults[0].line, faults[0].severity), (1, 3, Severity::Warning));
     assert_eq!(faults[0].what, "the new `api` is taken when the edge is started anew");
+    let other = EXAMPLE.replace("name = \"edge-1\"", "media_io = \"io-uring\"");
+    let faults = compile(&other, "edge.toml", &env, Some(&first)).faults;
+    assert_eq!((faults.len(), faults[0].severity), (1, Severity::Warning));
+    assert_eq!(faults[0].what, "the new `media_io` is taken when the edge is started anew");
 }
 
 #[test]

@@ -57,6 +57,16 @@ impl RawAddress {
         }
     }
 
+    /// Reads what the kernel has written elsewhere, cut to the room; none for another family.
+    #[inline]
+    pub(crate) fn read(bytes: &[u8]) -> Option<SocketAddr> {
+        let mut raw = Self::EMPTY;
+        let length = bytes.len().min(ROOM as usize);
+        // SAFETY: both are live and at least so long, and any bytes are an address of some family.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), (&raw mut raw).cast::<u8>(), length) };
+        raw.get()
+    }
+
     /// Reads it; none for another family.
     #[inline]
     pub(crate) fn get(&self) -> Option<SocketAddr> {

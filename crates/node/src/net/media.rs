@@ -1,20 +1,29 @@
 //! RTP sockets of one shard: pairs of ports, opened ahead of need and kept open, and the loop that relays between them.
 //!
-//! A packet that passes costs one receiving and one sending call and nothing else: no allocation, no clock, no timer, no lock. One
-//! receive per ready socket, since a socket rarely holds two packets; what is left over is told again by the next wait.
-//! Refuses to know: where a packet goes, which the caller's `forward` decides.
+//! Two paths behind one face: one that every Linux has (`portable.rs`) and one by io_uring (`ring.rs`), where the machine allows it. They
+//! count the same, keep the same order within a socket and have the same limits; when io_uring fails, the portable one goes on with
+//! the same sockets. A packet takes no allocation, no clock, no timer, no lock. Refuses to know: where a packet goes, which the caller's
+//! [`Relays`] decides.
 
-use super::address::{ROOM, RawAddress};
+mod buffers;
+mod portable;
+mod ring;
+
+use super::address::RawAddress;
 use super::epoll::{Epoll, Trigger};
 use super::socket::{self, Wanted};
 use media::{Component, Forward, Made, Packet, PairId};
+use portable::Portable;
+use ring::Ring;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// The largest UDP datagram, and room behind it for what security adds.
-const LARGEST: usize = 65_535 + 64;
-/// Sockets served at once, so that SIP waits for at most so many packets.
+/// The largest UDP datagram.
+const LARGEST: usize = 65_535;
+/// Room behind a packet for what security adds.
+const BEHIND: usize = 64;
+/// Packets relayed at once, so that SIP waits for at most so many.
 const BATCH: usize = 256;
 
 /// Whoever knows where packets go.
@@ -30,6 +39,8 @@ pub(crate) trait Relays {
 pub(crate) struct MediaCounters {
     /// Packets received.
     pub(crate) received: u64,
+    /// Of them, those by io_uring.
+    pub(crate) by_ring: u64,
     /// Packets sent on.
     pub(crate) sent: u64,
     /// Packets the relay let go.
@@ -40,6 +51,9 @@ pub(crate) struct MediaCounters {
     pub(crate) send_failed: u64,
 }
 
+/// What a turn has done: packets received, and whether there may be more at once.
+type Turn = (u32, bool);
+
 #[derive(Debug)]
 struct Pair {
     rtp: OwnedFd,
@@ -48,23 +62,50 @@ struct Pair {
 
 /// All media sockets of one shard. A pair's number is its place of opening.
 pub(crate) struct MediaSockets {
-    epoll: Epoll,
+    /// The sockets, or the ring that they are in.
+    set: Epoll,
+    // Before the sockets, so that it is gone before they are.
+    ring: Option<Ring>,
+    portable: Portable,
     pairs: Vec<Pair>,
     limit: usize,
-    packet: Box<[u8]>,
     counters: MediaCounters,
+    fallbacks: u64,
 }
 
 impl MediaSockets {
-    /// No sockets yet; at most `limit` pairs.
+    /// No sockets yet; at most `limit` pairs, by the portable path.
     pub(crate) fn new(limit: usize) -> io::Result<Self> {
         Ok(Self {
-            epoll: Epoll::new(BATCH)?,
+            set: Epoll::new(BATCH)?,
+            ring: None,
+            portable: Portable::new(),
             pairs: Vec::new(),
             limit,
-            packet: vec![0; LARGEST].into_boxed_slice(),
             counters: MediaCounters::default(),
+            fallbacks: 0,
         })
+    }
+
+    /// From now on by io_uring. To be called before the first pair is opened, by the thread that relays.
+    ///
+    /// # Errors
+    /// The machine does not allow it; the portable path stays.
+    pub(crate) fn use_ring(&mut self) -> io::Result<()> {
+        let most = super::process::open_files()?;
+        let sockets = (2 * self.limit as u64).min(most);
+        let made = Ring::new(u32::try_from(sockets).unwrap_or(u32::MAX)).and_then(|ring| {
+            self.set.add(&ring, 0, Trigger::Level)?;
+            Ok(ring)
+        });
+        match made {
+            Ok(ring) => self.ring = Some(ring),
+            Err(error) => {
+                self.fallbacks += 1;
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     /// Opens the pair `port`, `port + 1` (RFC 3550 §11: RTP even, RTCP the next odd one).
@@ -76,53 +117,72 @@ impl MediaSockets {
         let rtp = socket::open(address, Wanted::default())?;
         let rtcp = socket::open(SocketAddr::new(ip, port.saturating_add(1)), Wanted::default())?;
         let pair = PairId(self.pairs.len() as u32);
-        self.epoll.add(&rtp, token(pair, Component::Rtp), Trigger::Level)?;
-        self.epoll.add(&rtcp, token(pair, Component::Rtcp), Trigger::Level)?;
-        self.pairs.push(Pair { rtp, rtcp });
+        match &mut self.ring {
+            Some(ring) => {
+                let added = ring.add(token(pair, Component::Rtp), &rtp, &rtcp);
+                self.pairs.push(Pair { rtp, rtcp });
+                if let Err(error) = added {
+                    self.fall_back(&error)?;
+                }
+            }
+            None => {
+                watch(&self.set, pair, &rtp, &rtcp)?;
+                self.pairs.push(Pair { rtp, rtcp });
+                self.portable.make_room(2 * self.pairs.len());
+            }
+        }
         Ok((pair, address))
     }
 
-    /// Relays what has arrived, without waiting: one packet from each ready socket. Returns packets received, and whether
-    /// there may be more at once.
-    pub(crate) fn relay(&mut self, relays: &mut impl Relays) -> io::Result<(u32, bool)> {
-        let ready = self.epoll.wait(0)?;
-        let mut received = 0;
-        for index in 0..ready {
-            let (pair, component) = from_token(self.epoll.event(index).0);
-            let Some(from) = self.pairs.get(pair.0 as usize).map(|pair| pair.of(component)) else { continue };
-            let Some((sender, length)) = receive(from, &mut self.packet) else { continue };
-            received += 1;
-            let mut packet = Packet::new(&mut self.packet, length);
-            match relays.forward(pair, component, sender, &mut packet) {
-                Forward::Send { pair, component, to } => {
-                    if let Some(by) = self.pairs.get(pair.0 as usize).map(|pair| pair.of(component)) {
-                        count_sent(&mut self.counters, send(by, to, packet.bytes()));
-                    }
+    /// Relays what has arrived, without waiting.
+    pub(crate) fn relay(&mut self, relays: &mut impl Relays) -> io::Result<Turn> {
+        let turn = match &mut self.ring {
+            Some(ring) => ring.turn(BATCH as u32, &mut self.counters, relays),
+            None => self.portable.turn(&mut self.set, &self.pairs, &mut self.counters, relays),
+        };
+        match turn {
+            Ok((received, more)) => {
+                self.counters.received += u64::from(received);
+                if self.ring.is_some() {
+                    self.counters.by_ring += u64::from(received);
                 }
-                Forward::Made => {
-                    while let Some(made) = relays.poll_made() {
-                        self.send(made.pair, made.component, made.to, made.packet);
-                    }
-                }
-                // Taken in by `forward` itself.
-                Forward::Local => {}
-                Forward::Drop(_) => self.counters.dropped += 1,
+                Ok((received, more))
             }
+            Err(error) if self.ring.is_some() => {
+                self.fall_back(&error)?;
+                Ok((0, true))
+            }
+            Err(error) => Err(error),
         }
-        self.counters.received += u64::from(received);
-        Ok((received, self.epoll.full()))
+    }
+
+    /// The ring is given up: its sockets go on by the portable path. What it had queued is lost, as any packet may be.
+    #[cold]
+    fn fall_back(&mut self, why: &io::Error) -> io::Result<()> {
+        tracing::warn!("io_uring has failed ({why}): media goes on by the portable path");
+        self.ring = None;
+        self.fallbacks += 1;
+        for (index, Pair { rtp, rtcp }) in self.pairs.iter().enumerate() {
+            watch(&self.set, PairId(index as u32), rtp, rtcp)?;
+        }
+        self.portable.make_room(2 * self.pairs.len());
+        Ok(())
     }
 
     /// Sends a packet of our own.
     pub(crate) fn send(&mut self, pair: PairId, component: Component, to: SocketAddr, packet: &[u8]) {
-        if let Some(by) = self.pairs.get(pair.0 as usize).map(|pair| pair.of(component)) {
-            count_sent(&mut self.counters, send(by, to, packet));
-        }
+        let by = self.pairs.get(pair.0 as usize).map(|pair| pair.of(component));
+        count_sent(&mut self.counters, by.map_or(Err(libc::EBADF), |by| send(by, to, packet)));
     }
 
     /// What has passed.
     pub(crate) fn counters(&self) -> MediaCounters {
         self.counters
+    }
+
+    /// Times that io_uring was wanted and could not be used, or failed.
+    pub(crate) fn fallbacks(&self) -> u64 {
+        self.fallbacks
     }
 
     /// Pairs open.
@@ -134,7 +194,7 @@ impl MediaSockets {
 /// Readable while any of the sockets is.
 impl AsFd for MediaSockets {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.epoll.as_fd()
+        self.set.as_fd()
     }
 }
 
@@ -148,6 +208,12 @@ impl Pair {
     }
 }
 
+fn watch(set: &Epoll, pair: PairId, rtp: &OwnedFd, rtcp: &OwnedFd) -> io::Result<()> {
+    set.add(rtp, token(pair, Component::Rtp), Trigger::Edge)?;
+    set.add(rtcp, token(pair, Component::Rtcp), Trigger::Edge)
+}
+
+#[inline]
 fn token(pair: PairId, component: Component) -> u64 {
     u64::from(pair.0) << 1 | u64::from(component == Component::Rtcp)
 }
@@ -156,26 +222,6 @@ fn token(pair: PairId, component: Component) -> u64 {
 fn from_token(token: u64) -> (PairId, Component) {
     let component = if token & 1 == 0 { Component::Rtp } else { Component::Rtcp };
     (PairId((token >> 1) as u32), component)
-}
-
-/// One packet and who sent it; none when there is none after all.
-#[inline]
-fn receive(socket: &OwnedFd, packet: &mut [u8]) -> Option<(SocketAddr, usize)> {
-    let mut peer = RawAddress::EMPTY;
-    let mut room = ROOM;
-    // SAFETY: the pointers and lengths are those of a live buffer and a live address.
-    let length = unsafe {
-        libc::recvfrom(
-            socket.as_raw_fd(),
-            packet.as_mut_ptr().cast(),
-            packet.len(),
-            libc::MSG_DONTWAIT,
-            (&raw mut peer).cast(),
-            &raw mut room,
-        )
-    };
-    let length = usize::try_from(length).ok()?;
-    Some((peer.get()?, length))
 }
 
 #[inline]
@@ -205,122 +251,4 @@ fn count_sent(counters: &mut MediaCounters, sent: Result<(), i32>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use media::Dropped;
-    use std::net::UdpSocket;
-
-    const IP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 81));
-
-    fn sockets() -> MediaSockets {
-        MediaSockets::new(16).expect("epoll")
-    }
-
-    /// Opens a pair at the first free even port: other tests run beside this one.
-    fn pair(sockets: &mut MediaSockets) -> (PairId, SocketAddr) {
-        (20_000..40_000).step_by(2).find_map(|port| sockets.open(IP, port).ok()).expect("a free pair")
-    }
-
-    fn peer() -> UdpSocket {
-        let socket = UdpSocket::bind((IP, 0)).expect("a socket");
-        socket.set_read_timeout(Some(std::time::Duration::from_secs(5))).expect("a timeout");
-        socket
-    }
-
-    /// Every packet goes as this says.
-    struct By<F>(F);
-
-    impl<F: FnMut(PairId, Component, SocketAddr, &mut Packet<'_>) -> Forward> Relays for By<F> {
-        fn forward(&mut self, pair: PairId, on: Component, from: SocketAddr, packet: &mut Packet<'_>) -> Forward {
-            self.0(pair, on, from, packet)
-        }
-
-        fn poll_made(&mut self) -> Option<Made<'_>> {
-            None
-        }
-    }
-
-    fn wait(sockets: &MediaSockets) {
-        let mut outer = Epoll::new(1).expect("epoll");
-        outer.add(sockets, 0, Trigger::Level).expect("epolls nest");
-        assert_eq!(outer.wait(5_000).expect("a wait"), 1, "nothing came");
-    }
-
-    #[test]
-    fn a_packet_leaves_by_the_other_pair_and_comes_from_its_port() {
-        let mut sockets = sockets();
-        let (a, at_a) = pair(&mut sockets);
-        let (b, at_b) = pair(&mut sockets);
-        let (left, right) = (peer(), peer());
-        let to = right.local_addr().expect("an address");
-        for (component, step) in [(Component::Rtp, 0), (Component::Rtcp, 1)] {
-            left.send_to(b"hello", (IP, at_a.port() + step)).expect("sent");
-            wait(&sockets);
-            let relayed = sockets.relay(&mut By(|pair, on, from, packet: &mut Packet<'_>| {
-                assert_eq!((pair, on, Ok(from)), (a, component, left.local_addr().map_err(|_| ())));
-                packet.bytes_mut()[0] = b'j';
-                Forward::Send { pair: b, component, to }
-            }));
-            assert_eq!(relayed.expect("a turn"), (1, false));
-            let mut got = [0; 16];
-            let (length, from) = right.recv_from(&mut got).expect("a packet");
-            assert_eq!((&got[..length], from), (&b"jello"[..], SocketAddr::new(IP, at_b.port() + step)));
-        }
-        assert_eq!(sockets.counters(), MediaCounters { received: 2, sent: 2, ..MediaCounters::default() });
-    }
-
-    #[test]
-    fn a_packet_of_our_own_leaves_by_its_port_and_one_for_us_goes_nowhere() {
-        let mut sockets = sockets();
-        let (own, at) = pair(&mut sockets);
-        let far = peer();
-        sockets.send(own, Component::Rtcp, far.local_addr().expect("an address"), b"ours");
-        let mut got = [0; 16];
-        let (length, from) = far.recv_from(&mut got).expect("a packet");
-        assert_eq!((&got[..length], from), (&b"ours"[..], SocketAddr::new(IP, at.port() + 1)));
-        far.send_to(b"theirs", at).expect("sent");
-        wait(&sockets);
-        let mut heard = Vec::new();
-        let turn = sockets.relay(&mut By(|pair, component, _, packet: &mut Packet<'_>| {
-            heard.push((pair, component, packet.bytes().to_vec()));
-            Forward::Local
-        }));
-        assert_eq!(turn.expect("a turn").0, 1);
-        assert_eq!(heard, [(own, Component::Rtp, b"theirs".to_vec())]);
-        assert_eq!(sockets.counters(), MediaCounters { received: 1, sent: 1, ..MediaCounters::default() });
-    }
-
-    #[test]
-    fn what_is_left_over_is_told_again_and_what_is_dropped_is_counted() {
-        let mut sockets = sockets();
-        let (_, at) = pair(&mut sockets);
-        let left = peer();
-        for n in 0..5u8 {
-            left.send_to(&[n], at).expect("sent");
-        }
-        let mut seen = Vec::new();
-        while seen.len() < 5 {
-            wait(&sockets);
-            let turn = sockets.relay(&mut By(|_, _, _, packet: &mut Packet<'_>| {
-                seen.push(packet.bytes()[0]);
-                Forward::Drop(Dropped::NoAnchor)
-            }));
-            assert_eq!(turn.expect("a turn").0, 1, "one packet of a socket in a turn");
-        }
-        assert_eq!(seen, [0, 1, 2, 3, 4]);
-        assert_eq!(sockets.counters().dropped, 5);
-    }
-
-    #[test]
-    fn a_taken_port_or_a_full_table_is_refused_and_leaves_nothing_behind() {
-        let mut sockets = MediaSockets::new(1).expect("epoll");
-        let mut other = MediaSockets::new(4).expect("epoll");
-        let (_, at) = pair(&mut other);
-        let taken = sockets.open(IP, at.port()).map_err(|error| error.kind());
-        assert_eq!(taken.err(), Some(io::ErrorKind::AddrInUse));
-        pair(&mut sockets);
-        let full = sockets.open(IP, 0).map_err(|error| error.kind());
-        assert_eq!(full.err(), Some(io::ErrorKind::QuotaExceeded));
-        assert_eq!(sockets.len(), 1);
-    }
-}
+mod tests;

@@ -68,6 +68,14 @@ pub(crate) fn raise_open_files() -> io::Result<u64> {
     Ok(limit.rlim_cur)
 }
 
+/// How many descriptors may be open at once.
+pub(crate) fn open_files() -> io::Result<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointer is to a live rlimit.
+    let told = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    if told < 0 { Err(io::Error::last_os_error()) } else { Ok(limit.rlim_cur) }
+}
+
 /// A number nobody can guess: the secret of tokens, the seed of a run.
 pub(crate) fn secret() -> io::Result<u64> {
     let mut bytes = [0u8; 8];

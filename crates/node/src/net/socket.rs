@@ -78,13 +78,15 @@ fn set(socket: &OwnedFd, level: i32, name: i32, value: i32) -> io::Result<()> {
 }
 
 /// The address a socket is bound to.
-#[cfg(test)]
-pub(crate) fn local(socket: &OwnedFd) -> SocketAddr {
+pub(crate) fn local(socket: &OwnedFd) -> io::Result<SocketAddr> {
     let mut name = RawAddress::EMPTY;
     let mut length = super::address::ROOM;
     // SAFETY: the pointer and length are those of a live address.
-    unsafe { libc::getsockname(socket.as_raw_fd(), (&raw mut name).cast(), &raw mut length) };
-    name.get().expect("a bound socket")
+    let told = unsafe { libc::getsockname(socket.as_raw_fd(), (&raw mut name).cast(), &raw mut length) };
+    if told < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    name.get().ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))
 }
 
 #[cfg(test)]
@@ -96,7 +98,7 @@ mod tests {
         let shared = Wanted { shared: true, errors: true, receive_buffer: Some(1 << 20) };
         for any in ["127.0.0.77:0", "[::1]:0"] {
             let first = open(any.parse().expect("an address"), shared).expect("a socket");
-            let address = local(&first);
+            let address = local(&first).expect("a bound socket");
             open(address, shared).expect("a second socket on the same address");
             let alone = open(address, Wanted::default());
             assert_eq!(alone.map_err(|error| error.kind()).err(), Some(io::ErrorKind::AddrInUse));
@@ -106,7 +108,7 @@ mod tests {
     #[test]
     fn any_ipv6_leaves_ipv4_alone() {
         let v6 = open("[::]:0".parse().expect("an address"), Wanted::default()).expect("a socket");
-        let v4 = SocketAddr::new("0.0.0.0".parse().expect("an address"), local(&v6).port());
+        let v4 = SocketAddr::new("0.0.0.0".parse().expect("an address"), local(&v6).expect("a bound socket").port());
         open(v4, Wanted::default()).expect("the same port of the other family");
     }
 }

@@ -39,7 +39,7 @@ impl SipSocket {
     /// The address it is bound to.
     #[cfg(test)]
     pub(crate) fn local(&self) -> SocketAddr {
-        socket::local(&self.socket)
+        socket::local(&self.socket).expect("a bound socket")
     }
 }
 

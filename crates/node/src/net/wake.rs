@@ -24,14 +24,7 @@ struct Inner {
 impl Waker {
     /// A waker whose descriptor is to be watched edge-triggered, so that it need never be read.
     pub(crate) fn new() -> io::Result<Self> {
-        // SAFETY: takes no pointers.
-        let raw = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
-        if raw < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: the descriptor was just opened and nobody else owns it.
-        let event = unsafe { OwnedFd::from_raw_fd(raw) };
-        Ok(Self { inner: Arc::new(Inner { event, called: AtomicBool::new(false) }) })
+        Ok(Self { inner: Arc::new(Inner { event: event()?, called: AtomicBool::new(false) }) })
     }
 
     /// Wakes the sleeper, unless it has been called and has not looked yet.
@@ -50,6 +43,24 @@ impl Waker {
         // A swap, not a store: it must see what was put before the call that it takes back.
         self.inner.called.swap(false, Ordering::AcqRel);
     }
+}
+
+/// A descriptor that can be read once somebody has written to it.
+pub(crate) fn event() -> io::Result<OwnedFd> {
+    // SAFETY: takes no pointers.
+    let raw = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
+    if raw < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor was just opened and nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+}
+
+/// Whoever has written to it has been heard. That nobody had is as good.
+pub(crate) fn clear(event: &OwnedFd) {
+    let mut count = [0u8; 8];
+    // SAFETY: the pointer and length are those of a live array.
+    unsafe { libc::read(event.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
 }
 
 impl AsFd for Waker {

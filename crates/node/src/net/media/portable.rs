@@ -1,0 +1,154 @@
+//! The media path that every Linux has: one receiving call for each ready socket and one sending call for each packet.
+//!
+//! A socket is told once for what has come (edge-triggered): asked again each time, as a level would be, it would cost another look at
+//! a socket that has left the cache. So one call takes two packets of it if they are there, and a socket that had two is looked at again
+//! in the next turn. Refuses to know: where a packet goes.
+
+use super::super::address::{ROOM, RawAddress};
+use super::super::epoll::Epoll;
+use super::{BEHIND, LARGEST, MediaCounters, Pair, Relays, Turn, count_sent, from_token, send};
+use media::{Component, Forward, Packet, PairId};
+use std::io;
+use std::mem::{swap, zeroed};
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// Packets of a socket in one call. Sockets rarely hold two, but a call that finds one must also find that there is no other.
+const EACH: usize = 2;
+/// Room for one packet.
+const STRIDE: usize = LARGEST + BEHIND;
+
+/// Room for the packets of one socket, and the sockets that may hold more.
+pub(super) struct Portable {
+    room: Room,
+    /// Sockets that may hold more, of the last turn and of this one.
+    before: Vec<u64>,
+    again: Vec<u64>,
+    /// Whether a socket is in `again`, by token.
+    listed: Vec<bool>,
+}
+
+impl Portable {
+    pub(super) fn new() -> Self {
+        Self { room: Room::new(), before: Vec::new(), again: Vec::new(), listed: Vec::new() }
+    }
+
+    /// There are so many sockets: those that hold more will find room in the lists.
+    pub(super) fn make_room(&mut self, sockets: usize) {
+        self.listed.resize(sockets.max(self.listed.len()), false);
+        for list in [&mut self.before, &mut self.again] {
+            list.reserve(sockets.saturating_sub(list.len()));
+        }
+    }
+
+    /// Relays what has arrived, without waiting.
+    pub(super) fn turn(
+        &mut self,
+        set: &mut Epoll,
+        pairs: &[Pair],
+        counters: &mut MediaCounters,
+        relays: &mut impl Relays,
+    ) -> io::Result<Turn> {
+        let ready = set.wait(0)?;
+        let mut received = 0;
+        swap(&mut self.before, &mut self.again);
+        self.before.iter().for_each(|token| self.listed[*token as usize] = false);
+        for index in 0..self.before.len() {
+            received += self.serve(self.before[index], pairs, counters, relays);
+        }
+        self.before.clear();
+        for index in 0..ready {
+            received += self.serve(set.event(index).0, pairs, counters, relays);
+        }
+        Ok((received, set.full() || !self.again.is_empty()))
+    }
+
+    /// Takes what one socket has, two packets at most.
+    #[inline]
+    fn serve(&mut self, token: u64, pairs: &[Pair], counters: &mut MediaCounters, relays: &mut impl Relays) -> u32 {
+        let (pair, component) = from_token(token);
+        let Some(socket) = pairs.get(pair.0 as usize).map(|pair| pair.of(component)) else { return 0 };
+        let by = |pair: PairId, on: Component, to, bytes: &[u8]| {
+            pairs.get(pair.0 as usize).map_or(Err(libc::EBADF), |pair| send(pair.of(on), to, bytes))
+        };
+        let count = match self.room.receive(socket) {
+            Ok(count) => count,
+            Err(libc::EAGAIN) => return 0,
+            // Whatever it was, packets may wait behind it, and nobody will tell of them.
+            Err(_) => {
+                self.look_again(token);
+                return 0;
+            }
+        };
+        if count == EACH {
+            self.look_again(token);
+        }
+        for place in 0..count {
+            let Some((from, mut packet)) = self.room.packet(place) else {
+                counters.dropped += 1;
+                continue;
+            };
+            match relays.forward(pair, component, from, &mut packet) {
+                Forward::Send { pair, component, to } => count_sent(counters, by(pair, component, to, packet.bytes())),
+                Forward::Made => {
+                    while let Some(made) = relays.poll_made() {
+                        count_sent(counters, by(made.pair, made.component, made.to, made.packet));
+                    }
+                }
+                // Taken in by `forward` itself.
+                Forward::Local => {}
+                Forward::Drop(_) => counters.dropped += 1,
+            }
+        }
+        count as u32
+    }
+
+    /// Nobody will tell of what a socket still has: it is asked in the next turn.
+    fn look_again(&mut self, token: u64) {
+        if !std::mem::replace(&mut self.listed[token as usize], true) {
+            self.again.push(token);
+        }
+    }
+}
+
+/// Room for packets and their senders.
+struct Room {
+    bytes: Vec<u8>,
+    peers: [RawAddress; EACH],
+    lengths: [usize; EACH],
+}
+
+impl Room {
+    fn new() -> Self {
+        Self { bytes: vec![0; EACH * STRIDE], peers: [RawAddress::EMPTY; EACH], lengths: [0; EACH] }
+    }
+
+    /// Takes what a socket has, and says how many; or the error.
+    #[inline]
+    fn receive(&mut self, socket: &OwnedFd) -> Result<usize, i32> {
+        // SAFETY: all zero is a valid iovec and mmsghdr: null pointers with zero lengths.
+        let (mut parts, mut headers): ([libc::iovec; EACH], [libc::mmsghdr; EACH]) = unsafe { (zeroed(), zeroed()) };
+        for (place, room) in self.bytes.chunks_exact_mut(STRIDE).enumerate() {
+            parts[place] = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: LARGEST };
+            let header = &mut headers[place].msg_hdr;
+            (header.msg_name, header.msg_namelen) = ((&raw mut self.peers[place]).cast(), ROOM);
+            (header.msg_iov, header.msg_iovlen) = (&raw mut parts[place], 1);
+        }
+        let (flags, none) = (libc::MSG_DONTWAIT as _, std::ptr::null_mut());
+        // SAFETY: each header points to its own live room, address and part, which outlive the call.
+        let count = unsafe { libc::recvmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), EACH as u32, flags, none) };
+        let count = usize::try_from(count).map_err(|_| io::Error::last_os_error().raw_os_error().unwrap_or(0))?;
+        for (length, header) in self.lengths.iter_mut().zip(&headers[..count]) {
+            *length = header.msg_len as usize;
+        }
+        Ok(count)
+    }
+
+    /// A packet of those that were taken; none when its sender's address is of no known family.
+    #[inline]
+    fn packet(&mut self, place: usize) -> Option<(SocketAddr, Packet<'_>)> {
+        let from = self.peers[place].get()?;
+        let room = &mut self.bytes[place * STRIDE..(place + 1) * STRIDE];
+        Some((from, Packet::new(room, self.lengths[place])))
+    }
+}
