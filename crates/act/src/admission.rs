@@ -170,6 +170,7 @@ mod tests {
             dialogs: crate::dialog_policy::DialogPolicy::default(),
             session_max: Span::from_secs(1),
             interworking: crate::interworking::Interworking::NEUTRAL,
+            media: media::sdp::MediaPolicy::NEUTRAL,
             inbound: crate::InboundPolicy::default(),
             transfer: crate::profile::Transfer::Act,
             redirect: crate::profile::Redirect::Follow,

@@ -8,6 +8,7 @@ use crate::interworking::{self, Crossing, Interworking};
 use crate::tolls::InboundPolicy;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
+use media::sdp::MediaPolicy;
 use model::{ListenId, Name, SocketId, Span, TrunkId};
 use sip::auth::Credentials;
 use sip::{TimerSet, Transport};
@@ -50,6 +51,8 @@ pub struct TrunkProfile {
     pub session_max: Span,
     /// Headers, numbers, identity and causes towards it and from it.
     pub interworking: Interworking,
+    /// Which formats its audio has.
+    pub media: MediaPolicy,
     /// What calls from it must keep to.
     pub inbound: InboundPolicy,
     /// What becomes of its REFERs.
@@ -116,6 +119,7 @@ impl TrunkProfile {
             dialogs: DialogPolicy { reliable: false, ..DialogPolicy::default() },
             session_max: Span::from_secs(24 * 3_600),
             interworking: Interworking::NEUTRAL,
+            media: MediaPolicy::NEUTRAL,
             inbound: InboundPolicy::default(),
             transfer: Transfer::Pass,
             redirect: Redirect::Refuse,

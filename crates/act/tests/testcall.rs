@@ -80,6 +80,7 @@ impl Bench {
             dialogs: act::DialogPolicy::default(),
             session_max: Span::from_secs(3_600),
             interworking: act::Interworking::NEUTRAL,
+            media: media::sdp::MediaPolicy::NEUTRAL,
             inbound: act::InboundPolicy::default(),
             transfer: act::Transfer::Act,
             redirect: act::Redirect::Follow,

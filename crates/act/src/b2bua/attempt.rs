@@ -3,7 +3,7 @@
 //! An attempt is left by CANCEL once it has shown a provisional response (RFC 3261 §9.1); a 2xx that still comes is acknowledged and
 //! ended (§13.2.2.4). Refuses to know: which attempt comes next, and why.
 
-use super::bridge::{NO_PORTS, release_side};
+use super::bridge::{NotOffered, release_side};
 use super::call::{Attempt, Call, CalleeSide, Destination, Phase};
 use super::hunt::is_doubtful;
 use super::reliable::Wanted;
@@ -101,8 +101,9 @@ impl B2bua {
     fn send_attempt(&mut self, world: &mut World<'_>, slot: usize, index: usize, first: bool) {
         let body = match self.offer(world, slot, index) {
             Ok(body) => body,
-            Err(NO_PORTS) => return self.pass_over(world, slot, index, |call| call.full = true),
-            Err(code) => return self.refuse_unsent(world, slot, index, code),
+            Err(NotOffered::NoPorts) => return self.pass_over(world, slot, index, |call| call.full = true),
+            Err(NotOffered::NoCodec) => return self.pass_over(world, slot, index, Call::is_unfit),
+            Err(NotOffered::Nonsense(code)) => return self.refuse_unsent(world, slot, index, code),
         };
         let Some(call) = self.calls.get(slot) else { return };
         let (Some(invite), Some(attempt)) = (call.invite.as_ref(), call.attempt(index)) else { return };

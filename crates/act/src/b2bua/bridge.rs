@@ -2,9 +2,10 @@
 //!
 //! Ports are taken with the first description and kept for the whole call; when the next attempt leaves by another listen, only the
 //! callee's side is exchanged, so that the caller's audio goes on. An attempt beside another one is offered ports of its own, joined to
-//! nothing: what it sends is not heard until it takes the other's place. Refuses to know: codecs, who offers and who answers.
+//! nothing: what it sends is not heard until it takes the other's place. Refuses to know: which formats pass.
 
 use super::call::{Call, CalleeSide, Stream, Told};
+use super::speech::{Says, adapted};
 use super::{B2bua, Side, World, body};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -20,13 +21,44 @@ const STREAMS_MAX: usize = 4;
 
 /// Why a description could not be passed on; becomes the code for whoever sent it.
 const NOT_ACCEPTABLE: u16 = 488;
-pub(super) const NO_PORTS: u16 = 503;
+const NO_PORTS: u16 = 503;
+
+/// Why an attempt is not offered the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotOffered {
+    /// No media port is free on its listen.
+    NoPorts,
+    /// Its trunk and the caller have no codec in common.
+    NoCodec,
+    /// Nobody can be offered it: the caller hears this code.
+    Nonsense(u16),
+}
+
+/// Why a description could not be passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NotPassed {
+    NoPorts,
+    NoCodec,
+    Code(u16),
+}
+
+impl NotPassed {
+    /// For whoever sent it.
+    const fn code(self) -> u16 {
+        match self {
+            Self::NoPorts => NO_PORTS,
+            Self::NoCodec => NOT_ACCEPTABLE,
+            Self::Code(code) => code,
+        }
+    }
+}
 
 impl B2bua {
     /// The offer for an attempt: the caller's, with our addresses on the callee's side.
-    pub(super) fn offer(&mut self, world: &mut World<'_>, slot: usize, index: usize) -> Result<Vec<u8>, u16> {
-        let Some(call) = self.calls.get_mut(slot) else { return Err(500) };
-        let Some(trunk) = call.attempt(index).map(|attempt| attempt.target.trunk) else { return Err(500) };
+    pub(super) fn offer(&mut self, world: &mut World<'_>, slot: usize, index: usize) -> Result<Vec<u8>, NotOffered> {
+        let gone = NotOffered::Nonsense(500);
+        let Some(call) = self.calls.get_mut(slot) else { return Err(gone) };
+        let Some(trunk) = call.attempt(index).map(|attempt| attempt.target.trunk) else { return Err(gone) };
         // Audio is anchored when both sides have an address for it; once it is, that does not change any more.
         let callee = world.profiles.media_of(trunk);
         if call.audio.streams.is_empty() {
@@ -34,15 +66,21 @@ impl B2bua {
         }
         let is_front = index == call.front;
         if is_front && call.audio.anchored && call.audio.callee_listen != callee.map(|(listen, _)| listen) {
-            exchange_callee_side(world, call).ok_or(NO_PORTS).inspect_err(|_| self.counters.no_ports += 1)?;
+            exchange_callee_side(world, call)
+                .ok_or(NotOffered::NoPorts)
+                .inspect_err(|_| self.counters.no_ports += 1)?;
         }
-        let Some(invite) = call.invite.take() else { return Err(500) };
-        let offer = self.rewritten(world, slot, Side::Caller, index, &invite);
+        let Some(invite) = call.invite.take() else { return Err(gone) };
+        let offer = self.rewritten(world, slot, (Side::Caller, index), Says::Offer, &invite);
         self.accept_offer(world, slot);
         if let Some(call) = self.calls.get_mut(slot) {
             call.invite = Some(invite);
         }
-        offer
+        offer.map_err(|why| match why {
+            NotPassed::NoPorts => NotOffered::NoPorts,
+            NotPassed::NoCodec => NotOffered::NoCodec,
+            NotPassed::Code(code) => NotOffered::Nonsense(code),
+        })
     }
 
     /// The body that `from` sent, as the other side shall see it: its description with our addresses, the rest as it is. The relay
@@ -54,7 +92,9 @@ impl B2bua {
         from: Side,
         message: &Message,
     ) -> Result<Vec<u8>, u16> {
-        let body = self.bridge_offer(world, slot, from, message)?;
+        let Some(call) = self.calls.get(slot) else { return Err(500) };
+        let (front, says) = (call.front, call.audio.terms.what_says(from));
+        let body = self.rewritten(world, slot, (from, front), says, message).map_err(NotPassed::code)?;
         self.accept_offer(world, slot);
         Ok(body)
     }
@@ -68,7 +108,7 @@ impl B2bua {
         message: &Message,
     ) -> Result<Vec<u8>, u16> {
         let front = self.calls.get(slot).map_or(0, |call| call.front);
-        self.rewritten(world, slot, from, front, message)
+        self.rewritten(world, slot, (from, front), Says::Offer, message).map_err(NotPassed::code)
     }
 
     /// The body for the other side; `attempt` is the one it goes to while the callee has no leg.
@@ -76,33 +116,49 @@ impl B2bua {
         &mut self,
         world: &mut World<'_>,
         slot: usize,
-        from: Side,
-        attempt: usize,
+        (from, attempt): (Side, usize),
+        says: Says,
         message: &Message,
-    ) -> Result<Vec<u8>, u16> {
-        let Some(call) = self.calls.get_mut(slot) else { return Err(500) };
+    ) -> Result<Vec<u8>, NotPassed> {
+        let Some(call) = self.calls.get_mut(slot) else { return Err(NotPassed::Code(500)) };
         call.audio.offered = None;
         let body = message.body();
-        let Some(place) = body::description(message) else { return Ok(body.to_vec()) };
+        let Some(place) = body::description(message) else {
+            if says == Says::Offer {
+                call.audio.terms.close();
+            }
+            return Ok(body.to_vec());
+        };
         let text = &body[place.clone()];
         if !call.audio.anchored {
             remember(call, from.other(), attempt, text.to_vec());
             return Ok(body.to_vec());
         }
-        let sdp = Sdp::parse(text).map_err(|_| NOT_ACCEPTABLE).inspect_err(|_| self.counters.bad_sdp += 1)?;
+        let bad = NotPassed::Code(NOT_ACCEPTABLE);
+        let sdp = Sdp::parse(text).map_err(|_| bad).inspect_err(|_| self.counters.bad_sdp += 1)?;
         let streams = sdp.streams().len();
         for index in 0..streams.min(STREAMS_MAX) {
             let known = call.audio.streams.get(index).copied().flatten().is_some();
             if sdp.streams()[index].port != 0 && !known {
-                let stream = take_stream(world, call).ok_or(NO_PORTS).inspect_err(|_| self.counters.no_ports += 1)?;
+                let stream = take_stream(world, call).ok_or(NotPassed::NoPorts);
+                let stream = stream.inspect_err(|_| self.counters.no_ports += 1)?;
                 if call.audio.streams.len() <= index {
                     call.audio.streams.resize(index + 1, None);
                 }
                 call.audio.streams[index] = Some(stream);
             }
         }
-        note(call, from, &sdp);
-        let ours = rewrite(call, from, attempt, &sdp);
+        let ours = adapted(world, call, (from, attempt), says, &sdp);
+        call.audio.terms.misfit = ours.is_err() && says == Says::Answer;
+        let ours = ours.map_err(|_| NotPassed::NoCodec).inspect_err(|_| self.counters.no_codec += 1)?;
+        let shown = |call: &mut Call, sdp: &Sdp<'_>| {
+            note(call, from, sdp);
+            rewrite(call, from, attempt, sdp)
+        };
+        let ours = match ours {
+            Some(text) => shown(call, &Sdp::parse(&text).map_err(|_| bad)?),
+            None => shown(call, &sdp),
+        };
         Ok([&body[..place.start], &ours, &body[place.end..]].concat())
     }
 
@@ -111,7 +167,9 @@ impl B2bua {
         let other = |b2bua: &mut Self| b2bua.calls.get_mut(slot).and_then(|call| call.leg_mut(from.other()).cloned());
         let before = other(self);
         // What cannot be read changes nothing: the session is refreshed all the same.
-        let _unshown = self.bridge(world, slot, from, message);
+        let front = self.calls.get(slot).map_or(0, |call| call.front);
+        let _unshown = self.rewritten(world, slot, (from, front), Says::Nothing, message);
+        self.accept_offer(world, slot);
         let leg = self.calls.get_mut(slot).and_then(|call| call.leg_mut(from.other()));
         if let (Some(leg), Some(before)) = (leg, before) {
             (leg.shown, leg.before, leg.version) = (before.shown, before.before, before.version);

@@ -9,6 +9,7 @@ use super::phones::Way;
 use super::redirect::Redirected;
 use super::reliable::Reliable;
 use super::session::Keeping;
+pub(super) use super::streams::{Audio, CalleeSide, Stream, Told};
 use super::transfer::Bond;
 use super::way::By;
 use crate::interworking::Crossing;
@@ -16,10 +17,9 @@ use crate::profile::Profiles;
 use crate::tolls::Counted;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
 use decide::{Candidate, NoPlan, Plan};
-use media::{AnchorCounters, PairId, Peer, Shape};
-use model::{AttemptOutcome, Begun, CallRef, Instant, ListenId, Span, TargetId, TrunkId};
+use media::AnchorCounters;
+use model::{AttemptOutcome, Begun, CallRef, Instant, Span, TargetId, TrunkId};
 use sip::{ClientKey, Dialog, Draft, Flow, Message, ServerKey, TimerId, Uri};
 use smallvec::SmallVec;
 
@@ -175,49 +175,6 @@ pub(super) struct Attempt {
     pub(super) deadline: Option<TimerId>,
     pub(super) watch: Option<TimerId>,
     pub(super) hedge: Option<TimerId>,
-}
-
-/// The callee's side of the anchor as one attempt was offered it.
-#[derive(Clone, Debug)]
-pub(super) struct CalleeSide {
-    pub(super) listen: Option<ListenId>,
-    /// By position of the media line, as in [`Audio::streams`].
-    pub(super) pairs: SmallVec<[Option<(PairId, SocketAddr)>; 2]>,
-}
-
-/// A stream's two port pairs, each with the RTP address that its side is shown: a reload may take the trunk away, and the call goes on.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Stream {
-    pub(super) caller: (PairId, SocketAddr),
-    pub(super) callee: (PairId, SocketAddr),
-}
-
-/// What a description says of one stream.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Told {
-    /// Our pair on the writer's side.
-    pub(super) writer: PairId,
-    /// Our pair on the other side.
-    pub(super) other: PairId,
-    /// Where the writer wants its packets; none while it wants none.
-    pub(super) peer: Option<Peer>,
-    pub(super) shape: Shape,
-    /// The writer will send.
-    pub(super) sends: bool,
-    /// The writer will hear.
-    pub(super) receives: bool,
-}
-
-/// The audio of a call.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Audio {
-    /// By position of the media line; none is a stream that is not anchored.
-    pub(super) streams: SmallVec<[Option<Stream>; 2]>,
-    pub(super) callee_listen: Option<ListenId>,
-    /// What the writer of an offer says of its audio; holds once the offer is accepted (RFC 3261 §14.1).
-    pub(super) offered: Option<SmallVec<[Told; 2]>>,
-    /// Both listens have media addresses.
-    pub(super) anchored: bool,
 }
 
 /// A re-INVITE on its way from one side to the other.

@@ -17,6 +17,8 @@ pub struct Counters {
     pub no_ports: u64,
     /// Refused because the SDP could not be read.
     pub bad_sdp: u64,
+    /// Offers and answers that were not passed on, since the other side's trunk allows no codec of them and none could be made.
+    pub no_codec: u64,
     /// Attempts sent.
     pub attempts: u64,
     /// Attempts that followed another one.
@@ -101,6 +103,7 @@ impl Counters {
             ("barred", self.barred),
             ("no_ports", self.no_ports),
             ("bad_sdp", self.bad_sdp),
+            ("no_codec", self.no_codec),
             ("attempts", self.attempts),
             ("hunted", self.hunted),
             ("passed_over", self.passed_over),

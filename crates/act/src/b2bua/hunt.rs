@@ -125,6 +125,13 @@ impl B2bua {
         self.carry_on(world, slot, said);
     }
 
+    /// It has answered with audio that cannot be joined with the caller's: its trunk is as it is, and the next one is tried.
+    pub(super) fn cannot_join(&mut self, world: &mut World<'_>, slot: usize, index: usize) {
+        let outcome = AttemptOutcome::Refused { code: 488, q850: None, retry_after: None };
+        self.close_attempt(world, slot, index, outcome);
+        self.carry_on(world, slot, None);
+    }
+
     /// After an attempt's end: what runs beside it takes its place, or the next one is tried, or the caller is refused.
     fn carry_on(&mut self, world: &mut World<'_>, slot: usize, said: Option<&Message>) {
         let Some(call) = self.calls.get(slot) else { return };
@@ -152,6 +159,8 @@ impl B2bua {
         // RFC 3323 §4.2: privacy that is critical and that nobody left can give is 500; a word about the called party is still better.
         let code = match decide::final_code(&outcomes) {
             500..=599 if call.exposed => 500,
+            // RFC 3261 §21.4.26: it is the caller's offer that nobody can be given.
+            500..=599 if call.audio.terms.unfit && outcomes.is_empty() => 488,
             code => code,
         };
         self.refuse_call(world, slot, code, said);

@@ -32,6 +32,8 @@ mod reinvite;
 mod reliable;
 mod replaces;
 mod session;
+mod speech;
+mod streams;
 mod transfer;
 mod way;
 
@@ -386,7 +388,7 @@ impl B2bua {
                 self.bye_response(world, client, message);
             }
             if (200..300).contains(&code) && message.method() == Method::Invite {
-                self.end_stray(world, client, flow, message);
+                self.end_stray(world, client, flow, message, TOO_LATE);
             }
             return;
         };
@@ -458,7 +460,7 @@ impl B2bua {
     }
 
     /// A 2xx nobody waits for any more: an attempt that was left, or a fork. It is acknowledged and ended (RFC 3261 §13.2.2.4, §15).
-    fn end_stray(&mut self, world: &mut World<'_>, client: ClientKey, flow: Flow, message: &Message) {
+    fn end_stray(&mut self, world: &mut World<'_>, client: ClientKey, flow: Flow, message: &Message, why: &[u8]) {
         self.counters.late_answers += 1;
         let Ok(mut dialog) = Dialog::uac(message) else { return };
         let trunk = world.profiles.admit(flow.socket, flow.peer);
@@ -468,7 +470,7 @@ impl B2bua {
         // Its early dialog may have had requests of ours; numbers may skip, and may not come again (§12.2.1.1).
         dialog.local_seq = dialog.local_seq.wrapping_add(STRAY_SKIP);
         let mut bye = dialog.request(Method::Bye);
-        bye.headers.push("Reason", b"SIP;cause=487;text=\"answered too late\"");
+        bye.headers.push("Reason", why);
         self.last_word(world, dialog, Again::new(trunk, bye, to, TimerSet::default()), None);
     }
 
@@ -524,6 +526,9 @@ fn live(call: &Call) -> LiveCall {
         attempts: attempts.collect(),
     }
 }
+
+/// Why a callee is let go that nobody waits for any more.
+const TOO_LATE: &[u8] = b"SIP;cause=487;text=\"answered too late\"";
 
 /// Longest a CANCEL or BYE explains itself.
 fn reason(code: u16, text: &str) -> Vec<u8> {

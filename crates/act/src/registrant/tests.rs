@@ -61,6 +61,7 @@ impl World {
             overload: false,
             large_by_tcp: false,
             dialogs: crate::DialogPolicy::default(),
+            media: media::sdp::MediaPolicy::NEUTRAL,
             inbound: crate::InboundPolicy::default(),
             session_max: Span::from_secs(1),
         };

@@ -13,6 +13,7 @@ mod glare;
 mod hunts;
 mod inside;
 mod leaving;
+mod media;
 mod peer;
 mod phones;
 mod redirects;

@@ -113,6 +113,7 @@ fn trunk_of((index, peer): (usize, &Peer)) -> Option<TrunkProfile> {
         dialogs: act::DialogPolicy::default(),
         session_max: Span::from_secs(12 * 3600),
         interworking: act::Interworking::NEUTRAL,
+        media: media::sdp::MediaPolicy::NEUTRAL,
         inbound: act::InboundPolicy::default(),
         transfer: act::Transfer::Act,
         redirect: act::Redirect::Follow,

@@ -402,6 +402,7 @@ fn profile(trunk: TrunkDraft, numbers: &TargetNumbers, listens: &[Listen], socke
         dialogs: trunk.dialogs,
         session_max: trunk.session_max,
         interworking,
+        media: trunk.media,
         inbound: trunk.inbound,
         transfer: trunk.transfer,
         redirect: trunk.redirect,

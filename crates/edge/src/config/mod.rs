@@ -7,6 +7,7 @@ mod at;
 mod build;
 mod calls;
 mod check;
+mod codecs;
 mod dialogs;
 mod dns;
 mod draft;

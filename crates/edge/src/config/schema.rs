@@ -98,6 +98,7 @@ pub(super) static SECTIONS: &[&Section] = &[
     &super::fraud::FRAUD,
     &super::probe::PROBE,
     &super::test_call::TEST_CALL,
+    &super::codecs::CODECS,
     &super::calls::CALLS,
     &super::dialogs::SESSION,
     &super::timers::TIMERS,

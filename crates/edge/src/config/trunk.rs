@@ -6,7 +6,7 @@ use super::schema::{Section, is, needed, other, table};
 use super::test_call::{self, TestCallDraft};
 use super::tls::{self, TrunkTls};
 use super::value::{self, Network, Secret, SipAddress};
-use super::{calls, dialogs, fraud, health, interworking, probe, register, timers};
+use super::{calls, codecs, dialogs, fraud, health, interworking, probe, register, timers};
 use crate::names::Spot;
 use act::{Challenge, DialogPolicy, InboundPolicy, Redirect, Registration, Transfer};
 use decide::{AttemptPolicy, CallLimits, HealthPolicy};
@@ -37,11 +37,11 @@ pub(super) static TRUNK: Section = Section {
             "Who may send calls as this trunk, besides its targets. The narrowest claim on an address wins.",
         ),
         other(
-            "codecs",
-            "list of names",
-            "whatever both sides agree on",
-            "[\"PCMA\", \"PCMU\"]",
-            "Codecs to offer. Accepted but not acted on yet: offers pass through.",
+            "ptime",
+            "duration",
+            "what the other side wants",
+            "\"20ms\"",
+            "Length of the packets it is asked for, whatever the other side asks for; never beyond the other side's `maxptime`.",
         ),
         other(
             "dtmf",
@@ -91,6 +91,10 @@ pub(super) static TRUNK: Section = Section {
         ),
         table("auth", "Credentials for a trunk that asks for them."),
         table("tls", "Whom we trust when we connect by TLS."),
+        table(
+            "codecs",
+            "Codecs it is offered, and may offer: `codecs = [\"PCMA\", \"PCMU\"]`, or a table that says more.",
+        ),
         table("limits", "How much it may carry."),
         table("register", "Our registration there."),
         table("headers", "Which headers it gets and gives."),
@@ -158,7 +162,6 @@ pub(super) static LIMITS: Section = Section {
 
 /// Targets of one trunk at most: a hunt tries eight candidates.
 const TARGETS_MAX: usize = 8;
-const CODECS: &[&str] = &["PCMA", "PCMU", "G722", "G729", "opus", "iLBC", "GSM", "telephone-event"];
 const TRANSFERS: &[&str] = &["act", "pass", "refuse"];
 const REDIRECTS: &[&str] = &["follow", "pass", "refuse"];
 const CHALLENGES: &[&str] = &["answer", "pass"];
@@ -191,6 +194,7 @@ pub(super) struct TrunkDraft {
     pub(super) health: HealthPolicy,
     pub(super) session_max: Span,
     pub(super) interworking: act::Interworking,
+    pub(super) media: media::sdp::MediaPolicy,
     pub(super) dialogs: DialogPolicy,
     pub(super) transfer: Transfer,
     pub(super) redirect: Redirect,
@@ -236,6 +240,7 @@ fn read_one(name: At<String>, node: &Node<'_>, env: Env<'_>, faults: &mut Faults
         health: HealthPolicy::default(),
         session_max: calls::SESSION_MAX,
         interworking: interworking::read(&reader, faults),
+        media: codecs::read(&reader, faults),
         dialogs: DialogPolicy::default(),
         transfer: reader.read("transfer", faults, value::word(TRANSFERS)).map(transfer).unwrap_or_default(),
         redirect: reader.read("redirect", faults, value::word(REDIRECTS)).map(redirect).unwrap_or_default(),
@@ -334,19 +339,9 @@ fn read_limits(trunk: &Reader<'_, '_>, faults: &mut Faults<'_>) -> CallLimits {
 
 /// What is understood but changes nothing is said to change nothing.
 fn not_yet(reader: &Reader<'_, '_>, faults: &mut Faults<'_>) {
-    let codecs = reader.get("codecs").map(|node| many(node, faults, value::word(CODECS)));
-    let dtmf = reader.read("dtmf", faults, value::word(DTMF));
-    for (key, written, what) in [
-        (
-            "codecs",
-            codecs.is_some_and(|codecs| !codecs.is_empty()),
-            "`codecs` is accepted but not acted on yet: offers pass through as they came",
-        ),
-        ("dtmf", dtmf.is_some(), "`dtmf` is accepted but not acted on yet: digits pass through as they came"),
-    ] {
-        if written {
-            faults.warn(&reader.place(key), what, "", None);
-        }
+    if reader.read("dtmf", faults, value::word(DTMF)).is_some() {
+        let what = "`dtmf` is accepted but not acted on yet: digits pass through as they came";
+        faults.warn(&reader.place("dtmf"), what, "", None);
     }
 }
 

@@ -56,6 +56,17 @@ pub struct MediaPolicy {
 }
 
 impl MediaPolicy {
+    /// Everything passes, and what everybody knows is added where it is missing.
+    pub const NEUTRAL: Self = Self {
+        allow: Vec::new(),
+        prefer: Vec::new(),
+        strip: Vec::new(),
+        require: Vec::new(),
+        transcode: Transcode::WhenNeeded,
+        ptime: None,
+        digits: DigitsBy::Auto,
+    };
+
     fn admits(&self, name: &[u8]) -> bool {
         (self.allow.is_empty() || holds(&self.allow, name)) && !holds(&self.strip, name)
     }
@@ -272,6 +283,8 @@ impl Numbers {
 pub struct Settled {
     /// The answer's line as the offerer is to see it; none is the answerer's own.
     pub line: Option<Line>,
+    /// Numbers of the sound that the offerer is answered, as it writes them.
+    pub numbers: SmallVec<[u8; 4]>,
     /// What the offerer speaks.
     pub offerer: Speech,
     /// What the answerer speaks.
@@ -323,7 +336,7 @@ impl<'e> Exchange<'e> {
     /// The answer as it came.
     fn untouched(&self) -> Settled {
         let nothing = || Speech { formats: SmallVec::new(), digits: Digits::Inband, noise: None };
-        Settled { line: None, offerer: nothing(), answerer: nothing(), treated: false }
+        Settled { line: None, numbers: SmallVec::new(), offerer: nothing(), answerer: nothing(), treated: false }
     }
 
     fn is_meant(&self, ours: &Described<'_>, theirs: &Described<'_>) -> bool {
@@ -381,7 +394,8 @@ impl<'e> Exchange<'e> {
         }
         let answerer = Speech { formats, digits: heard, noise: self.answer.noise() };
         let line = self.line(ours, treated, told);
-        Settled { line, offerer, answerer, treated }
+        let numbers = ours.iter().map(|own| own.payload_type).collect();
+        Settled { line, numbers, offerer, answerer, treated }
     }
 
     /// How the offerer tells of digits from now on, and how the answerer does.

@@ -25,6 +25,7 @@ const OF_SHARDS: &[(&str, &str)] = &[
     ("call_late_answers", "Answers of attempts that had been left: acknowledged and hung up."),
     ("call_late_replies", "Attempts that replied for the first time after they had been left as silent."),
     ("call_moved", "Legs whose connection died in the call and that are reached by a new one."),
+    ("call_no_codec", "Offers and answers not passed on, since the other side's trunk allows no codec of them and none could be made."),
     ("call_no_ports", "Calls refused because no media port was free."),
     ("call_not_hidden", "Candidates passed over since they cannot give a privacy that the caller insists on."),
     ("call_not_refreshed", "Calls ended because nobody refreshed their session in time."),

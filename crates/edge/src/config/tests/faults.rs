@@ -58,6 +58,17 @@ fn each_fault_says_where_and_what_is_likely_meant() {
         ("auth = { user = \"u\" }", "18:8 error `secret` is missing in auth of [trunk.NAME]"),
         ("accept = [\"203.0.113.0/99\"]", "18:11 error the text \"203.0.113.0/99\" is no network"),
         ("codecs = [\"PCAM\"]", "18:11 error this is the text \"PCAM\" | did you mean `PCMA`?"),
+        (
+            "codecs = { allow = [\"PCMA\"], require = [\"G722\"] }",
+            "18:40 error `require` names `G722`, which the trunk is never shown",
+        ),
+        ("codecs = { allow = \"PCMA\", strip = \"PCMA\" }", "18:36 error nothing is left of `allow`"),
+        (
+            "codecs = { prefers = \"PCMA\" }",
+            "18:12 error unknown key `prefers` in codecs of [trunk.NAME] | did you mean `prefer`?",
+        ),
+        ("ptime = \"25ms\"", "18:9 error packets of 25 ms are no whole frames | write \"30ms\""),
+        ("ptime = \"5ms\"", "18:9 error 5 ms is too short"),
         ("health = { dwell = \"2h\" }", "18:20 error dwell (120 min) is longer than dwell_max (30 min)"),
         ("timers = { t1 = \"5s\" }", "18:10 error t2 (4 s) is the longest pause and t1 (5 s) the first"),
     ] {

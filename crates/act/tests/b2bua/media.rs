@@ -1,0 +1,212 @@
+//! Formats of audio: each trunk is offered what its policy wants of what the caller has, and the caller hears one answer.
+
+use crate::peer::{say, sdp};
+use crate::world::{Lab, line_of, version_of};
+use media::sdp::MediaPolicy;
+use model::AttemptOutcome;
+use sip::{Message, Method};
+
+const BOTH: &str = "0 8 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\na=x-own:1\r\n";
+const ULAW: &str = "0\r\na=rtpmap:0 PCMU/8000\r\n";
+const ALAW: &str = "8\r\na=rtpmap:8 PCMA/8000\r\n";
+const AMR: &str = "96\r\na=rtpmap:96 AMR/8000\r\na=fmtp:96 octet-align=1\r\n";
+
+/// The peer describes itself so from now on.
+fn describe(lab: &mut Lab, peer: usize, formats: &str) {
+    let (ip, port) = (lab.peers[peer].media.ip(), lab.peers[peer].media.port());
+    let body = format!(
+        "v=0\r\no=peer 77 1 IN IP4 {ip}\r\ns=call\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP {formats}"
+    );
+    lab.peers[peer].body = Some(body.into_bytes());
+}
+
+fn policy(lab: &mut Lab, trunk: usize) -> &mut MediaPolicy {
+    &mut lab.profiles.trunks[trunk].as_mut().unwrap().media
+}
+
+fn allow(names: &[&'static str]) -> MediaPolicy {
+    MediaPolicy { allow: names.to_vec(), prefer: names.to_vec(), ..MediaPolicy::NEUTRAL }
+}
+
+/// The formats of the media line of a message.
+fn formats(message: &Message) -> String {
+    let line = line_of(message.body(), "m=");
+    line.split(' ').skip(3).collect::<Vec<_>>().join(" ")
+}
+
+fn offered(lab: &Lab, peer: usize) -> Vec<String> {
+    lab.peers[peer].requests(Method::Invite).iter().map(|invite| formats(invite)).collect()
+}
+
+fn hang_up(lab: &mut Lab) {
+    lab.send(0, Method::Bye, "", vec![]);
+    lab.settle();
+}
+
+#[test]
+fn each_candidate_is_offered_what_its_own_trunk_allows() {
+    let mut lab = Lab::new(3);
+    *policy(&mut lab, 1) = allow(&["PCMA", "PCMU"]);
+    *policy(&mut lab, 2) = MediaPolicy { strip: vec!["PCMA"], ..MediaPolicy::NEUTRAL };
+    describe(&mut lab, 0, BOTH);
+    for carrier in [1, 2] {
+        lab.peers[carrier].steps = vec![vec![say(10, 503)]];
+    }
+    describe(&mut lab, 3, BOTH);
+    let client = lab.call("+4722");
+    lab.run(1_000);
+    assert_eq!(lab.peers[0].codes(client), [180, 200]);
+    assert_eq!([1, 2, 3].map(|peer| offered(&lab, peer).concat()), ["8 0 101", "0 101", "0 8 101"]);
+    let stripped = lab.peers[2].requests(Method::Invite)[0].body().to_vec();
+    let stripped = String::from_utf8(stripped).unwrap();
+    assert!(!stripped.contains("PCMA") && stripped.contains("a=x-own:1\r\n"), "{stripped}");
+    assert_eq!(formats(lab.peers[0].last(client)), "0 8 101", "a third trunk's answer is its own");
+    lab.hear_each_other(0, 3);
+    hang_up(&mut lab);
+}
+
+#[test]
+fn a_trunk_without_a_common_codec_is_passed_over_and_blamed_for_nothing() {
+    let mut lab = Lab::new(2);
+    *policy(&mut lab, 1) = MediaPolicy { require: vec!["G722"], ..allow(&["G722", "PCMA"]) };
+    describe(&mut lab, 0, AMR);
+    describe(&mut lab, 2, AMR);
+    let client = lab.call("+4722");
+    lab.run(1_000);
+    assert_eq!(lab.peers[0].codes(client), [180, 200]);
+    assert_eq!((offered(&lab, 1).len(), offered(&lab, 2).concat()), (0, "96".to_owned()));
+    assert_eq!((lab.b2bua.counters().no_codec, lab.seen(1).len()), (1, 0));
+    hang_up(&mut lab);
+}
+
+#[test]
+fn the_caller_hears_488_when_no_trunk_can_be_offered_what_he_has() {
+    let mut lab = Lab::new(2);
+    for trunk in [1, 2] {
+        *policy(&mut lab, trunk) = allow(&["PCMA"]);
+    }
+    describe(&mut lab, 0, AMR);
+    let client = lab.call("+4722");
+    lab.run(1_000);
+    assert_eq!(lab.peers[0].codes(client), [488]);
+    assert_eq!(lab.b2bua.counters().no_codec, 2);
+    // For help it is tried all the same (RFC 5031).
+    describe(&mut lab, 1, AMR);
+    let client = lab.call("112");
+    lab.run(1_000);
+    assert_eq!(lab.peers[0].codes(client), [180, 200]);
+    assert_eq!(offered(&lab, 1), ["96"]);
+    lab.send_in(0, 1, Method::Bye, &[]);
+    lab.settle();
+}
+
+#[test]
+fn an_answer_that_was_never_offered_is_no_answer() {
+    let mut lab = Lab::new(2);
+    *policy(&mut lab, 1) = allow(&["PCMA"]);
+    describe(&mut lab, 0, BOTH);
+    describe(&mut lab, 1, AMR);
+    describe(&mut lab, 2, BOTH);
+    let client = lab.call("+4722");
+    lab.run(1_000);
+    assert_eq!(lab.peers[0].codes(client), [180, 180, 200]);
+    assert_eq!(formats(lab.peers[0].last(client)), "0 8 101");
+    assert_eq!(lab.peers[1].requests(Method::Bye).len(), 1, "whoever has answered is let go");
+    let refused = AttemptOutcome::Refused { code: 488, q850: None, retry_after: None };
+    lab.hear_each_other(0, 2);
+    hang_up(&mut lab);
+    assert_eq!(lab.ended[0].attempts[0].outcome, refused);
+}
+
+#[test]
+fn what_a_trunk_may_not_say_is_kept_from_the_other_side() {
+    let mut lab = Lab::new(1);
+    // The caller's own trunk is held to A-law, whatever he offers and whatever is answered.
+    *policy(&mut lab, 0) = allow(&["PCMA"]);
+    describe(&mut lab, 0, BOTH);
+    describe(&mut lab, 1, BOTH);
+    let client = lab.call("+4722");
+    lab.run(1_000);
+    assert_eq!(
+        (offered(&lab, 1).concat(), formats(lab.peers[0].last(client))),
+        ("8 101".to_owned(), "8 101".to_owned())
+    );
+    hang_up(&mut lab);
+}
+
+#[test]
+fn offers_inside_a_call_keep_to_the_policy_both_ways() {
+    let mut lab = Lab::new(1);
+    *policy(&mut lab, 1) = allow(&["PCMA"]);
+    describe(&mut lab, 0, BOTH);
+    describe(&mut lab, 1, ALAW);
+    lab.call("+4722");
+    lab.run(1_000);
+    // The caller offers more, and another order.
+    describe(&mut lab, 0, "9 0 8\r\na=sendonly\r\n");
+    let hold = lab.send_sdp(0, Method::Invite);
+    lab.run(500);
+    assert_eq!((offered(&lab, 1)[1].as_str(), lab.peers[0].codes(hold)), ("8", vec![200]));
+    assert_eq!(formats(lab.peers[0].last(hold)), "8");
+    // The carrier changes the codec: its trunk may not.
+    describe(&mut lab, 1, BOTH);
+    describe(&mut lab, 0, ALAW);
+    let change = lab.send_sdp(1, Method::Invite);
+    lab.run(500);
+    assert_eq!((offered(&lab, 0)[0].as_str(), lab.peers[1].codes(change)), ("8 101", vec![200]));
+    describe(&mut lab, 1, ULAW);
+    let before = version_of(lab.peers[0].requests(Method::Invite)[0].body());
+    let refused = lab.send_sdp(1, Method::Invite);
+    lab.run(500);
+    assert_eq!((lab.peers[1].codes(refused), offered(&lab, 0).len()), (vec![488], 1), "nothing is left of it");
+    // An UPDATE is an offer too.
+    describe(&mut lab, 1, BOTH);
+    let update = lab.send_sdp(1, Method::Update);
+    lab.run(500);
+    let updated = lab.peers[0].requests(Method::Update)[0];
+    assert_eq!((formats(updated).as_str(), lab.peers[1].codes(update)), ("8 101", vec![200]));
+    assert!(version_of(updated.body()) >= before);
+    hang_up(&mut lab);
+}
+
+#[test]
+fn a_late_offer_is_cut_to_what_the_caller_s_trunk_allows() {
+    let mut lab = Lab::new(1);
+    *policy(&mut lab, 0) = allow(&["PCMA"]);
+    describe(&mut lab, 0, ALAW);
+    describe(&mut lab, 1, BOTH);
+    let client = lab.call_with(0, "+4722", vec![], &[]);
+    lab.run(1_000);
+    assert_eq!(formats(lab.peers[0].last(client)), "8 101");
+    assert_eq!(lab.peers[1].acks().iter().map(|ack| formats(ack)).collect::<Vec<_>>(), ["8"]);
+    lab.hear_each_other(0, 1);
+    hang_up(&mut lab);
+}
+
+#[test]
+fn packets_are_asked_for_in_the_length_of_the_trunk() {
+    let mut lab = Lab::new(1);
+    policy(&mut lab, 1).ptime = Some(30);
+    describe(&mut lab, 0, "8\r\na=ptime:20\r\n");
+    lab.call("+4722");
+    lab.run(1_000);
+    assert_eq!(line_of(lab.peers[1].requests(Method::Invite)[0].body(), "a=ptime"), "a=ptime:30");
+    hang_up(&mut lab);
+}
+
+#[test]
+fn without_a_policy_descriptions_pass_as_they_are() {
+    let mut lab = Lab::new(2);
+    lab.peers[1].steps = vec![vec![sdp(10, 183), say(50, 503)]];
+    for (peer, text) in [(0, BOTH), (1, ULAW), (2, "8 0\r\na=rtpmap:8 PCMA/8000\r\n")] {
+        describe(&mut lab, peer, text);
+    }
+    lab.attempt_policy(1).hunt_after_progress = true;
+    let client = lab.call("+4722");
+    lab.run(1_000);
+    let said: Vec<String> =
+        lab.peers[0].responses(client).filter(|said| !said.body().is_empty()).map(formats).collect();
+    assert_eq!((offered(&lab, 1).concat(), offered(&lab, 2).concat()), ("0 8 101".to_owned(), "0 8 101".to_owned()));
+    assert_eq!(said, ["0", "8 0"]);
+    hang_up(&mut lab);
+}
