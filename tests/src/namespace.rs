@@ -30,6 +30,32 @@ pub fn black_hole(ip: &str) {
     run("nft", &[&rules]);
 }
 
+/// One direction of audio between this address and the edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// What it sends.
+    From,
+    /// What it is sent.
+    To,
+}
+
+/// Drops audio and its reports from or to this address, silently; SIP passes.
+pub fn mute(ip: &str, ways: &[Way]) {
+    let rule = |way: &Way| match way {
+        Way::From => format!("  ip saddr {ip} udp sport 20000-65535 drop\n"),
+        Way::To => format!("  ip daddr {ip} udp dport 20000-65535 drop\n"),
+    };
+    let rules: String = ways.iter().map(rule).collect();
+    run("nft", &[&format!("table inet mute {{\n chain in {{\n  type filter hook input priority 0;\n{rules} }}\n}}\n")]);
+}
+
+/// Drops audio and its reports between these two addresses, silently; SIP passes.
+pub fn cut_audio(one: &str, other: &str) {
+    let way = |from: &str, to: &str| format!("  ip saddr {from} ip daddr {to} udp dport 20000-65535 drop\n");
+    let rules = way(one, other) + &way(other, one);
+    run("nft", &[&format!("table inet cut {{\n chain in {{\n  type filter hook input priority 0;\n{rules} }}\n}}\n")]);
+}
+
 /// Drops whatever says that a connection of this address ends, as a firewall does that has forgotten it: the other side learns of
 /// the end by what it sends next.
 pub fn forget(ip: &str) {

@@ -162,6 +162,7 @@ mod tests {
                 socket: SocketId(0),
             }],
             listen: ListenId(0),
+            interfaces: Vec::new(),
             timers: TimerSet::default(),
             auth: None,
             accept,

@@ -35,6 +35,8 @@ pub struct TrunkProfile {
     pub targets: Vec<Target>,
     /// The listen it is reached by.
     pub listen: ListenId,
+    /// The listens its audio goes by, best first; none is the one it is reached by.
+    pub interfaces: Vec<ListenId>,
     /// Its SIP timers.
     pub timers: TimerSet,
     /// Who we are to it.
@@ -111,6 +113,7 @@ impl TrunkProfile {
             name: Name::from(BETWEEN_SHARDS),
             targets: Vec::new(),
             listen: ListenId(anchors.map_or(0, |(id, _)| id)),
+            interfaces: Vec::new(),
             timers: TimerSet::default(),
             auth: None,
             accept: Vec::new(),
@@ -192,9 +195,17 @@ impl Profiles {
         Crossing { from: terms(from), to: terms(to), emergency }
     }
 
-    /// Address for the audio of a trunk's listen.
+    /// Where the audio of a trunk goes: the best of its interfaces.
     pub fn media_of(&self, trunk: TrunkId) -> Option<(ListenId, IpAddr)> {
-        let id = self.trunk(trunk)?.listen;
+        self.media_at(trunk, 0)
+    }
+
+    /// One of its interfaces, the best first.
+    pub fn media_at(&self, trunk: TrunkId, place: usize) -> Option<(ListenId, IpAddr)> {
+        let profile = self.trunk(trunk)?;
+        let own = [profile.listen];
+        let choices = if profile.interfaces.is_empty() { &own[..] } else { &profile.interfaces };
+        let id = *choices.get(place)?;
         let listen = self.listen(id)?;
         Some((id, if trunk == TrunkId::BETWEEN_SHARDS { listen.media_bind } else { listen.media }?))
     }

@@ -74,6 +74,7 @@ impl Bench {
             name: Name::from("acme"),
             targets: vec![target],
             listen: LISTEN,
+            interfaces: Vec::new(),
             timers: TimerSet::default(),
             auth,
             accept: Vec::new(),

@@ -34,6 +34,8 @@ pub struct AudioPolicy {
     pub silence: Span,
     /// Nothing in either direction: the call is ended. Zero is never.
     pub dead: Span,
+    /// Packets lost, per thousand, from which on its audio has holes.
+    pub loss: u16,
     /// Who may be called again.
     pub rescue: Rescue,
 }
@@ -41,7 +43,7 @@ pub struct AudioPolicy {
 impl Default for AudioPolicy {
     fn default() -> Self {
         let limit = Span::from_secs(3);
-        Self { start: limit, silence: limit, dead: Span::from_secs(60), rescue: Rescue::Off }
+        Self { start: limit, silence: limit, dead: Span::from_secs(60), loss: 100, rescue: Rescue::Off }
     }
 }
 
@@ -105,6 +107,10 @@ pub struct Party {
     pub quiet: Span,
     /// The longest pause it has made before.
     pub pause: Span,
+    /// Its codec or its comfort noise says that it pauses when nobody speaks.
+    pub pauses: bool,
+    /// Packets lost lately, per thousand, when enough came to tell.
+    pub loss: Option<u16>,
     /// Its last report of RTCP came so long ago.
     pub reported: Option<Span>,
     /// What its signalling says.
@@ -125,7 +131,7 @@ impl Party {
     /// From when on its silence is a fault. One who pauses when nobody speaks is given longer.
     pub fn limit(&self) -> Span {
         let limit = if self.ever { self.policy.silence } else { self.policy.start };
-        if self.ever && self.pause >= PAUSES {
+        if self.ever && (self.pauses || self.pause >= PAUSES) {
             return limit.max(self.pause.times(3).max(PAUSES_FOR).min(PAUSES_MAX));
         }
         limit
@@ -197,7 +203,8 @@ pub struct Verdict {
 /// What a call says about the audio of a party's trunk. Nothing while neither is heard: that is no proof against either.
 pub fn outcome(of: &Party, other: &Party) -> Option<MediaOutcome> {
     if of.speaks() {
-        return Some(MediaOutcome::Good);
+        let holes = of.loss.filter(|loss| *loss >= of.policy.loss);
+        return Some(holes.map_or(MediaOutcome::Good, |permille| MediaOutcome::Lossy { permille }));
     }
     (of.is_silent() && other.speaks()).then_some(MediaOutcome::Silent { after: of.quiet })
 }
@@ -390,6 +397,8 @@ mod tests {
             ever: true,
             quiet: ms(20),
             pause: ms(40),
+            pauses: false,
+            loss: None,
             reported: None,
             asked: Asked::No,
             relatched: false,
@@ -483,11 +492,14 @@ mod tests {
         assert_eq!(outcome(&heard(), &quiet(3_000)), Some(MediaOutcome::Good));
         assert_eq!(outcome(&quiet(3_000), &quiet(3_000)), None, "nobody is blamed by this alone");
         assert_eq!(outcome(&Party { expected: false, ..quiet(9_000) }, &heard()), None);
+        let holes = |permille| outcome(&Party { loss: Some(permille), ..heard() }, &heard());
+        assert_eq!((holes(99), holes(100)), (Some(MediaOutcome::Good), Some(MediaOutcome::Lossy { permille: 100 })));
     }
 
     #[test]
     fn one_who_pauses_has_longer() {
         assert_eq!(Party { pause: ms(300), ..heard() }.limit(), Span::from_secs(10));
+        assert_eq!(Party { pauses: true, ..heard() }.limit(), Span::from_secs(10));
         assert_eq!(Party { pause: Span::from_secs(5), ..heard() }.limit(), Span::from_secs(15));
         assert_eq!(Party { pause: Span::from_secs(600), ..heard() }.limit(), PAUSES_MAX);
         let patient = AudioPolicy { silence: Span::from_secs(90), ..AudioPolicy::default() };
@@ -515,7 +527,7 @@ mod tests {
             (0u64..90_000).prop_map(|ago| Asked::Alive(ms(ago))),
             Just(Asked::Dead)
         ];
-        let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+        let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
         let spans =
             (0u64..120_000, 0u64..30_000, proptest::option::of(0u64..60_000), proptest::option::of(0u64..2_000));
         (flags, spans, asked, 0u8..3).prop_map(|(flags, spans, asked, interfaces)| Party {
@@ -524,6 +536,8 @@ mod tests {
             ever: flags.1,
             quiet: ms(spans.0),
             pause: ms(spans.1),
+            pauses: flags.5,
+            loss: None,
             reported: spans.2.map(ms),
             asked,
             relatched: flags.2,

@@ -94,6 +94,8 @@ pub enum Exclusion {
     },
     /// The call came from it.
     CameFromIt,
+    /// It has lost the party in mid-call, who is called again.
+    LostTheParty,
     /// It carries as many calls as it may.
     CallLimit {
         /// The limit.
@@ -130,6 +132,7 @@ impl Exclusion {
             | Self::NobodyThere
             | Self::Draining
             | Self::OutOfService
+            | Self::LostTheParty
             | Self::CameFromIt => false,
         }
     }

@@ -39,6 +39,7 @@ pub(crate) fn ended(settings: &Settings, call: EndedCall) -> CallRecord {
             act::Ending::Ended(why) => Ending::Ended { why: why.to_owned() },
         },
         media: call.media.as_ref().map(|counted| audio(counted, call.answered, call.ended)),
+        notes: call.notes,
     }
 }
 
@@ -62,6 +63,9 @@ pub(crate) fn live(settings: &Settings, now: Instant, call: &LiveCall) -> CallVi
         AttemptView::Over(attempt) => words::attempt(index + 1, attempt),
         AttemptView::Waiting { trunk, since } => words::waiting(index + 1, trunk.as_str(), *since),
     });
+    let from = trunk_name(settings, call.from);
+    let to = call.to.map_or_else(|| Name::from("the callee"), |trunk| trunk_name(settings, trunk));
+    let heard = call.notes.iter().map(|noted| explain::words::audio::timed(noted, call.answered, &from, &to));
     CallView {
         call: call.call,
         from: trunk_name(settings, call.from),
@@ -73,7 +77,7 @@ pub(crate) fn live(settings: &Settings, now: Instant, call: &LiveCall) -> CallVi
         age: now.since(call.invited),
         talking: call.answered.map(|answered| now.since(answered)),
         plan: call.plan.clone(),
-        sentences: planned.into_iter().chain(tried).collect(),
+        sentences: planned.into_iter().chain(tried).chain(heard).collect(),
         attempts,
     }
 }

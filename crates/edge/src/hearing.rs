@@ -158,6 +158,7 @@ mod tests {
             outcome: AttemptOutcome::Answered,
         };
         CallRecord {
+            notes: Vec::new(),
             call: CallRef(1),
             call_id: String::new(),
             from: Name::from("office"),

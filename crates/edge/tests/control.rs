@@ -493,6 +493,7 @@ fn call(called: &str) -> Box<CallRecord> {
         attempts: Vec::new(),
         ending: Ending::Refused { code: 404 },
         media: None,
+        notes: Vec::new(),
     })
 }
 

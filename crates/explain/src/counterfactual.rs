@@ -209,7 +209,7 @@ fn condition(cause: Exclusion, story: &Story<'_>) -> Option<String> {
         Exclusion::Throttled { until } => format!("had it not asked for no calls until {}", story.clock(until)),
         Exclusion::Overloaded { wish } => format!("had it not asked for {}", fewer(wish)),
         Exclusion::Headroom { percent } => format!("had it had more left than the {percent} % it keeps for hunts"),
-        Exclusion::CameFromIt => return None,
+        Exclusion::LostTheParty | Exclusion::CameFromIt => return None,
         Exclusion::CallLimit { limit, .. } => format!("had it carried fewer than its limit of {limit} calls"),
         Exclusion::RateLimit { limit, .. } => {
             format!("had it been offered fewer than its limit of {limit} calls a second")

@@ -6,7 +6,7 @@ use crate::alarm::AlarmRecord;
 use crate::stream::StreamRecord;
 use alloc::string::String;
 use alloc::vec::Vec;
-use decide::{Decision, NoPlan, Plan, TrunkFrame};
+use decide::{Decision, NoPlan, Noted, Plan, TrunkFrame};
 use model::{AttemptOutcome, Begun, CallRef, Instant, Name, Seq, Span, TargetId, TrunkId, Wall};
 use serde::{Deserialize, Serialize};
 
@@ -202,6 +202,9 @@ pub struct CallRecord {
     pub ending: Ending,
     /// Audio, when it was anchored.
     pub media: Option<MediaRecord>,
+    /// What was seen and done about its audio while it was up, in order. Empty in older records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Noted>,
 }
 
 /// One attempt.

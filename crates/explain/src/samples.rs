@@ -91,6 +91,7 @@ pub(crate) fn call() -> CallRecord {
         ]
         .to_vec(),
         ending: Ending::Bye { by: Direction::Caller },
+        notes: [].to_vec(),
         media: Some(MediaRecord {
             from_caller: 6_000,
             from_callee: 5_990,

@@ -10,7 +10,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use model::Wall;
 
-/// One sentence for the plan, one per attempt, one for the end; and when somebody was not tried, one that says when they
+/// One sentence for the plan, one per attempt, one for each thing seen or done about its audio, one for the end; and when somebody was not tried, one that says when they
 /// would have been. `ended` is when the call was over. Numbers are shown in full: who asks why about a call by its
 /// reference works on that call.
 pub fn why_call(call: &CallRecord, ended: Wall) -> Vec<String> {
@@ -18,6 +18,7 @@ pub fn why_call(call: &CallRecord, ended: Wall) -> Vec<String> {
     sentences.push(call_words::opening(call));
     let attempts = (1usize..).zip(&call.attempts);
     sentences.extend(attempts.map(|(number, attempt)| call_words::attempt(number, attempt)));
+    sentences.extend(call_words::noted(call));
     sentences.push(call_words::end(call));
     sentences.extend(call_words::heard(call));
     sentences.extend(counterfactual::otherwise(call, ended));

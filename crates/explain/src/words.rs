@@ -5,6 +5,7 @@
 //! Refuses to know: where sentences go.
 
 pub mod alarm;
+pub mod audio;
 pub mod call;
 mod decision;
 mod located;

@@ -118,6 +118,7 @@ fn exclusions() -> Vec<Exclusion> {
         Exclusion::OutOfService => Exclusion::OutOfService,
         Exclusion::Throttled { .. } => Exclusion::Throttled { until: at(104_000) },
         Exclusion::CameFromIt => Exclusion::CameFromIt,
+        Exclusion::LostTheParty => Exclusion::LostTheParty,
         Exclusion::CallLimit { .. } => Exclusion::CallLimit { limit: 50, part: 25 },
         Exclusion::RateLimit { .. } => Exclusion::RateLimit { limit: 5, part: 5 },
         Exclusion::Headroom { .. } => Exclusion::Headroom { percent: 10 },
@@ -375,6 +376,7 @@ fn call() -> CallRecord {
             attempt(2, "globex", 101_000, s(2), AttemptOutcome::Answered),
         ],
         ending: Ending::Bye { by: Direction::Caller },
+        notes: Vec::new(),
         media: Some(MediaRecord { from_caller: 6_000, from_callee: 5_990, ..MediaRecord::default() }),
     }
 }

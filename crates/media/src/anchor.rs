@@ -110,6 +110,8 @@ pub(crate) struct Side {
     pub(crate) gated: bool,
     held: bool,
     last_packet: Option<Instant>,
+    /// Its last RTCP packet that was relayed.
+    pub(crate) last_report: Option<Instant>,
     /// What is heard of this side goes on over changes of its source.
     pub(crate) continuity: Continuity,
     /// What it hears while nothing of the other side comes.
@@ -146,6 +148,7 @@ impl Side {
             gated: false,
             held: false,
             last_packet: None,
+            last_report: None,
             continuity: Continuity::default(),
             comfort: None,
             speech: None,

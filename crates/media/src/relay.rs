@@ -438,10 +438,10 @@ impl Relay {
             return self.drop(why);
         }
         self.learn_from_report(now, pair, packet.bytes());
-        self.forward_report(pair, packet)
+        self.forward_report(now, pair, packet)
     }
 
-    fn forward_report(&mut self, pair: PairId, packet: &mut Packet<'_>) -> Forward {
+    fn forward_report(&mut self, now: Instant, pair: PairId, packet: &mut Packet<'_>) -> Forward {
         let Some(Some(side)) = self.sides.get(pair.index()) else { return self.drop(Dropped::NoAnchor) };
         let out = side.peer;
         let Some(Some(other)) = self.sides.get(out.index()) else { return self.drop(Dropped::NoPeer) };
@@ -455,6 +455,7 @@ impl Relay {
         }
         if let Some(side) = self.side(pair) {
             side.counters.relayed_rtcp += 1;
+            side.last_report = Some(now);
         }
         self.counters.relayed_rtcp += 1;
         Forward::Send { pair: out, component, to }

@@ -74,6 +74,7 @@ fn call(id: u64) -> Record {
     };
     let candidate = |trunk| Candidate { target: target(trunk), tier: 0, health: Health::Up };
     Record::Call(Box::new(CallRecord {
+        notes: Vec::new(),
         call: CallRef(id.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
         call_id: format!("caller-{id}@192.0.2.20"),
         from: "office".into(),

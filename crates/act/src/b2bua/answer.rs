@@ -117,7 +117,7 @@ impl B2bua {
             acking: None,
             gone: false,
         };
-        let cseq = message.cseq().number;
+        let (cseq, trunk) = (message.cseq().number, leg.trunk);
         let tag = attempt.tag.clone();
         if call.late_offer && owes {
             call.owes_ack = Some((client, cseq));
@@ -130,7 +130,9 @@ impl B2bua {
         self.gate(world, slot);
         let Some(call) = self.calls.get_mut(slot) else { return };
         call.answered = Some(world.now);
-        call.invite = None;
+        // Whoever may be called again is called as he was.
+        let again = super::audio::policy_of(world, trunk).rescue != decide::Rescue::Off || call.emergency;
+        call.listening.invite = call.invite.take().filter(|_| again).map(alloc::boxed::Box::new);
         if !call.late_offer {
             call.audio.terms.close();
         }
@@ -174,6 +176,7 @@ impl B2bua {
         }
         self.renew_by_answer(world, slot, Side::Caller, server, &mut answer.headers);
         self.answer_or_hold(world, slot, server, answer);
+        self.listen(world, slot);
     }
 
     /// An ACK for a 2xx of ours, of an INVITE or a re-INVITE.

@@ -3,8 +3,9 @@
 //! The side that leaves is answered at once; the other is told by BYE. The call is over here and now: what is left of it are transactions,
 //! which end by their own timers. Refuses to know: why anyone hangs up.
 
-use super::call::{Call, EndedAttempt, EndedCall, Ending, Side};
+use super::call::{Call, Side};
 use super::challenge::Again;
+use super::ended::{EndedAttempt, EndedCall, Ending};
 use super::{B2bua, Effect, World, between, headers, reason};
 use alloc::boxed::Box;
 use media::AnchorCounters;
@@ -159,6 +160,7 @@ impl B2bua {
 
     /// Gives everything back and tells of the call.
     pub(super) fn finish(&mut self, world: &mut World<'_>, slot: usize, ending: Ending) {
+        self.hear_out(world, slot);
         let Some(mut call) = self.calls.try_remove(slot) else { return };
         self.setting_up.remove(&slot);
         self.give_back();
@@ -204,6 +206,7 @@ impl B2bua {
             attempts,
             ending,
             media,
+            notes: call.listening.notes,
         })));
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! It can be printed, copied and stored; nothing in it runs. Refuses to know: how any of it changes.
 
+use super::audio::Listening;
 use super::body;
 use super::challenge::Again;
 use super::early::{Early, Face};
+use super::ended::EndedAttempt;
 use super::phones::Way;
 use super::redirect::Redirected;
 use super::reliable::Reliable;
@@ -18,7 +20,6 @@ use crate::tolls::Counted;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use decide::{Candidate, NoPlan, Plan};
-use media::AnchorCounters;
 use model::{AttemptOutcome, Begun, CallRef, Instant, Span, TargetId, TrunkId};
 use sip::{ClientKey, Dialog, Draft, Flow, Message, ServerKey, TimerId, Uri};
 use smallvec::SmallVec;
@@ -269,6 +270,8 @@ pub(super) struct Call {
     pub(super) exchange: Option<Exchange>,
     pub(super) relayed: SmallVec<[Relayed; 1]>,
     pub(super) audio: Audio,
+    /// Who of it is heard, once it is answered.
+    pub(super) listening: Listening,
     pub(super) session_timer: Option<TimerId>,
     pub(super) invited: Instant,
     /// From when the hunt's time counts.
@@ -359,6 +362,7 @@ impl Call {
             exchange: None,
             relayed: SmallVec::new(),
             audio: Audio::default(),
+            listening: Listening::default(),
             session_timer: None,
             invited: now,
             hunt_from: now,
@@ -415,9 +419,9 @@ impl Call {
         }
     }
 
-    /// An UPDATE with an offer is on its way (RFC 3311 §5.2).
+    /// An UPDATE with an offer is on its way (RFC 3311 §5.2), or an offer of our own.
     pub(super) fn offer_is_open(&self) -> bool {
-        self.relayed.iter().any(|relayed| relayed.offers)
+        self.listening.moving.is_some() || self.relayed.iter().any(|relayed| relayed.offers)
     }
 
     /// The trunk whose refusal this code is.
@@ -438,107 +442,6 @@ impl Call {
             .map(|leg| leg.trunk)
             .or_else(|| self.attempt(self.front).map(|attempt| attempt.target.trunk))
     }
-}
-
-/// How a call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// Never answered: the caller got this code.
-    Refused(u16),
-    /// Never answered: the caller got this code, since too many calls were being tried again for this one to be.
-    OutOfRetries(u16),
-    /// The caller gave up.
-    Cancelled,
-    /// BYE by one side.
-    Bye(Side),
-    /// The edge ended it, for this reason.
-    Ended(&'static str),
-}
-
-/// A call that is over.
-#[derive(Clone, Debug)]
-pub struct EndedCall {
-    /// The call.
-    pub call: CallRef,
-    /// Call-ID of the caller's leg.
-    pub call_id: Vec<u8>,
-    /// Trunk it came from.
-    pub from: TrunkId,
-    /// Calling number.
-    pub caller: Vec<u8>,
-    /// Called number.
-    pub called: Vec<u8>,
-    /// INVITE received.
-    pub invited: Instant,
-    /// First provisional response relayed.
-    pub progressed: Option<Instant>,
-    /// Answered.
-    pub answered: Option<Instant>,
-    /// Over.
-    pub ended: Instant,
-    /// The plan, or why there was none.
-    pub plan: Result<Plan, NoPlan>,
-    /// Attempts on the wire.
-    pub attempts: Vec<EndedAttempt>,
-    /// How it ended.
-    pub ending: Ending,
-    /// Audio, when it was anchored: the caller's side first.
-    pub media: Option<AnchorCounters>,
-}
-
-/// One attempt of a call that is over.
-#[derive(Clone, Debug)]
-pub struct EndedAttempt {
-    /// To whom.
-    pub target: TargetId,
-    /// Our Call-ID.
-    pub call_id: Vec<u8>,
-    /// Why it was begun.
-    pub begun: Begun,
-    /// Sent.
-    pub sent: Instant,
-    /// INVITE to first response.
-    pub first_reply: Option<Span>,
-    /// INVITE to first response other than 100.
-    pub progress: Option<Span>,
-    /// INVITE to the end of the attempt.
-    pub took: Span,
-    /// How it ended.
-    pub outcome: AttemptOutcome,
-}
-
-/// A call in progress, for those who look.
-#[derive(Clone, Debug)]
-pub struct LiveCall {
-    /// The call.
-    pub call: CallRef,
-    /// Trunk it came from.
-    pub from: TrunkId,
-    /// Trunk that carries it, or is being tried.
-    pub to: Option<TrunkId>,
-    /// Calling number.
-    pub caller: Vec<u8>,
-    /// Called number.
-    pub called: Vec<u8>,
-    /// How far it has come.
-    pub phase: Phase,
-    /// INVITE received.
-    pub invited: Instant,
-    /// Answered.
-    pub answered: Option<Instant>,
-    /// The plan it follows.
-    pub plan: Option<Plan>,
-    /// Attempts so far.
-    pub attempts: Vec<LiveAttempt>,
-}
-
-/// One attempt of a call in progress.
-#[derive(Clone, Debug)]
-pub enum LiveAttempt {
-    /// It is over.
-    Over(EndedAttempt),
-    /// It waits for this trunk since then.
-    Waiting(TrunkId, Instant),
 }
 
 impl Attempt {

@@ -91,6 +91,28 @@ pub struct Counters {
     pub transfers_apart: u64,
     /// REFERs refused before anything was begun.
     pub transfers_refused: u64,
+    /// Times a party of a call was heard no more, or not at all.
+    pub audio_silent: u64,
+    /// Times one was heard again.
+    pub audio_back: u64,
+    /// Times a silent party's audio was learned anew while somebody else knocked.
+    pub audio_relatched: u64,
+    /// Times a silent party was asked whether it is there.
+    pub audio_asked: u64,
+    /// Calls ended because a party was silent and did not answer.
+    pub audio_lost: u64,
+    /// Calls ended because nobody was heard.
+    pub audio_dead: u64,
+    /// Times a side's audio was moved to another interface.
+    pub audio_moved: u64,
+    /// Times it could not be.
+    pub audio_not_moved: u64,
+    /// Lost parties that were called again.
+    pub rescues: u64,
+    /// Of them, those that were reached.
+    pub rescued: u64,
+    /// Of them, and of those that could not even be called, those that were not.
+    pub rescues_failed: u64,
 }
 
 impl Counters {
@@ -140,6 +162,17 @@ impl Counters {
             ("transfers_failed", self.transfers_failed),
             ("transfers_refused", self.transfers_refused),
             ("transfers_apart", self.transfers_apart),
+            ("audio_silent", self.audio_silent),
+            ("audio_back", self.audio_back),
+            ("audio_relatched", self.audio_relatched),
+            ("audio_asked", self.audio_asked),
+            ("audio_lost", self.audio_lost),
+            ("audio_dead", self.audio_dead),
+            ("audio_moved", self.audio_moved),
+            ("audio_not_moved", self.audio_not_moved),
+            ("rescues", self.rescues),
+            ("rescued", self.rescued),
+            ("rescues_failed", self.rescues_failed),
         ]
         .into_iter()
     }

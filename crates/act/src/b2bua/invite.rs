@@ -3,7 +3,8 @@
 //! Refuses to know: what happens after the first attempt is sent.
 
 use super::between::Half;
-use super::call::{Call, Ending};
+use super::call::Call;
+use super::ended::Ending;
 use super::phones::Answered;
 use super::reliable::{Reliable, Wanted};
 use super::session::{self, Keeping};

@@ -6,6 +6,7 @@
 mod answer;
 mod ask;
 mod attempt;
+mod audio;
 mod beside;
 mod between;
 mod body;
@@ -17,6 +18,7 @@ mod closing;
 mod counters;
 mod early;
 mod early_media;
+mod ended;
 mod glare;
 mod headers;
 mod hunt;
@@ -26,20 +28,23 @@ mod notify;
 mod page;
 mod party;
 mod phones;
+mod reanchor;
 mod redirect;
 mod refer;
 mod reinvite;
 mod reliable;
 mod replaces;
+mod rescue;
 mod session;
 mod speech;
 mod streams;
 mod transfer;
 mod way;
 
-pub use call::{EndedAttempt, EndedCall, Ending, LiveAttempt, LiveCall, Phase, Side};
+pub use call::{Phase, Side};
 pub(crate) use challenge::push_challenges;
 pub use counters::Counters;
+pub use ended::{EndedAttempt, EndedCall, Ending, LiveAttempt, LiveCall};
 pub use headers::{ALLOW, is_of_a_leg};
 pub use phones::Phones;
 pub(crate) use way::reach;
@@ -69,7 +74,7 @@ use sip::{
 use slab::Slab;
 
 /// Timers per call at most: deadline, watch and hedge of three attempts; those of an answered call come when those are over.
-const TIMERS_PER_CALL: usize = 9;
+const TIMERS_PER_CALL: usize = 10;
 /// More requests than that are never sent inside an early dialog.
 const STRAY_SKIP: u32 = 64;
 /// Tables for fewer calls are not worth shrinking.
@@ -196,6 +201,8 @@ enum Due {
     Keep(Side),
     /// A re-INVITE that met another is offered again.
     Again,
+    /// Who of an answered call is heard is to be looked at.
+    Audio,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -331,6 +338,7 @@ impl B2bua {
                 Due::Watch => self.watch_attempt(world, timer.slot, timer.attempt),
                 Due::Hedge => self.hedge(world, timer.slot, timer.attempt),
                 Due::Keep(side) => self.keeping_due(world, timer.slot, side),
+                Due::Audio => self.audio_due(world, timer.slot),
                 Due::Again => self.offer_again(world, timer.slot),
                 Due::AskAgain => self.ask_again(world, timer.slot),
                 Due::Session => {
@@ -403,6 +411,12 @@ impl B2bua {
         if call.is_bound_by(client) {
             return self.bond_response(world, slot, code, message);
         }
+        if call.listening.waits_for(client) {
+            if call.listening.moves_by(client) {
+                return self.move_response(world, slot, code, message);
+            }
+            return self.peer_replied(world, slot, client, code);
+        }
         if call.exchange.as_ref().is_some_and(|exchange| exchange.client == client) {
             return self.exchange_response(world, slot, code, message);
         }
@@ -442,6 +456,12 @@ impl B2bua {
         }
         if call.is_bound_by(client) {
             return self.bond_failed(world, slot);
+        }
+        if call.listening.waits_for(client) {
+            if call.listening.moves_by(client) {
+                return self.move_failed(world, slot);
+            }
+            return self.peer_failed(world, slot, client, why);
         }
         // Whoever could not be reached is the side the request was passed to.
         let exchanged =
@@ -524,6 +544,7 @@ fn live(call: &Call) -> LiveCall {
         answered: call.answered,
         plan: call.plan.as_ref().ok().cloned(),
         attempts: attempts.collect(),
+        notes: call.listening.notes.clone(),
     }
 }
 

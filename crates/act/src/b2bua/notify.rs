@@ -8,7 +8,7 @@ use super::challenge::Again;
 use super::{B2bua, World, headers};
 use alloc::format;
 use alloc::vec::Vec;
-use sip::{ClientKey, Message, Method, phrase};
+use sip::{ClientKey, HeaderName, Message, Method, phrase};
 
 /// How long a transfer may take, as its subscription says. Setting up a call has its own limits, and they are shorter.
 const EXPIRES_S: u32 = 300;
@@ -103,4 +103,11 @@ fn send(world: &mut World<'_>, leg: &mut Leg, id: u32, state: &str, fragment: &s
 pub(super) fn status_line(fragment: &[u8]) -> Vec<u8> {
     let end = memchr::memchr(b'\n', fragment).unwrap_or(fragment.len());
     [fragment[..end].trim_ascii(), b"\r\n"].concat()
+}
+
+/// The package of REFER's own subscription (RFC 3515 §3).
+pub(super) fn is_refer_package(message: &Message) -> bool {
+    let event = message.header(HeaderName::Event).unwrap_or_default();
+    let package = event.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    package.eq_ignore_ascii_case(b"refer")
 }

@@ -152,7 +152,14 @@ impl B2bua {
         if let Some(leg) = call.leg_mut(side) {
             leg.dialog.refresh_target(message);
         }
-        call.bond = Some(Bond::Referral(Referral { by: side, errand, id: message.cseq().number, told, last: 100 }));
+        call.bond = Some(Bond::Referral(Referral {
+            by: side,
+            errand,
+            id: message.cseq().number,
+            told,
+            last: 100,
+            rescues: None,
+        }));
         // RFC 3515 §2.4.4: the first one at once.
         self.notify(world, slot, 100);
         match (named.filter(|found| found.confirmed), apart) {
@@ -194,7 +201,7 @@ impl B2bua {
         let from = asks.trunk;
         // A name that nobody here knows may be known to the target; one of ours would tell it nothing.
         let replaces = wanted.replaces.as_deref().filter(|_| named.is_none());
-        let invite = invite_for(refer, stays, &wanted.target, description_of(asks), replaces)?;
+        let invite = invite_for(refer, stays, &wanted.target, description_of(asks), replaces, goes_along)?;
         let uri = Uri::parse(&wanted.target).ok()?;
         let called = if is_urn(&wanted.target) { &wanted.target[..] } else { uri.user() };
         let known = number_of(world, from, called);
@@ -242,13 +249,21 @@ pub(super) fn description_of(shown_to: &Leg) -> Vec<u8> {
 }
 
 /// The INVITE as the party that stays would have sent it.
-fn invite_for(refer: &Message, stays: &Leg, target: &[u8], sdp: Vec<u8>, replaces: Option<&[u8]>) -> Option<Message> {
+/// What it says besides is what `takes` takes of the message that asks for it.
+pub(super) fn invite_for(
+    refer: &Message,
+    stays: &Leg,
+    target: &[u8],
+    sdp: Vec<u8>,
+    replaces: Option<&[u8]>,
+    takes: fn(HeaderName) -> bool,
+) -> Option<Message> {
     let mut text =
         [b"INVITE ", target, b" SIP/2.0\r\nVia: SIP/2.0/UDP errand.invalid;branch=z9hG4bKerrand\r\n"].concat();
     let hops = refer.max_forwards().unwrap_or(70);
     text.extend_from_slice(format!("Max-Forwards: {hops}\r\nCall-ID: errand\r\nCSeq: 1 INVITE\r\n").as_bytes());
     text.extend([&b"From: "[..], &stays.dialog.remote_uri, b";tag=errand\r\nTo: <", target, b">\r\n"].concat());
-    for header in refer.headers().filter(|header| goes_along(header.name)) {
+    for header in refer.headers().filter(|header| takes(header.name)) {
         text.extend_from_slice(header.line);
     }
     if let Some(name) = replaces {
@@ -266,7 +281,7 @@ fn invite_for(refer: &Message, stays: &Leg, target: &[u8], sdp: Vec<u8>, replace
 }
 
 /// What a REFER says of the call to come (RFC 3892, RFC 5806, RFC 7044, RFC 7433). What it says of its sender stays with it.
-const fn goes_along(name: HeaderName) -> bool {
+pub(super) const fn goes_along(name: HeaderName) -> bool {
     matches!(
         name,
         HeaderName::ReferredBy

@@ -2,7 +2,8 @@
 //!
 //! The caller's 100rel and the callee's are two things: each side is served as it can be. Refuses to know: what is described.
 
-use super::call::{Ending, Side};
+use super::call::Side;
+use super::ended::Ending;
 use super::{B2bua, World, body, reason};
 use alloc::collections::VecDeque;
 use sip::{Answer, Message, ServerKey};

@@ -7,21 +7,22 @@
 
 use super::ask::Asked;
 use super::between::{Half, Sought};
-use super::call::{Call, Ending, Leg, Phase, Side};
+use super::call::{Call, Leg, Phase, Side};
 use super::challenge::Again;
+use super::ended::Ending;
 use super::refer::stand_in;
 use super::replaces::{Replaced, Replaces};
 use super::{B2bua, Due, Effect, World, body, headers, party};
 use crate::profile::Transfer;
 use alloc::boxed::Box;
-use model::TrunkId;
+use model::{Instant, TrunkId};
 use sip::{Answer, ClientKey, Flow, HeaderName, Message, Method, ServerKey};
 use smallvec::SmallVec;
 
 /// Legs of transferors that are ended once they have been told; beyond that they are ended at once.
 const LEAVING_MAX: usize = 1_024;
 /// Why a transferor is let go (RFC 3326).
-const TRANSFERRED: &str = "the call was transferred";
+pub(super) const TRANSFERRED: &str = "the call was transferred";
 /// Why the one whose place another took is let go.
 const REPLACED: &str = "another took the place of this leg";
 
@@ -49,6 +50,8 @@ pub(super) struct Referral {
     pub(super) told: bool,
     /// What it was told last.
     pub(super) last: u16,
+    /// Nobody asked: the party was lost then, and is called again.
+    pub(super) rescues: Option<Instant>,
 }
 
 /// The call to the target.
@@ -328,10 +331,9 @@ impl B2bua {
         self.take_tolls(slot, of);
         let body = self.bridge(world, slot, Side::Caller, message).unwrap_or_default();
         let told = self.notify(world, of, 200);
-        let Some((mut leg, leaves)) = self.part_company(world, of, stays, TRANSFERRED) else { return };
-        self.let_go(world, leaves, told, TRANSFERRED);
-        self.transfers = self.transfers.saturating_sub(1);
-        self.counters.transferred += 1;
+        let why = self.bond_ends(world, of, Ok(()));
+        let Some((mut leg, leaves)) = self.part_company(world, of, stays, why) else { return };
+        self.let_go(world, leaves, told, why);
         let tag = leg.dialog.local_tag.clone();
         let Some(call) = self.calls.get_mut(slot) else { return };
         (leg.session, leg.version) = (call.caller.session, call.caller.version);
@@ -348,6 +350,7 @@ impl B2bua {
         }
         self.by_tag.insert(tag, (slot, Side::Caller));
         self.renew_by_response(world, slot, Side::Caller, message);
+        self.listen(world, slot);
         if hung_up {
             self.send_bye(world, slot, Side::Caller, None, None);
             self.finish(world, slot, Ending::Bye(Side::Callee));
@@ -471,7 +474,7 @@ impl B2bua {
                 true
             }
             Method::Bye => false,
-            Method::Subscribe if leaves == Some(side) && is_refer_package(message) => {
+            Method::Subscribe if leaves == Some(side) && super::notify::is_refer_package(message) => {
                 let expires = message.header(HeaderName::Expires).and_then(|value| core::str::from_utf8(value).ok());
                 self.respond_ok(world, server);
                 self.resubscribe(world, slot, side, expires.and_then(|value| value.trim().parse().ok()));
@@ -532,12 +535,11 @@ impl B2bua {
         self.finish(world, slot, Ending::Refused(code));
         let Some((of, stays)) = of else { return };
         self.notify(world, of, if matches!(code, 401 | 407) { 403 } else { code });
-        self.transfers = self.transfers.saturating_sub(1);
-        self.counters.transfers_failed += 1;
+        let why = self.bond_ends(world, of, Err(code));
         let Some(call) = self.calls.get_mut(of) else { return };
         call.bond = None;
         if call.leg(stays.other()).is_some_and(|leg| leg.gone) {
-            self.end_both(world, of, "the transfer failed, and who had asked for it was gone");
+            self.end_both(world, of, why);
         }
     }
 
@@ -564,7 +566,10 @@ impl B2bua {
         match self.calls.get_mut(slot).map(|call| (call.bond.take(), call.server.is_some())) {
             Some((Some(Bond::Referral(referral)), _)) => {
                 self.transfers = self.transfers.saturating_sub(1);
-                self.counters.transfers_failed += 1;
+                match referral.rescues {
+                    Some(_) => self.counters.rescues_failed += 1,
+                    None => self.counters.transfers_failed += 1,
+                }
                 if self.is_fetching(referral.errand) {
                     // Its far party has been asked already, and the answer decides what is to be ended.
                     if let Some(errand) = self.calls.get_mut(referral.errand).and_then(Call::errand_mut) {
@@ -587,11 +592,4 @@ impl B2bua {
             _ => {}
         }
     }
-}
-
-/// The package of REFER's own subscription (RFC 3515 §3).
-fn is_refer_package(message: &Message) -> bool {
-    let event = message.header(HeaderName::Event).unwrap_or_default();
-    let package = event.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    package.eq_ignore_ascii_case(b"refer")
 }

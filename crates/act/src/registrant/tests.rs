@@ -51,6 +51,7 @@ impl World {
             name: Name::from("acme"),
             targets: (0..targets).map(target).collect(),
             listen: ListenId(0),
+            interfaces: Vec::new(),
             timers: TimerSet::default(),
             auth: Some(Credentials { user: "u1001".into(), secret: "hush".into(), realm: None }),
             redirect: crate::Redirect::default(),

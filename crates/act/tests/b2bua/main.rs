@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, missing_docs)]
 
 mod apart;
+mod audio;
 mod beside;
 mod calls;
 mod challenges;
@@ -18,6 +19,7 @@ mod peer;
 mod phones;
 mod redirects;
 mod reliable;
+mod rescue;
 mod rights;
 mod session;
 mod shards;

@@ -105,6 +105,7 @@ fn trunk_of((index, peer): (usize, &Peer)) -> Option<TrunkProfile> {
         name: Name::from(address_of(index).as_str()),
         targets: vec![target(peer.addr, listen)],
         listen: ListenId(listen),
+        interfaces: Vec::new(),
         timers: timers(),
         auth: None,
         accept: Vec::<Cidr>::new(),
@@ -325,7 +326,7 @@ impl Lab {
     }
 
     /// The last description that the edge has sent to a peer.
-    fn shown_last(&self, peer: usize) -> Vec<u8> {
+    pub fn shown_last(&self, peer: usize) -> Vec<u8> {
         let to_it = |(_, to, sent): &&(Instant, SocketAddr, Message)| {
             *to == self.peers[peer].addr && sent.body().starts_with(b"v=0")
         };
@@ -512,6 +513,15 @@ impl Lab {
             Forward::Send { to, .. } => Some((to, packet)),
             Forward::Local | Forward::Made | Forward::Drop(_) => None,
         }
+    }
+
+    /// A report (RTCP) of `peer`, to the port above the one that it was told.
+    pub fn report(&mut self, peer: usize) {
+        let pair = PairId((u32::from(port_of(&self.shown_last(peer))) - 10_000) / 2);
+        let from = SocketAddr::new(self.peers[peer].media.ip(), self.peers[peer].media.port() + 1);
+        let mut bytes = [0u8; 8];
+        bytes[..4].copy_from_slice(&[0x80, 201, 0, 1]);
+        self.relay.forward(self.now, pair, Component::Rtcp, from, &mut media::Packet::whole(&mut bytes));
     }
 
     /// What was seen of a trunk.

@@ -261,7 +261,7 @@ fn shape(trunk: &TrunkDraft, indexes: Vec<u8>, listens: &[Listen]) -> TrunkShape
         health: trunk.health.clone(),
         attempt: trunk.attempt.clone(),
         limits: trunk.limits,
-        audio: decide::AudioPolicy::default(),
+        audio: trunk.audio.policy,
         side: side(trunk, listens),
     }
 }
@@ -371,8 +371,11 @@ fn listen_profiles(listens: &[Listen], sockets: &[Socket]) -> Vec<ListenProfile>
 
 fn profile(trunk: TrunkDraft, numbers: &TargetNumbers, listens: &[Listen], sockets: &[Socket]) -> Option<TrunkProfile> {
     let listen = trunk.listen?.value;
-    let listen = listens.iter().position(|side| *side.name == *listen)?;
-    let listen = ListenId(u16::try_from(listen).ok()?);
+    let named = |name: &str| {
+        let place = listens.iter().position(|side| *side.name == *name)?;
+        u16::try_from(place).ok().map(ListenId)
+    };
+    let listen = named(&listen)?;
     let way_to = |SipAddress { transport, addr }: &SipAddress| {
         let way = |socket: &&Socket| {
             (socket.listen, socket.transport) == (listen, *transport) && socket.bind.is_ipv4() == addr.is_ipv4()
@@ -394,6 +397,7 @@ fn profile(trunk: TrunkDraft, numbers: &TargetNumbers, listens: &[Listen], socke
         name: Name::from(trunk.name.value.as_str()),
         targets: trunk.targets.iter().filter_map(|addr| target(addr.value)).collect(),
         listen,
+        interfaces: trunk.audio.media.iter().filter_map(|name| named(&name.value)).collect(),
         timers: trunk.timers,
         auth: trunk.auth.map(|(user, secret, realm)| Credentials { user, secret: secret.reveal(), realm }),
         accept: trunk.accept.iter().map(|net| Cidr { addr: net.value.addr, bits: net.value.bits }).collect(),

@@ -32,6 +32,7 @@ pub(super) fn check(draft: &Draft, faults: &mut Faults<'_>) {
         }
         reachable(draft, trunk, faults);
         super::test_call::check(draft, trunk, faults);
+        super::audio::check(draft, trunk, faults);
     }
     for group in &draft.groups {
         depth(draft, group, faults);
@@ -97,7 +98,8 @@ fn names(draft: &Draft, faults: &mut Faults<'_>) {
     let trunks = || draft.trunks.iter().map(|trunk| trunk.name.value.as_str());
     let groups = || draft.groups.iter().map(|group| group.name.value.as_str());
     let registrar = draft.registrar.iter().flat_map(|registrar| &registrar.listens);
-    for listen in draft.trunks.iter().filter_map(|trunk| trunk.listen.as_ref()).chain(registrar) {
+    let media = draft.trunks.iter().flat_map(|trunk| &trunk.audio.media);
+    for listen in draft.trunks.iter().filter_map(|trunk| trunk.listen.as_ref()).chain(registrar).chain(media) {
         known("listen", &listen.value, &listen.at, listens(), faults);
     }
     if let Some(behind) = draft.registrar.as_ref().and_then(|registrar| registrar.behind.as_ref()) {

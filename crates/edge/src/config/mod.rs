@@ -4,6 +4,7 @@
 //! Refuses to know: files, the environment (a lookup is passed in), the running edge.
 
 mod at;
+mod audio;
 mod build;
 mod calls;
 mod check;

@@ -101,6 +101,7 @@ pub(super) static SECTIONS: &[&Section] = &[
     &super::codecs::CODECS,
     &super::calls::CALLS,
     &super::dialogs::SESSION,
+    &super::audio::AUDIO,
     &super::timers::TIMERS,
     &super::health::HEALTH,
     &super::registrar::REGISTRAR,

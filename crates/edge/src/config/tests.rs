@@ -9,6 +9,7 @@ use sense::{CodeClass, ProbePolicy};
 
 const EXAMPLE: &str = include_str!("../../../../examples/two-carriers.toml");
 
+mod audio;
 mod faults;
 mod listens;
 mod names;
@@ -385,7 +386,7 @@ fn faults_look_like_a_compilers() {
     let wanted = "edge.toml:14:1: error: unknown key `listne` in [trunk.NAME]
    |
 14 | listne = \"lan\"
-   | ^^^^^^ expected one of `at`, `listen`, `accept`, `ptime`, `dtmf`, `overload`, `transfer`, `redirect`, `challenge`, `large`, `auth`, `tls`, `codecs`, `limits`, `register`, `headers`, `numbers`, `identity`, `causes`, `fraud`, `probe`, `test_call`, `calls`, `session`, `timers` or `health`
+   | ^^^^^^ expected one of `at`, `listen`, `accept`, `ptime`, `dtmf`, `overload`, `transfer`, `redirect`, `challenge`, `large`, `media`, `rescue`, `auth`, `tls`, `codecs`, `limits`, `register`, `headers`, `numbers`, `identity`, `causes`, `fraud`, `probe`, `test_call`, `calls`, `audio`, `session`, `timers` or `health`
    = help: did you mean `listen`?
 ";
     assert!(shown.contains(wanted), "{shown}");

@@ -1,12 +1,13 @@
 //! `[trunk.NAME]`: a peer that carries calls, with its limits and credentials.
 
+use super::audio::AudioDraft;
 use super::fault::Faults;
 use super::reader::{At, Node, Reader, many};
 use super::schema::{Section, is, needed, other, table};
 use super::test_call::{self, TestCallDraft};
 use super::tls::{self, TrunkTls};
 use super::value::{self, Network, Secret, SipAddress};
-use super::{calls, codecs, dialogs, fraud, health, interworking, probe, register, timers};
+use super::{audio, calls, codecs, dialogs, fraud, health, interworking, probe, register, timers};
 use crate::names::Spot;
 use act::{Challenge, DialogPolicy, InboundPolicy, Redirect, Registration, Transfer};
 use decide::{AttemptPolicy, CallLimits, HealthPolicy};
@@ -89,6 +90,20 @@ pub(super) static TRUNK: Section = Section {
              it is asked for, of trunks that are known to take TCP at the same address and port. One that refuses the connection gets the \
              same request by UDP at once, and TCP is tried again after a minute.",
         ),
+        other(
+            "media",
+            "list of names of listens",
+            "its `listen`",
+            "[\"wan\"]",
+            "The interfaces its audio goes by: the first for new calls, the others for live ones whose audio stops there, by re-INVITE.",
+        ),
+        is(
+            "rescue",
+            "\"off\", \"on\" or \"both\"",
+            "\"off\"",
+            "When a party behind this trunk is lost in mid-call, the other one is kept and hears comfort noise, and the lost one is called again \
+             through the next trunk. On: whom our side had called. Both: also whoever had called us. Emergency calls are rescued always.",
+        ),
         table("auth", "Credentials for a trunk that asks for them."),
         table("tls", "Whom we trust when we connect by TLS."),
         table(
@@ -105,6 +120,7 @@ pub(super) static TRUNK: Section = Section {
         table("probe", "OPTIONS to it."),
         table("test_call", "Calls of our own to it."),
         table("calls", "How long an attempt may take."),
+        table("audio", "When it counts as silent in a live call."),
         table("session", "Session timers with it."),
         table("timers", "SIP timers towards it."),
         table("health", "When its health changes."),
@@ -193,6 +209,7 @@ pub(super) struct TrunkDraft {
     pub(super) timers: TimerSet,
     pub(super) health: HealthPolicy,
     pub(super) session_max: Span,
+    pub(super) audio: AudioDraft,
     pub(super) interworking: act::Interworking,
     pub(super) media: media::sdp::MediaPolicy,
     pub(super) dialogs: DialogPolicy,
@@ -239,6 +256,7 @@ fn read_one(name: At<String>, node: &Node<'_>, env: Env<'_>, faults: &mut Faults
         timers: TimerSet::default(),
         health: HealthPolicy::default(),
         session_max: calls::SESSION_MAX,
+        audio: audio::read(&reader, faults),
         interworking: interworking::read(&reader, faults),
         media: codecs::read(&reader, faults),
         dialogs: DialogPolicy::default(),

@@ -27,7 +27,18 @@ pub(super) fn summary(wall: Wall, call: &CallRecord) -> String {
     if !outrun.is_empty() {
         words += &format!(" (beside that {})", outrun.join(", "));
     }
+    let noted = noted(call);
+    if !noted.is_empty() {
+        words += &format!("; {}", noted.join("; "));
+    }
     words
+}
+
+/// What was seen and done about its audio while it was up, in order.
+pub(crate) fn noted(call: &CallRecord) -> Vec<String> {
+    let carried = call.attempts.iter().rev().find(|attempt| attempt.outcome == AttemptOutcome::Answered);
+    let callee = carried.map_or("the callee", |attempt| attempt.trunk.as_str());
+    call.notes.iter().map(|noted| super::audio::timed(noted, call.answered, call.from.as_str(), callee)).collect()
 }
 
 /// Who calls whom, and the plan: order, who is left out and why, last resort.

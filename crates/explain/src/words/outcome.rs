@@ -147,6 +147,7 @@ pub fn exclusion(cause: Exclusion, now: Instant) -> String {
         Exclusion::OutOfService => String::from("is out of service"),
         Exclusion::Throttled { until } => format!("asked for no calls for another {}", until.since(now)),
         Exclusion::Overloaded { wish } => format!("asked for {}, and this is one it does not get", fewer(wish)),
+        Exclusion::LostTheParty => String::from("has lost the called party in mid-call"),
         Exclusion::CameFromIt => String::from("is where the call came from"),
         Exclusion::CallLimit { limit, part } => {
             format!("carries as many calls as it may ({})", of_limit(limit, part))

@@ -13,8 +13,8 @@ pub struct Presence {
     pub expected: bool,
     /// Its RTP packets that were relayed.
     pub packets: u64,
-    /// Its RTCP packets that were relayed.
-    pub reports: u64,
+    /// Time since the last of its RTCP packets that was relayed.
+    pub reported: Option<Span>,
     /// Packets at its ports that were refused.
     pub refused: u64,
     /// Time since the last one relayed, when there was one and silence is not meant.
@@ -30,7 +30,7 @@ impl Relay {
         Some(Presence {
             expected: !side.is_held() && !side.gated && side.shape != Shape::Opaque,
             packets: side.counters.relayed,
-            reports: side.counters.relayed_rtcp,
+            reported: side.last_report.map(|last| now.since(last)),
             refused: side.counters.refused,
             silence: side.silence(now),
             longest_gap: side.counters.longest_gap,

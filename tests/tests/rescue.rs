@@ -1,0 +1,159 @@
+//! Audio that is lost while signalling lives, on real sockets: found, explained as audio, steered around, and acted on in live calls.
+#![allow(clippy::expect_used, clippy::panic)]
+
+use agent::{CallNo, Report};
+use interop::agents::{agent, dial, ended, expect, plays};
+use interop::edge::{CONFIG, Edge};
+use interop::namespace::{self, Way};
+use interop::{http, journal, let_pass, wait_until};
+use model::Span;
+use node::lab::{LiveAgent, Order};
+use std::time::Duration;
+
+const LAN: &str = "127.0.0.10:5060";
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn answered(report: &Report) -> Option<CallNo> {
+    match report {
+        Report::Answered { call, .. } => Some(*call),
+        _ => None,
+    }
+}
+
+/// The office has so many calls up at once.
+fn calls(office: &LiveAgent, count: usize) -> Vec<CallNo> {
+    for _ in 0..count {
+        office.order(dial(LAN, 1_300, None));
+    }
+    (0..count).map(|_| expect(office, "an answer", answered)).collect()
+}
+
+fn why(trunk: &str) -> String {
+    http::sentences(&format!("/v1/why/trunk/{trunk}")).join("\n")
+}
+
+/// When a trunk went down, and when a call of the journal was answered, by the edge's own clock.
+fn went_down(trunk: &str) -> u64 {
+    let down = journal::records("decision")
+        .into_iter()
+        .find(|record| record["who"]["trunk"] == trunk && record["decision"]["change"]["health"]["to"] == "down");
+    down.expect("it went down")["decision"]["at"].as_u64().expect("when")
+}
+
+/// E1: the carrier's signalling is well and nothing of its audio comes. Its first calls show it within five seconds.
+#[test]
+fn a_carrier_whose_audio_is_blocked_is_down_for_audio_on_its_first_calls() {
+    namespace::enter();
+    let office = agent("office", 20, plays(1_000));
+    let _acme = agent("acme", 31, plays(440));
+    let globex = agent("globex", 32, plays(850));
+    let edge = Edge::start(CONFIG);
+    namespace::mute("127.0.0.31", &[Way::From]);
+    let up = calls(&office, 4);
+    wait_until("acme is down for its audio", LIMIT, || why("acme").contains("→ Down"));
+    let told = why("acme");
+    assert!(told.contains("nothing heard"), "{told}");
+    office.order(dial(LAN, 1_300, Some(Span::from_secs(1))));
+    let heard = expect(&office, "a call that is heard", ended);
+    assert_eq!(heard.tone_hz, Some(850), "new calls go through globex: {heard:?}");
+    expect(&globex, "the same", ended);
+    for call in up {
+        office.order(Order::HangUp(call));
+        let heard = expect(&office, "a call that was not", ended);
+        assert_eq!(heard.tone_hz, None, "{heard:?}");
+    }
+    wait_until("all are recorded", LIMIT, || journal::calls().len() == 5);
+    let first = journal::calls().iter().filter_map(|call| call["answered"].as_u64()).min().expect("an answer");
+    let found = Span::from_micros(went_down("acme").saturating_sub(first));
+    println!("found {found} after the first answer");
+    assert!(found <= Span::from_secs(5), "found {found} after the first answer");
+    let calls = journal::calls();
+    let silent: Vec<_> = calls.iter().filter(|call| !call["notes"].is_null()).collect();
+    assert_eq!(silent.len(), 4, "each says so: {calls:?}");
+    let id = silent[0]["call"].as_str().map(str::to_owned).unwrap_or_default();
+    let told = http::sentences(&format!("/v1/why/call/{id}")).join("\n");
+    drop(edge);
+    assert!(told.contains("nothing was heard of acme") && told.contains("while office kept sending"), "{told}");
+}
+
+/// The office's own audio does not reach the edge: no carrier is blamed for it.
+#[test]
+fn an_office_whose_audio_is_blocked_is_blamed_itself() {
+    namespace::enter();
+    let office = agent("office", 20, plays(1_000));
+    let acme = agent("acme", 31, plays(440));
+    let _edge = Edge::start(CONFIG);
+    namespace::mute("127.0.0.20", &[Way::From]);
+    let up = calls(&office, 4);
+    wait_until("each is missed", LIMIT, || http::metric("throughline_call_audio_silent") >= 4.0);
+    for call in up {
+        office.order(Order::HangUp(call));
+        expect(&acme, "its end", ended);
+    }
+    wait_until("all are recorded", LIMIT, || journal::calls().len() == 4);
+    let calls = journal::calls();
+    let blamed = calls.iter().filter(|call| call["notes"][0]["whose"] == "caller").count();
+    assert_eq!(blamed, 4, "{calls:?}");
+    let told = why("acme");
+    assert!(!told.contains("→ Down") && !told.contains("→ Suspect"), "{told}");
+}
+
+/// SIP and audio of the carrier are gone at once: it is noticed, and its parties are called again through the backup.
+#[test]
+fn parties_of_a_carrier_that_is_killed_under_live_calls_are_reached_through_the_backup() {
+    namespace::enter();
+    let office = agent("office", 20, plays(1_000));
+    let _acme = agent("acme", 31, plays(440));
+    let globex = agent("globex", 32, plays(850));
+    let at = "at = \"sip:127.0.0.31:5060\"";
+    let _edge = Edge::start(&CONFIG.replace(at, &format!("{at}\nrescue = \"on\"")));
+    let up = calls(&office, 5);
+    let_pass(Duration::from_secs(1));
+    namespace::black_hole("127.0.0.31");
+    namespace::mute("127.0.0.31", &[Way::From, Way::To]);
+    for _ in &up {
+        expect(&globex, "a call of the backup", answered);
+    }
+    wait_until("all are joined", LIMIT, || http::metric("throughline_call_rescued") >= 5.0);
+    let_pass(Duration::from_secs(4));
+    for call in up {
+        office.order(Order::HangUp(call));
+        let heard = expect(&office, "its end", ended);
+        assert_eq!(heard.tone_hz, Some(850), "{heard:?}");
+        expect(&globex, "its end", ended);
+    }
+    wait_until("all are recorded", LIMIT, || journal::calls().len() == 10);
+    let lost: Vec<_> = journal::calls().into_iter().filter(|call| !call["notes"].is_null()).collect();
+    assert_eq!(lost.len(), 5, "{lost:?}");
+    let id = lost[0]["call"].as_str().map(str::to_owned).unwrap_or_default();
+    let told = http::sentences(&format!("/v1/why/call/{id}")).join("\n");
+    println!("{told}");
+    assert!(told.contains("asked acme: no reply") && told.contains("was reached again after"), "{told}");
+}
+
+/// The path of the audio to one of our interfaces dies while signalling lives: each call goes on by the other one.
+#[test]
+fn audio_of_live_calls_moves_to_the_other_interface() {
+    namespace::enter();
+    let office = agent("office", 20, plays(1_000));
+    let acme = agent("acme", 31, plays(440));
+    let at = "at = \"sip:127.0.0.31:5060\"";
+    let second = "[listen.wan2]\nsip = [\"udp:127.0.0.12:5060\"]\nmedia = \"127.0.0.12:30000-37999\"\n\n[trunk.office]";
+    let config = CONFIG.replace(at, &format!("{at}\nmedia = [\"wan\", \"wan2\"]")).replace("[trunk.office]", second);
+    let _edge = Edge::start(&config);
+    let up = calls(&office, 20);
+    let_pass(Duration::from_secs(1));
+    namespace::cut_audio("127.0.0.31", "127.0.0.11");
+    wait_until("all have moved", LIMIT, || http::metric("throughline_call_audio_moved") >= 20.0);
+    let_pass(Duration::from_secs(1));
+    for call in up {
+        office.order(Order::HangUp(call));
+        let there = expect(&office, "its end", ended);
+        let here = expect(&acme, "its end", ended);
+        assert_eq!((there.tone_hz, here.tone_hz), (Some(440), Some(1_300)), "{there:?} {here:?}");
+        for heard in [there, here] {
+            // Three seconds are the limit, two more what may be done within.
+            assert!(heard.longest_gap >= Span::from_secs(2) && heard.longest_gap <= Span::from_secs(5), "{heard:?}");
+        }
+    }
+}
