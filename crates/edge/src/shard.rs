@@ -396,6 +396,9 @@ impl Shard {
         self.registrar.expire(now);
         self.registrations(now, Registrants::tick);
         let (b2bua, mut world) = self.split(now);
+        while let Some((pair, event)) = world.relay.poll_event() {
+            b2bua.media(&mut world, pair, event);
+        }
         b2bua.expire(&mut world);
         let mut out = core::mem::take(&mut self.out);
         let (test_calls, mut world, _) = self.split_tests(now);

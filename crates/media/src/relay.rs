@@ -300,9 +300,9 @@ impl Relay {
         self.sides.iter().flatten().count()
     }
 
-    /// When `tick` is due.
+    /// When `tick` is due: at once while there is something to be told.
     pub fn deadline(&self) -> Option<Instant> {
-        self.agenda.deadline()
+        if self.has_events() { Some(Instant::ZERO) } else { self.agenda.deadline() }
     }
 
     /// Does what is due by time; what it makes is to be had by [`Relay::poll_made`].

@@ -45,6 +45,12 @@ pub struct Counters {
     pub unknown_dialogs: u64,
     /// Requests inside a dialog from an address that is not its party's: answered as if there were no such dialog.
     pub foreign_requests: u64,
+    /// Digits that came by INFO and were dialled as events or tones.
+    pub digits_dialled: u64,
+    /// Digits sent as INFO that came as events or tones.
+    pub digits_told: u64,
+    /// Digits that should have gone as INFO and did not, or were refused.
+    pub digits_untold: u64,
     /// Re-INVITEs that met another one.
     pub glare: u64,
     /// Calls ended because they were too old.
@@ -139,6 +145,9 @@ impl Counters {
             ("late_answers", self.late_answers),
             ("unknown_dialogs", self.unknown_dialogs),
             ("foreign_requests", self.foreign_requests),
+            ("digits_dialled", self.digits_dialled),
+            ("digits_told", self.digits_told),
+            ("digits_untold", self.digits_untold),
             ("glare", self.glare),
             ("expired", self.expired),
             ("offered_again", self.offered_again),

@@ -1,7 +1,7 @@
 //! Requests inside a dialog: which call they belong to, whether they are in order, and where they go.
 //!
-//! INFO, UPDATE, MESSAGE, SUBSCRIBE and NOTIFY are passed to the other leg and answered as it answers; OPTIONS asks about us and is
-//! answered here; REFER is acted on. Refuses to know: what is in them, but for an SDP that must be bridged.
+//! INFO, UPDATE, MESSAGE, SUBSCRIBE and NOTIFY are passed to the other leg and answered as it answers, but for digits that are told it
+//! otherwise; OPTIONS asks about us and is answered here; REFER is acted on. Refuses to know: what is in them, but for an SDP that must be bridged.
 
 use super::call::{Relayed, Side};
 use super::challenge::Again;
@@ -79,7 +79,8 @@ impl B2bua {
             Method::Prack if side == Side::Caller => self.prack(world, slot, server, message),
             Method::Prack => world.refuse(server, 481),
             Method::Update => self.update(world, slot, side, server, message),
-            Method::Info | Method::Message => self.relay_request(world, slot, side, server, message),
+            Method::Info => self.info(world, slot, side, server, message),
+            Method::Message => self.relay_request(world, slot, side, server, message),
             Method::Subscribe | Method::Notify if names_dialogs(message) => world.refuse(server, 489),
             Method::Subscribe | Method::Notify => self.relay_request(world, slot, side, server, message),
             _ => {

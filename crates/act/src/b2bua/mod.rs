@@ -16,6 +16,7 @@ mod call;
 mod challenge;
 mod closing;
 mod counters;
+mod digits;
 mod early;
 mod early_media;
 mod ended;
@@ -238,6 +239,8 @@ pub struct B2bua {
     leaving: HashMap<ClientKey, Leg, FixedState>,
     /// NOTIFYs that may be challenged: each ends by a response or a failure, as BYEs do.
     told: HashMap<ClientKey, notify::Told, FixedState>,
+    /// INFOs with digits that wait for their answer: each ends by a response or a failure, as BYEs do.
+    tells: HashMap<ClientKey, digits::Tells, FixedState>,
     /// PRACKs that may be challenged: each ends by a response or a failure, as BYEs do.
     pracked: HashMap<ClientKey, early::Pracked, FixedState>,
     /// MESSAGEs outside a call that wait for their answer.
@@ -272,6 +275,7 @@ impl B2bua {
             byes: HashMap::with_hasher(hasher.clone()),
             left: HashMap::with_hasher(hasher.clone()),
             leaving: HashMap::with_hasher(hasher.clone()),
+            tells: HashMap::with_hasher(hasher.clone()),
             told: HashMap::with_hasher(hasher.clone()),
             pracked: HashMap::with_hasher(hasher.clone()),
             pages: HashMap::with_hasher(hasher),
@@ -386,7 +390,7 @@ impl B2bua {
     fn response(&mut self, world: &mut World<'_>, client: ClientKey, flow: Flow, message: &Message) {
         let code = message.status().unwrap_or(0);
         let Some(slot) = self.by_client.get(&client).copied() else {
-            if self.page_response(world, client, code, message) {
+            if self.page_response(world, client, code, message) || self.digit_response(world, client, message) {
                 return;
             }
             self.late_reply(world, client);
@@ -438,6 +442,7 @@ impl B2bua {
         self.parted(world, client);
         self.pracked.remove(&client);
         self.page_failed(world, client, why);
+        self.digit_failed(world, client, why);
         if let Some(word) = self.byes.remove(&client) {
             if let (Some(target), Failure::Unreachable(fault)) = (word.target, why) {
                 world.signal(target, Observed::Transport { fault });

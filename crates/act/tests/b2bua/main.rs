@@ -7,6 +7,7 @@ mod beside;
 mod calls;
 mod challenges;
 mod deadlines;
+mod digits;
 mod early;
 mod ends;
 mod fraud;

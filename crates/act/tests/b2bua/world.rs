@@ -524,6 +524,15 @@ impl Lab {
         self.relay.forward(self.now, pair, Component::Rtcp, from, &mut media::Packet::whole(&mut bytes));
     }
 
+    /// What the relay has to tell, as a shard passes it on.
+    pub fn tell(&mut self) {
+        let (b2bua, mut world) = self.world();
+        while let Some((pair, event)) = world.relay.poll_event() {
+            b2bua.media(&mut world, pair, event);
+        }
+        self.flush();
+    }
+
     /// What was seen of a trunk.
     pub fn seen(&self, trunk: u16) -> Vec<Observed> {
         self.signals.iter().filter(|signal| signal.target.trunk == TrunkId(trunk)).map(|signal| signal.what).collect()

@@ -141,6 +141,11 @@ impl Relay {
         Ok(())
     }
 
+    /// What a side speaks, as it was said last.
+    pub fn speech(&self, side: PairId) -> Option<&Speech> {
+        self.sides.get(side.index())?.as_ref()?.speech.as_deref()
+    }
+
     /// A digit that came by signalling is told to `to` as it understands digits: as events, as tones, or, when it wants INFO itself, as
     /// a [`MediaEvent`].
     ///
@@ -177,9 +182,13 @@ impl Relay {
 
     /// The next thing that signalling should know of, and the side it is to be told to: ask after each packet that was
     /// [`Forward::Made`], after each tick and after [`Relay::dial`].
-    #[inline]
     pub fn poll_event(&mut self) -> Option<(PairId, MediaEvent)> {
         self.interworking.events.pop_front()
+    }
+
+    /// Whether anything waits to be told.
+    pub(super) fn has_events(&self) -> bool {
+        !self.interworking.events.is_empty()
     }
 
     /// A treatment that is to take the place of what a speaker has; none when that will do.

@@ -32,6 +32,12 @@ const OF_SHARDS: &[(&str, &str)] = &[
     ("call_barred", "Calls refused because the trunk they came from may not dial that number."),
     ("call_beside", "Attempts begun beside another one that was in doubt or late."),
     ("call_challenges_passed", "Challenges of trunks with challenge = \"pass\" that callers were asked to answer."),
+    ("call_digits_dialled", "Digits that came by INFO and were told the other side as events or tones."),
+    ("call_digits_told", "Digits sent as INFO that came as events or tones."),
+    (
+        "call_digits_untold",
+        "Digits that should have gone as INFO: refused, unanswered, too many, or their call was over.",
+    ),
     ("call_early_dialogs", "Further early dialogs of a call, as of a forking proxy, shown to its caller."),
     ("call_expired", "Calls ended because they were older than a call may be."),
     ("call_foreign_requests", "Requests inside a call from somebody who is not its party: refused with 481."),
