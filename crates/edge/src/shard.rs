@@ -14,7 +14,7 @@ use crate::view::ShardView;
 use act::{B2bua, Effect, Nonces, Passages, Phones, Ports, Registrants, Registrar, TestCallWorld, World};
 use core::net::SocketAddr;
 use decide::Load;
-use media::{Component, Forward, Made, Packet, PairId, Relay};
+use media::{Component, Forward, Keying, Made, Packet, PairId, Relay};
 use model::{CallRef, Instant, Rng, ShardId};
 use sip::{Answer, Endpoint, Event, Flow, Message, Method, Minter, Rejected, ServerKey};
 use std::collections::VecDeque;
@@ -295,6 +295,11 @@ impl Shard {
             self.test_calls.media(now, pair, component, from, packet.bytes());
         }
         verdict
+    }
+
+    /// Keys of secured parties are made with this from now on; without it none is secured.
+    pub fn entrust(&mut self, keying: Keying) {
+        self.relay.entrust(keying);
     }
 
     /// The next packet that the relay has made: ask until there is none, after each packet of which something was made and after each

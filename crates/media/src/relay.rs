@@ -18,6 +18,7 @@ mod tests;
 use crate::agenda::{Agenda, Task};
 use crate::anchor::{AnchorCounters, Shape, Side};
 use crate::comfort::Comfort;
+use crate::keying::Keying;
 use crate::outbox::{Made, Outbox};
 use crate::packet::Packet;
 use crate::player::Law;
@@ -123,6 +124,10 @@ pub struct Relay {
     /// Room for the report that is being made.
     report: Vec<u8>,
     counters: Counters,
+    /// Sides whose handshake is not over, some of them perhaps by now; few.
+    unfinished: Vec<PairId>,
+    /// What keys are made with.
+    pub(crate) keying: Option<Keying>,
 }
 
 impl Relay {
@@ -137,6 +142,8 @@ impl Relay {
             interworking: Interworking::default(),
             report: Vec::new(),
             counters: Counters::default(),
+            unfinished: Vec::new(),
+            keying: None,
         }
     }
 
@@ -233,6 +240,9 @@ impl Relay {
             self.sides.resize_with(second.index() + 1, || None);
         }
         let moved = self.sides[old.index()].take();
+        if let Some(shaking) = moved.as_ref().and_then(|side| side.shaking.as_ref()) {
+            self.agenda.set(shaking.due(), second, Task::Handshake);
+        }
         self.sides[second.index()] = moved;
         if let Some(side) = self.side(first) {
             side.peer = second;

@@ -547,6 +547,21 @@ fn a_foreign_certificate_and_keys_without_one_are_never_believed() {
 }
 
 #[test]
+fn a_handshake_goes_on_by_another_pair() {
+    let mut relay = Relay::new(8);
+    relay.join(B, A).expect("free");
+    relay.expect(A, &Peer { rtp: addr("192.0.2.1:4000"), rtcp: None, mux: true });
+    let expected = (Fingerprint::of(b"the certificate"), Role::Client);
+    relay.shake(at(0), A, expected, scripted()).expect("room");
+    relay.repoint(B, PairId(5)).expect("free");
+    relay.tick(at(1));
+    let made = relay.poll_made().map(|made| (made.pair, made.to));
+    assert_eq!(made, Some((PairId(5), addr("192.0.2.1:4000"))));
+    relay.tick(at(2_000));
+    assert_eq!(relay.counters().handshakes_failed, 1, "and is given up there");
+}
+
+#[test]
 fn handshakes_have_a_limit_in_number_and_in_time() {
     let (mut relay, ..) = shaking(b"the certificate");
     let expected = (Fingerprint::of(b"the certificate"), Role::Server);

@@ -26,6 +26,16 @@ impl Clock {
         Instant::from_micros(self.origin.elapsed().as_micros() as u64)
     }
 
+    /// What the standard library calls this instant, for a machine of others that counts by it.
+    pub(crate) fn moment(&self, at: Instant) -> std::time::Instant {
+        self.origin + Duration::from_micros(at.as_micros())
+    }
+
+    /// The instant of a moment; what was before the start is the start.
+    pub(crate) fn instant(&self, moment: std::time::Instant) -> Instant {
+        Instant::from_micros(moment.saturating_duration_since(self.origin).as_micros() as u64)
+    }
+
     /// Civil time, for records.
     #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
     pub fn wall(&self) -> Wall {

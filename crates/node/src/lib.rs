@@ -7,6 +7,7 @@ pub mod clock;
 mod control;
 mod counters;
 mod dns;
+pub mod dtls;
 mod http;
 pub mod lab;
 mod listen;

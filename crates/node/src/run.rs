@@ -6,6 +6,7 @@
 use crate::clock::Clock;
 use crate::control::{Banner, ControlParts, ControlThread, Ended, ShardLink, StreamLink};
 use crate::dns::Dns;
+use crate::dtls::Certificate;
 use crate::http::{Answerers, Http};
 use crate::lab::{self, Lab};
 use crate::listen::{self, Opened};
@@ -18,6 +19,9 @@ use crate::shard::{Hop, Links, Manner, Order, Report, ShardThread};
 use crate::streams::{self, Listener, Plan, StreamThread, TlsPlan};
 use edge::config::Settings;
 use edge::{Control, ControlInput, KeptBindings, ShardConfig, ShardLimits, Snapshot};
+use media::Keying;
+use media::dtls::Handshaker;
+use media::srtp::Secrets;
 use model::{Seq, ShardId};
 use std::collections::VecDeque;
 use std::io;
@@ -244,6 +248,7 @@ fn shard_threads(
     (links, opened): (Vec<Links>, Opened),
 ) -> io::Result<Vec<ShardThread>> {
     let shards = links.len() as u8;
+    let certificate: Arc<dyn Handshaker> = Arc::new(Certificate::new(clock).map_err(io::Error::other)?);
     let ends = links.into_iter().zip(opened).enumerate();
     let threads = ends.map(|(index, (links, sockets))| {
         let config = ShardConfig {
@@ -256,7 +261,10 @@ fn shard_threads(
         };
         let manner =
             Manner { shards, gather: options.gather, first_stock: options.first_stock, relief: options.relief };
-        ShardThread::new(config, manner, clock, snapshot.clone(), links, sockets)
+        let mut thread = ShardThread::new(config, manner, clock, snapshot.clone(), links, sockets)?;
+        let secrets = Secrets::new(process::seed()?);
+        thread.entrust(Keying { secrets, handshaker: Some(certificate.clone()) });
+        Ok(thread)
     });
     threads.collect()
 }

@@ -23,7 +23,7 @@ use crate::stock::Stock;
 use crate::streams::ByStream;
 use edge::config::MediaIo;
 use edge::{Input, Output, Shard, ShardConfig, ShardView, Snapshot, steer};
-use media::{Component, Forward, Made, Packet, PairId};
+use media::{Component, Forward, Keying, Made, Packet, PairId};
 use model::{Instant, ShardId, SocketId, Span, TransportFault};
 use sip::{Flow, Transmit, Transport};
 use std::io;
@@ -93,6 +93,11 @@ pub(crate) struct ShardThread {
 }
 
 impl ShardThread {
+    /// Keys of secured parties are made with this.
+    pub(crate) fn entrust(&mut self, keying: Keying) {
+        self.shard.entrust(keying);
+    }
+
     /// Makes the shard with its sockets; nothing runs yet.
     ///
     /// # Errors

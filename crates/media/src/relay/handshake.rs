@@ -44,6 +44,12 @@ pub(crate) struct Shaking {
     from: Option<SocketAddr>,
 }
 
+impl Shaking {
+    pub(super) const fn due(&self) -> Instant {
+        self.due
+    }
+}
+
 /// Why a handshake came to nothing.
 enum Undone {
     Failed,
@@ -63,11 +69,16 @@ impl Relay {
         (expected, role): (Fingerprint, Role),
         machine: Box<dyn Handshake>,
     ) -> Result<(), TooMany> {
-        let unfinished = self.sides.iter().flatten().filter_map(|side| side.shaking.as_ref()).filter(|one| !one.done);
-        if unfinished.count() >= AT_ONCE {
+        let sides = &self.sides;
+        self.unfinished.retain(|pair| {
+            let own = sides.get(pair.index()).and_then(Option::as_ref);
+            *pair != side && own.and_then(|own| own.shaking.as_ref()).is_some_and(|shaking| !shaking.done)
+        });
+        if self.unfinished.len() >= AT_ONCE {
             self.counters.handshakes_refused += 1;
             return Err(TooMany);
         }
+        self.unfinished.push(side);
         self.outbox.make_room();
         let Some(own) = self.side(side) else { return Ok(()) };
         own.security.get_or_insert_with(|| Box::new(Security::pending()));

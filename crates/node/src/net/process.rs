@@ -78,10 +78,19 @@ pub(crate) fn open_files() -> io::Result<u64> {
 
 /// A number nobody can guess: the secret of tokens, the seed of a run.
 pub(crate) fn secret() -> io::Result<u64> {
-    let mut bytes = [0u8; 8];
+    chance().map(u64::from_ne_bytes)
+}
+
+/// What a source of keys grows from.
+pub(crate) fn seed() -> io::Result<[u8; 32]> {
+    chance()
+}
+
+fn chance<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0u8; N];
     // SAFETY: the pointer and length are those of a live array. So few bytes are never given in part.
     let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
-    if got == bytes.len() as isize { Ok(u64::from_ne_bytes(bytes)) } else { Err(io::Error::last_os_error()) }
+    if got == bytes.len() as isize { Ok(bytes) } else { Err(io::Error::last_os_error()) }
 }
 
 #[cfg(test)]
