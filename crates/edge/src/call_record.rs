@@ -145,6 +145,8 @@ fn stream(quality: &Quality, answered: Option<Instant>, ended: Instant) -> Strea
         skew_ppm: quality.skew_ppm,
         codec: quality.codec.map(|codec| Name::from(codec.name())),
         payload_type: quality.payload_type,
+        round_trip: quality.round_trip,
+        told_loss_permille: quality.told_loss_permille,
     }
 }
 

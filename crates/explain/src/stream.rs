@@ -61,6 +61,12 @@ pub struct StreamRecord {
     pub codec: Option<Name>,
     /// Payload type.
     pub payload_type: Option<u8>,
+    /// From the edge to this side and back, by its RTCP reports.
+    #[serde(default)]
+    pub round_trip: Option<Span>,
+    /// Of what this side was sent, how much it reports as lost, per thousand.
+    #[serde(default)]
+    pub told_loss_permille: Option<u16>,
 }
 
 impl StreamRecord {

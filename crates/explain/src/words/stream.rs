@@ -68,6 +68,12 @@ fn oddities(stream: &StreamRecord) -> String {
         let how = if skew > 0 { "fast" } else { "slow" };
         words += &format!(", its clock {} millionths {how}", skew.unsigned_abs());
     }
+    if let Some(away) = stream.round_trip {
+        words += &format!(", {} away and back", rounded(away));
+    }
+    if let Some(told) = stream.told_loss_permille.filter(|told| *told > 0) {
+        words += &format!(", itself missing {}.{} % of what it was sent", told / 10, told % 10);
+    }
     if let Some(first) = stream.first.filter(|first| *first >= Span::from_secs(1)) {
         words += &format!(", first heard {} after the answer", rounded(first));
     }
@@ -126,6 +132,8 @@ mod tests {
             source_changes: 1,
             timestamp_jumps: 3,
             skew_ppm: Some(-150),
+            round_trip: Some(Span::from_millis(80)),
+            told_loss_permille: Some(12),
             first: Some(Span::from_millis(1_500)),
             ..stream.clone()
         };
@@ -133,7 +141,7 @@ mod tests {
             heard("globex", Some(&odd), gap),
             "heard of globex: 1,234,567 packets, less than 0.1 % lost, MOS 1.0 estimated, longest gap 40 ms, 99 % of it \
              silence, 2 % of it clipped, 1 change of its source, 3 jumps of its timestamps, its clock 150 millionths \
-             slow, first heard 1.5 s after the answer"
+             slow, 80 ms away and back, itself missing 1.2 % of what it was sent, first heard 1.5 s after the answer"
         );
         let noise =
             StreamRecord { packets: 1, noise_only: true, missing: 0, late: 0, bursts: 0, level: Some(-50), ..stream };
