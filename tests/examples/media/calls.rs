@@ -30,6 +30,8 @@ pub(crate) fn start_edge(path: &str) -> Child {
     command.arg("run").arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
     let process = machine::pinned(&mut command, RELAY_AT).spawn().expect("the edge starts; is it built?");
     wait_until("the edge is ready", LIMIT, || http::ask("GET", "/readyz").is_some_and(|(code, _)| code == 200));
+    // It has been read.
+    std::fs::remove_file(&file).expect("the file that was written");
     process
 }
 

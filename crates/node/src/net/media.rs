@@ -23,7 +23,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 const LARGEST: usize = 65_535;
 /// Room behind a packet for what security adds.
 const BEHIND: usize = 64;
-/// Packets relayed at once, so that SIP waits for at most so many.
+/// Packets relayed at once by the ring, sockets told of at once by the portable path, so that SIP does not wait for more.
 const BATCH: usize = 256;
 
 /// Whoever knows where packets go.

@@ -6,39 +6,39 @@
 
 use super::super::address::{ROOM, RawAddress};
 use super::super::epoll::Epoll;
-use super::{BEHIND, LARGEST, MediaCounters, Pair, Relays, Turn, count_sent, from_token, send};
+use super::{BATCH, BEHIND, LARGEST, MediaCounters, Pair, Relays, Turn, count_sent, from_token, send};
 use media::{Component, Forward, Packet, PairId};
+use std::collections::VecDeque;
 use std::io;
-use std::mem::{swap, zeroed};
+use std::mem::zeroed;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// Packets of a socket in one call. Sockets rarely hold two, but a call that finds one must also find that there is no other.
 const EACH: usize = 2;
+/// Sockets looked at again in one turn, before those that have something new.
+const AGAIN: usize = BATCH / 4;
 /// Room for one packet.
 const STRIDE: usize = LARGEST + BEHIND;
 
 /// Room for the packets of one socket, and the sockets that may hold more.
 pub(super) struct Portable {
     room: Room,
-    /// Sockets that may hold more, of the last turn and of this one.
-    before: Vec<u64>,
-    again: Vec<u64>,
+    /// Sockets that may hold more.
+    again: VecDeque<u64>,
     /// Whether a socket is in `again`, by token.
     listed: Vec<bool>,
 }
 
 impl Portable {
     pub(super) fn new() -> Self {
-        Self { room: Room::new(), before: Vec::new(), again: Vec::new(), listed: Vec::new() }
+        Self { room: Room::new(), again: VecDeque::new(), listed: Vec::new() }
     }
 
     /// There are so many sockets: those that hold more will find room in the lists.
     pub(super) fn make_room(&mut self, sockets: usize) {
         self.listed.resize(sockets.max(self.listed.len()), false);
-        for list in [&mut self.before, &mut self.again] {
-            list.reserve(sockets.saturating_sub(list.len()));
-        }
+        self.again.reserve(sockets.saturating_sub(self.again.len()));
     }
 
     /// Relays what has arrived, without waiting.
@@ -51,12 +51,12 @@ impl Portable {
     ) -> io::Result<Turn> {
         let ready = set.wait(0)?;
         let mut received = 0;
-        swap(&mut self.before, &mut self.again);
-        self.before.iter().for_each(|token| self.listed[*token as usize] = false);
-        for index in 0..self.before.len() {
-            received += self.serve(self.before[index], pairs, counters, relays);
+        // Not all of them at once: a flood of many sockets must not keep SIP waiting.
+        for _ in 0..self.again.len().min(AGAIN) {
+            let Some(token) = self.again.pop_front() else { break };
+            self.listed[token as usize] = false;
+            received += self.serve(token, pairs, counters, relays);
         }
-        self.before.clear();
         for index in 0..ready {
             received += self.serve(set.event(index).0, pairs, counters, relays);
         }
@@ -106,7 +106,7 @@ impl Portable {
     /// Nobody will tell of what a socket still has: it is asked in the next turn.
     fn look_again(&mut self, token: u64) {
         if !std::mem::replace(&mut self.listed[token as usize], true) {
-            self.again.push(token);
+            self.again.push_back(token);
         }
     }
 }
