@@ -2,13 +2,13 @@
 //!
 //! The offer is kept until nobody can answer it any more, since each attempt of a hunt is offered it anew and answers it anew; what the
 //! caller was answered before the call is answered stays what he speaks, whoever answers. Refuses to know: addresses and ports, how a
-//! format is chosen.
+//! format is chosen, how one is made of another.
 
 use super::World;
 use super::call::{Call, Side};
 use alloc::vec::Vec;
-use media::Shape;
 use media::sdp::{Exchange, Formats, Line, Making, MediaPolicy, NothingInCommon, Sdp, Settled, offer};
+use media::{Digits, Shape, Speech};
 use model::TrunkId;
 use smallvec::SmallVec;
 
@@ -19,6 +19,8 @@ pub(super) struct Terms {
     open: Option<(Side, Vec<u8>)>,
     /// By position of the media line: numbers of the sound that the caller was told of before the answer.
     told: SmallVec<[SmallVec<[u8; 4]>; 1]>,
+    /// By position: packets of this stream are not passed as they are.
+    treated: SmallVec<[bool; 2]>,
     /// A candidate was passed over since nothing that its trunk allows could be made of the offer.
     pub(super) unfit: bool,
     /// The last answer could not be joined with its offer.
@@ -58,7 +60,7 @@ impl Call {
 
 /// The description of `from` with the formats that the other side is to see; none when they are the writer's own.
 pub(super) fn adapted(
-    world: &World<'_>,
+    world: &mut World<'_>,
     call: &mut Call,
     (from, attempt): (Side, usize),
     says: Says,
@@ -70,7 +72,7 @@ pub(super) fn adapted(
                 call.audio.terms.open = Some((from, sdp.text().to_vec()));
             }
             let (theirs, ours) = (policy_of(world, call, from, attempt), policy_of(world, call, from.other(), attempt));
-            match offered(call, theirs, ours, sdp) {
+            match offered(world, call, (theirs, ours), sdp) {
                 // A policy is no reason to refuse who calls for help (RFC 5031).
                 Err(NothingInCommon) if call.emergency => Ok(None),
                 lines => lines.map(|lines| written(sdp, &lines)),
@@ -83,16 +85,19 @@ pub(super) fn adapted(
 
 /// The lines that the other side is offered.
 fn offered(
+    world: &World<'_>,
     call: &Call,
-    theirs: &MediaPolicy,
-    ours: &MediaPolicy,
+    (theirs, ours): (&MediaPolicy, &MediaPolicy),
     sdp: &Sdp<'_>,
 ) -> Result<SmallVec<[Option<Line>; 2]>, NothingInCommon> {
     let mut lines = SmallVec::new();
     for (index, stream) in sdp.streams().iter().enumerate() {
         let formats = if is_live(call, index, stream.port) { Formats::of(sdp, stream) } else { None };
         let line = match formats {
-            Some(formats) => offer(&formats, theirs, ours, making(Shape::of(stream.proto)))?,
+            Some(formats) => {
+                let making = Making { codecs: &|codec| world.relay.can_make(codec), clear: is_clear(stream.proto) };
+                offer(&formats, theirs, ours, making)?
+            }
             None => None,
         };
         lines.push(line);
@@ -102,7 +107,7 @@ fn offered(
 
 /// The answer as the offerer is to see it.
 fn answered(
-    world: &World<'_>,
+    world: &mut World<'_>,
     call: &mut Call,
     (from, attempt): (Side, usize),
     sdp: &Sdp<'_>,
@@ -115,6 +120,7 @@ fn answered(
         call.audio.terms.open = Some((writer, text));
     }
     let settled = settled?;
+    interwork(world, call, from, &settled)?;
     let lines: SmallVec<[Option<Line>; 2]> =
         settled.iter().map(|settled| settled.as_ref().and_then(|settled| settled.line.clone())).collect();
     if early {
@@ -159,7 +165,7 @@ fn settle(
         };
         let early = call.callee.is_none() && from == Side::Callee;
         let before = call.audio.terms.told.get(index).filter(|_| early).map_or(&[][..], |told| told);
-        let making = making(Shape::of(stream.proto));
+        let making = Making { codecs: &|codec| world.relay.can_make(codec), clear: is_clear(stream.proto) };
         let exchange = Exchange { offer: &offer, shown: &shown, answer: &answer, offerer, answerer, making, before };
         all.push(match exchange.settle() {
             // What a peer answers to an offer that passed as it was is between the two of them.
@@ -170,9 +176,34 @@ fn settle(
     Ok(all)
 }
 
-/// What can be made of the packets of such a stream.
-fn making(_shape: Shape) -> Making<'static> {
-    Making { codecs: &|_| false, clear: false }
+/// The relay does what the two sides of each stream need to understand each other; where they do, packets pass as they are.
+fn interwork(
+    world: &mut World<'_>,
+    call: &mut Call,
+    answerer: Side,
+    settled: &[Option<Settled>],
+) -> Result<(), NothingInCommon> {
+    // Of a side whose packets pass as they are, and its INFO too.
+    let passes = Speech { formats: SmallVec::new(), digits: Digits::Info, noise: None };
+    for (index, (settled, stream)) in settled.iter().zip(&call.audio.streams).enumerate() {
+        let Some(stream) = stream else { continue };
+        let treated = &mut call.audio.terms.treated;
+        treated.resize(treated.len().max(index + 1), false);
+        let wanted = settled.as_ref().filter(|settled| settled.treated);
+        if wanted.is_none() && !treated[index] {
+            continue;
+        }
+        let (offerer, answered) = wanted.map_or((&passes, &passes), |settled| (&settled.offerer, &settled.answerer));
+        let (caller, callee) = if answerer == Side::Callee { (offerer, answered) } else { (answered, offerer) };
+        world.relay.interwork(stream.caller.0, caller, callee).map_err(|_| NothingInCommon)?;
+        treated[index] = wanted.is_some();
+    }
+    Ok(())
+}
+
+/// Packets of this kind can be read.
+fn is_clear(proto: &[u8]) -> bool {
+    Shape::of(proto) == Shape::Rtp
 }
 
 fn is_live(call: &Call, index: usize, port: u16) -> bool {

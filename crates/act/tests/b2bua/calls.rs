@@ -293,8 +293,7 @@ fn early_audio_keeps_its_port_when_the_answer_says_another_codec() {
         lab.peers[0].responses(client).skip(1).map(|message| message.to().tag().unwrap().to_vec()).collect();
     assert!(tags[0] != tags[1] && tags[1] == tags[2], "another attempt's answer, another dialog");
     assert_eq!(answers[1], answers[2], "the same answer again keeps its version");
-    assert!(line_of(&answers[2], "a=rtpmap").contains("PCMU"));
-    assert_eq!(lab.speak(0, &answers[2]), Some(lab.peers[2].media));
+    assert!(line_of(&answers[2], "a=rtpmap").contains("PCMA"), "what he heard first he goes on in");
     lab.send(0, Method::Bye, "", vec![]);
     lab.settle();
 }

@@ -1,7 +1,7 @@
 //! Formats of audio: each trunk is offered what its policy wants of what the caller has, and the caller hears one answer.
 
 use crate::peer::{say, sdp};
-use crate::world::{Lab, line_of, version_of};
+use crate::world::{Lab, line_of, port_of, version_of};
 use media::sdp::MediaPolicy;
 use model::AttemptOutcome;
 use sip::{Message, Method};
@@ -209,4 +209,98 @@ fn without_a_policy_descriptions_pass_as_they_are() {
     assert_eq!((offered(&lab, 1).concat(), offered(&lab, 2).concat()), ("0 8 101".to_owned(), "0 8 101".to_owned()));
     assert_eq!(said, ["0", "8 0"]);
     hang_up(&mut lab);
+}
+
+const G722: &str = "9 101\r\na=rtpmap:9 G722/8000\r\na=rtpmap:101 telephone-event/8000\r\n";
+const OPUS: &str = "111\r\na=rtpmap:111 opus/48000/2\r\n";
+
+/// What a packet of `peer` in this format has become for the other one: payload type and length of what leaves the edge, and where to.
+fn heard(lab: &mut Lab, peer: usize, port: u16, packets: &[(u8, usize)]) -> Vec<(std::net::SocketAddr, u8, usize)> {
+    let from = lab.peers[peer].media;
+    let mut out = Vec::new();
+    for (index, (payload_type, length)) in packets.iter().enumerate() {
+        let mut packet = vec![0u8; 12 + length];
+        packet[..2].copy_from_slice(&[0x80, *payload_type]);
+        packet[2..4].copy_from_slice(&(index as u16).to_be_bytes());
+        packet[4..8].copy_from_slice(&(160 * index as u32).to_be_bytes());
+        packet[8..12].copy_from_slice(&[0, 0, 7, peer as u8 + 1]);
+        out.extend(
+            lab.pass_all(port, from, &packet).into_iter().map(|(to, sent)| (to, sent[1] & 127, sent.len() - 12)),
+        );
+        lab.run(20);
+    }
+    out
+}
+
+#[test]
+fn the_backup_speaks_another_codec_and_the_caller_goes_on_in_his() {
+    let mut lab = Lab::new(2);
+    *policy(&mut lab, 2) = allow(&["G722"]);
+    lab.attempt_policy(1).hunt_after_progress = true;
+    lab.peers[1].steps = vec![vec![sdp(10, 183), say(50, 503)]];
+    describe(&mut lab, 0, BOTH);
+    describe(&mut lab, 1, ALAW);
+    describe(&mut lab, 2, G722);
+    let client = lab.call("+4722");
+    lab.run(1_000);
+    assert_eq!((offered(&lab, 1).concat(), offered(&lab, 2).concat()), ("0 8 101".to_owned(), "9 101".to_owned()));
+    let said: Vec<String> =
+        lab.peers[0].responses(client).filter(|said| !said.body().is_empty()).map(formats).collect();
+    assert_eq!(said, ["8", "8 101"], "what he was told in early media is what he speaks");
+    let (ours, theirs) = (port_of(&lab.ok_body()), port_of(lab.peers[2].requests(Method::Invite)[0].body()));
+    let (caller, callee) = (lab.peers[0].media, lab.peers[2].media);
+    let to_callee = heard(&mut lab, 0, ours, &[(8, 160); 8]);
+    assert!(to_callee.len() >= 6 && to_callee.iter().all(|sent| *sent == (callee, 9, 160)), "{to_callee:?}");
+    let to_caller = heard(&mut lab, 2, theirs, &[(9, 160); 8]);
+    assert!(to_caller.len() >= 6 && to_caller.iter().all(|sent| *sent == (caller, 8, 160)), "{to_caller:?}");
+    // The caller changes his codec to one that the carrier has: from then on packets pass.
+    describe(&mut lab, 0, G722);
+    let change = lab.send_sdp(0, Method::Invite);
+    lab.run(500);
+    assert_eq!(formats(lab.peers[0].last(change)), "9 101");
+    let passed = heard(&mut lab, 0, ours, &[(9, 160); 3]);
+    assert_eq!(passed, [(callee, 9, 160); 3]);
+    hang_up(&mut lab);
+}
+
+#[test]
+fn a_caller_without_what_everybody_knows_reaches_a_carrier_that_knows_nothing_else() {
+    let mut lab = Lab::new(1);
+    describe(&mut lab, 0, OPUS);
+    describe(&mut lab, 1, ALAW);
+    let client = lab.call("+4722");
+    lab.run(1_000);
+    assert_eq!(
+        (offered(&lab, 1).concat(), formats(lab.peers[0].last(client))),
+        ("111 8 0".to_owned(), "111".to_owned())
+    );
+    let theirs = port_of(lab.peers[1].requests(Method::Invite)[0].body());
+    let caller = lab.peers[0].media;
+    let sent = heard(&mut lab, 1, theirs, &[(8, 160); 8]);
+    assert!(sent.len() >= 6 && sent.iter().all(|(to, format, _)| (*to, *format) == (caller, 111)), "{sent:?}");
+    hang_up(&mut lab);
+}
+
+#[test]
+fn a_late_offer_is_made_for_the_caller_too() {
+    let mut lab = Lab::new(1);
+    *policy(&mut lab, 0) = allow(&["PCMA"]);
+    describe(&mut lab, 0, ALAW);
+    describe(&mut lab, 1, OPUS);
+    let client = lab.call_with(0, "+4722", vec![], &[]);
+    lab.run(1_000);
+    assert_eq!(formats(lab.peers[0].last(client)), "8");
+    assert_eq!(lab.peers[1].acks().iter().map(|ack| formats(ack)).collect::<Vec<_>>(), ["111"]);
+    hang_up(&mut lab);
+}
+
+#[test]
+fn a_trunk_whose_sound_may_not_be_made_anew_is_passed_over() {
+    let mut lab = Lab::new(1);
+    *policy(&mut lab, 1) = MediaPolicy { transcode: media::sdp::Transcode::Never, ..allow(&["G722"]) };
+    describe(&mut lab, 0, BOTH);
+    let client = lab.call("+4722");
+    lab.run(1_000);
+    assert_eq!((lab.peers[0].codes(client), lab.b2bua.counters().no_codec), (vec![488], 1));
+    lab.settle();
 }

@@ -533,6 +533,15 @@ impl Lab {
         self.flush();
     }
 
+    /// The same, with what was made of it.
+    pub fn pass_all(&mut self, port: u16, from: SocketAddr, packet: &[u8]) -> Vec<(SocketAddr, Vec<u8>)> {
+        let mut out: Vec<_> = self.pass(port, from, packet).into_iter().collect();
+        while let Some(made) = self.relay.poll_made() {
+            out.push((made.to, made.packet.to_vec()));
+        }
+        out
+    }
+
     /// What was seen of a trunk.
     pub fn seen(&self, trunk: u16) -> Vec<Observed> {
         self.signals.iter().filter(|signal| signal.target.trunk == TrunkId(trunk)).map(|signal| signal.what).collect()

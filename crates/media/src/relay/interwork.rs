@@ -9,7 +9,7 @@ use crate::codec::{BuiltIn, Vocoders};
 use crate::digit::Digit;
 use crate::packet::Packet;
 use crate::rtp;
-use crate::speech::{Digits, Speech};
+use crate::speech::{Codec, Digits, Speech};
 use crate::treatment::{self, Exit, Treated, Treatment, Unsupported};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -108,6 +108,11 @@ impl Relay {
     /// The codecs that sound can be made from and into; until it is said, those that are built in.
     pub fn speak_by(&mut self, vocoders: Arc<dyn Vocoders>) {
         self.interworking.vocoders = vocoders;
+    }
+
+    /// Whether sound of this codec can be read here, and made.
+    pub fn can_make(&self, codec: Codec) -> bool {
+        self.interworking.vocoders.has(codec)
     }
 
     /// What the two sides of an anchor speak. Whatever differs is made good from now on, in both directions; where nothing differs,
