@@ -14,6 +14,7 @@ use crate::view::ShardView;
 use act::{B2bua, Effect, Nonces, Passages, Phones, Ports, Registrants, Registrar, TestCallWorld, World};
 use core::net::SocketAddr;
 use decide::Load;
+use media::codec::Vocoders;
 use media::{Component, Forward, Keying, Made, Packet, PairId, Relay};
 use model::{CallRef, Instant, Rng, ShardId};
 use sip::{Answer, Endpoint, Event, Flow, Message, Method, Minter, Rejected, ServerKey};
@@ -300,6 +301,11 @@ impl Shard {
     /// Keys of secured parties are made with this from now on; without it none is secured.
     pub fn entrust(&mut self, keying: Keying) {
         self.relay.entrust(keying);
+    }
+
+    /// Sound is made from and into the codecs that there are here; until it is said, those that are built in.
+    pub fn speak_by(&mut self, codecs: Arc<dyn Vocoders>) {
+        self.relay.speak_by(codecs);
     }
 
     /// The next packet that the relay has made: ask until there is none, after each packet of which something was made and after each

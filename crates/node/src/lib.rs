@@ -8,6 +8,7 @@ mod control;
 mod counters;
 mod dns;
 pub mod dtls;
+mod g729;
 mod http;
 pub mod lab;
 mod listen;

@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::control::{Banner, ControlParts, ControlThread, Ended, ShardLink, StreamLink};
 use crate::dns::Dns;
 use crate::dtls::Certificate;
+use crate::g729::Codecs;
 use crate::http::{Answerers, Http};
 use crate::lab::{self, Lab};
 use crate::listen::{self, Opened};
@@ -20,6 +21,7 @@ use crate::streams::{self, Listener, Plan, StreamThread, TlsPlan};
 use edge::config::Settings;
 use edge::{Control, ControlInput, KeptBindings, ShardConfig, ShardLimits, Snapshot};
 use media::Keying;
+use media::codec::Vocoders;
 use media::dtls::Handshaker;
 use media::srtp::Secrets;
 use model::{Seq, ShardId};
@@ -248,6 +250,9 @@ fn shard_threads(
     (links, opened): (Vec<Links>, Opened),
 ) -> io::Result<Vec<ShardThread>> {
     let shards = links.len() as u8;
+    let codecs = Codecs::find();
+    tracing::info!("{codecs}");
+    let codecs: Arc<dyn Vocoders> = Arc::new(codecs);
     let certificate: Arc<dyn Handshaker> = Arc::new(Certificate::new(clock).map_err(io::Error::other)?);
     let ends = links.into_iter().zip(opened).enumerate();
     let threads = ends.map(|(index, (links, sockets))| {
@@ -264,6 +269,7 @@ fn shard_threads(
         let mut thread = ShardThread::new(config, manner, clock, snapshot.clone(), links, sockets)?;
         let secrets = Secrets::new(process::seed()?);
         thread.entrust(Keying { secrets, handshaker: Some(certificate.clone()) });
+        thread.speak_by(codecs.clone());
         Ok(thread)
     });
     threads.collect()

@@ -23,6 +23,7 @@ use crate::stock::Stock;
 use crate::streams::ByStream;
 use edge::config::MediaIo;
 use edge::{Input, Output, Shard, ShardConfig, ShardView, Snapshot, steer};
+use media::codec::Vocoders;
 use media::{Component, Forward, Keying, Made, Packet, PairId};
 use model::{Instant, ShardId, SocketId, Span, TransportFault};
 use sip::{Flow, Transmit, Transport};
@@ -96,6 +97,11 @@ impl ShardThread {
     /// Keys of secured parties are made with this.
     pub(crate) fn entrust(&mut self, keying: Keying) {
         self.shard.entrust(keying);
+    }
+
+    /// Sound is made from and into the codecs that there are here.
+    pub(crate) fn speak_by(&mut self, codecs: Arc<dyn Vocoders>) {
+        self.shard.speak_by(codecs);
     }
 
     /// Makes the shard with its sockets; nothing runs yet.

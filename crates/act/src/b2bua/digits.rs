@@ -25,15 +25,6 @@ pub(super) struct Tells {
 }
 
 impl Call {
-    /// Our pair on this side, of the first stream that is anchored.
-    fn pair_of(&self, side: Side) -> Option<PairId> {
-        let stream = self.audio.streams.iter().flatten().next()?;
-        Some(match side {
-            Side::Caller => stream.caller.0,
-            Side::Callee => stream.callee.0,
-        })
-    }
-
     fn side_at(&self, pair: PairId) -> Option<Side> {
         [Side::Caller, Side::Callee].into_iter().find(|side| self.pair_of(*side) == Some(pair))
     }
