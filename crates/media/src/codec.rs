@@ -1,8 +1,8 @@
 //! Sound in packets: from one side's packets to sixteen-bit samples, and from samples to packets of the other side.
 //!
 //! A [`Depacketizer`] and a [`Packetizer`] put one behind the other make one side's codec into the other's. Both make all they
-//! need when they are made: no packet allocates. Between them goes [`Sound`], which carries its own time, so that a pause of the
-//! one side is the same pause for the other.
+//! need when they are made: no packet allocates, but in Opus, whose library does. Between them goes [`Sound`], which carries its
+//! own time, so that a pause of the one side is the same pause for the other.
 //! Refuses to know: who speaks, which packets are meant for whom, clocks.
 
 mod conceal;
