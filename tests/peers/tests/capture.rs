@@ -32,7 +32,7 @@ fn stream(way: Way) -> Vec<(u64, u32)> {
     let mut packets = Vec::new();
     for n in 0..2_000u32 {
         // tshark takes the first and the last packet to come for those with the first and the last number.
-        let ends = n < 5 || n >= 1_990;
+        let ends = !(5..1_990).contains(&n);
         let at = 1_000_000 + u64::from(n) * PACKET_US + if ends { 0 } else { rng.below(way.jitter_us + 1) };
         if ends || rng.below(100) >= way.lost_percent {
             packets.push((at, n));
@@ -107,10 +107,10 @@ fn counted(path: &PathBuf) -> (u64, i64, f64, f64) {
         .output()
         .expect("tshark runs; scripts/install-interop installs it");
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
-    let line = text.lines().find(|line| line.contains("0x12345678")).unwrap_or_else(|| panic!("no stream: {text}"));
+    let line = text.lines().find(|line| line.contains("0x12345678")).expect("the stream is in what tshark prints");
     let cells: Vec<&str> = line.split_whitespace().collect();
     let lost = cells.iter().position(|cell| cell.starts_with('(')).expect("a share of losses") - 1;
-    let number = |at: usize| cells[at].parse::<f64>().unwrap_or_else(|_| panic!("no number: {line}"));
+    let number = |at: usize| cells[at].parse::<f64>().expect("a number");
     // Behind the share: least, mean and largest delta, the same of jitter.
     (number(lost - 1) as u64, number(lost) as i64, number(lost + 6), number(lost + 7))
 }
