@@ -209,7 +209,8 @@ fn condition(cause: Exclusion, story: &Story<'_>) -> Option<String> {
         Exclusion::Throttled { until } => format!("had it not asked for no calls until {}", story.clock(until)),
         Exclusion::Overloaded { wish } => format!("had it not asked for {}", fewer(wish)),
         Exclusion::Headroom { percent } => format!("had it had more left than the {percent} % it keeps for hunts"),
-        Exclusion::LostTheParty | Exclusion::CameFromIt => return None,
+        Exclusion::LostTheParty => String::from("had it not lost the called party in mid-call"),
+        Exclusion::CameFromIt => return None,
         Exclusion::CallLimit { limit, .. } => format!("had it carried fewer than its limit of {limit} calls"),
         Exclusion::RateLimit { limit, .. } => {
             format!("had it been offered fewer than its limit of {limit} calls a second")
@@ -296,6 +297,19 @@ mod tests {
         assert_eq!(
             told(&call),
             "otherwise: acme would have been tried first, at 12:02:04.012, had it not been Suspect"
+        );
+    }
+
+    #[test]
+    fn a_trunk_that_has_lost_the_party_could_have_been_tried_had_it_not() {
+        let mut call = samples::call();
+        if let Ok(plan) = &mut call.plan {
+            plan.excluded.truncate(1);
+            plan.excluded[0].cause = Exclusion::LostTheParty;
+        }
+        assert_eq!(
+            told(&call),
+            "otherwise: initech would have been tried first, at 12:02:04.012, had it not lost the called party in mid-call"
         );
     }
 

@@ -10,6 +10,7 @@ mod interwork;
 mod keepalive;
 mod listening;
 mod presence;
+mod repoint;
 mod reporting;
 mod secured;
 #[cfg(test)]
@@ -225,30 +226,6 @@ impl Relay {
     /// How long nothing of `side` was relayed; `None` before its first packet and while silence is meant.
     pub fn silence(&self, now: Instant, side: PairId) -> Option<Span> {
         self.sides.get(side.index())?.as_ref()?.silence(now)
-    }
-
-    /// Replaces the pair joined to `first`: the next attempt of a hunt leaves by another listen. What `first` sent and heard goes on.
-    ///
-    /// # Errors
-    /// The new pair is not free, or `first` is not joined.
-    pub fn repoint(&mut self, first: PairId, second: PairId) -> Result<(), NotFree> {
-        let old = self.side(first).map(|side| side.peer).ok_or(NotFree(first))?;
-        if !self.is_free(second) {
-            return Err(NotFree(second));
-        }
-        if self.sides.len() <= second.index() {
-            self.sides.resize_with(second.index() + 1, || None);
-        }
-        let moved = self.sides[old.index()].take();
-        if let Some(shaking) = moved.as_ref().and_then(|side| side.shaking.as_ref()) {
-            self.agenda.set(shaking.due(), second, Task::Handshake);
-        }
-        self.sides[second.index()] = moved;
-        if let Some(side) = self.side(first) {
-            side.peer = second;
-        }
-        self.begin_to_report(second);
-        Ok(())
     }
 
     /// Ends an anchor and says what it counted.

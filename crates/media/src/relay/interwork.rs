@@ -196,6 +196,13 @@ impl Relay {
         !self.interworking.events.is_empty()
     }
 
+    /// What waits to be told to a side that has another pair now is told to it there.
+    pub(super) fn events_follow(&mut self, old: PairId, new: PairId) {
+        for (side, _) in self.interworking.events.iter_mut().filter(|(side, _)| *side == old) {
+            *side = new;
+        }
+    }
+
     /// A treatment that is to take the place of what a speaker has; none when that will do.
     fn treatment_for(
         &self,

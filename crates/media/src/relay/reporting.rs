@@ -16,7 +16,7 @@ use model::Instant;
 const LOST_MAX: i64 = 0x7f_ffff;
 
 impl Relay {
-    /// A side is joined, or has another pair: whether it needs a report is seen to by time.
+    /// A side is joined: whether it needs a report is seen to by time.
     pub(super) fn begin_to_report(&mut self, pair: PairId) {
         if let Some(side) = self.side(pair) {
             let due = side.reports.due;
