@@ -304,3 +304,18 @@ fn a_trunk_whose_sound_may_not_be_made_anew_is_passed_over() {
     assert_eq!((lab.peers[0].codes(client), lab.b2bua.counters().no_codec), (vec![488], 1));
     lab.settle();
 }
+
+#[test]
+fn a_trunk_that_always_wants_its_own_codec_is_offered_it_and_the_caller_keeps_his() {
+    let mut lab = Lab::new(1);
+    *policy(&mut lab, 1) = MediaPolicy { transcode: media::sdp::Transcode::Always, ..allow(&["G722", "PCMA"]) };
+    describe(&mut lab, 0, BOTH);
+    describe(&mut lab, 1, G722);
+    let client = lab.call("+4722");
+    lab.run(1_000);
+    assert_eq!(
+        (offered(&lab, 1).concat(), formats(lab.peers[0].last(client))),
+        ("9 8 101".to_owned(), "0 101".to_owned())
+    );
+    hang_up(&mut lab);
+}

@@ -1,4 +1,4 @@
-//! What a trunk says of its audio: `codecs`, as a list or a table, and `ptime`.
+//! What a trunk says of its audio: `codecs`, as a list or a table, `transcode` and `ptime`.
 //!
 //! Refuses to know: what is made of an offer by it.
 
@@ -7,7 +7,7 @@ use super::reader::{Node, Reader, many};
 use super::schema::{Section, other};
 use super::suggest::list;
 use super::value;
-use media::sdp::MediaPolicy;
+use media::sdp::{MediaPolicy, Transcode};
 use model::Span;
 
 pub(super) static CODECS: Section = Section {
@@ -36,6 +36,8 @@ pub(super) static CODECS: Section = Section {
     ],
 };
 
+const TRANSCODE: &[&str] = &["when-needed", "never", "always"];
+
 /// Encoding names that may be written (RFC 3551 §6 and their own registrations).
 const NAMES: &[&str] = &[
     "PCMA",
@@ -61,7 +63,7 @@ const NAMES: &[&str] = &[
     "telephone-event",
 ];
 
-/// Reads `codecs` and `ptime` of a trunk.
+/// Reads `codecs`, `transcode` and `ptime` of a trunk.
 pub(super) fn read(trunk: &Reader<'_, '_>, faults: &mut Faults<'_>) -> MediaPolicy {
     let mut policy = MediaPolicy::NEUTRAL;
     if let Some(node) = trunk.get("codecs") {
@@ -72,9 +74,19 @@ pub(super) fn read(trunk: &Reader<'_, '_>, faults: &mut Faults<'_>) -> MediaPoli
             policy.prefer.clone_from(&policy.allow);
         }
     }
+    policy.transcode = trunk.read("transcode", faults, value::word(TRANSCODE)).map(transcode).unwrap_or_default();
     let ptime = trunk.read("ptime", faults, value::span(Span::from_millis(10), Span::from_millis(60)));
     policy.ptime = ptime.and_then(|ptime| whole_frames(trunk, ptime, faults));
     policy
+}
+
+/// By its word; there are no others.
+fn transcode(word: &str) -> Transcode {
+    match word {
+        "never" => Transcode::Never,
+        "always" => Transcode::Always,
+        _ => Transcode::WhenNeeded,
+    }
 }
 
 fn read_table(node: &Node<'_>, policy: &mut MediaPolicy, faults: &mut Faults<'_>) {

@@ -3,6 +3,7 @@
 
 use super::*;
 use decide::{AttemptPolicy, Failback, GroupPolicy, HealthPolicy, Hedge, Learned};
+use media::sdp::Transcode;
 use model::{GroupId, Span, TrunkId};
 use proptest::prelude::*;
 use sense::{CodeClass, ProbePolicy};
@@ -160,6 +161,18 @@ fn every_key_reaches_the_settings() {
         |word| self::settings(&EVERYTHING.replacen("[edge]", &format!("[edge]\nmedia_io = \"{word}\""), 1)).media_io;
     assert_eq!([by("io-uring"), by("portable"), by("auto")], [MediaIo::IoUring, MediaIo::Portable, MediaIo::Auto]);
     assert_eq!(settings.media_io, MediaIo::Auto);
+}
+
+#[test]
+fn each_word_of_a_trunk_s_audio_reaches_its_policy() {
+    let media = |line: &str| {
+        let text = EVERYTHING.replace("overload = true", line);
+        settings(&text).profiles.trunk(TrunkId(1)).unwrap().media.clone()
+    };
+    let transcode = |word| media(&format!("transcode = \"{word}\"")).transcode;
+    let words = [transcode("when-needed"), transcode("always"), transcode("never")];
+    assert_eq!(words, [Transcode::WhenNeeded, Transcode::Always, Transcode::Never]);
+    assert_eq!(media("").transcode, Transcode::WhenNeeded);
 }
 
 #[test]
@@ -386,7 +399,7 @@ fn faults_look_like_a_compilers() {
     let wanted = "edge.toml:14:1: error: unknown key `listne` in [trunk.NAME]
    |
 14 | listne = \"lan\"
-   | ^^^^^^ expected one of `at`, `listen`, `accept`, `ptime`, `dtmf`, `overload`, `transfer`, `redirect`, `challenge`, `large`, `media`, `rescue`, `auth`, `tls`, `codecs`, `limits`, `register`, `headers`, `numbers`, `identity`, `causes`, `fraud`, `probe`, `test_call`, `calls`, `audio`, `session`, `timers` or `health`
+   | ^^^^^^ expected one of `at`, `listen`, `accept`, `ptime`, `transcode`, `dtmf`, `overload`, `transfer`, `redirect`, `challenge`, `large`, `media`, `rescue`, `auth`, `tls`, `codecs`, `limits`, `register`, `headers`, `numbers`, `identity`, `causes`, `fraud`, `probe`, `test_call`, `calls`, `audio`, `session`, `timers` or `health`
    = help: did you mean `listen`?
 ";
     assert!(shown.contains(wanted), "{shown}");

@@ -44,6 +44,14 @@ pub(super) static TRUNK: Section = Section {
             "\"20ms\"",
             "Length of the packets it is asked for, whatever the other side asks for; never beyond the other side's `maxptime`.",
         ),
+        is(
+            "transcode",
+            "\"when-needed\", \"never\" or \"always\"",
+            "\"when-needed\"",
+            "Whether the edge may make sound of one codec into another's for it. When needed: what it is offered lacks A-law and mu-law, or has \
+             nothing that `allow` names. Always: it is offered all of `allow`, or PCMA and PCMU, whatever the other side has. Never: what both \
+             sides have passes, the rest is left out; the same holds when the other side's trunk says so.",
+        ),
         other(
             "dtmf",
             "\"rfc4733\", \"info\" or \"inband\"",
