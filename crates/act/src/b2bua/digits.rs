@@ -68,8 +68,10 @@ impl B2bua {
         Kind::of(message.content_type()?)?;
         let call = self.calls.get(slot).filter(|call| call.callee.is_some())?;
         let towards = from.other();
-        if digits(world, call, towards)? == Digits::Info {
-            return None;
+        // Who tells of digits as the other side does tells him by packets, and so does whoever has events: an INFO is the same digit once more.
+        match (digits(world, call, from)?, digits(world, call, towards)?) {
+            (_, Digits::Info) | (Digits::Events { .. }, _) | (Digits::Inband, Digits::Inband) => return None,
+            (Digits::Info | Digits::Inband, _) => {}
         }
         let press = info::read(message.body()).ok()?;
         Some(world.relay.dial(world.now, call.pair_of(towards)?, press.digit, press.duration))

@@ -6,13 +6,13 @@ use media::sdp::MediaPolicy;
 use model::AttemptOutcome;
 use sip::{Message, Method};
 
-const BOTH: &str = "0 8 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\na=x-own:1\r\n";
+pub const BOTH: &str = "0 8 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\na=x-own:1\r\n";
 const ULAW: &str = "0\r\na=rtpmap:0 PCMU/8000\r\n";
-const ALAW: &str = "8\r\na=rtpmap:8 PCMA/8000\r\n";
+pub const ALAW: &str = "8\r\na=rtpmap:8 PCMA/8000\r\n";
 const AMR: &str = "96\r\na=rtpmap:96 AMR/8000\r\na=fmtp:96 octet-align=1\r\n";
 
 /// The peer describes itself so from now on.
-fn describe(lab: &mut Lab, peer: usize, formats: &str) {
+pub fn describe(lab: &mut Lab, peer: usize, formats: &str) {
     let (ip, port) = (lab.peers[peer].media.ip(), lab.peers[peer].media.port());
     let body = format!(
         "v=0\r\no=peer 77 1 IN IP4 {ip}\r\ns=call\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP {formats}"
@@ -20,7 +20,7 @@ fn describe(lab: &mut Lab, peer: usize, formats: &str) {
     lab.peers[peer].body = Some(body.into_bytes());
 }
 
-fn policy(lab: &mut Lab, trunk: usize) -> &mut MediaPolicy {
+pub fn policy(lab: &mut Lab, trunk: usize) -> &mut MediaPolicy {
     &mut lab.profiles.trunks[trunk].as_mut().unwrap().media
 }
 
@@ -29,12 +29,12 @@ fn allow(names: &[&'static str]) -> MediaPolicy {
 }
 
 /// The formats of the media line of a message.
-fn formats(message: &Message) -> String {
+pub fn formats(message: &Message) -> String {
     let line = line_of(message.body(), "m=");
     line.split(' ').skip(3).collect::<Vec<_>>().join(" ")
 }
 
-fn offered(lab: &Lab, peer: usize) -> Vec<String> {
+pub fn offered(lab: &Lab, peer: usize) -> Vec<String> {
     lab.peers[peer].requests(Method::Invite).iter().map(|invite| formats(invite)).collect()
 }
 
@@ -211,7 +211,7 @@ fn without_a_policy_descriptions_pass_as_they_are() {
     hang_up(&mut lab);
 }
 
-const G722: &str = "9 101\r\na=rtpmap:9 G722/8000\r\na=rtpmap:101 telephone-event/8000\r\n";
+pub const G722: &str = "9 101\r\na=rtpmap:9 G722/8000\r\na=rtpmap:101 telephone-event/8000\r\n";
 const OPUS: &str = "111\r\na=rtpmap:111 opus/48000/2\r\n";
 
 /// What a packet of `peer` in this format has become for the other one: payload type and length of what leaves the edge, and where to.

@@ -1,4 +1,4 @@
-//! What a trunk says of its audio: `codecs`, as a list or a table, `transcode` and `ptime`.
+//! What a trunk says of its audio: `codecs`, as a list or a table, `transcode`, `ptime` and `dtmf`.
 //!
 //! Refuses to know: what is made of an offer by it.
 
@@ -7,7 +7,7 @@ use super::reader::{Node, Reader, many};
 use super::schema::{Section, other};
 use super::suggest::list;
 use super::value;
-use media::sdp::{MediaPolicy, Transcode};
+use media::sdp::{DigitsBy, MediaPolicy, Transcode};
 use model::Span;
 
 pub(super) static CODECS: Section = Section {
@@ -37,6 +37,7 @@ pub(super) static CODECS: Section = Section {
 };
 
 const TRANSCODE: &[&str] = &["when-needed", "never", "always"];
+const DTMF: &[&str] = &["auto", "rfc4733", "info", "inband"];
 
 /// Encoding names that may be written (RFC 3551 §6 and their own registrations).
 const NAMES: &[&str] = &[
@@ -75,6 +76,7 @@ pub(super) fn read(trunk: &Reader<'_, '_>, faults: &mut Faults<'_>) -> MediaPoli
         }
     }
     policy.transcode = trunk.read("transcode", faults, value::word(TRANSCODE)).map(transcode).unwrap_or_default();
+    policy.digits = trunk.read("dtmf", faults, value::word(DTMF)).map(digits).unwrap_or_default();
     let ptime = trunk.read("ptime", faults, value::span(Span::from_millis(10), Span::from_millis(60)));
     policy.ptime = ptime.and_then(|ptime| whole_frames(trunk, ptime, faults));
     policy
@@ -86,6 +88,16 @@ fn transcode(word: &str) -> Transcode {
         "never" => Transcode::Never,
         "always" => Transcode::Always,
         _ => Transcode::WhenNeeded,
+    }
+}
+
+/// By its word; there are no others.
+fn digits(word: &str) -> DigitsBy {
+    match word {
+        "rfc4733" => DigitsBy::Events,
+        "info" => DigitsBy::Info,
+        "inband" => DigitsBy::Inband,
+        _ => DigitsBy::Auto,
     }
 }
 

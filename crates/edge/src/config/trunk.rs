@@ -52,12 +52,14 @@ pub(super) static TRUNK: Section = Section {
              nothing that `allow` names. Always: it is offered all of `allow`, or PCMA and PCMU, whatever the other side has. Never: what both \
              sides have passes, the rest is left out; the same holds when the other side's trunk says so.",
         ),
-        other(
+        is(
             "dtmf",
-            "\"rfc4733\", \"info\" or \"inband\"",
-            "whatever both sides agree on",
-            "\"rfc4733\"",
-            "How digits are sent. Accepted but not acted on yet: digits pass through.",
+            "\"auto\", \"rfc4733\", \"info\" or \"inband\"",
+            "\"auto\"",
+            "How it tells of digits and is told: as telephone-events (RFC 4733), by INFO (`application/dtmf-relay`), or as tones in the sound; then \
+             it is shown no events unless it is `rfc4733`. Auto: as events when both sides describe them, or the other trunk wants its digits \
+             otherwise; else digits pass as they come. Where the two sides differ the edge makes one of the other, each digit once. Tones need a \
+             codec that the edge speaks, and sound that is not locked.",
         ),
         is(
             "overload",
@@ -189,7 +191,6 @@ const TARGETS_MAX: usize = 8;
 const TRANSFERS: &[&str] = &["act", "pass", "refuse"];
 const REDIRECTS: &[&str] = &["follow", "pass", "refuse"];
 const CHALLENGES: &[&str] = &["answer", "pass"];
-const DTMF: &[&str] = &["rfc4733", "info", "inband"];
 
 /// `[trunk.NAME]` as read.
 #[derive(Debug)]
@@ -283,7 +284,6 @@ fn read_one(name: At<String>, node: &Node<'_>, env: Env<'_>, faults: &mut Faults
     if let Some(register) = draft.register.as_ref().filter(|_| draft.registered) {
         faults.error(&register.at, "phones register at us, and we at no phone", "no `register` in this trunk", None);
     }
-    not_yet(&reader, faults);
     targets_make_sense(&reader, &draft, faults);
     if draft.large_by_tcp && !draft.targets.iter().any(|target| target.value.transport == sip::Transport::Udp) {
         let what = "no target of this trunk is reached by UDP, so that no request is too large";
@@ -361,14 +361,6 @@ fn read_limits(trunk: &Reader<'_, '_>, faults: &mut Faults<'_>) -> CallLimits {
         faults.warn(&reader.place("headroom"), what, "", Some(String::from("set `calls` or `cps`")));
     }
     limits
-}
-
-/// What is understood but changes nothing is said to change nothing.
-fn not_yet(reader: &Reader<'_, '_>, faults: &mut Faults<'_>) {
-    if reader.read("dtmf", faults, value::word(DTMF)).is_some() {
-        let what = "`dtmf` is accepted but not acted on yet: digits pass through as they came";
-        faults.warn(&reader.place("dtmf"), what, "", None);
-    }
 }
 
 fn targets_make_sense(reader: &Reader<'_, '_>, draft: &TrunkDraft, faults: &mut Faults<'_>) {

@@ -69,6 +69,7 @@ fn each_fault_says_where_and_what_is_likely_meant() {
         ),
         ("ptime = \"25ms\"", "18:9 error packets of 25 ms are no whole frames | write \"30ms\""),
         ("transcode = \"allways\"", "18:13 error this is the text \"allways\" | did you mean `always`?"),
+        ("dtmf = \"inbant\"", "18:8 error this is the text \"inbant\" | did you mean `inband`?"),
         ("ptime = \"5ms\"", "18:9 error 5 ms is too short"),
         ("health = { dwell = \"2h\" }", "18:20 error dwell (120 min) is longer than dwell_max (30 min)"),
         ("timers = { t1 = \"5s\" }", "18:10 error t2 (4 s) is the longest pause and t1 (5 s) the first"),
