@@ -189,6 +189,13 @@ fn interwork(
         let Some(stream) = stream else { continue };
         let treated = &mut call.audio.terms.treated;
         treated.resize(treated.len().max(index + 1), false);
+        let ends = (stream.caller.0, stream.callee.0);
+        let (of_offerer, of_answerer) = if answerer == Side::Callee { ends } else { (ends.1, ends.0) };
+        if let Some(settled) = settled {
+            // What is measured of packets needs the clocks of their numbers, whether anything is made of them or not.
+            world.relay.speaks(of_offerer, &settled.offerer);
+            world.relay.speaks(of_answerer, &settled.answerer);
+        }
         let wanted = settled.as_ref().filter(|settled| settled.treated);
         if wanted.is_none() && !treated[index] {
             continue;

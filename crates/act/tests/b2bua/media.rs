@@ -319,3 +319,22 @@ fn a_trunk_that_always_wants_its_own_codec_is_offered_it_and_the_caller_keeps_hi
     );
     hang_up(&mut lab);
 }
+
+#[test]
+fn what_is_measured_of_a_side_is_by_the_clocks_of_its_description_though_packets_pass() {
+    let mut lab = Lab::new(1);
+    describe(&mut lab, 0, "96\r\na=rtpmap:96 opus/48000/2\r\n");
+    // The answer has a number of its own: the caller sends by that one (RFC 3264 §6.1).
+    describe(&mut lab, 1, "98\r\na=rtpmap:98 opus/48000/2\r\n");
+    lab.call("+4722");
+    lab.run(1_000);
+    let theirs = port_of(lab.peers[1].requests(Method::Invite)[0].body());
+    let ours = port_of(&lab.ok_body());
+    assert_eq!(heard(&mut lab, 0, ours, &[(98, 60); 3]), [(lab.peers[1].media, 98, 60); 3]);
+    assert_eq!(heard(&mut lab, 1, theirs, &[(96, 60); 3]), [(lab.peers[0].media, 96, 60); 3]);
+    let counted = lab.relay.counted(::media::PairId((u32::from(ours) - 10_000) / 2));
+    let known =
+        [counted.first, counted.second].map(|side| side.quality.map(|said| (said.codec, said.jitter.is_some())));
+    assert_eq!(known, [Some((Some(::media::Codec::Opus), true)); 2]);
+    hang_up(&mut lab);
+}

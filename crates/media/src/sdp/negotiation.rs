@@ -384,7 +384,15 @@ impl<'e> Exchange<'e> {
             our_ms = their_ms;
         }
         let treated = foreign || digits || resized;
-        let offerer = Speech { formats: known(ours.iter(), our_ms), digits: told, noise: self.offer.noise() };
+        let mut formats = known(ours.iter(), our_ms);
+        if !treated {
+            // Packets that pass have the numbers of the answer (RFC 3264 §6.1, §7).
+            let theirs = known(sounds(), our_ms);
+            formats.extend(
+                theirs.into_iter().filter(|format| !ours.iter().any(|own| own.payload_type == format.payload_type)),
+            );
+        }
+        let offerer = Speech { formats, digits: told, noise: self.offer.noise() };
         let mut formats = known(sounds(), their_ms);
         // RFC 3264 §6.1: it may send by the number of the offer, and want to be sent another.
         for format in sounds().filter_map(|format| self.shown.meant_by(format)?.format(their_ms)) {
