@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// An estimated mean opinion score, in hundredths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "u16", into = "u16")]
 pub struct Mos(u16);
 
 impl Mos {
@@ -28,6 +28,19 @@ impl Mos {
     /// In hundredths.
     pub const fn hundredths(self) -> u16 {
         self.0
+    }
+}
+
+/// What a record of another program says is held to the ends as well.
+impl From<u16> for Mos {
+    fn from(hundredths: u16) -> Self {
+        Self::from_hundredths(hundredths)
+    }
+}
+
+impl From<Mos> for u16 {
+    fn from(score: Mos) -> Self {
+        score.0
     }
 }
 
