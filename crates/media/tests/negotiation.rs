@@ -298,6 +298,7 @@ fn some_policy() -> impl Strategy<Value = MediaPolicy> {
             transcode,
             ptime,
             digits,
+            srtp: media::sdp::Srtp::Pass,
         },
     )
 }

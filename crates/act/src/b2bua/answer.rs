@@ -14,9 +14,6 @@ use smallvec::SmallVec;
 /// Why the others are left: their phones show no missed call then (RFC 3326 §2).
 const ELSEWHERE: &[u8] = b"SIP;cause=200;text=\"Call completed elsewhere\"";
 
-/// Why a callee is let go that has answered with audio of no use to the caller.
-const NO_CODEC: &[u8] = b"SIP;cause=488;text=\"no codec in common\"";
-
 impl B2bua {
     /// A 2xx of an attempt: the first one wins, and whatever runs beside it is left.
     pub(super) fn answered(
@@ -47,12 +44,11 @@ impl B2bua {
         };
         let Some((body, source)) = bridged else {
             let flow = self.calls.get(slot).and_then(|call| call.attempt(index)).map(|attempt| attempt.to.flow);
-            let misfit = self.calls.get(slot).is_some_and(|call| call.audio.terms.misfit);
+            let misfit = self.calls.get(slot).and_then(|call| call.audio.terms.misfit);
             if let Some(flow) = flow {
-                let why: &[u8] = if misfit { NO_CODEC } else { super::TOO_LATE };
-                self.end_stray(world, client, flow, message, why);
+                self.end_stray(world, client, flow, message, misfit.unwrap_or(super::TOO_LATE));
             }
-            if misfit {
+            if misfit.is_some() {
                 return self.cannot_join(world, slot, index);
             }
             return self.attempt_over(world, slot, index, unusable, None);

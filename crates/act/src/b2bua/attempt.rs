@@ -102,7 +102,7 @@ impl B2bua {
         let body = match self.offer(world, slot, index) {
             Ok(body) => body,
             Err(NotOffered::NoPorts) => return self.pass_over(world, slot, index, |call| call.full = true),
-            Err(NotOffered::NoCodec) => return self.pass_over(world, slot, index, Call::is_unfit),
+            Err(NotOffered::Unfit) => return self.pass_over(world, slot, index, Call::is_unfit),
             Err(NotOffered::Nonsense(code)) => return self.refuse_unsent(world, slot, index, code),
         };
         let Some(call) = self.calls.get(slot) else { return };

@@ -2,11 +2,11 @@
 //!
 //! Ports are taken with the first description and kept for the whole call; when the next attempt leaves by another listen, only the
 //! callee's side is exchanged, so that the caller's audio goes on. An attempt beside another one is offered ports of its own, joined to
-//! nothing: what it sends is not heard until it takes the other's place. Refuses to know: which formats pass.
+//! nothing: what it sends is not heard until it takes the other's place. Refuses to know: which formats pass, what keys are.
 
 use super::call::{Call, CalleeSide, Stream, Told};
 use super::speech::{Says, adapted};
-use super::{B2bua, Side, World, body};
+use super::{B2bua, Side, World, body, locks};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -23,13 +23,18 @@ const STREAMS_MAX: usize = 4;
 const NOT_ACCEPTABLE: u16 = 488;
 const NO_PORTS: u16 = 503;
 
+/// Why a callee is let go that has answered with audio of no use to the caller.
+const MISFIT: &[u8] = b"SIP;cause=488;text=\"no codec in common\"";
+/// Why one is let go that has answered without the security it was offered, or with some that it was not.
+const NOT_SECURED: &[u8] = b"SIP;cause=488;text=\"audio is not secured as offered\"";
+
 /// Why an attempt is not offered the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotOffered {
     /// No media port is free on its listen.
     NoPorts,
-    /// Its trunk and the caller have no codec in common.
-    NoCodec,
+    /// Its trunk and the caller have no codec in common, or the security that one of their trunks wants is not given.
+    Unfit,
     /// Nobody can be offered it: the caller hears this code.
     Nonsense(u16),
 }
@@ -38,7 +43,7 @@ pub(super) enum NotOffered {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NotPassed {
     NoPorts,
-    NoCodec,
+    Unfit,
     Code(u16),
 }
 
@@ -47,7 +52,7 @@ impl NotPassed {
     const fn code(self) -> u16 {
         match self {
             Self::NoPorts => NO_PORTS,
-            Self::NoCodec => NOT_ACCEPTABLE,
+            Self::Unfit => NOT_ACCEPTABLE,
             Self::Code(code) => code,
         }
     }
@@ -74,11 +79,14 @@ impl B2bua {
         let offer = self.rewritten(world, slot, (Side::Caller, index), Says::Offer, &invite);
         self.accept_offer(world, slot);
         if let Some(call) = self.calls.get_mut(slot) {
+            if is_front {
+                locks::start_over(world, call, index);
+            }
             call.invite = Some(invite);
         }
         offer.map_err(|why| match why {
             NotPassed::NoPorts => NotOffered::NoPorts,
-            NotPassed::NoCodec => NotOffered::NoCodec,
+            NotPassed::Unfit => NotOffered::Unfit,
             NotPassed::Code(code) => NotOffered::Nonsense(code),
         })
     }
@@ -122,6 +130,7 @@ impl B2bua {
     ) -> Result<Vec<u8>, NotPassed> {
         let Some(call) = self.calls.get_mut(slot) else { return Err(NotPassed::Code(500)) };
         call.audio.offered = None;
+        call.audio.terms.misfit = None;
         let body = message.body();
         let Some(place) = body::description(message) else {
             if says == Says::Offer {
@@ -130,6 +139,10 @@ impl B2bua {
             return Ok(body.to_vec());
         };
         let text = &body[place.clone()];
+        let ended = locks::are_ended(world, call, attempt);
+        if ended && !call.audio.anchored {
+            return Err(self.unfit(slot, says, NOT_SECURED));
+        }
         if !call.audio.anchored {
             remember(call, from.other(), attempt, text.to_vec());
             return Ok(body.to_vec());
@@ -148,18 +161,69 @@ impl B2bua {
                 call.audio.streams[index] = Some(stream);
             }
         }
-        let ours = adapted(world, call, (from, attempt), says, &sdp);
-        call.audio.terms.misfit = ours.is_err() && says == Says::Answer;
-        let ours = ours.map_err(|_| NotPassed::NoCodec).inspect_err(|_| self.counters.no_codec += 1)?;
-        let shown = |call: &mut Call, sdp: &Sdp<'_>| {
-            note(call, from, sdp);
-            rewrite(call, from, attempt, sdp)
-        };
-        let ours = match ours {
-            Some(text) => shown(call, &Sdp::parse(&text).map_err(|_| bad)?),
-            None => shown(call, &sdp),
+        let ours = if ended {
+            let clear = locks::unlock(world, call, (from, attempt), says, &sdp);
+            let clear = clear.map_err(|_| self.unfit(slot, says, NOT_SECURED))?;
+            self.adapted(world, slot, (from, attempt), says, &Sdp::parse(&clear).map_err(|_| bad)?)?
+        } else {
+            self.adapted(world, slot, (from, attempt), says, &sdp)?
         };
         Ok([&body[..place.start], &ours, &body[place.end..]].concat())
+    }
+
+    /// The description for the other side: formats that its trunk allows, our addresses, its own security where that is ended here.
+    fn adapted(
+        &mut self,
+        world: &mut World<'_>,
+        slot: usize,
+        (from, attempt): (Side, usize),
+        says: Says,
+        sdp: &Sdp<'_>,
+    ) -> Result<Vec<u8>, NotPassed> {
+        let bad = NotPassed::Code(NOT_ACCEPTABLE);
+        let Some(call) = self.calls.get_mut(slot) else { return Err(bad) };
+        let text = adapted(world, call, (from, attempt), says, sdp);
+        let text = text.map_err(|_| self.unfit(slot, says, MISFIT))?;
+        match text {
+            Some(text) => self.shown(world, slot, (from, attempt), says, &Sdp::parse(&text).map_err(|_| bad)?),
+            None => self.shown(world, slot, (from, attempt), says, sdp),
+        }
+    }
+
+    /// The same once its formats are settled.
+    fn shown(
+        &mut self,
+        world: &mut World<'_>,
+        slot: usize,
+        (from, attempt): (Side, usize),
+        says: Says,
+        ours: &Sdp<'_>,
+    ) -> Result<Vec<u8>, NotPassed> {
+        let bad = NotPassed::Code(NOT_ACCEPTABLE);
+        let Some(call) = self.calls.get_mut(slot) else { return Err(bad) };
+        if !locks::are_ended(world, call, attempt) {
+            note(call, from, ours);
+            return Ok(rewrite(call, from, attempt, ours));
+        }
+        let locks = locks::lock(world, call, (from, attempt), says, ours);
+        let locks = locks.map_err(|_| self.unfit(slot, says, NOT_SECURED))?;
+        let Some(call) = self.calls.get_mut(slot) else { return Err(bad) };
+        note(call, from, ours);
+        let locked = ours.locked(&locks);
+        Ok(rewrite(call, from, attempt, &Sdp::parse(&locked).map_err(|_| bad)?))
+    }
+
+    /// What `from` says cannot be joined with what the other side says; of an answer it is noted why.
+    fn unfit(&mut self, slot: usize, says: Says, why: &'static [u8]) -> NotPassed {
+        if why == MISFIT {
+            self.counters.no_codec += 1;
+        } else {
+            self.counters.not_secured += 1;
+        }
+        if let Some(call) = self.calls.get_mut(slot).filter(|_| says == Says::Answer) {
+            call.audio.terms.misfit = Some(why);
+        }
+        NotPassed::Unfit
     }
 
     /// The answer to a refresh: the relay learns what it says, and the other side is told nothing.
@@ -236,10 +300,12 @@ impl B2bua {
             let in_place = call.audio.streams.is_empty() || call.audio.callee_listen == listen;
             let fits = in_place || exchange_callee_side(world, call).is_some();
             call.front = if fits { index } else { before };
+            locks::start_over(world, call, call.front);
             self.gate(world, slot);
             return fits;
         };
         let old = exchange(world, call, &fresh);
+        locks::start_over(world, call, index);
         match call.attempt_mut(before) {
             Some(attempt) => attempt.aside = Some(Box::new(old)),
             None => release_side(world, &old),

@@ -19,6 +19,8 @@ pub struct Counters {
     pub bad_sdp: u64,
     /// Offers and answers that were not passed on, since the other side's trunk allows no codec of them and none could be made.
     pub no_codec: u64,
+    /// Offers and answers that were not passed on, since they have not the security of audio that their trunk wants, or cannot be given it.
+    pub not_secured: u64,
     /// Attempts sent.
     pub attempts: u64,
     /// Attempts that followed another one.
@@ -132,6 +134,7 @@ impl Counters {
             ("no_ports", self.no_ports),
             ("bad_sdp", self.bad_sdp),
             ("no_codec", self.no_codec),
+            ("not_secured", self.not_secured),
             ("attempts", self.attempts),
             ("hunted", self.hunted),
             ("passed_over", self.passed_over),

@@ -57,6 +57,11 @@ pub(super) struct Face {
 }
 
 impl Face {
+    /// What the caller was shown in it last.
+    pub(super) fn shown(&self) -> &[u8] {
+        &self.shown
+    }
+
     /// The first one, as the caller's leg is.
     pub(super) fn first(leg: &Leg) -> Self {
         Self {

@@ -25,6 +25,7 @@ mod headers;
 mod hunt;
 mod indialog;
 mod invite;
+mod locks;
 mod notify;
 mod page;
 mod party;

@@ -14,6 +14,7 @@ use crate::profile::{Transfer, bare_number, is_urn};
 use alloc::format;
 use alloc::vec::Vec;
 use decide::{Facts, NoPlan};
+use media::sdp::Sdp;
 use model::ShardId;
 use sip::{Answer, HeaderName, Message, Method, NameAddr, ServerKey, Uri};
 
@@ -201,7 +202,7 @@ impl B2bua {
         let from = asks.trunk;
         // A name that nobody here knows may be known to the target; one of ours would tell it nothing.
         let replaces = wanted.replaces.as_deref().filter(|_| named.is_none());
-        let invite = invite_for(refer, stays, &wanted.target, description_of(asks), replaces, goes_along)?;
+        let invite = invite_for(refer, stays, &wanted.target, description_of(call, asks), replaces, goes_along)?;
         let uri = Uri::parse(&wanted.target).ok()?;
         let called = if is_urn(&wanted.target) { &wanted.target[..] } else { uri.user() };
         let known = number_of(world, from, called);
@@ -241,11 +242,14 @@ pub(super) fn stand_in(world: &mut World<'_>, leg: &Leg) -> Leg {
 }
 
 /// What the party that stays said last of its audio, as the one who asks was shown it; held audio is offered anew.
-pub(super) fn description_of(shown_to: &Leg) -> Vec<u8> {
+pub(super) fn description_of(call: &Call, shown_to: &Leg) -> Vec<u8> {
+    // Keys of ours that it has are of use to nobody else.
+    let clear = Sdp::parse(&shown_to.shown).ok().filter(|_| call.audio.locks.used).map(|sdp| sdp.unlocked());
+    let shown = clear.as_ref().unwrap_or(&shown_to.shown);
     let is_hold = |line: &&[u8]| {
         [&b"a=sendonly"[..], b"a=recvonly", b"a=inactive"].iter().any(|hold| line.trim_ascii_end() == *hold)
     };
-    shown_to.shown.split_inclusive(|byte| *byte == b'\n').filter(|line| !is_hold(line)).collect::<Vec<_>>().concat()
+    shown.split_inclusive(|byte| *byte == b'\n').filter(|line| !is_hold(line)).collect::<Vec<_>>().concat()
 }
 
 /// The INVITE as the party that stays would have sent it.

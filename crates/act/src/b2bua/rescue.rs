@@ -94,7 +94,7 @@ impl B2bua {
         let target = if is_urn(&called) { called.clone() } else { [b"sip:", &called[..], b"@edge.invalid"].concat() };
         let bare = bare();
         let first = call.listening.invite.as_deref().or(bare.as_ref())?;
-        let invite = invite_for(first, kept, &target, description_of(gone), None, says_who)?;
+        let invite = invite_for(first, kept, &target, description_of(call, gone), None, says_who)?;
         let leg = stand_in(world, kept);
         let (trunk, lost_trunk, anchored) = (leg.trunk, gone.trunk, call.audio.anchored);
         let (emergency, rescues) = (call.emergency, call.listening.rescues);

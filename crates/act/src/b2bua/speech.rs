@@ -4,8 +4,8 @@
 //! caller was answered before the call is answered stays what he speaks, whoever answers. Refuses to know: addresses and ports, how a
 //! format is chosen, how one is made of another.
 
-use super::World;
 use super::call::{Call, Side};
+use super::{World, locks};
 use alloc::vec::Vec;
 use media::sdp::{Exchange, Formats, Line, Making, MediaPolicy, NothingInCommon, Sdp, Settled, offer};
 use media::{Digits, Shape, Speech};
@@ -23,8 +23,8 @@ pub(super) struct Terms {
     treated: SmallVec<[bool; 2]>,
     /// A candidate was passed over since nothing that its trunk allows could be made of the offer.
     pub(super) unfit: bool,
-    /// The last answer could not be joined with its offer.
-    pub(super) misfit: bool,
+    /// The last answer could not be joined with its offer: why its writer is let go.
+    pub(super) misfit: Option<&'static [u8]>,
 }
 
 /// Of a trunk that a reload has taken away.
@@ -149,6 +149,10 @@ fn settle(
         (Side::Callee, None) => call.attempts.get(attempt).map_or(&call.caller.shown, |attempt| &attempt.shown),
     };
     // A description that cannot be read was passed as it is, and so is its answer.
+    // Where security is ended here all but what a side is shown is in the clear.
+    let ended = locks::are_ended(world, call, attempt);
+    let clear = Sdp::parse(shown).ok().filter(|_| ended).map(|shown| shown.unlocked());
+    let shown = clear.as_deref().unwrap_or(shown);
     let (Ok(offer), Ok(shown)) = (Sdp::parse(offer), Sdp::parse(shown)) else { return Ok(SmallVec::new()) };
     let (offerer, answerer) = (policy_of(world, call, from.other(), attempt), policy_of(world, call, from, attempt));
     let mut all = SmallVec::new();
@@ -226,7 +230,7 @@ fn written(sdp: &Sdp<'_>, lines: &[Option<Line>]) -> Option<Vec<u8>> {
 }
 
 /// The policy of a side's trunk; of the callee's while it is tried: of this attempt.
-fn policy_of<'w>(world: &World<'w>, call: &Call, side: Side, attempt: usize) -> &'w MediaPolicy {
+pub(super) fn policy_of<'w>(world: &World<'w>, call: &Call, side: Side, attempt: usize) -> &'w MediaPolicy {
     let callee = || match &call.callee {
         Some(leg) => Some(leg.trunk),
         None => call.attempts.get(attempt).map(|attempt| attempt.target.trunk),

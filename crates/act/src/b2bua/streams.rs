@@ -2,6 +2,7 @@
 //!
 //! Refuses to know: how any of it changes.
 
+use super::locks::Locks;
 use super::speech::Terms;
 use core::net::SocketAddr;
 use media::{PairId, Peer, Shape};
@@ -49,6 +50,8 @@ pub(super) struct Audio {
     pub(super) offered: Option<SmallVec<[Told; 2]>>,
     /// What its formats have come to.
     pub(super) terms: Terms,
+    /// What its security has come to, where it is ended here.
+    pub(super) locks: Locks,
     /// Both listens have media addresses.
     pub(super) anchored: bool,
 }

@@ -15,6 +15,7 @@ mod glare;
 mod hunts;
 mod inside;
 mod leaving;
+mod locks;
 mod media;
 mod peer;
 mod phones;

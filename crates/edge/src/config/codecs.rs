@@ -1,4 +1,4 @@
-//! What a trunk says of its audio: `codecs`, as a list or a table, `transcode`, `ptime` and `dtmf`.
+//! What a trunk says of its audio: `codecs`, as a list or a table, `transcode`, `ptime`, `dtmf` and `srtp`.
 //!
 //! Refuses to know: what is made of an offer by it.
 
@@ -7,7 +7,7 @@ use super::reader::{Node, Reader, many};
 use super::schema::{Section, other};
 use super::suggest::list;
 use super::value;
-use media::sdp::{DigitsBy, MediaPolicy, Transcode};
+use media::sdp::{DigitsBy, MediaPolicy, Srtp, Transcode};
 use model::Span;
 
 pub(super) static CODECS: Section = Section {
@@ -64,7 +64,7 @@ const NAMES: &[&str] = &[
     "telephone-event",
 ];
 
-/// Reads `codecs`, `transcode` and `ptime` of a trunk.
+/// Reads `codecs`, `transcode`, `ptime`, `dtmf` and `srtp` of a trunk.
 pub(super) fn read(trunk: &Reader<'_, '_>, faults: &mut Faults<'_>) -> MediaPolicy {
     let mut policy = MediaPolicy::NEUTRAL;
     if let Some(node) = trunk.get("codecs") {
@@ -79,6 +79,12 @@ pub(super) fn read(trunk: &Reader<'_, '_>, faults: &mut Faults<'_>) -> MediaPoli
     policy.digits = trunk.read("dtmf", faults, value::word(DTMF)).map(digits).unwrap_or_default();
     let ptime = trunk.read("ptime", faults, value::span(Span::from_millis(10), Span::from_millis(60)));
     policy.ptime = ptime.and_then(|ptime| whole_frames(trunk, ptime, faults));
+    policy.srtp = match trunk.read("srtp", faults, value::word(&["pass", "off", "sdes", "dtls"])) {
+        Some("off") => Srtp::Off,
+        Some("sdes") => Srtp::Sdes,
+        Some("dtls") => Srtp::Dtls,
+        _ => Srtp::Pass,
+    };
     policy
 }
 

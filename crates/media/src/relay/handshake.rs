@@ -96,9 +96,12 @@ impl Relay {
         Ok(())
     }
 
-    /// The keys of `side` come out of a handshake with this peer already, in this role: what is told again changes nothing (RFC 8842 §5).
+    /// The keys of `side` come out of a handshake with this peer already, or will, in this role: what is told again changes nothing (RFC 8842
+    /// §5).
     pub fn shakes_with(&self, side: PairId) -> Option<(Fingerprint, Role)> {
-        self.sides.get(side.index())?.as_ref()?.shaken_with
+        let side = self.sides.get(side.index())?.as_ref()?;
+        let running = side.shaking.as_ref().filter(|shaking| !shaking.done);
+        running.map(|shaking| (shaking.expected, shaking.role)).or(side.shaken_with)
     }
 
     /// A packet of a handshake. It proves nothing yet; what is not from where the side may be is not looked at.

@@ -6,6 +6,7 @@
 mod direction;
 mod formats;
 mod hide;
+mod locks;
 mod make;
 mod negotiation;
 mod offer_answer;
@@ -14,6 +15,7 @@ mod rewrite;
 
 pub use direction::Direction;
 pub use formats::{Described, Formats, PACKET_MS};
+pub use locks::{Lock, Srtp};
 pub use make::{Line, Written};
 pub use negotiation::{DigitsBy, Exchange, Making, MediaPolicy, NothingInCommon, Settled, Transcode, offer};
 pub use offer_answer::{Agreed, Mismatch, agree};

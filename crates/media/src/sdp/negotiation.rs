@@ -5,6 +5,7 @@
 //! wants anything, nothing is touched. Refuses to know: who is caller, addresses, SIP.
 
 use super::formats::{Described, Formats};
+use super::locks::Srtp;
 use super::make::{Line, Written};
 use crate::speech::{Codec, Digits, Format, Speech};
 use alloc::vec::Vec;
@@ -53,6 +54,8 @@ pub struct MediaPolicy {
     pub ptime: Option<u8>,
     /// How it tells of digits.
     pub digits: DigitsBy,
+    /// How its audio is secured.
+    pub srtp: Srtp,
 }
 
 impl MediaPolicy {
@@ -65,6 +68,7 @@ impl MediaPolicy {
         transcode: Transcode::WhenNeeded,
         ptime: None,
         digits: DigitsBy::Auto,
+        srtp: Srtp::Pass,
     };
 
     fn admits(&self, name: &[u8]) -> bool {

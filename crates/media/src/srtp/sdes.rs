@@ -118,6 +118,17 @@ impl Offer {
         Self { lines: (1..).zip(suites).map(line).collect() }
     }
 
+    /// The same again, by the lines in which it was told.
+    pub fn told<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Option<Self> {
+        let lines: Vec<Line> = values.into_iter().filter_map(|value| Line::parse(value).ok()).take(LINES_MAX).collect();
+        (!lines.is_empty()).then_some(Self { lines })
+    }
+
+    /// The key of this suite, if it has one.
+    pub fn key(&self, suite: Suite) -> Option<&MasterKey> {
+        self.lines.iter().map(|line| &line.key).find(|key| key.suite() == suite)
+    }
+
     /// The lines to be written.
     pub fn lines(&self) -> &[Line] {
         &self.lines
