@@ -400,7 +400,7 @@ fn faults_look_like_a_compilers() {
     let wanted = "edge.toml:14:1: error: unknown key `listne` in [trunk.NAME]
    |
 14 | listne = \"lan\"
-   | ^^^^^^ expected one of `at`, `listen`, `accept`, `ptime`, `transcode`, `dtmf`, `overload`, `transfer`, `redirect`, `challenge`, `large`, `media`, `rescue`, `auth`, `tls`, `codecs`, `limits`, `register`, `headers`, `numbers`, `identity`, `causes`, `fraud`, `probe`, `test_call`, `calls`, `audio`, `session`, `timers` or `health`
+   | ^^^^^^ expected one of `at`, `listen`, `accept`, `ptime`, `transcode`, `dtmf`, `srtp`, `overload`, `transfer`, `redirect`, `challenge`, `large`, `media`, `rescue`, `auth`, `tls`, `codecs`, `limits`, `register`, `headers`, `numbers`, `identity`, `causes`, `fraud`, `probe`, `test_call`, `calls`, `audio`, `session`, `timers` or `health`
    = help: did you mean `listen`?
 ";
     assert!(shown.contains(wanted), "{shown}");

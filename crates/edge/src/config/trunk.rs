@@ -53,15 +53,6 @@ pub(super) static TRUNK: Section = Section {
              sides have passes, the rest is left out; the same holds when the other side's trunk says so.",
         ),
         is(
-            "srtp",
-            "\"pass\", \"off\", \"sdes\" or \"dtls\"",
-            "\"pass\"",
-            "How its audio is secured. Pass: as both ends agree on it, untouched. Off: not at all. Sdes: SRTP by keys in descriptions (RFC \
-             4568). Dtls: SRTP by keys of a handshake (RFC 5763). With anything but pass at the trunk of either side the edge ends the security of \
-             each side, and who does not give what its trunk wants gets 488, or is passed over. Audio must be anchored: both listens \
-             have `media`.",
-        ),
-        is(
             "dtmf",
             "\"auto\", \"rfc4733\", \"info\" or \"inband\"",
             "\"auto\"",
@@ -69,6 +60,15 @@ pub(super) static TRUNK: Section = Section {
              it is shown no events unless it is `rfc4733`. Auto: as events when both sides describe them, or the other trunk wants its digits \
              otherwise; else digits pass as they come. Where the two sides differ the edge makes one of the other, each digit once. Tones need a \
              codec that the edge speaks, and sound that is not locked.",
+        ),
+        is(
+            "srtp",
+            "\"pass\", \"off\", \"sdes\" or \"dtls\"",
+            "\"pass\"",
+            "How its audio is secured. Pass: as both ends agree on it, untouched. Off: not at all. Sdes: SRTP by keys in descriptions (RFC \
+             4568). Dtls: SRTP by keys of a handshake (RFC 5763). With anything but pass at the trunk of either side the edge ends the security of \
+             each side, and who does not give what its trunk wants gets 488, or is passed over. Audio must be anchored: both listens \
+             have `media`.",
         ),
         is(
             "overload",
