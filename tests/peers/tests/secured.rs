@@ -18,7 +18,6 @@ struct Secured {
 
 const PLAIN: Secured = Secured { account: "", trunk: "off" };
 const SDES: Secured = Secured { account: "srtp-mand", trunk: "sdes" };
-const DTLS: Secured = Secured { account: "dtls_srtp", trunk: "dtls" };
 
 fn meet(office: &Secured, acme: &Secured) {
     namespace::enter();
@@ -39,21 +38,6 @@ fn plain_meets_sdes() {
 }
 
 #[test]
-fn plain_meets_dtls() {
-    meet(&PLAIN, &DTLS);
-}
-
-#[test]
 fn sdes_meets_sdes() {
     meet(&SDES, &SDES);
-}
-
-#[test]
-fn sdes_meets_dtls() {
-    meet(&SDES, &DTLS);
-}
-
-#[test]
-fn dtls_meets_dtls() {
-    meet(&DTLS, &DTLS);
 }

@@ -183,7 +183,6 @@ fn offered(sdp: &Sdp<'_>, stream: &Stream<'_>, wanted: Option<Srtp>, emergency: 
         Srtp::Off if is_secured(stream) => None,
         Srtp::Off => Some(Keys::Clear),
         Srtp::Pass if !is_secured(stream) => Some(Keys::Clear),
-        Srtp::Pass if by_handshake => dtls_of(sdp, stream),
         Srtp::Pass | Srtp::Sdes if by_handshake => None,
         Srtp::Pass | Srtp::Sdes => sdes::choose(sdp.values(stream, "crypto")).ok().map(Keys::Sdes),
         Srtp::Dtls => dtls_of(sdp, stream),

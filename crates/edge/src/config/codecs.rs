@@ -79,10 +79,9 @@ pub(super) fn read(trunk: &Reader<'_, '_>, faults: &mut Faults<'_>) -> MediaPoli
     policy.digits = trunk.read("dtmf", faults, value::word(DTMF)).map(digits).unwrap_or_default();
     let ptime = trunk.read("ptime", faults, value::span(Span::from_millis(10), Span::from_millis(60)));
     policy.ptime = ptime.and_then(|ptime| whole_frames(trunk, ptime, faults));
-    policy.srtp = match trunk.read("srtp", faults, value::word(&["pass", "off", "sdes", "dtls"])) {
+    policy.srtp = match trunk.read("srtp", faults, value::word(&["pass", "off", "sdes"])) {
         Some("off") => Srtp::Off,
         Some("sdes") => Srtp::Sdes,
-        Some("dtls") => Srtp::Dtls,
         _ => Srtp::Pass,
     };
     policy

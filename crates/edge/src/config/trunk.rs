@@ -63,12 +63,11 @@ pub(super) static TRUNK: Section = Section {
         ),
         is(
             "srtp",
-            "\"pass\", \"off\", \"sdes\" or \"dtls\"",
+            "\"pass\", \"off\" or \"sdes\"",
             "\"pass\"",
             "How its audio is secured. Pass: as both ends agree on it, untouched. Off: not at all. Sdes: SRTP by keys in descriptions (RFC \
-             4568). Dtls: SRTP by keys of a handshake (RFC 5763). With anything but pass at the trunk of either side the edge ends the security of \
-             each side, and who does not give what its trunk wants gets 488, or is passed over. Audio must be anchored: both listens \
-             have `media`.",
+             4568). With anything but pass at the trunk of either side the edge ends the security of each side, and who does not give what its \
+             trunk wants gets 488, or is passed over. Audio must be anchored: both listens have `media`.",
         ),
         is(
             "overload",

@@ -54,11 +54,11 @@ const OF_SHARDS: &[(&str, &str)] = &[
     ),
     ("call_no_ports", "Calls refused because no media port was free."),
     ("call_not_hidden", "Candidates passed over since they cannot give a privacy that the caller insists on."),
+    ("call_not_refreshed", "Calls ended because nobody refreshed their session in time."),
     (
         "call_not_secured",
         "Offers and answers not passed on, since they lack the security of audio that their trunk wants, or cannot be given it.",
     ),
-    ("call_not_refreshed", "Calls ended because nobody refreshed their session in time."),
     ("call_offered_again", "Re-INVITEs sent once more: after a 491, or with a longer session after a 422."),
     ("call_outrun", "Attempts left because another one of their call answered or rang first."),
     ("call_pages", "MESSAGE requests outside calls that were sent on."),
