@@ -123,7 +123,7 @@ pub enum Cause {
         /// Attempts counted.
         of: u32,
     },
-    /// Nothing was heard of the target in that many recent calls although they were answered.
+    /// Nothing was heard of the target, or arrived there, in that many recent calls although they were answered.
     MediaSilent {
         /// How many.
         count: u32,

@@ -17,6 +17,7 @@ mod judge;
 mod load;
 mod lot;
 mod midcall;
+mod noted;
 mod plan;
 mod policy;
 mod prefixes;
@@ -35,9 +36,8 @@ pub use engine::Engine;
 pub use failback::{Terms, Wait, Window, terms};
 pub use judge::{Judgement, judge, next_look};
 pub use load::{CallLimits, Load};
-pub use midcall::{
-    Asked, AudioPolicy, Midcall, Note, Noted, Party, Rescue, Step, Verdict, Whose, midcall, note, outcome,
-};
+pub use midcall::{Asked, AudioPolicy, Midcall, Party, Rescue, Step, Verdict, Whose, midcall, outcome};
+pub use noted::{Note, Noted, note};
 pub use plan::{Barred, Candidate, Excluded, Exclusion, Facts, Next, NoPlan, Plan, SoFar};
 pub use policy::{AttemptPolicy, Failback, GroupPolicy, HealthPolicy, Hedge, Learned, Member, RouteRule, Strategy};
 pub use refusal::retry_after;

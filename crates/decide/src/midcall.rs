@@ -5,8 +5,7 @@
 //! left is kept while the other is called again, the call is ended. Hold, fax, mute and pauses of a talker are no faults. Refuses to know:
 //! packets, descriptions, how anything is asked or moved.
 
-use alloc::vec::Vec;
-use model::{CallRef, Instant, MediaOutcome, Span};
+use model::{MediaOutcome, Span};
 use serde::{Deserialize, Serialize};
 
 /// A pause this long shows a talker whose silence is not sent (RFC 3389, RFC 3551 §4.1): packets of speech come every 20 to 60 ms.
@@ -113,6 +112,8 @@ pub struct Party {
     pub loss: Option<u16>,
     /// Its last report of RTCP came so long ago.
     pub reported: Option<Span>,
+    /// By its reports nothing of what it was sent has arrived for so long.
+    pub unheard: Option<Span>,
     /// What its signalling says.
     pub asked: Asked,
     /// Another source of its audio was let in since it stopped.
@@ -141,6 +142,17 @@ impl Party {
     pub fn is_silent(&self) -> bool {
         let reports = self.reported.is_some_and(|ago| ago < self.quiet && ago < REPORTS);
         self.expected && self.quiet >= self.limit() && !reports
+    }
+
+    /// By its reports nothing of what it is sent arrives.
+    pub fn is_deaf(&self) -> bool {
+        self.expected && self.unheard.is_some_and(|unheard| unheard >= self.policy.silence)
+    }
+
+    /// And nothing has arrived since something was done about it: what was reported before that says nothing of it.
+    fn is_still_deaf(&self) -> bool {
+        let Some(reported) = self.reported else { return false };
+        self.is_deaf() && self.tried.is_none_or(|tried| tried - reported >= self.policy.silence)
     }
 
     /// It is heard.
@@ -202,6 +214,13 @@ pub struct Verdict {
 
 /// What a call says about the audio of a party's trunk. Nothing while neither is heard: that is no proof against either.
 pub fn outcome(of: &Party, other: &Party) -> Option<MediaOutcome> {
+    if of.is_deaf()
+        && !of.is_silent()
+        && other.speaks()
+        && let Some(after) = of.unheard
+    {
+        return Some(MediaOutcome::Deaf { after });
+    }
     if of.speaks() {
         let holes = of.loss.filter(|loss| *loss >= of.policy.loss);
         return Some(holes.map_or(MediaOutcome::Good, |permille| MediaOutcome::Lossy { permille }));
@@ -232,10 +251,10 @@ fn is_dead(call: &Midcall) -> bool {
 fn step(call: &Midcall) -> Step {
     for whose in [Whose::Callee, Whose::Caller] {
         let (party, other) = (call.party(whose), call.party(whose.other()));
-        if !party.is_silent() {
-            continue;
-        }
         let step = match party.asked {
+            // Who reports need not be asked whether he is there.
+            _ if !party.is_silent() && party.is_still_deaf() => alive(call, whose),
+            _ if !party.is_silent() => Step::Leave,
             _ if other.speaks() && !party.relatched => Step::Relatch(whose),
             Asked::No => Step::Ask(whose),
             Asked::Waiting(_) => Step::Leave,
@@ -295,94 +314,10 @@ fn look(call: &Midcall) -> Span {
     soonest.max(LOOK.0).min(LOOK.1)
 }
 
-/// One thing that was seen or done about the audio of a live call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Noted {
-    /// When.
-    pub at: Instant,
-    /// About whose audio.
-    pub whose: Whose,
-    /// What.
-    pub what: Note,
-}
-
-/// What was seen or done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Note {
-    /// Nothing came although it might have.
-    Silent {
-        /// For so long.
-        after: Span,
-        /// Nothing had come since the answer.
-        never: bool,
-        /// The other party was heard all the while.
-        other_speaks: bool,
-    },
-    /// It is heard again.
-    Back {
-        /// So long after it was heard last.
-        after: Span,
-    },
-    /// Another source was let in.
-    Relatched,
-    /// It has answered in its dialog.
-    Alive {
-        /// Within.
-        after: Span,
-    },
-    /// It knows the call no more.
-    Refused {
-        /// SIP status code.
-        code: u16,
-    },
-    /// It did not answer.
-    NoReply {
-        /// Its time.
-        after: Span,
-    },
-    /// The network refused the question.
-    Unreachable,
-    /// It was asked to send to another interface of ours, and does.
-    Moved {
-        /// It took so long.
-        after: Span,
-    },
-    /// It does not.
-    NotMoved {
-        /// SIP status code; none when no answer came, or no port was free.
-        code: Option<u16>,
-    },
-    /// It was let go and is called again.
-    Called {
-        /// By this call.
-        call: CallRef,
-    },
-    /// It was reached again.
-    Reached {
-        /// After so long.
-        after: Span,
-    },
-    /// It could not be reached again.
-    NotReached {
-        /// SIP status code of that call.
-        code: u16,
-    },
-}
-
-/// Notes of a call at most: what is left out is counted by what follows from it.
-const NOTES_MAX: usize = 24;
-
-/// Adds a note, unless a call has so many that nobody would read on.
-pub fn note(notes: &mut Vec<Noted>, noted: Noted) {
-    if notes.len() < NOTES_MAX {
-        notes.push(noted);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
     use proptest::prelude::*;
 
     const fn ms(ms: u64) -> Span {
@@ -400,6 +335,7 @@ mod tests {
             pauses: false,
             loss: None,
             reported: None,
+            unheard: None,
             asked: Asked::No,
             relatched: false,
             tried: None,
@@ -497,6 +433,23 @@ mod tests {
     }
 
     #[test]
+    fn one_whom_nothing_reaches_by_its_own_reports_is_blamed_and_moved() {
+        let deaf = Party { unheard: Some(ms(5_000)), reported: Some(ms(100)), interfaces: 1, ..heard() };
+        assert_eq!(outcome(&deaf, &heard()), Some(MediaOutcome::Deaf { after: ms(5_000) }));
+        assert_eq!(outcome(&Party { unheard: Some(ms(2_999)), ..deaf }, &heard()), Some(MediaOutcome::Good));
+        assert_eq!(outcome(&deaf, &quiet(3_000)), Some(MediaOutcome::Good), "it was sent nothing");
+        assert_eq!(outcome(&heard(), &deaf), Some(MediaOutcome::Good), "the other one has no part in it");
+        assert_eq!(step_of(deaf), Step::Move(CALLEE));
+        let moved = Party { interfaces: 1, tried: Some(ms(3_099)), ..deaf };
+        assert_eq!(step_of(moved), Step::Leave, "nothing was reported since that would show it");
+        assert_eq!(step_of(Party { tried: Some(ms(3_100)), ..moved }), Step::Move(CALLEE), "the next one");
+        let nowhere = Party { interfaces: 0, may_be_called: true, ..deaf };
+        assert_eq!(step_of(nowhere), Step::Leave);
+        assert_eq!(step_of(Party { doubted: true, ..nowhere }), Step::Rescue(CALLEE));
+        assert_eq!(step_of(Party { expected: false, doubted: true, ..nowhere }), Step::Leave, "held");
+    }
+
+    #[test]
     fn one_who_pauses_has_longer() {
         assert_eq!(Party { pause: ms(300), ..heard() }.limit(), Span::from_secs(10));
         assert_eq!(Party { pauses: true, ..heard() }.limit(), Span::from_secs(10));
@@ -529,8 +482,9 @@ mod tests {
         ];
         let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
         let spans =
-            (0u64..120_000, 0u64..30_000, proptest::option::of(0u64..60_000), proptest::option::of(0u64..2_000));
-        (flags, spans, asked, 0u8..3).prop_map(|(flags, spans, asked, interfaces)| Party {
+            (0u64..120_000, 0u64..30_000, proptest::option::of(0u64..60_000), proptest::option::of(0u64..9_000));
+        let unheard = proptest::option::of(0u64..15_000);
+        (flags, spans, asked, 0u8..3, unheard).prop_map(|(flags, spans, asked, interfaces, unheard)| Party {
             policy: AudioPolicy::default(),
             expected: flags.0,
             ever: flags.1,
@@ -539,6 +493,7 @@ mod tests {
             pauses: flags.5,
             loss: None,
             reported: spans.2.map(ms),
+            unheard: unheard.map(ms),
             asked,
             relatched: flags.2,
             tried: spans.3.map(ms),
@@ -565,8 +520,11 @@ mod tests {
             prop_assert!(verdict.look >= LOOK.0 && verdict.look <= LOOK.1);
             if let Some(whose) = about(verdict.step) {
                 let party = call.party(whose);
-                prop_assert!(party.expected && party.quiet >= party.policy.silence.min(party.policy.start));
-                prop_assert!(party.reported.is_none_or(|ago| ago >= party.quiet || ago >= REPORTS), "he reports");
+                prop_assert!(party.expected);
+                if !party.is_still_deaf() {
+                    prop_assert!(party.quiet >= party.policy.silence.min(party.policy.start));
+                    prop_assert!(party.reported.is_none_or(|ago| ago >= party.quiet || ago >= REPORTS), "he reports");
+                }
             }
             if verdict.step == Step::Dead {
                 prop_assert!(caller.expected && callee.expected);
@@ -575,8 +533,10 @@ mod tests {
                 Step::Relatch(whose) => prop_assert!(!call.party(whose).relatched),
                 Step::Ask(whose) => prop_assert!(matches!(call.party(whose).asked, Asked::No | Asked::Alive(_))),
                 Step::Move(whose) => {
-                    prop_assert!(call.party(whose).relatched && !occupied && call.party(whose).interfaces > 0);
-                    prop_assert!(matches!(call.party(whose).asked, Asked::Alive(_)), "asked before");
+                    let party = call.party(whose);
+                    prop_assert!(!occupied && party.interfaces > 0);
+                    let asked = party.relatched && matches!(party.asked, Asked::Alive(_));
+                    prop_assert!(asked || party.is_still_deaf(), "asked before");
                 }
                 Step::Rescue(whose) => {
                     prop_assert!(rescues > 0 && !occupied && call.party(whose).may_be_called);

@@ -5,6 +5,7 @@
 //! changes passes untouched, so that SRTP passes too; a stream said to be SRTP is never touched, since its authentication covers
 //! what would be changed (RFC 3711 §3.3). Refuses to know: ports, sockets.
 
+use crate::arrival::Arrivals;
 use crate::comfort::Comfort;
 use crate::dtls::{Fingerprint, Role};
 use crate::latch::Latch;
@@ -106,6 +107,8 @@ pub(crate) struct Side {
     pub(crate) watch: Watch,
     /// What it reports, and is told.
     pub(crate) reports: Reports,
+    /// Whether what it is sent arrives.
+    pub(crate) arrivals: Arrivals,
     /// Nobody may hear it yet.
     pub(crate) gated: bool,
     held: bool,
@@ -145,6 +148,7 @@ impl Side {
             counters: SideCounters::default(),
             watch: Watch::default(),
             reports: Reports::default(),
+            arrivals: Arrivals::default(),
             gated: false,
             held: false,
             last_packet: None,
@@ -168,6 +172,7 @@ impl Side {
         self.latch.expect(rtp);
         if self.latch.send_to() != before || self.rtcp != rtcp {
             self.rtcp_heard = None;
+            self.arrivals = Arrivals::default();
         }
         self.rtcp = rtcp;
         self.mux = mux;

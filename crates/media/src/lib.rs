@@ -10,6 +10,7 @@ extern crate std;
 
 mod agenda;
 mod anchor;
+mod arrival;
 pub mod codec;
 mod comfort;
 mod digit;

@@ -143,7 +143,7 @@ pub enum AttemptOutcome {
     },
 }
 
-/// What is known of the audio that a target sends in one call. Hold, T.38 and pauses of a talker who sends comfort noise are not silence.
+/// What is known of a target's audio in one call. Hold, T.38 and pauses of a talker who sends comfort noise are not silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MediaOutcome {
@@ -152,6 +152,11 @@ pub enum MediaOutcome {
     /// Nothing comes from it although the other side is sending: one-way audio, or none.
     Silent {
         /// Since the answer, or since the last packet.
+        after: Span,
+    },
+    /// It is heard, and reports that nothing of what it is sent arrives: one-way audio towards it.
+    Deaf {
+        /// For so long, by its reports.
         after: Span,
     },
     /// It comes with holes.

@@ -49,8 +49,11 @@ impl Audio {
         while self.heard.pop_front_if(|heard| now.since(heard.at) >= WINDOW).is_some() {}
         let of = self.heard.len() as u32;
         let count = |is: fn(&MediaOutcome) -> bool| self.heard.iter().filter(|heard| is(&heard.outcome)).count() as u32;
+        // Nobody talks to whom he does not hear: one way that is dead is as bad as the other.
+        let one_way =
+            |outcome: &MediaOutcome| matches!(outcome, MediaOutcome::Silent { .. } | MediaOutcome::Deaf { .. });
         MediaEvidence {
-            silent: Share { part: count(|outcome| matches!(outcome, MediaOutcome::Silent { .. })), of },
+            silent: Share { part: count(one_way), of },
             lossy: Share { part: count(|outcome| matches!(outcome, MediaOutcome::Lossy { .. })), of },
             last_bad: self.last_bad,
         }
@@ -70,6 +73,11 @@ mod tests {
         let mut audio = Audio::default();
         let silent = MediaOutcome::Silent { after: Span::from_secs(5) };
         assert!(audio.push(at(1), CallRef(1), silent));
+        let deaf = MediaOutcome::Deaf { after: Span::from_secs(5) };
+        assert!(Audio::default().push(at(2), CallRef(2), deaf));
+        let mut one_way = Audio::default();
+        one_way.push(at(1), CallRef(1), deaf);
+        assert_eq!(one_way.evidence(at(2)).silent, Share { part: 1, of: 1 }, "as bad as the other way");
         assert!(audio.push(at(2), CallRef(2), MediaOutcome::Lossy { permille: 80 }));
         assert!(!audio.push(at(3), CallRef(3), MediaOutcome::Good));
         let seen = audio.evidence(at(3));

@@ -22,6 +22,8 @@ const FIRST_LOOK: Span = Span::from_secs(1);
 const ANSWERS_WITHIN: Span = Span::from_secs(1);
 /// The first repetition of the question.
 const T1: Span = Span::from_millis(250);
+/// Reports come so often at least (RFC 3550 §6.2).
+const REPORTS: Span = Span::from_secs(15);
 /// Steps at one look at most; each leads to the next at once, or to none.
 const STEPS_MAX: usize = 4;
 /// How often a party of a call may be called again.
@@ -59,6 +61,9 @@ pub(super) struct Ear {
     ever: bool,
     /// It has reported then.
     reported: Option<Instant>,
+    /// By its reports nothing of what it was sent has arrived for so long; and that is noted.
+    unheard: Option<Span>,
+    deaf: bool,
     pause: Span,
     pauses: bool,
     loss: Option<u16>,
@@ -108,6 +113,8 @@ impl Ear {
             expected: presence.expected,
             ever: false,
             reported: None,
+            unheard: None,
+            deaf: false,
             pause: Span::ZERO,
             pauses: false,
             loss: None,
@@ -126,6 +133,7 @@ impl Ear {
         let news = presence.packets > self.packets;
         self.packets = presence.packets;
         self.reported = presence.reported.map(|ago| before(now, ago));
+        self.unheard = presence.unheard_by_peer;
         if !presence.expected || !self.expected {
             // From here on its silence counts, or not at all.
             (self.expected, self.since) = (presence.expected, now);
@@ -159,6 +167,7 @@ impl Ear {
             pauses: self.pauses,
             loss: self.loss,
             reported: self.reported.map(|at| now.since(at)),
+            unheard: self.unheard,
             asked: match self.question {
                 Question::None => Asked::No,
                 Question::Sent { until, .. } => Asked::Waiting(until.since(now)),
@@ -344,6 +353,21 @@ impl B2bua {
         for side in [Side::Caller, Side::Callee] {
             let (party, other) = (state.party(whose(side)), state.party(whose(side.other())));
             let Some(call) = self.calls.get_mut(slot) else { return };
+            let Some(ear) = call.listening.ear_mut(side) else { return };
+            let heard = if party.is_deaf() && other.speaks() && !ear.deaf {
+                ear.deaf = true;
+                self.counters.audio_deaf += 1;
+                Some(Note::Deaf { after: party.unheard.unwrap_or_default() })
+            } else if ear.deaf && party.expected && party.unheard.is_none() {
+                ear.deaf = false;
+                // Who reports no more has not said that anything arrives.
+                party.reported.is_some_and(|ago| ago < REPORTS).then_some(Note::Hears)
+            } else {
+                None
+            };
+            if let Some(what) = heard {
+                call.note(world.now, side, what);
+            }
             let Some(ear) = call.listening.ear_mut(side) else { return };
             // While nobody was ever heard nobody is missed.
             if party.is_silent() && !ear.silent && (party.ever || other.ever) {

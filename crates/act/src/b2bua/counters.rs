@@ -107,6 +107,8 @@ pub struct Counters {
     pub audio_relatched: u64,
     /// Times a silent party was asked whether it is there.
     pub audio_asked: u64,
+    /// Times a party said that nothing of what it was sent arrived.
+    pub audio_deaf: u64,
     /// Calls ended because a party was silent and did not answer.
     pub audio_lost: u64,
     /// Calls ended because nobody was heard.
@@ -178,6 +180,7 @@ impl Counters {
             ("audio_back", self.audio_back),
             ("audio_relatched", self.audio_relatched),
             ("audio_asked", self.audio_asked),
+            ("audio_deaf", self.audio_deaf),
             ("audio_lost", self.audio_lost),
             ("audio_dead", self.audio_dead),
             ("audio_moved", self.audio_moved),

@@ -101,6 +101,37 @@ fn an_office_that_sends_nothing_is_blamed_itself_and_not_the_carrier() {
     lab.hang_up();
 }
 
+/// What is sent to the carrier does not arrive, and its reports say so: it is to blame, and asked to have it by the other interface.
+#[test]
+fn a_carrier_that_says_that_nothing_arrives_is_told_of_and_its_audio_moved() {
+    let mut lab = Lab::new(1);
+    lab.has_two_interfaces(ACME);
+    lab.call("+4722");
+    lab.run(1_000);
+    for highest in [50, 100, 100, 100] {
+        lab.talk(5_000, &[OFFICE, ACME]);
+        assert_eq!(lab.told_of_audio(ACME), [MediaOutcome::Good]);
+        lab.report_of(ACME, OFFICE, highest);
+    }
+    lab.talk(3_000, &[OFFICE, ACME]);
+    let told = lab.told_of_audio(ACME);
+    assert!(matches!(told[..], [_, MediaOutcome::Deaf { after }] if is_about(after, 5_000)), "{told:?}");
+    assert_eq!(lab.told_of_audio(OFFICE), [MediaOutcome::Good]);
+    let notes: Vec<Note> = lab.notes().into_iter().map(|noted| noted.what).collect();
+    assert!(matches!(notes[..], [Note::Deaf { .. }, Note::Moved { .. }]), "{notes:?}");
+    assert_eq!((lab.asked(ACME), lab.peers[OFFICE].requests(Method::Invite).len()), (0, 0));
+    for highest in [150, 200] {
+        lab.talk(5_000, &[OFFICE, ACME]);
+        lab.report_of(ACME, OFFICE, highest);
+    }
+    lab.talk(3_000, &[OFFICE, ACME]);
+    assert_eq!(lab.told_of_audio(ACME).last(), Some(&MediaOutcome::Good));
+    assert_eq!(lab.notes().last().map(|noted| noted.what), Some(Note::Hears));
+    lab.hang_up();
+    let counters = lab.b2bua.counters();
+    assert_eq!((counters.audio_deaf, counters.audio_moved), (1, 1));
+}
+
 #[test]
 fn a_call_of_signalling_alone_is_left_alone() {
     let mut lab = Lab::answered(1);

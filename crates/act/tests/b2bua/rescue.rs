@@ -17,7 +17,7 @@ impl Lab {
     }
 
     /// The audio of a carrier may go by the inner interface as well.
-    fn has_two_interfaces(&mut self, trunk: usize) {
+    pub fn has_two_interfaces(&mut self, trunk: usize) {
         self.profiles.trunks[trunk].as_mut().unwrap().interfaces = vec![ListenId(1), ListenId(0)];
     }
 

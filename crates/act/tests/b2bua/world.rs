@@ -524,6 +524,16 @@ impl Lab {
         self.relay.forward(self.now, pair, Component::Rtcp, from, &mut media::Packet::whole(&mut bytes));
     }
 
+    /// A report of `peer`: how far it has come in what it hears of `of`.
+    pub fn report_of(&mut self, peer: usize, of: usize, highest: u32) {
+        let pair = PairId((u32::from(port_of(&self.shown_last(peer))) - 10_000) / 2);
+        let from = SocketAddr::new(self.peers[peer].media.ip(), self.peers[peer].media.port() + 1);
+        let mut bytes = Vec::new();
+        let block = media::rtcp::Block { ssrc: of as u32 + 1, highest, ..media::rtcp::Block::default() };
+        media::rtcp::push_receiver(&mut bytes, peer as u32 + 1, &[block]);
+        self.relay.forward(self.now, pair, Component::Rtcp, from, &mut media::Packet::whole(&mut bytes));
+    }
+
     /// What the relay has to tell, as a shard passes it on.
     pub fn tell(&mut self) {
         let (b2bua, mut world) = self.world();

@@ -60,7 +60,7 @@ pub(super) static HEALTH: Section = Section {
             "media_calls",
             "count",
             "3",
-            "Calls within 5 min in which nothing was heard of it, before it is Down for media; two, or as many with holes, before Suspect.",
+            "Calls within 5 min in which nothing was heard of it or arrived there, before it is Down for media; two, or as many with holes, before Suspect.",
         ),
         is("media_share", "share", "\"50%\"", "And their share of the calls of those 5 min."),
         is(

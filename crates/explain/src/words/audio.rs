@@ -28,6 +28,8 @@ pub fn note(noted: &Noted, caller: &str, callee: &str) -> String {
                 false => format!("audio of {one} stopped {after} ago{meanwhile}"),
             }
         }
+        Note::Deaf { after } => format!("{one} reports that nothing of what it is sent has arrived for {after}"),
+        Note::Hears => format!("what {one} is sent arrives again, by its reports"),
         Note::Back { after } => format!("{one} is heard again after {after}"),
         Note::Relatched => format!("audio of {one} may come from another address now"),
         Note::Alive { after } => format!("asked {one}: it answered after {after}"),
@@ -62,6 +64,8 @@ mod tests {
                 acme(silent(true, true)),
                 "nothing was heard of acme for 3.2 s after the answer while office kept sending",
             ),
+            (acme(Note::Deaf { after: ms(5_000) }), "acme reports that nothing of what it is sent has arrived for 5 s"),
+            (acme(Note::Hears), "what acme is sent arrives again, by its reports"),
             (acme(Note::Back { after: ms(4_000) }), "acme is heard again after 4 s"),
             (acme(Note::Relatched), "audio of acme may come from another address now"),
             (acme(Note::Alive { after: ms(12) }), "asked acme: it answered after 12 ms"),

@@ -94,7 +94,10 @@ fn cause(cause: Cause) -> String {
             )
         }
         Cause::MediaSilent { count: n, limit, of } => {
-            format!("nothing was heard of it in {n} of {} within 5 min (limit {limit})", count(of, "call", "calls"))
+            format!(
+                "no audio came of it, or arrived there, in {n} of {} within 5 min (limit {limit})",
+                count(of, "call", "calls")
+            )
         }
         Cause::MediaLossy { count: n, limit, of } => {
             format!("its audio had holes in {n} of {} within 5 min (limit {limit})", count(of, "call", "calls"))

@@ -15,6 +15,8 @@ pub struct Presence {
     pub packets: u64,
     /// Time since the last of its RTCP packets that was relayed.
     pub reported: Option<Span>,
+    /// By its own reports nothing of what it was sent has arrived for so long.
+    pub unheard_by_peer: Option<Span>,
     /// Packets at its ports that were refused.
     pub refused: u64,
     /// Time since the last one relayed, when there was one and silence is not meant.
@@ -31,6 +33,7 @@ impl Relay {
             expected: !side.is_held() && !side.gated && side.shape != Shape::Opaque,
             packets: side.counters.relayed,
             reported: side.last_report.map(|last| now.since(last)),
+            unheard_by_peer: side.arrivals.unheard(now),
             refused: side.counters.refused,
             silence: side.silence(now),
             longest_gap: side.counters.longest_gap,

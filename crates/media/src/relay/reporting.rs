@@ -35,6 +35,11 @@ impl Relay {
             return;
         }
         let known = other.known_as();
+        if known.is_some()
+            && let Some(block) = heard_of(packet, known)
+        {
+            side.arrivals.told(now, other.counters.relayed, block.as_ref());
+        }
         for part in rtcp::parts(packet) {
             side.reports.hear(now, &part, &other.reports, known);
             if let Some(ntp) = reports::sent_at(&part) {
@@ -104,6 +109,17 @@ impl Side {
         }
         Some((Component::Rtcp, self.rtcp_to()?))
     }
+}
+
+/// What a compound says of the stream it is known by. None inside when it speaks of no stream at all; nothing when of others alone, or when
+/// it is no report of what is heard.
+fn heard_of(compound: &[u8], known: Option<u32>) -> Option<Option<Block>> {
+    let (mut own, mut others) = (None, None);
+    for part in rtcp::parts(compound).filter(|part| matches!(part.kind, rtcp::SENDER | rtcp::RECEIVER)) {
+        others = Some(others.unwrap_or(false) || part.count > 0);
+        own = part.blocks().find(|block| Some(block.ssrc) == known).or(own);
+    }
+    (own.is_some() || others == Some(false)).then_some(own)
 }
 
 /// What we say of a side's stream.
@@ -243,6 +259,36 @@ mod tests {
         assert_eq!(made(&mut relay, 18_000), [], "both report");
         let late = made(&mut relay, 60_000);
         assert_eq!(late, [], "neither does any more");
+    }
+
+    /// The stream gets to the peer for ten seconds, and then no more.
+    #[test]
+    fn a_side_that_says_that_nothing_arrives_is_known_to_be_deaf() {
+        let mut relay = anchored();
+        let unheard = |relay: &Relay, ms, side| relay.presence(at(ms), side).unwrap().unheard_by_peer;
+        for n in 0..1_500 {
+            speaks(&mut relay, A, 7, n);
+            speaks(&mut relay, B, 9, n);
+            if n % 250 == 0 {
+                let heard = Block { ssrc: 7, highest: u32::from(n.min(500)), ..Block::default() };
+                reports(&mut relay, 20 * u64::from(n), B, receiver(9, heard));
+                reports(
+                    &mut relay,
+                    20 * u64::from(n),
+                    A,
+                    receiver(7, Block { ssrc: 9, highest: u32::from(n), ..heard }),
+                );
+            }
+            if n == 900 {
+                assert_eq!(unheard(&relay, 18_000, B), Some(Span::ZERO), "one report says so");
+            }
+        }
+        assert_eq!((unheard(&relay, 26_000, B), unheard(&relay, 26_000, A)), (Some(Span::from_secs(10)), None));
+        let others = Block { ssrc: 8, highest: 4, ..Block::default() };
+        reports(&mut relay, 27_000, B, receiver(9, others));
+        assert_eq!(unheard(&relay, 27_000, B), Some(Span::from_secs(10)), "of another stream");
+        reports(&mut relay, 30_000, B, receiver(9, Block { ssrc: 7, highest: 1_499, ..Block::default() }));
+        assert_eq!(unheard(&relay, 30_000, B), None);
     }
 
     #[test]

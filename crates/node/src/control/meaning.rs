@@ -14,6 +14,7 @@ const OF_SHARDS: &[(&str, &str)] = &[
     ("call_audio_asked", "Times a party that was heard no more was asked, in its dialog, whether it is there."),
     ("call_audio_back", "Times a party that had been missed was heard again."),
     ("call_audio_dead", "Calls ended because nothing was heard of either party for too long."),
+    ("call_audio_deaf", "Times a party reported by RTCP that nothing of what it was sent arrived."),
     ("call_audio_lost", "Calls ended because a party was heard no more and did not answer when it was asked."),
     (
         "call_audio_moved",
