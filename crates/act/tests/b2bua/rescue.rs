@@ -4,7 +4,8 @@ use crate::peer::{say, sdp};
 use crate::world::{Lab, line_of, port_of, version_of};
 use act::Ending;
 use decide::{Exclusion, Note, Rescue};
-use model::{Health, ListenId, Span, TrunkId};
+use media::rtp;
+use model::{Health, Instant, ListenId, Span, TrunkId};
 use sip::{HeaderName, Method};
 
 const OFFICE: usize = 0;
@@ -64,6 +65,61 @@ fn audio_that_stops_moves_to_the_other_interface_of_its_trunk() {
     lab.talk(60_000, &[OFFICE, ACME]);
     hang_up(&mut lab);
     assert_eq!(lab.b2bua.counters().audio_moved, 1);
+}
+
+/// What comes of a peer by its numbers, a packet every 20 ms, for as long as the path carries it; and what the office was sent of it.
+fn stream(lab: &mut Lab, ssrc: u8, first: u16, count: u16, carried: bool) -> Vec<(Instant, rtp::Header)> {
+    let mut heard = Vec::new();
+    for n in first..first + count {
+        let mut packet = vec![0x55; 172];
+        let header = rtp::Header {
+            marker: false,
+            payload_type: 8,
+            sequence: n,
+            timestamp: u32::from(n) * 160,
+            ssrc: u32::from(ssrc),
+        };
+        rtp::write(packet.first_chunk_mut().unwrap(), &header);
+        let (port, from) = (port_of(&lab.shown_last(ACME)), lab.peers[ACME].media);
+        let sent = carried.then(|| lab.pass(port, from, &packet)).flatten();
+        if let Some((to, packet)) = sent {
+            assert_eq!(to, lab.peers[OFFICE].media);
+            heard.push((lab.now, rtp::read(&packet).unwrap()));
+        }
+        let to = lab.shown_last(OFFICE);
+        lab.speak(OFFICE, &to);
+        lab.run(20);
+    }
+    heard
+}
+
+/// The carrier goes on by the other interface, as the source that it was and as another one: the office hears one stream, by the clock.
+#[test]
+fn what_the_other_side_hears_goes_on_as_one_stream_over_a_move() {
+    for (other, missing) in [(7, 200), (9, 0)] {
+        let mut lab = Lab::new(1);
+        lab.has_two_interfaces(ACME);
+        lab.call("+4722");
+        lab.run(1_000);
+        let mut heard = stream(&mut lab, 7, 1_000, 250, true);
+        let before = lab.shown_last(ACME);
+        stream(&mut lab, 7, 1_250, 200, false);
+        assert_ne!(port_of(&lab.shown_last(ACME)), port_of(&before), "moved by now");
+        heard.extend(stream(&mut lab, other, 1_450, 250, true));
+        assert_eq!(heard.len(), 500);
+        for (n, pair) in heard.windows(2).enumerate() {
+            let [(then, before), (now, after)] = pair else { continue };
+            assert_eq!(after.ssrc, 7);
+            // What the same source has sent meanwhile was lost, and is told as lost.
+            let step = if n == 249 { 1 + missing } else { 1 };
+            assert_eq!(after.sequence - before.sequence, step);
+            let passed = now.since(*then).as_millis() * 8;
+            let told = u64::from(after.timestamp - before.timestamp);
+            assert!(passed.abs_diff(told) <= 60 * 8, "{told} of {passed} at {n}");
+        }
+        assert_eq!(lab.peers[OFFICE].requests(Method::Invite).len(), 0, "its description need not change");
+        hang_up(&mut lab);
+    }
 }
 
 #[test]
