@@ -420,6 +420,28 @@ fn a_digit_is_heard_though_its_speaker_never_sent_a_packet() {
 }
 
 #[test]
+fn one_key_twice_is_two_digits_though_the_talker_sends_nothing_in_between() {
+    let tones = speech(format(Codec::Pcma, 8, 20), Digits::Inband);
+    let wants_events = speech(format(Codec::Pcma, 8, 20), events(101, 8_000));
+    let mut line = Line::new(&tones, &wants_events);
+    let mut speaker = Speaker::new(&tones);
+    let mut ms = 0;
+    for _ in 0..2 {
+        speaker.generator.begin(Digit::of_key(b'1').unwrap());
+        for n in 0..20u64 {
+            speaker.sound(&mut line, ms, n < 6);
+            ms += 20;
+            if n == 5 {
+                speaker.generator.end();
+            }
+        }
+    }
+    line.go_on(ms + 1_000);
+    let keys: Vec<u8> = understood(&line, &wants_events).into_iter().map(|(key, _)| key).collect();
+    assert_eq!(keys, *b"11");
+}
+
+#[test]
 fn what_is_said_again_changes_nothing_and_what_changes_goes_on_as_one_stream() {
     let pcma = format(Codec::Pcma, 8, 20);
     let g722 = format(Codec::G722, 9, 20);

@@ -13,6 +13,8 @@ use model::{Instant, Span};
 
 /// Sound is made by time, at most, in pieces of so many samples: 10 ms at 16 kHz.
 const PIECE: usize = 160;
+/// Silence that was left out is told the detector as far as this, in samples: that ends any digit.
+const LEFT_OUT_MAX: u64 = 1_600;
 /// So long after the last packet sound is made by time when there is something to be heard.
 const PATIENCE: Span = Span::from_millis(50);
 /// Sound that is made by time is so much behind it, so that packets that are only late still meet it.
@@ -87,7 +89,17 @@ impl Path {
         let rate = rate.hz();
         let mut dialler = dialler;
         depacketizer.take(now, header, payload, &mut |sound| {
+            let end = heard.map_or(sound.at, |(end, _)| end);
             *heard = Some((sound.at + sound.samples.len() as u64, now));
+            // What a talker leaves out is silence: it parts two digits of one key.
+            if let Some(detector) = detector.as_mut() {
+                let mut left_out = sound.at.saturating_sub(end).min(LEFT_OUT_MAX) as usize;
+                while left_out > 0 {
+                    let count = left_out.min(PIECE);
+                    detector.take(&[0; PIECE][..count], tell);
+                    left_out -= count;
+                }
+            }
             if let Some(detector) = detector
                 && detector.take(sound.samples, tell).tones
             {
