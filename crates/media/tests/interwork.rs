@@ -442,6 +442,39 @@ fn one_key_twice_is_two_digits_though_the_talker_sends_nothing_in_between() {
 }
 
 #[test]
+fn who_stops_the_clock_of_his_sound_while_he_dials_is_heard_at_once_afterwards() {
+    let dials = speech(format(Codec::Pcma, 8, 20), events(101, 8_000));
+    let hears = speech(format(Codec::Pcma, 8, 20), Digits::Inband);
+    let mut line = Line::new(&dials, &hears);
+    let mut speaker = Speaker::new(&dials);
+    let mut ms = 0;
+    for _ in 0..10 {
+        speaker.sound(&mut line, ms, true);
+        ms += 20;
+    }
+    for key in *b"0123456789" {
+        let mut sender = Sender::new(8_000, 20);
+        sender.press(at(ms), Digit::of_key(key).unwrap(), Span::from_millis(120)).unwrap();
+        let timestamp = speaker.timestamp() + ms as u32;
+        for _ in 0..14 {
+            while let Some(event) = sender.poll(at(ms)) {
+                let header = speaker.header(event.marker, 101, timestamp);
+                line.send(ms, &header, &event.payload);
+            }
+            line.go_on(ms);
+            ms += 20;
+        }
+    }
+    let before = line.got.len();
+    for _ in 0..50 {
+        speaker.sound(&mut line, ms, true);
+        ms += 20;
+    }
+    let after = line.got.len() - before;
+    assert!(after >= 40, "{after} packets of a second");
+}
+
+#[test]
 fn what_is_said_again_changes_nothing_and_what_changes_goes_on_as_one_stream() {
     let pcma = format(Codec::Pcma, 8, 20);
     let g722 = format(Codec::G722, 9, 20);

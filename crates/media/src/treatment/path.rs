@@ -31,6 +31,8 @@ pub(super) struct Path {
     rate: Rate,
     /// The sample after the last that was given on.
     next: u64,
+    /// By so much what is given on is ahead of the talker's own clock.
+    ahead: u64,
     /// The sample that the last packet ended with, and when it came.
     heard: Option<(u64, Instant)>,
     /// What the timestamps of its packets are counted from; none until the first.
@@ -57,7 +59,7 @@ impl Path {
         let rate = depacketizer.rate();
         let packetizer = Packetizer::new(to, rate, vocoders)?;
         let detector = detects.then(|| Detector::new(rate.hz()));
-        Ok(Box::new(Self { depacketizer, packetizer, detector, rate, next: 0, heard: None, base: None }))
+        Ok(Box::new(Self { depacketizer, packetizer, detector, rate, next: 0, ahead: 0, heard: None, base: None }))
     }
 
     /// The clock of what comes out.
@@ -85,15 +87,23 @@ impl Path {
         tell: &mut dyn FnMut(Told),
         packet: &mut dyn FnMut(Encoded<'_>),
     ) {
-        let Self { depacketizer, packetizer, detector, next, heard, rate, .. } = self;
+        let behind_max = self.samples(BEHIND_MAX);
+        let Self { depacketizer, packetizer, detector, next, ahead, heard, rate, .. } = self;
         let rate = rate.hz();
         let mut dialler = dialler;
         depacketizer.take(now, header, payload, &mut |sound| {
-            let end = heard.map_or(sound.at, |(end, _)| end);
-            *heard = Some((sound.at + sound.samples.len() as u64, now));
+            let Sound { at, samples, origin } = sound;
+            // A talker whose clock has stood still while tones were made in his place goes on from where they ended.
+            let overlap = next.saturating_sub(at + *ahead);
+            if overlap > behind_max {
+                *ahead += overlap;
+            }
+            let at = at + *ahead;
+            let end = heard.map_or(at, |(end, _)| end);
+            *heard = Some((at + samples.len() as u64, now));
             // What a talker leaves out is silence: it parts two digits of one key.
             if let Some(detector) = detector.as_mut() {
-                let mut left_out = sound.at.saturating_sub(end).min(LEFT_OUT_MAX) as usize;
+                let mut left_out = at.saturating_sub(end).min(LEFT_OUT_MAX) as usize;
                 while left_out > 0 {
                     let count = left_out.min(PIECE);
                     detector.take(&[0; PIECE][..count], tell);
@@ -101,13 +111,12 @@ impl Path {
                 }
             }
             if let Some(detector) = detector
-                && detector.take(sound.samples, tell).tones
+                && detector.take(samples, tell).tones
             {
-                sound.samples.fill(0);
+                samples.fill(0);
             }
             // In its place something was made already.
-            let skip = next.saturating_sub(sound.at).min(sound.samples.len() as u64);
-            let Sound { at, samples, origin } = sound;
+            let skip = next.saturating_sub(at).min(samples.len() as u64);
             give(
                 &mut samples[skip as usize..],
                 at + skip,
