@@ -72,9 +72,9 @@ impl Dialler {
         Ok(())
     }
 
-    /// Whether sound is to be had from it.
+    /// Whether sound is to be had from it. The pause behind a tone is: who hears two tones of one key with nothing in between hears one.
     pub(super) fn is_playing(&self) -> bool {
-        !self.queue.is_empty() || self.generator.is_sounding()
+        !self.queue.is_empty() || self.pause > Span::ZERO || self.generator.is_sounding()
     }
 
     /// The next samples, at so many in a second: tones in place of what is there, as far as there are any.
