@@ -42,6 +42,8 @@ pub struct Oracle {
     down_since: BTreeMap<TargetId, Instant>,
     entries: Vec<Entry>,
     calls_recorded: usize,
+    /// Of them, those that the edge placed itself, to reach a party again that a call had lost.
+    rescues_recorded: usize,
     answered: usize,
     broken: Vec<Broken>,
 }
@@ -155,7 +157,11 @@ impl Oracle {
                     self.health_changed(now, target, from, to);
                 }
             }
-            Record::Call(_) => self.calls_recorded += 1,
+            Record::Call(call) => {
+                self.calls_recorded += 1;
+                let again = call.notes.iter().filter(|noted| matches!(noted.what, decide::Note::Called { .. }));
+                self.rescues_recorded += again.count();
+            }
             _ => {}
         }
         if let Some(last) = self.entries.last()
@@ -192,9 +198,9 @@ impl Oracle {
         self.broken.extend(unfinished);
         let of_calls = self.check_calls();
         self.broken.extend(of_calls);
-        if self.calls_recorded != self.finals.len() {
-            let (recorded, dialled) = (self.calls_recorded, self.finals.len());
-            self.broken.push(Broken(format!("{dialled} calls dialled, {recorded} recorded")));
+        let (recorded, dialled, again) = (self.calls_recorded, self.finals.len(), self.rescues_recorded);
+        if recorded != dialled + again {
+            self.broken.push(Broken(format!("{dialled} calls dialled and {again} again, {recorded} recorded")));
         }
         self.broken
     }
