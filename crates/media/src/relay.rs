@@ -115,7 +115,8 @@ pub struct NotFree(pub PairId);
 /// The relay table.
 #[derive(Debug)]
 pub struct Relay {
-    sides: Vec<Option<Side>>,
+    /// Each of its own, so that what a call took is given back when it ends.
+    sides: Vec<Option<Box<Side>>>,
     /// Pairs that are joined to none, and whose packets are for us; few.
     local: Vec<PairId>,
     limit: usize,
@@ -162,8 +163,8 @@ impl Relay {
         if self.sides.len() < length {
             self.sides.resize_with(length, || None);
         }
-        self.sides[first.index()] = Some(Side::new(second));
-        self.sides[second.index()] = Some(Side::new(first));
+        self.sides[first.index()] = Some(Box::new(Side::new(second)));
+        self.sides[second.index()] = Some(Box::new(Side::new(first)));
         self.begin_to_keep_alive(first);
         self.begin_to_keep_alive(second);
         self.begin_to_report(first);
@@ -235,14 +236,14 @@ impl Relay {
         };
         let other = self.sides.get_mut(side.peer.index()).and_then(Option::take);
         AnchorCounters {
-            first: side.counted(other.as_ref()),
+            first: side.counted(other.as_deref()),
             second: other.as_ref().map(|other| other.counted(Some(&side))).unwrap_or_default(),
         }
     }
 
     /// What an anchor has counted so far.
     pub fn counted(&self, first: PairId) -> AnchorCounters {
-        let side = |pair: PairId| self.sides.get(pair.index()).and_then(Option::as_ref);
+        let side = |pair: PairId| self.sides.get(pair.index()).and_then(Option::as_deref);
         let second = side(first).and_then(|first| side(first.peer));
         let counters = |side: Option<&Side>, other| side.map(|side| side.counted(other)).unwrap_or_default();
         AnchorCounters { first: counters(side(first), second), second: counters(second, side(first)) }
@@ -466,7 +467,7 @@ impl Relay {
     }
 
     fn side(&mut self, pair: PairId) -> Option<&mut Side> {
-        self.sides.get_mut(pair.index()).and_then(Option::as_mut)
+        self.sides.get_mut(pair.index()).and_then(Option::as_deref_mut)
     }
 
     fn drop(&mut self, why: Dropped) -> Forward {

@@ -53,13 +53,13 @@ impl Relay {
     /// Protects what goes to `out`, if it is to be; the verdict when it cannot be.
     #[inline]
     pub(super) fn seal(&mut self, out: PairId, packet: &mut Packet<'_>) -> Result<(), Forward> {
-        let Some(Some(Side { security: Some(security), .. })) = self.sides.get_mut(out.index()) else { return Ok(()) };
+        let Some(security) = self.side(out).and_then(|side| side.security.as_mut()) else { return Ok(()) };
         seal(security, packet).map_err(|why| self.drop(why.into()))
     }
 
     /// As [`Relay::seal`], for a report.
     pub(super) fn seal_report(&mut self, out: PairId, packet: &mut Packet<'_>) -> Result<(), Forward> {
-        let Some(Some(Side { security: Some(security), .. })) = self.sides.get_mut(out.index()) else { return Ok(()) };
+        let Some(security) = self.side(out).and_then(|side| side.security.as_mut()) else { return Ok(()) };
         security.protect_report(packet).map_err(|why| self.drop(why.into()))
     }
 
