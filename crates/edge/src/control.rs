@@ -592,11 +592,3 @@ impl Control {
         self.out.push_back(ControlOutput::Entry(Arc::new(entry)));
     }
 }
-
-/// A synthetic call tells what real ones would find out: whether a doubt raised by one is more than that, and whether a trunk on trial
-/// puts calls through, where real calls may be long in coming.
-fn wants_test_call(decision: &Decision) -> bool {
-    let on_trial = matches!(decision.change, Change::Share { .. });
-    let doubted = matches!(decision.cause, Cause::TestCallsFailed { .. });
-    decision.enforced() && (on_trial || doubted)
-}

@@ -229,17 +229,23 @@ fn new_keys_in_mid_call_cost_nothing_and_rollover_counters_go_on() {
     }
 }
 
-#[test]
-fn a_hunt_to_another_trunk_is_one_stream_to_a_secured_caller() {
-    let kind = Kind::Sdes(Suite::AesCm128HmacSha1_80);
+/// A secured caller who has heard a plain callee for a second.
+fn a_second_heard() -> (Relay, Party, Party) {
     let mut relay = Relay::new(8);
     relay.join(A, B).expect("free");
-    let mut a = Party::new(&mut relay, A, "192.0.2.1:4000", 440, kind);
+    let mut a = Party::new(&mut relay, A, "192.0.2.1:4000", 440, Kind::Sdes(Suite::AesCm128HmacSha1_80));
     let mut b = Party::new(&mut relay, B, "198.51.100.1:6000", 1_000, Kind::Plain);
     for n in 0..50 {
         one_exchange(&mut relay, at(n), &mut b, &mut a);
     }
+    (relay, a, b)
+}
+
+#[test]
+fn a_hunt_to_another_trunk_is_one_stream_to_a_secured_caller() {
+    let (mut relay, mut a, _) = a_second_heard();
     relay.repoint(A, PairId(2)).expect("free");
+    let kind = Kind::Sdes(Suite::AesCm128HmacSha1_80);
     let mut c = Party::new(&mut relay, PairId(2), "203.0.113.1:8000", 440, kind);
     for n in 50..100 {
         one_exchange(&mut relay, at(n), &mut c, &mut a);
@@ -350,14 +356,7 @@ fn while_keys_are_awaited_nothing_crosses_and_nothing_leaves_in_the_clear() {
 
 #[test]
 fn what_the_relay_makes_itself_is_protected_too() {
-    let kind = Kind::Sdes(Suite::AesCm128HmacSha1_80);
-    let mut relay = Relay::new(8);
-    relay.join(A, B).expect("free");
-    let mut a = Party::new(&mut relay, A, "192.0.2.1:4000", 440, kind);
-    let mut b = Party::new(&mut relay, B, "198.51.100.1:6000", 1_000, Kind::Plain);
-    for n in 0..50 {
-        one_exchange(&mut relay, at(n), &mut b, &mut a);
-    }
+    let (mut relay, mut a, mut b) = a_second_heard();
     relay.comfort(at(50), A, Some(media::player::Law::A));
     for n in 50..100 {
         relay.tick(at(n));
