@@ -255,6 +255,14 @@ impl Cause {
 }
 
 impl Decision {
+    /// A synthetic call tells what real ones would find out: whether a doubt raised by one is more than that, and whether a trunk on trial
+    /// puts calls through, where real calls may be long in coming.
+    pub fn wants_test_call(&self) -> bool {
+        let on_trial = matches!(self.change, Change::Share { .. });
+        let doubted = matches!(self.cause, Cause::TestCallsFailed { .. });
+        self.enforced() && (on_trial || doubted)
+    }
+
     /// Whether it rests on a target that says nothing any more, as against one that refuses.
     pub fn is_of_silence(&self) -> bool {
         let seen = self.evidence.as_ref();

@@ -14,7 +14,7 @@ use crate::test_report::TestReports;
 use crate::view::{RegistrationView, TargetView, TrunkView};
 use crate::window::WindowTimer;
 use act::{ServiceRoute, ServiceRoutes};
-use decide::{Cause, Change, Decision, Engine, Strategy, Subject};
+use decide::{Change, Decision, Engine, Strategy, Subject};
 use explain::{Act, CallRecord, Entry, Frames, GroupView, Operator, Record, Who};
 use model::{
     Admin, AttemptOutcome, GroupId, Health, Instant, Name, Observed, Paces, ProbeResult, Qualities, RegistrationState,
@@ -540,7 +540,7 @@ impl Control {
             if decision.enforced() && matches!(decision.change, Change::Health { .. } | Change::Share { .. }) {
                 self.sensor.mark(now, target);
             }
-            if wants_test_call(&decision) {
+            if decision.wants_test_call() {
                 self.sensor.test_now(now, target);
             }
             self.decided(now, decision);
