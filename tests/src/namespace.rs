@@ -56,6 +56,12 @@ pub fn cut_audio(one: &str, other: &str) {
     run("nft", &[&format!("table inet cut {{\n chain in {{\n  type filter hook input priority 0;\n{rules} }}\n}}\n")]);
 }
 
+/// Drops audio and its reports from one address to another, silently; the other way and SIP pass.
+pub fn cut_audio_to(from: &str, to: &str) {
+    let rule = format!("  ip saddr {from} ip daddr {to} udp dport 20000-65535 drop\n");
+    run("nft", &[&format!("table inet cut {{\n chain in {{\n  type filter hook input priority 0;\n{rule} }}\n}}\n")]);
+}
+
 /// Drops whatever says that a connection of this address ends, as a firewall does that has forgotten it: the other side learns of
 /// the end by what it sends next.
 pub fn forget(ip: &str) {

@@ -1,7 +1,7 @@
 //! Audio that is lost while signalling lives, on real sockets: found, explained as audio, steered around, and acted on in live calls.
 #![allow(clippy::expect_used, clippy::panic)]
 
-use agent::{CallNo, Report};
+use agent::{Behaviour, CallNo, Report};
 use interop::agents::{agent, dial, ended, expect, plays};
 use interop::edge::{CONFIG, Edge};
 use interop::namespace::{self, Way};
@@ -156,4 +156,37 @@ fn audio_of_live_calls_moves_to_the_other_interface() {
             assert!(heard.longest_gap >= Span::from_secs(2) && heard.longest_gap <= Span::from_secs(5), "{heard:?}");
         }
     }
+}
+
+/// What the edge sends to the carrier does not arrive, and all else does: the carrier's own reports say so, and each call goes on by the
+/// other interface.
+#[test]
+fn a_carrier_that_reports_that_it_hears_nothing_has_its_audio_moved() {
+    namespace::enter();
+    let office = agent("office", 20, plays(1_000));
+    let acme = agent("acme", 31, Behaviour { reports: true, ..plays(440) });
+    let at = "at = \"sip:127.0.0.31:5060\"";
+    let second = "[listen.wan2]\nsip = [\"udp:127.0.0.12:5060\"]\nmedia = \"127.0.0.12:30000-37999\"\n\n[trunk.office]";
+    let config = CONFIG.replace(at, &format!("{at}\nmedia = [\"wan\", \"wan2\"]")).replace("[trunk.office]", second);
+    let _edge = Edge::start(&config);
+    let up = calls(&office, 4);
+    let_pass(Duration::from_secs(3));
+    namespace::cut_audio_to("127.0.0.11", "127.0.0.31");
+    wait_until("all have moved", LIMIT, || http::metric("throughline_call_audio_moved") >= 4.0);
+    let_pass(Duration::from_secs(1));
+    for call in up {
+        office.order(Order::HangUp(call));
+        let there = expect(&office, "its end", ended);
+        let here = expect(&acme, "its end", ended);
+        assert_eq!((there.tone_hz, here.tone_hz), (Some(440), Some(1_300)), "{there:?} {here:?}");
+        assert!(there.longest_gap < Span::from_secs(1), "the office has heard acme all the while: {there:?}");
+        // Reports of a second, and three of them for the limit.
+        assert!(here.longest_gap >= Span::from_secs(2) && here.longest_gap <= Span::from_secs(10), "{here:?}");
+    }
+    wait_until("all are recorded", LIMIT, || journal::calls().len() == 4);
+    let call = journal::calls().swap_remove(0);
+    let id = call["call"].as_str().map(str::to_owned).unwrap_or_default();
+    let told = http::sentences(&format!("/v1/why/call/{id}")).join("\n");
+    println!("{told}");
+    assert!(told.contains("acme reports that nothing of what it is sent has arrived for"), "{told}");
 }

@@ -15,6 +15,8 @@ pub struct Behaviour {
     pub tone_hz: u16,
     /// Sends 183 with SDP and plays its tone before the answer.
     pub early_media: bool,
+    /// Says by RTCP how far it has come in what it hears; most do, and who does not is the harder case.
+    pub reports: bool,
     /// Calls to this number are echoed: they get its tone for a second, and then what they say themselves.
     pub echo_number: Option<&'static str>,
     /// Ends the call so long after the answer.
@@ -49,6 +51,7 @@ impl Default for Behaviour {
             answer_after: Some(Span::from_millis(200)),
             tone_hz: 440,
             early_media: false,
+            reports: false,
             echo_number: None,
             hang_up_after: None,
             refuse: None,

@@ -2,6 +2,7 @@
 //!
 //! Refuses to know: transactions beyond their keys, and the agent's other calls.
 
+use crate::reporter::Reporter;
 use core::net::SocketAddr;
 use media::player::{ToneListener, ToneTalker};
 use media::sdp::{Direction, Sdp};
@@ -81,6 +82,8 @@ pub(crate) struct Audio {
     pub(crate) talker: ToneTalker,
     pub(crate) listener: ToneListener,
     pub(crate) next_packet: Option<Instant>,
+    /// Says what it hears, if it does.
+    pub(crate) reporter: Option<Reporter>,
     /// What it hears is sent back, once its own tone is over.
     pub(crate) echo: Option<Echo>,
 }

@@ -14,6 +14,7 @@ mod behaviour;
 mod call;
 mod offer;
 mod report;
+mod reporter;
 
 pub use agent::{Agent, AgentConfig, Dial, Input, Output};
 pub use behaviour::{Behaviour, Failing};

@@ -5,6 +5,7 @@
 use super::{Agent, LATE_PACKET, Output, PACKET_TIME, TONES};
 use crate::call::Audio;
 use crate::report::Heard;
+use crate::reporter::Reporter;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use media::player::{ToneListener, ToneTalker};
@@ -27,6 +28,7 @@ impl Agent {
             talker: ToneTalker::new(tone_hz, ssrc),
             listener: ToneListener::new(&TONES),
             next_packet: None,
+            reporter: self.behaviour.reports.then(|| Reporter::new(ssrc)),
             echo: None,
         })
     }
@@ -43,12 +45,17 @@ impl Agent {
         if let Some(to) = audio.remote.filter(|_| audio.may_send()) {
             let port = audio.local.port();
             self.out.push_back(Output::Media { port, to, packet: packet.to_vec() });
+            let report = audio.reporter.as_mut().and_then(Reporter::sent);
+            self.out.extend(report.map(|packet| Output::Media { port, to, packet }));
         }
     }
 
     pub(super) fn media(&mut self, now: Instant, port: u16, packet: &[u8]) {
         if let Some((_, call)) = self.calls.iter_mut().find(|(_, call)| call.audio.local.port() == port) {
             call.audio.listener.feed(now, packet);
+            if let Some(reporter) = &mut call.audio.reporter {
+                reporter.hear(packet);
+            }
             let echoed = echo(now, &mut call.audio, packet);
             self.out.extend(echoed.map(|(to, packet)| Output::Media { port, to, packet }));
         }
