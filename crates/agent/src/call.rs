@@ -2,6 +2,7 @@
 //!
 //! Refuses to know: transactions beyond their keys, and the agent's other calls.
 
+use crate::ear::Ear;
 use crate::reporter::Reporter;
 use core::net::SocketAddr;
 use media::player::{ToneListener, ToneTalker};
@@ -78,9 +79,12 @@ pub(crate) struct Audio {
     pub(crate) remote: Option<SocketAddr>,
     /// What we may do, by the last offer and answer.
     pub(crate) direction: Direction,
+    /// What holds again when our offer is refused (RFC 3261 §14.1).
+    pub(crate) before: Option<Direction>,
     pub(crate) mute: bool,
     pub(crate) talker: ToneTalker,
     pub(crate) listener: ToneListener,
+    pub(crate) ear: Ear,
     pub(crate) next_packet: Option<Instant>,
     /// Says what it hears, if it does.
     pub(crate) reporter: Option<Reporter>,

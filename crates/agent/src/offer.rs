@@ -26,6 +26,17 @@ pub(crate) fn describe(session: u64, version: u64, rtp: SocketAddr, direction: D
     .into_bytes()
 }
 
+/// The audio of a call is to give way to a fax (RFC 3362, ITU-T T.38 Annex D): its line is closed, and one for the fax comes after it.
+pub(crate) fn describe_fax(session: u64, version: u64, rtp: SocketAddr) -> Vec<u8> {
+    let family = if rtp.is_ipv4() { "IP4" } else { "IP6" };
+    let (ip, port) = (rtp.ip(), rtp.port());
+    format!(
+        "v=0\r\no=- {session} {version} IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\n\
+         m=audio 0 RTP/AVP 8\r\nm=image {port} udptl t38\r\na=T38FaxVersion:0\r\na=T38FaxRateManagement:transferredTCF\r\n"
+    )
+    .into_bytes()
+}
+
 /// What we answer to a direction that was offered (RFC 3264 §6.1).
 pub(crate) const fn mirror(offered: Direction) -> Direction {
     match offered {

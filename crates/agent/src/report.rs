@@ -1,7 +1,9 @@
 //! What an agent tells whoever drives it.
 
 use crate::call::CallNo;
+use crate::ear::{Spell, Stream};
 use alloc::string::String;
+use alloc::vec::Vec;
 use model::{Span, TransportFault};
 
 /// Something happened to a call.
@@ -80,4 +82,8 @@ pub struct Heard {
     pub tone_for: Span,
     /// Longest time between two packets.
     pub longest_gap: Span,
+    /// What was heard, in order; the first of it, if it was much.
+    pub spells: Vec<Spell>,
+    /// Whether it was one stream.
+    pub stream: Stream,
 }

@@ -1,6 +1,7 @@
 //! Reports of an agent: how far it has come in the stream it hears (RFC 3550 §6.4.2), each second, on the port of its audio.
 //!
-//! No more is told: no loss, no times. Refuses to know: where they go.
+//! While it has heard nothing it says that it hears nothing: a report without a block. No more is told: no loss, no times. Refuses to know:
+//! where they go.
 
 use alloc::vec::Vec;
 use media::{rtcp, rtp};
@@ -30,10 +31,16 @@ impl Reporter {
     /// One of its own leaves: the report that is due after it.
     pub(crate) fn sent(&mut self) -> Option<Vec<u8>> {
         self.packets = (self.packets + 1) % EVERY;
-        let heard = self.heard.filter(|_| self.packets == 0)?;
-        let block = rtcp::Block { ssrc: heard.ssrc, highest: u32::from(heard.sequence), ..rtcp::Block::default() };
+        if self.packets != 0 {
+            return None;
+        }
+        let block = self.heard.map(|heard| rtcp::Block {
+            ssrc: heard.ssrc,
+            highest: u32::from(heard.sequence),
+            ..rtcp::Block::default()
+        });
         let mut report = Vec::new();
-        rtcp::push_receiver(&mut report, self.ssrc, &[block]);
+        rtcp::push_receiver(&mut report, self.ssrc, block.as_slice());
         rtcp::push_description(&mut report, self.ssrc, b"agent");
         Some(report)
     }
@@ -44,9 +51,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_says_each_second_how_far_it_has_come_and_nothing_before_it_hears() {
+    fn it_says_each_second_how_far_it_has_come_and_that_it_has_not_before_it_hears() {
         let mut reporter = Reporter::new(5);
-        assert!((0..200).all(|_| reporter.sent().is_none()));
+        let said: Vec<Vec<u8>> = (0..200).filter_map(|_| reporter.sent()).collect();
+        assert_eq!(said.len(), 4);
+        assert!(
+            said.iter()
+                .all(|said| rtcp::is_compound(said) && rtcp::parts(said).all(|part| part.blocks().next().is_none()))
+        );
         let mut packet = [0; 172];
         let header = rtp::Header { marker: false, payload_type: 8, sequence: 900, timestamp: 160, ssrc: 7 };
         rtp::write(packet.first_chunk_mut().unwrap(), &header);

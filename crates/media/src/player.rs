@@ -119,13 +119,13 @@ impl ToneListener {
         Self { heard, packets: 0, last: None, longest_gap: Span::ZERO }
     }
 
-    /// One RTP packet.
-    pub fn feed(&mut self, now: Instant, packet: &[u8]) {
-        let (Some(header), Some(payload)) = (rtp::read(packet), rtp::payload(packet)) else { return };
+    /// One RTP packet, and the tone in it, if there is one.
+    pub fn feed(&mut self, now: Instant, packet: &[u8]) -> Option<u16> {
+        let (header, payload) = (rtp::read(packet)?, rtp::payload(packet)?);
         let decode = match header.payload_type {
             PCMA => g711::decode_a,
             PCMU => g711::decode_u,
-            _ => return,
+            _ => return None,
         };
         self.packets += 1;
         if let Some(last) = self.last {
@@ -142,9 +142,9 @@ impl ToneListener {
         for (slot, (hz, _)) in frequencies.iter_mut().zip(&self.heard) {
             *slot = *hz;
         }
-        if let Some(hz) = tone::detect(&frame[..length], &frequencies[..count]) {
-            self.heard.iter_mut().filter(|(known, _)| *known == hz).for_each(|(_, frames)| *frames += 1);
-        }
+        let hz = tone::detect(&frame[..length], &frequencies[..count])?;
+        self.heard.iter_mut().filter(|(known, _)| *known == hz).for_each(|(_, frames)| *frames += 1);
+        Some(hz)
     }
 
     /// The frequency heard longest and for how long, when any was.
@@ -179,7 +179,8 @@ mod tests {
         let mut talker = ToneTalker::new(440, 99);
         let mut listener = ToneListener::new(&[440, 1_000]);
         for n in 0..50 {
-            listener.feed(Instant::ZERO + Span::from_millis(20 * n), &talker.next_packet());
+            let tone = listener.feed(Instant::ZERO + Span::from_millis(20 * n), &talker.next_packet());
+            assert_eq!(tone, Some(440));
         }
         listener.feed(Instant::ZERO + Span::from_secs(2), &talker.next_packet());
         assert_eq!(listener.loudest(), Some((440, Span::from_millis(1_020))));

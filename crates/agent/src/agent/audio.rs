@@ -4,6 +4,7 @@
 
 use super::{Agent, LATE_PACKET, Output, PACKET_TIME, TONES};
 use crate::call::Audio;
+use crate::ear::Ear;
 use crate::report::Heard;
 use crate::reporter::Reporter;
 use alloc::vec::Vec;
@@ -24,9 +25,11 @@ impl Agent {
             version: 1,
             remote: None,
             direction: Direction::SendRecv,
+            before: None,
             mute: self.mute(),
             talker: ToneTalker::new(tone_hz, ssrc),
             listener: ToneListener::new(&TONES),
+            ear: Ear::default(),
             next_packet: None,
             reporter: self.behaviour.reports.then(|| Reporter::new(ssrc)),
             echo: None,
@@ -52,7 +55,8 @@ impl Agent {
 
     pub(super) fn media(&mut self, now: Instant, port: u16, packet: &[u8]) {
         if let Some((_, call)) = self.calls.iter_mut().find(|(_, call)| call.audio.local.port() == port) {
-            call.audio.listener.feed(now, packet);
+            let tone = call.audio.listener.feed(now, packet);
+            call.audio.ear.hear(now, packet, tone);
             if let Some(reporter) = &mut call.audio.reporter {
                 reporter.hear(packet);
             }
@@ -87,5 +91,7 @@ pub(super) fn heard(audio: &Audio) -> Heard {
         tone_hz: tone.map(|(hz, _)| hz),
         tone_for: tone.map_or(Span::ZERO, |(_, long)| long),
         longest_gap: audio.listener.longest_gap(),
+        spells: audio.ear.spells.clone(),
+        stream: audio.ear.stream.clone(),
     }
 }

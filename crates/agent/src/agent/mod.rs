@@ -104,6 +104,8 @@ pub enum Input<'a> {
     HangUp(CallNo),
     /// Hold (true) or resume (false) a call by re-INVITE.
     Hold(CallNo, bool),
+    /// Offer to go on by fax (T.38) in place of audio.
+    Fax(CallNo),
     /// Ask the peer how it is.
     Options(SocketAddr),
     /// Time has passed.
@@ -209,6 +211,7 @@ impl Agent {
             Input::Dial(dial) => self.dial(now, dial),
             Input::HangUp(no) => self.hang_up(now, no),
             Input::Hold(no, hold) => self.hold(now, no, hold),
+            Input::Fax(no) => self.fax(now, no),
             Input::Options(to) => self.ask(now, to),
             Input::Tick => {
                 self.endpoint.expire(now);

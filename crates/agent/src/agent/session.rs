@@ -3,10 +3,11 @@
 //! Refuses to know: who placed the call.
 
 use super::{Agent, audio::heard};
-use crate::call::{Call, CallNo, State};
+use crate::call::{Audio, Call, CallNo, State};
 use crate::offer;
 use crate::report::Report;
-use media::sdp::Direction;
+use alloc::vec::Vec;
+use media::sdp::{Direction, Sdp, Stream};
 use model::Instant;
 use sip::{Answer, ClientKey, Message, Method, ServerKey};
 
@@ -38,6 +39,10 @@ impl Agent {
             // Glare (RFC 3261 §14.2).
             return self.endpoint.respond(now, server, Answer::new(491));
         }
+        if is_no_audio(message.body()) {
+            // RFC 3261 §14.2: what was agreed before holds.
+            return self.endpoint.respond(now, server, Answer::new(488));
+        }
         let mut answer = self.dialog_answer(slot, 200);
         let call = &mut self.calls[slot];
         let offered = call.audio.learn(now, message.body());
@@ -54,18 +59,31 @@ impl Agent {
     }
 
     pub(super) fn hold(&mut self, now: Instant, no: CallNo, hold: bool) {
+        let direction = if hold { Direction::SendOnly } else { Direction::SendRecv };
+        self.reinvite(now, no, direction, |audio| {
+            offer::describe(audio.session, audio.version, audio.local, direction)
+        });
+    }
+
+    /// It says nothing until that is answered, as one does who has begun to listen for the other fax.
+    pub(super) fn fax(&mut self, now: Instant, no: CallNo) {
+        self.reinvite(now, no, Direction::Inactive, |audio| {
+            offer::describe_fax(audio.session, audio.version, audio.local)
+        });
+    }
+
+    fn reinvite(&mut self, now: Instant, no: CallNo, direction: Direction, describe: impl Fn(&Audio) -> Vec<u8>) {
         let Some(slot) = self.find(no) else { return };
         let contact = self.contact();
         let call = &mut self.calls[slot];
         let (State::Up, Some(dialog), None) = (call.state, call.dialog.as_mut(), call.reinvite) else { return };
-        let direction = if hold { Direction::SendOnly } else { Direction::SendRecv };
         call.audio.version += 1;
         let mut draft = dialog.request(Method::Invite);
         call.cseq = dialog.local_seq;
         draft.headers.push("Contact", contact.as_bytes());
         draft.headers.push("Content-Type", b"application/sdp");
-        draft.body = offer::describe(call.audio.session, call.audio.version, call.audio.local, direction);
-        call.audio.direction = direction;
+        draft.body = describe(&call.audio);
+        call.audio.before = Some(core::mem::replace(&mut call.audio.direction, direction));
         call.reinvite = self.endpoint.request(now, call.way(), draft, &self.config.timers).ok();
     }
 
@@ -77,7 +95,10 @@ impl Agent {
         let call = &mut self.calls[slot];
         call.reinvite = None;
         let no = call.no;
-        if code < 300 {
+        let before = call.audio.before.take();
+        if code >= 300 {
+            call.audio.direction = before.unwrap_or(call.audio.direction);
+        } else {
             call.audio.learn(now, message.body());
             if let Some(dialog) = call.dialog.as_mut() {
                 dialog.refresh_target(message);
@@ -129,4 +150,10 @@ impl Agent {
         let ours = |call: &Call| call.dialog.as_ref().is_some_and(|d| d.local_tag == tag && d.call_id == call_id);
         self.calls.iter().find(|(_, call)| ours(call)).map(|(slot, _)| slot)
     }
+}
+
+/// A description in which no audio is offered.
+fn is_no_audio(body: &[u8]) -> bool {
+    let is_audio = |stream: &Stream<'_>| stream.kind == b"audio" && stream.port != 0;
+    Sdp::parse(body).is_ok_and(|sdp| !sdp.streams().iter().any(is_audio))
 }

@@ -5,6 +5,7 @@
 use super::stream_port::{AgentTls, StreamPort};
 use crate::clock::Clock;
 use agent::{Agent, AgentConfig, Behaviour, CallNo, Dial, Failing, Input, Output, Report};
+use model::Instant;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -28,6 +29,8 @@ pub enum Order {
     HangUp(CallNo),
     /// Hold or resume a call.
     Hold(CallNo, bool),
+    /// Offer to go on by fax (T.38) in place of audio.
+    Fax(CallNo),
     /// Ask a peer how it is.
     Options(SocketAddr),
     /// Close every connection; the port goes on.
@@ -48,6 +51,7 @@ pub struct LiveAgent {
     pub reports: Receiver<Report>,
     thread: Option<JoinHandle<()>>,
     address: SocketAddr,
+    clock: Clock,
 }
 
 impl LiveAgent {
@@ -72,12 +76,13 @@ impl LiveAgent {
     fn start_by(config: AgentConfig, sip: Port, tls: Option<AgentTls>, behaviour: Behaviour) -> io::Result<Self> {
         let address = config.sip;
         let by_stream = matches!(sip, Port::Streams(_));
+        let clock = Clock::start();
         let (orders, orders_in) = sync_channel(BACKLOG);
         let (reports_out, reports) = sync_channel(BACKLOG);
         let name = format!("agent-{}", config.user);
         let live = Live {
             agent: Agent::new(config, behaviour),
-            clock: Clock::start(),
+            clock,
             sip: Some(sip),
             by_stream,
             tls,
@@ -86,12 +91,17 @@ impl LiveAgent {
             reports: reports_out,
         };
         let thread = Builder::new().name(name).spawn(move || live.run())?;
-        Ok(Self { orders, reports, thread: Some(thread), address })
+        Ok(Self { orders, reports, thread: Some(thread), address, clock })
     }
 
     /// Its SIP address.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What its clock shows now, by which it tells when it has heard something.
+    pub fn now(&self) -> Instant {
+        self.clock.now()
     }
 
     /// Tells it to do something. An agent that has ended does nothing.
@@ -160,6 +170,7 @@ impl Live {
             Order::Dial(dial) => Input::Dial(dial),
             Order::HangUp(call) => Input::HangUp(call),
             Order::Hold(call, hold) => Input::Hold(call, hold),
+            Order::Fax(call) => Input::Fax(call),
             Order::Options(to) => Input::Options(to),
             Order::Cut => return self.on_port(StreamPort::cut),
             Order::Deaf(deaf) => return self.on_port(|port| port.deafen(deaf)),
