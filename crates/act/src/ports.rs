@@ -68,6 +68,11 @@ impl Ports {
         Some(pair)
     }
 
+    /// A call could have a pair now.
+    pub fn has(&self, listen: ListenId) -> bool {
+        self.stocks.get(listen.index()).is_some_and(|stock| !stock.ready.is_empty() || !stock.resting.is_empty())
+    }
+
     /// A call has ended; the pair rests.
     pub fn release(&mut self, now: Instant, pair: PairId) {
         let Some(Some((listen, rtp))) = self.owners.get(pair.0 as usize).copied() else { return };
@@ -166,9 +171,11 @@ mod tests {
         assert_eq!((ports.ready(), ports.used()), (1, 1));
         let (second, _) = ports.take(LISTEN).unwrap();
         assert_ne!(second, first);
+        assert!(ports.has(LISTEN) && !ports.has(ListenId(7)));
         assert_eq!(ports.take(LISTEN).map(|(pair, _)| pair), Some(first), "better than no call");
-        assert_eq!(ports.take(LISTEN), None);
+        assert_eq!((ports.take(LISTEN), ports.has(LISTEN)), (None, false));
         ports.release(now, first);
+        assert!(ports.has(LISTEN));
         ports.expire(now + QUARANTINE);
         assert_eq!((ports.ready(), ports.used(), ports.deadline()), (1, 1, None));
         assert_eq!(ports.take(LISTEN).map(|(pair, _)| pair), Some(first));

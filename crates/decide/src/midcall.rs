@@ -308,7 +308,10 @@ fn look(call: &Midcall) -> Span {
             _ => PATIENCE,
         };
         let silent = if party.is_silent() { Some(asked) } else { rest(party.limit()) };
-        [silent, rest(party.policy.dead)].into_iter().flatten().filter(|_| party.expected).min()
+        // It has said once that nothing arrives: the next reports will tell for how long.
+        let limit = party.policy.silence;
+        let deaf = party.unheard.map(|unheard| if unheard < limit { limit - unheard } else { PATIENCE });
+        [silent, deaf, rest(party.policy.dead)].into_iter().flatten().filter(|_| party.expected).min()
     };
     let soonest = [due(&call.caller), due(&call.callee)].into_iter().flatten().min().unwrap_or(LOOK.1);
     soonest.max(LOOK.0).min(LOOK.1)
@@ -436,6 +439,12 @@ mod tests {
     fn one_whom_nothing_reaches_by_its_own_reports_is_blamed_and_moved() {
         let deaf = Party { unheard: Some(ms(5_000)), reported: Some(ms(100)), interfaces: 1, ..heard() };
         assert_eq!(outcome(&deaf, &heard()), Some(MediaOutcome::Deaf { after: ms(5_000) }));
+        let soon = |unheard| midcall(&call(Party { unheard: Some(ms(unheard)), ..deaf })).look;
+        assert_eq!(
+            (soon(0), soon(2_000), soon(2_990)),
+            (ms(2_980), ms(1_000), ms(100)),
+            "when the limit may be reached"
+        );
         assert_eq!(outcome(&Party { unheard: Some(ms(2_999)), ..deaf }, &heard()), Some(MediaOutcome::Good));
         assert_eq!(outcome(&deaf, &quiet(3_000)), Some(MediaOutcome::Good), "it was sent nothing");
         assert_eq!(outcome(&heard(), &deaf), Some(MediaOutcome::Good), "the other one has no part in it");

@@ -34,6 +34,8 @@ const OVERLAP: Span = Span::from_millis(200);
 const RETURNS_MAX: u8 = 3;
 /// Who has sent nothing for longer is no sender any more (RFC 3550 §6.3.8).
 const SPEAKS_WITHIN: Span = Span::from_secs(10);
+/// No source has moved so often.
+const NOBODY: u32 = u32::MAX;
 /// Sequence numbers that a stream may miss and still be the same one (RFC 3550 §A.1, MAX_DROPOUT).
 const DROPOUT_MAX: u16 = 3_000;
 
@@ -164,6 +166,24 @@ impl Side {
             shaking: None,
             shaken_with: None,
         }
+    }
+
+    /// Another party is at this side from now on, whom nobody knows: whoever hears it goes on hearing one stream.
+    pub(crate) fn give_way(&mut self) {
+        let mut continuity = core::mem::take(&mut self.continuity);
+        continuity.begin_again();
+        *self = Self { continuity, ..Self::new(self.peer) };
+    }
+
+    /// This one stays, and another hears it from now on: what was measured and counted was for the one before.
+    pub(crate) fn begin_anew(&mut self) {
+        self.counters = SideCounters::default();
+        self.watch = Watch::default();
+        self.reports = Reports::default();
+        self.arrivals = Arrivals::default();
+        self.continuity = Continuity::default();
+        (self.treatment, self.treatment_due) = (None, None);
+        self.kept_alive = (Instant::ZERO, 0);
     }
 
     /// The SDP says where this side listens.
@@ -344,6 +364,11 @@ impl Mapped {
 impl Continuity {
     fn known_as(&self) -> Option<u32> {
         self.mapped.map(|mapped| mapped.ssrc).or(self.source)
+    }
+
+    /// Whoever speaks next goes on from here, whatever its name and its address: it is not the one before.
+    const fn begin_again(&mut self) {
+        (self.before, self.returns, self.several, self.moves) = (None, 0, false, NOBODY);
     }
 
     const fn last(&self) -> (u32, Instant) {

@@ -1,7 +1,8 @@
 //! Whether what a side is sent arrives there, by its own reports.
 //!
 //! A receiver says how far it has come in the stream it hears (RFC 3550 §6.4.1), and leaves the stream out when it has heard nothing of it
-//! since its last report (§6.4). Who never spoke of the stream may be unable to, and is not believed to be deaf. Refuses to know: what the stream is.
+//! since its last report (§6.4). Who never spoke of the stream may be unable to, and is not believed to be deaf, unless he is known to
+//! speak of what he hears. Refuses to know: what the stream is, how he is known.
 
 use crate::reports::SILENT_AFTER;
 use crate::rtcp::Block;
@@ -13,8 +14,10 @@ const ENOUGH: u64 = 20;
 /// What a side says of what it hears.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Arrivals {
-    /// How far it had come when it last moved on, and what it had been sent by then.
-    come: Option<(u32, u64)>,
+    /// How far it had come when it last moved on, if it had begun, and what it had been sent by then.
+    come: Option<(Option<u32>, u64)>,
+    /// Since then it would have told, had it heard anything.
+    since: Option<Instant>,
     /// Its first and its last report since in which it had not, though it had been sent enough.
     stuck: Option<(Instant, Instant)>,
 }
@@ -23,18 +26,34 @@ impl Arrivals {
     /// Its report of what it hears, when it has been sent so many packets; none when it leaves that out.
     pub(crate) fn told(&mut self, now: Instant, sent: u64, block: Option<&Block>) {
         let Some((highest, before)) = self.come else {
-            self.come = block.map(|block| (block.highest, sent));
+            self.come = block.map(|block| (Some(block.highest), sent));
             return;
         };
         // All but lost is lost: there are no 256 of 256.
-        match block.filter(|block| block.highest != highest && block.fraction_lost < u8::MAX) {
-            Some(block) => (self.come, self.stuck) = (Some((block.highest, sent)), None),
+        match block.filter(|block| Some(block.highest) != highest && block.fraction_lost < u8::MAX) {
+            Some(block) => {
+                self.come = Some((Some(block.highest), sent));
+                (self.stuck, self.since) = (None, None);
+            }
             // What was sent before the first such report has not arrived by the last.
             None if self.stuck.is_some() || sent.saturating_sub(before) >= ENOUGH => {
-                self.stuck = Some((self.stuck.map_or(now, |(first, _)| first), now));
+                let first = self.stuck.map_or(self.since.unwrap_or(now), |(first, _)| first);
+                self.stuck = Some((first, now));
             }
             None => {}
         }
+    }
+
+    /// Its like speak of what they hear: a report from here on that leaves it out says that it has heard nothing.
+    pub(crate) fn are_spoken_of(&mut self, now: Instant, sent: u64) {
+        if self.come.is_none() {
+            (self.come, self.since) = (Some((None, sent)), Some(now));
+        }
+    }
+
+    /// It has spoken of what it hears.
+    pub(crate) fn were_spoken_of(&self) -> bool {
+        self.come.is_some_and(|(highest, _)| highest.is_some())
     }
 
     /// For how long nothing has arrived, as it has said of late.
@@ -82,5 +101,19 @@ mod tests {
         let mut side = Arrivals::default();
         (1..20).for_each(|n| side.told(at(5_000 * n), 250 * n, None));
         assert_eq!(side.unheard(at(95_000)), None);
+        assert!(!side.were_spoken_of());
+    }
+
+    #[test]
+    fn one_whose_like_speak_of_it_is_believed_when_it_has_heard_nothing_from_the_beginning() {
+        let mut side = Arrivals::default();
+        side.are_spoken_of(at(0), 0);
+        side.told(at(300), 15, None);
+        assert_eq!(side.unheard(at(300)), None, "on their way");
+        (1..4).for_each(|n| side.told(at(1_000 * n), 50 * n, None));
+        assert_eq!(side.unheard(at(3_100)), Some(Span::from_secs(3)), "since the answer");
+        assert!(!side.were_spoken_of());
+        side.told(at(5_000), 250, block(240, 0).as_ref());
+        assert_eq!((side.unheard(at(5_000)), side.were_spoken_of()), (None, true), "it was late");
     }
 }

@@ -13,6 +13,7 @@ mod presence;
 mod repoint;
 mod reporting;
 mod secured;
+mod succession;
 #[cfg(test)]
 mod tests;
 

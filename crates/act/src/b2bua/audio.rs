@@ -26,6 +26,9 @@ const T1: Span = Span::from_millis(250);
 const REPORTS: Span = Span::from_secs(15);
 /// Steps at one look at most; each leads to the next at once, or to none.
 const STEPS_MAX: usize = 4;
+/// How often what is to be done is put off in one call, and for how long, while there is no port for it: more are opened meanwhile.
+const WAITS_MAX: u8 = 20;
+const PUT_OFF: Span = Span::from_millis(100);
 /// How often a party of a call may be called again.
 const RESCUES_MAX: u8 = 2;
 /// Why a call ends whose party is gone.
@@ -48,6 +51,8 @@ pub(super) struct Listening {
     pub(super) notes: Vec<Noted>,
     /// How often one of its parties was called again.
     pub(super) rescues: u8,
+    /// How often what is to be done was put off, since there was no port for it.
+    waited: u8,
 }
 
 /// One party as it was heard last.
@@ -61,6 +66,8 @@ pub(super) struct Ear {
     ever: bool,
     /// It has reported then.
     reported: Option<Instant>,
+    /// It has told what it hears, and that is counted.
+    tells: bool,
     /// By its reports nothing of what it was sent has arrived for so long; and that is noted.
     unheard: Option<Span>,
     deaf: bool,
@@ -113,6 +120,7 @@ impl Ear {
             expected: presence.expected,
             ever: false,
             reported: None,
+            tells: false,
             unheard: None,
             deaf: false,
             pause: Span::ZERO,
@@ -192,6 +200,10 @@ impl Listening {
         self.ears.as_mut().map(|ears| &mut ears[place(side)])
     }
 
+    pub(super) fn tells_mut(&mut self, side: Side) -> Option<&mut bool> {
+        self.ear_mut(side).map(|ear| &mut ear.tells)
+    }
+
     /// A peer was asked by this request whether it is there, or its audio is moved by it.
     pub(super) fn waits_for(&self, client: ClientKey) -> bool {
         self.moves_by(client) || self.asks_by(client)
@@ -262,7 +274,8 @@ impl Call {
 
 impl B2bua {
     /// The call has two parties from now on: it is listened to, when its audio comes by us.
-    pub(super) fn listen(&mut self, world: &World<'_>, slot: usize) {
+    pub(super) fn listen(&mut self, world: &mut World<'_>, slot: usize) {
+        self.believe_tellers(world, slot);
         let Some(call) = self.calls.get_mut(slot) else { return };
         let presence = |side| world.relay.presence(world.now, call.pair_of(side)?);
         let (Some(caller), Some(callee)) = (presence(Side::Caller), presence(Side::Callee)) else { return };
@@ -285,6 +298,8 @@ impl B2bua {
         for client in forgotten {
             self.by_client.remove(&client);
         }
+        self.hear_tellers(world, slot, false);
+        let waited = self.waited(slot);
         for _ in 0..STEPS_MAX {
             let Some(state) = self.state_of(world, slot) else { return };
             self.note_silence(world, slot, &state);
@@ -299,8 +314,25 @@ impl B2bua {
             if self.calls.get(slot).is_none_or(|call| call.listening.ears.is_none()) {
                 return;
             }
+            if self.waited(slot) > waited {
+                return self.look_again(slot, world.now + PUT_OFF);
+            }
         }
         self.look_again(slot, world.now + T1);
+    }
+
+    fn waited(&self, slot: usize) -> u8 {
+        self.calls.get(slot).map_or(0, |call| call.listening.waited)
+    }
+
+    /// There is no port for what is to be done. False when that was so too often: then it is to fail.
+    pub(super) fn put_off(&mut self, slot: usize) -> bool {
+        let Some(call) = self.calls.get_mut(slot).filter(|call| call.listening.waited < WAITS_MAX) else {
+            return false;
+        };
+        call.listening.waited += 1;
+        self.counters.audio_waited += 1;
+        true
     }
 
     fn take_step(&mut self, world: &mut World<'_>, slot: usize, step: Step) {
@@ -381,6 +413,7 @@ impl B2bua {
 
     /// The call is over: what was heard of it until now.
     pub(super) fn hear_out(&mut self, world: &mut World<'_>, slot: usize) {
+        self.hear_tellers(world, slot, true);
         let Some(call) = self.calls.get_mut(slot) else { return };
         let (_, forgotten) = hear(world, call);
         for client in forgotten {

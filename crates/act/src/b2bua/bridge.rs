@@ -391,6 +391,7 @@ fn exchange_callee_side(world: &mut World<'_>, call: &mut Call) -> Option<()> {
 /// Keeps what the writer says of its audio.
 fn note(call: &mut Call, from: Side, sdp: &Sdp<'_>) {
     let mut offered = SmallVec::new();
+    let in_his_name = call.audio.taken_up && from == Side::Caller && call.answered.is_none();
     for (written, stream) in sdp.streams().iter().zip(&call.audio.streams) {
         let Some(stream) = stream else { continue };
         let (writer, other) = match from {
@@ -407,7 +408,7 @@ fn note(call: &mut Call, from: Side, sdp: &Sdp<'_>) {
         offered.push(Told {
             writer,
             other,
-            peer,
+            peer: peer.filter(|_| !in_his_name),
             shape: Shape::of(written.proto),
             sends: written.direction.sends(),
             receives: written.direction.receives() && peer.is_some(),

@@ -180,7 +180,7 @@ impl B2bua {
                 world.endpoint.confirm(world.now, server);
             }
         }
-        let mut media: Option<AnchorCounters> = None;
+        let mut media: Option<AnchorCounters> = call.audio.counted;
         for stream in call.audio.streams.iter().flatten() {
             let counted = world.relay.release(stream.caller.0);
             world.ports.release(world.now, stream.caller.0);

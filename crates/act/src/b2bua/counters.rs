@@ -117,6 +117,8 @@ pub struct Counters {
     pub audio_moved: u64,
     /// Times it could not be.
     pub audio_not_moved: u64,
+    /// Times a move or a rescue was put off, since no port was free for it.
+    pub audio_waited: u64,
     /// Lost parties that were called again.
     pub rescues: u64,
     /// Of them, those that were reached.
@@ -185,6 +187,7 @@ impl Counters {
             ("audio_dead", self.audio_dead),
             ("audio_moved", self.audio_moved),
             ("audio_not_moved", self.audio_not_moved),
+            ("audio_waited", self.audio_waited),
             ("rescues", self.rescues),
             ("rescued", self.rescued),
             ("rescues_failed", self.rescues_failed),

@@ -21,6 +21,10 @@ impl B2bua {
         let Some(call) = self.calls.get(slot).filter(|call| call.callee.is_none() && !call.late_offer) else {
             return false;
         };
+        // One who is kept while another is called again hears comfort noise until somebody is there.
+        if call.audio.taken_up {
+            return true;
+        }
         let policy =
             call.carrier().and_then(|trunk| world.profiles.trunk(trunk)).map(|trunk| trunk.dialogs.early_media);
         match policy.unwrap_or_default() {

@@ -28,6 +28,7 @@ mod invite;
 mod locks;
 mod notify;
 mod page;
+mod parting;
 mod party;
 mod phones;
 mod reanchor;
@@ -40,6 +41,7 @@ mod rescue;
 mod session;
 mod speech;
 mod streams;
+mod telling;
 mod transfer;
 mod way;
 
@@ -252,6 +254,8 @@ pub struct B2bua {
     doubted: Vec<(TargetId, Health)>,
     retries: RetryBudget,
     tolls: Tolls,
+    /// Trunks that report what they hear.
+    telling: telling::Telling,
     /// Transfers under way.
     transfers: usize,
     timers: Timers<Timer>,
@@ -285,6 +289,7 @@ impl B2bua {
             doubted: Vec::new(),
             retries: RetryBudget::default(),
             tolls: Tolls::default(),
+            telling: telling::Telling::default(),
             timers: Timers::new(limit.saturating_mul(TIMERS_PER_CALL)),
             serial: 0,
             draining: false,

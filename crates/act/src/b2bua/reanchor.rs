@@ -61,6 +61,9 @@ fn own_address(call: &Call, side: Side) -> Option<SocketAddr> {
 impl B2bua {
     /// Asks a side to have its audio by the next of its interfaces.
     pub(super) fn move_audio(&mut self, world: &mut World<'_>, slot: usize, side: Side) {
+        if self.calls.get(slot).is_some_and(|call| lacks_ports(world, call, side)) && self.put_off(slot) {
+            return;
+        }
         let Some(call) = self.calls.get_mut(slot) else { return };
         let Some(trunk) = call.leg(side).map(|leg| leg.trunk) else { return };
         let Some(moves) = call.listening.moved_on(world.now, side) else { return };
@@ -198,6 +201,13 @@ impl B2bua {
             bridge::release_side(world, &moving.fresh);
         }
     }
+}
+
+/// The next interface of a side has no port to spare now.
+fn lacks_ports(world: &World<'_>, call: &Call, side: Side) -> bool {
+    let next = call.listening.ear(side).map(|ear| usize::from(ear.moves) + 1);
+    let at = next.and_then(|next| world.profiles.media_at(call.leg(side)?.trunk, next));
+    at.is_some_and(|(listen, _)| !world.ports.has(listen))
 }
 
 /// Ports for every stream there is.

@@ -1,8 +1,9 @@
 //! The rescue of a call whose one party is lost: the other is kept and hears comfort noise, the lost one is called again by another trunk.
 //!
 //! The lost leg is let go at once, for whoever it leads to must be free to be called. The call to him is an errand, as that of a transfer:
-//! planned anew by the routes of the party that is kept, without the trunk that has lost him, and joined by re-INVITE. When nobody can be
-//! reached, the party that was kept is told why. Refuses to know: when a call is to be rescued.
+//! planned anew by the routes of the party that is kept, without the trunk that has lost him. The ports of the party that is kept go on in
+//! it, so that it hears one stream, and it is told nothing: only when whoever answers wants other audio than it has, it is asked by
+//! re-INVITE (RFC 3264 §8). When nobody can be reached, the party that was kept is told why. Refuses to know: when a call is to be rescued.
 
 use super::call::{Call, Leg, Phase, Side};
 use super::invite::number_of;
@@ -12,6 +13,7 @@ use super::{B2bua, World};
 use crate::profile::{bare_number, is_urn};
 use alloc::vec::Vec;
 use decide::{Excluded, Exclusion, Facts, Note, Plan};
+use media::AnchorCounters;
 use media::player::Law;
 use media::sdp::Sdp;
 use model::TrunkId;
@@ -45,30 +47,23 @@ impl B2bua {
         room && call.phase == Phase::Up && call.plan.is_ok() && sought(world, call, lost).is_some()
     }
 
-    /// Lets the lost party go and calls it again; the other one is kept.
+    /// Lets the lost party go and calls it again; the other one is kept. While there is no port for that it is put off: more are opened at once.
     pub(super) fn rescue(&mut self, world: &mut World<'_>, slot: usize, lost: Side) {
+        if self.waits_for_ports(world, slot, lost) {
+            return;
+        }
         let Some(errand) = self.open_rescue(world, slot, lost) else {
             self.counters.rescues_failed += 1;
             return self.end_both(world, slot, NOT_RESCUED);
         };
         self.stop_listening(slot);
         self.send_bye(world, slot, lost, None, Some(LET_GO));
+        self.hand_over(world, (slot, lost), errand);
+        self.gate_both(world, slot);
+        self.comfort(world, (slot, lost.other()), errand);
         let id = self.calls.get(errand).map(|errand| errand.call);
         let Some((call, id)) = self.calls.get_mut(slot).zip(id) else { return };
         call.note(world.now, lost, Note::Called { call: id });
-        let kept = call.leg(lost.other()).map(|leg| leg.shown.clone()).unwrap_or_default();
-        for stream in call.audio.streams.iter().flatten() {
-            let (of_lost, of_kept) = match lost {
-                Side::Caller => (stream.caller.0, stream.callee.0),
-                Side::Callee => (stream.callee.0, stream.caller.0),
-            };
-            // Neither is relayed any more: what still comes is of a call that is over.
-            world.relay.gate(of_lost, true);
-            world.relay.gate(of_kept, true);
-        }
-        if let (Some(pair), Some(law)) = (call.pair_of(lost.other()), law_of(&kept)) {
-            world.relay.comfort(world.now, pair, Some(law));
-        }
         let bond = Referral { by: lost, errand, id: 0, told: false, last: 100, rescues: Some(world.now) };
         call.bond = Some(Bond::Referral(bond));
         let keeping = call.leg_mut(lost).map(|leg| {
@@ -82,6 +77,64 @@ impl B2bua {
         self.counters.rescues += 1;
         self.transfers += 1;
         self.begin(world, errand);
+    }
+
+    /// No port is free for the first of those who would be called: the rescue waits.
+    fn waits_for_ports(&mut self, world: &mut World<'_>, slot: usize, lost: Side) -> bool {
+        let call = self.calls.get(slot).filter(|call| call.audio.anchored);
+        let lacks = call.is_some_and(|call| !has_ports(world, call, lost));
+        lacks && self.put_off(slot)
+    }
+
+    /// The ports of the party that is kept go on in the call to come, with where they lead to: nothing that it was told changes. One whose
+    /// security is ended here gets new ones, and keys with them.
+    fn hand_over(&mut self, world: &mut World<'_>, (slot, lost): (usize, Side), errand: usize) {
+        let Some(call) = self.calls.get_mut(slot).filter(|call| call.audio.anchored && !call.audio.locks.used) else {
+            return;
+        };
+        call.audio.callee_listen = None;
+        let mut streams = core::mem::take(&mut call.audio.streams);
+        for stream in streams.iter_mut().flatten() {
+            if lost == Side::Caller {
+                core::mem::swap(&mut stream.caller, &mut stream.callee);
+            }
+            let AnchorCounters { first, second } = world.relay.succeed(stream.caller.0);
+            let (first, second) = if lost == Side::Caller { (second, first) } else { (first, second) };
+            call.audio.counted.get_or_insert(AnchorCounters { first, second });
+            world.relay.gate(stream.callee.0, true);
+        }
+        if let Some(errand) = self.calls.get_mut(errand) {
+            (errand.audio.streams, errand.audio.taken_up) = (streams, true);
+        }
+    }
+
+    /// Neither side is relayed any more: what still comes is of a call that is over.
+    fn gate_both(&self, world: &mut World<'_>, slot: usize) {
+        for stream in self.calls.get(slot).iter().flat_map(|call| call.audio.streams.iter().flatten()) {
+            world.relay.gate(stream.caller.0, true);
+            world.relay.gate(stream.callee.0, true);
+        }
+    }
+
+    /// The party that is kept hears comfort noise, where its ports are now.
+    fn comfort(&self, world: &mut World<'_>, (slot, kept): (usize, Side), errand: usize) {
+        let Some(call) = self.calls.get(slot) else { return };
+        let pair =
+            self.calls.get(errand).and_then(|errand| errand.pair_of(Side::Caller)).or_else(|| call.pair_of(kept));
+        let law = call.leg(kept).and_then(|leg| law_of(&leg.shown));
+        if let (Some(pair), Some(law)) = (pair, law) {
+            world.relay.comfort(world.now, pair, Some(law));
+        }
+    }
+
+    /// Whoever has answered wants the audio that the party which was kept has already: there is nothing to be offered (RFC 3264 §8).
+    pub(super) fn needs_no_offer(&self, slot: usize, (of, stays): (usize, Side)) -> bool {
+        let Some(call) = self.calls.get(slot).filter(|call| call.audio.taken_up && !call.late_offer) else {
+            return false;
+        };
+        let Some(leg) = self.calls.get(of).and_then(|call| call.leg(stays)) else { return false };
+        let (Ok(has), Ok(wanted)) = (Sdp::parse(&leg.shown), Sdp::parse(&call.caller.shown)) else { return false };
+        has.asks_for_the_same(&wanted)
     }
 
     /// The call to the lost party, on behalf of the one that is kept.
@@ -158,6 +211,20 @@ fn sought(world: &World<'_>, call: &Call, lost: Side) -> Option<Sought> {
             dialled.then(|| Sought { from, called: number.clone(), known: number })
         }
     }
+}
+
+/// Whoever would be called first could be: a plan is made and thrown away. Who is not to be had needs none.
+fn has_ports(world: &mut World<'_>, call: &Call, lost: Side) -> bool {
+    let (Some(Sought { from, known, .. }), Some(gone)) = (sought(world, call, lost), call.leg(lost)) else {
+        return true;
+    };
+    let Ok(number) = core::str::from_utf8(bare_number(&known)) else { return true };
+    let facts = Facts { from, number, emergency: call.emergency };
+    let plan = decide::plan(world.shape, world.table, world.load, &facts, world.now, world.rng);
+    let others = |plan: &Plan| plan.attempts.iter().find(|candidate| candidate.target.trunk != gone.trunk).copied();
+    let first = plan.ok().as_ref().and_then(others);
+    let listen = first.and_then(|candidate| world.profiles.media_of(candidate.target.trunk)).map(|(listen, _)| listen);
+    listen.is_none_or(|listen| world.ports.has(listen))
 }
 
 /// The plan without the trunk that has lost the party.

@@ -144,11 +144,18 @@ impl B2bua {
         let Some(leg) = self.calls.get_mut(slot).and_then(|call| call.leg_mut(side)) else { return };
         leg.keeping.agreed = agreed;
         leg.keeping.since = now;
-        let after = agreed.map(|agreed| match agreed.refresher {
+        self.keep_on(slot, side);
+    }
+
+    /// The leg goes on as was agreed with its last refresh; in another call, perhaps.
+    pub(super) fn keep_on(&mut self, slot: usize, side: Side) {
+        let Some(leg) = self.calls.get(slot).and_then(|call| call.leg(side)) else { return };
+        let after = leg.keeping.agreed.map(|agreed| match agreed.refresher {
             Refresher::Us => agreed.refresh_after(),
             Refresher::Them => agreed.lapse_after(),
         });
-        self.arm_keeping(slot, side, after.map(|after| now + after));
+        let at = after.map(|after| leg.keeping.since + after);
+        self.arm_keeping(slot, side, at);
     }
 
     fn arm_keeping(&mut self, slot: usize, side: Side, at: Option<Instant>) {

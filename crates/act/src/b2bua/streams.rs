@@ -5,7 +5,7 @@
 use super::locks::Locks;
 use super::speech::Terms;
 use core::net::SocketAddr;
-use media::{PairId, Peer, Shape};
+use media::{AnchorCounters, PairId, Peer, Shape};
 use model::ListenId;
 use smallvec::SmallVec;
 
@@ -54,4 +54,8 @@ pub(super) struct Audio {
     pub(super) locks: Locks,
     /// Both listens have media addresses.
     pub(super) anchored: bool,
+    /// The caller's ports are those of a call before this one, which knows where he is: a description that is written in his name does not.
+    pub(super) taken_up: bool,
+    /// What was counted before the ports went on in another call.
+    pub(super) counted: Option<AnchorCounters>,
 }

@@ -15,12 +15,11 @@ use super::replaces::{Replaced, Replaces};
 use super::{B2bua, Due, Effect, World, body, headers, party};
 use crate::profile::Transfer;
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use model::{Instant, TrunkId};
 use sip::{Answer, ClientKey, Flow, HeaderName, Message, Method, ServerKey};
 use smallvec::SmallVec;
 
-/// Legs of transferors that are ended once they have been told; beyond that they are ended at once.
-const LEAVING_MAX: usize = 1_024;
 /// Why a transferor is let go (RFC 3326).
 pub(super) const TRANSFERRED: &str = "the call was transferred";
 /// Why the one whose place another took is let go.
@@ -221,9 +220,13 @@ impl B2bua {
         let Some(errand) = self.calls.get(slot).and_then(Call::errand) else { return };
         // Who was to have it has left meanwhile.
         let Some((of, stays)) = errand.of else { return self.errand_failed(world, slot, 480) };
+        if self.needs_no_offer(slot, (of, stays)) {
+            return self.is_joined(world, slot, (of, stays), None);
+        }
         let here = self.calls.get(of).and_then(|call| call.leg(stays)).map(|leg| leg.version);
         if let (Some(call), Some(version)) = (self.calls.get_mut(slot), here) {
-            call.caller.version = call.caller.version.max(version);
+            // What was written for it here so far was shown to nobody (RFC 3264 §8: one more than it knows).
+            call.caller.version = version;
             call.caller.shown.clear();
         }
         self.note_half(slot, message);
@@ -328,28 +331,44 @@ impl B2bua {
             leg.signed.clone_from(&asked.again.signed);
             world.endpoint.ack(world.now, asked.client, leg.way(), leg.ack(asked.cseq));
         }
-        self.take_tolls(slot, of);
         let body = self.bridge(world, slot, Side::Caller, message).unwrap_or_default();
+        self.is_joined(world, slot, (of, stays), Some((message, body)));
+    }
+
+    /// The errand becomes the call of the party that stays, which has answered an offer, or needed none.
+    fn is_joined(
+        &mut self,
+        world: &mut World<'_>,
+        slot: usize,
+        (of, stays): (usize, Side),
+        answered: Option<(&Message, Vec<u8>)>,
+    ) {
+        self.take_tolls(slot, of);
         let told = self.notify(world, of, 200);
         let why = self.bond_ends(world, of, Ok(()));
         let Some((mut leg, leaves)) = self.part_company(world, of, stays, why) else { return };
         self.let_go(world, leaves, told, why);
         let tag = leg.dialog.local_tag.clone();
         let Some(call) = self.calls.get_mut(slot) else { return };
-        (leg.session, leg.version) = (call.caller.session, call.caller.version);
-        leg.shown = core::mem::take(&mut call.caller.shown);
+        if answered.is_some() {
+            (leg.session, leg.version) = (call.caller.session, call.caller.version);
+            leg.shown = core::mem::take(&mut call.caller.shown);
+        }
         call.caller = leg;
         let hung_up = matches!(call.bond.take(), Some(Bond::Errand(errand)) if errand.hung_up);
         if let (Some((client, cseq)), Some(leg)) = (call.owes_ack.take(), call.callee.as_ref()) {
             let mut ack = leg.ack(cseq);
-            if !body.is_empty() {
+            if let Some((message, body)) = answered.as_ref().filter(|(_, body)| !body.is_empty()) {
                 headers::push_body_type(message, &mut ack.headers);
-                ack.body = body;
+                ack.body.clone_from(body);
             }
             world.endpoint.ack(world.now, client, leg.way(), ack);
         }
         self.by_tag.insert(tag, (slot, Side::Caller));
-        self.renew_by_response(world, slot, Side::Caller, message);
+        match answered {
+            Some((message, _)) => self.renew_by_response(world, slot, Side::Caller, message),
+            None => self.keep_on(slot, Side::Caller),
+        }
         self.listen(world, slot);
         if hung_up {
             self.send_bye(world, slot, Side::Caller, None, None);
@@ -361,65 +380,6 @@ impl B2bua {
     fn take_tolls(&mut self, slot: usize, from: usize) {
         let tolls = self.calls.get_mut(from).map(|call| core::mem::take(&mut call.tolls)).unwrap_or_default();
         self.count(slot, tolls);
-    }
-
-    /// A call is over, and its legs go different ways: the one of `keeps` into another call, the other to its end.
-    fn part_company(
-        &mut self,
-        world: &mut World<'_>,
-        slot: usize,
-        keeps: Side,
-        why: &'static str,
-    ) -> Option<(Leg, Leg)> {
-        let call = self.calls.get_mut(slot)?;
-        call.bond = None;
-        let mut legs = call.leg(keeps).cloned().zip(call.leg(keeps.other()).cloned())?;
-        // What keeps its session alive here ends with this call; the next one keeps it anew.
-        legs.0.keeping.end();
-        let relayed = core::mem::take(&mut call.relayed);
-        for relayed in relayed {
-            self.by_client.remove(&relayed.client);
-            world.refuse(relayed.server, 481);
-        }
-        self.finish(world, slot, Ending::Ended(why));
-        Some(legs)
-    }
-
-    /// Ends a leg that belongs to no call any more; after its last NOTIFY, when there is one, for nothing is told after a BYE.
-    fn let_go(&mut self, world: &mut World<'_>, leg: Leg, after: Option<ClientKey>, why: &str) {
-        match after {
-            _ if leg.gone => {}
-            Some(client) if self.leaving.len() < LEAVING_MAX => {
-                self.leaving.insert(client, leg);
-            }
-            _ => self.send_last_bye(world, leg, why),
-        }
-    }
-
-    fn send_last_bye(&mut self, world: &mut World<'_>, mut leg: Leg, why: &str) {
-        let mut draft = leg.dialog.request(Method::Bye);
-        if world.profiles.crossing(None, Some(leg.trunk), false).passes_reason() {
-            draft.headers.push("Reason", &super::reason(200, why));
-        }
-        let (to, timers) = (leg.way(), world.timers_of(leg.trunk));
-        let target = world.target_at(leg.trunk, to);
-        self.last_word(world, leg.dialog, Again::new(Some(leg.trunk), draft, to, timers), target);
-    }
-
-    /// A NOTIFY was answered. A challenge is answered in turn; after the last one its transferor is let go.
-    pub(super) fn part(&mut self, world: &mut World<'_>, client: ClientKey, response: &Message) {
-        let Some(fresh) = self.notify_signed(world, client, response) else { return self.parted(world, client) };
-        if let Some(leg) = self.leaving.remove(&client) {
-            self.leaving.insert(fresh, leg);
-        }
-    }
-
-    /// A transferor has heard its last NOTIFY, or will not.
-    pub(super) fn parted(&mut self, world: &mut World<'_>, client: ClientKey) {
-        self.told.remove(&client);
-        if let Some(leg) = self.leaving.remove(&client) {
-            self.send_last_bye(world, leg, TRANSFERRED);
-        }
     }
 
     /// A request inside a dialog that no call has: a transferor that leaves by itself, or nobody.

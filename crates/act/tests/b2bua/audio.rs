@@ -132,6 +132,38 @@ fn a_carrier_that_says_that_nothing_arrives_is_told_of_and_its_audio_moved() {
     assert_eq!((counters.audio_deaf, counters.audio_moved), (1, 1));
 }
 
+/// Nothing arrives from the answer on. One that has always told what it hears is believed when it leaves that out; one that never has
+/// may be unable to tell.
+#[test]
+fn a_carrier_that_hears_nothing_from_the_beginning_is_believed_when_it_is_known_to_tell() {
+    for known in [true, false] {
+        let mut lab = Lab::new(1);
+        for _ in 0..3 {
+            lab.call("+4722");
+            lab.run(1_000);
+            lab.talk(3_000, &[OFFICE, ACME]);
+            if known {
+                lab.report_of(ACME, OFFICE, 30);
+            } else {
+                lab.report(ACME);
+            }
+            lab.talk(3_000, &[OFFICE, ACME]);
+            lab.send(OFFICE, Method::Bye, "", vec![]);
+            lab.settle();
+        }
+        lab.call("+4722");
+        lab.run(1_000);
+        for _ in 0..4 {
+            lab.talk(1_000, &[OFFICE, ACME]);
+            lab.report(ACME);
+        }
+        let told = lab.told_of_audio(ACME).into_iter().any(|told| matches!(told, MediaOutcome::Deaf { .. }));
+        let noted = lab.notes().iter().any(|noted| matches!(noted.what, Note::Deaf { .. }));
+        assert_eq!((told, noted), (known, known), "within four seconds of the answer");
+        lab.hang_up();
+    }
+}
+
 #[test]
 fn a_call_of_signalling_alone_is_left_alone() {
     let mut lab = Lab::answered(1);

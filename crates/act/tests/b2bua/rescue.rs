@@ -176,7 +176,7 @@ fn a_party_behind_a_carrier_that_dies_is_called_again_by_the_next() {
     let invite = lab.peers[GLOBEX].requests(Method::Invite)[0].clone();
     assert!(String::from_utf8_lossy(invite.uri()).contains("+4722"), "the same number");
     assert_eq!(lab.peers[OFFICE].requests(Method::Bye).len(), 0, "the office is kept");
-    assert_eq!(lab.peers[OFFICE].requests(Method::Invite).len(), 1, "and asked to talk to globex");
+    assert_eq!(lab.peers[OFFICE].requests(Method::Invite).len(), 0, "and there is nothing to be offered (RFC 3264 §8)");
     lab.hear_each_other(OFFICE, GLOBEX);
     let notes = lab.all_notes();
     assert!(
@@ -196,6 +196,127 @@ fn a_party_behind_a_carrier_that_dies_is_called_again_by_the_next() {
     assert_eq!(lab.ended[1].attempts.len(), 1);
     let counters = lab.b2bua.counters();
     assert_eq!((counters.rescues, counters.rescued, counters.rescues_failed, counters.transfers), (1, 1, 0, 0));
+}
+
+/// Whoever answers wants other audio than the office has: it is asked, at the port that it knows.
+#[test]
+fn who_is_kept_is_asked_when_the_next_carrier_wants_other_audio() {
+    let mut lab = up(Rescue::On);
+    let before = lab.shown_last(OFFICE);
+    lab.peers[GLOBEX].codec = "PCMA/8000\r\na=ptime:30\r\na=x-rate:8";
+    lab.peers[ACME].dead = true;
+    lab.talk(10_000, &[OFFICE]);
+    assert_eq!(lab.peers[OFFICE].requests(Method::Invite).len(), 1);
+    let after = lab.shown_last(OFFICE);
+    assert_eq!((port_of(&after), version_of(&after)), (port_of(&before), version_of(&before) + 1), "RFC 3264 §8");
+    lab.hear_each_other(OFFICE, GLOBEX);
+    hang_up(&mut lab);
+}
+
+/// RFC 3550 §5.1: the carrier that dies, comfort noise and the next carrier are one stream for the office, by its numbers and its clock.
+#[test]
+fn who_is_kept_hears_one_stream_through_the_whole_rescue() {
+    let mut lab = up(Rescue::On);
+    lab.peers[GLOBEX].steps = vec![vec![say(20, 180), sdp(500, 200)]];
+    let mut heard = stream(&mut lab, 7, 1_000, 100, true);
+    lab.peers[ACME].dead = true;
+    let mut number = 9_000;
+    for _ in 0..350 {
+        if lab.peers[GLOBEX].sessions.iter().any(|session| session.answered) {
+            number += 1;
+            let mut packet = vec![0x55; 172];
+            let header = rtp::Header {
+                marker: false,
+                payload_type: 8,
+                sequence: number,
+                timestamp: u32::from(number) * 160,
+                ssrc: 99,
+            };
+            rtp::write(packet.first_chunk_mut().unwrap(), &header);
+            let (port, from) = (port_of(&lab.shown_last(GLOBEX)), lab.peers[GLOBEX].media);
+            heard.extend(lab.pass(port, from, &packet).map(|(_, packet)| (lab.now, rtp::read(&packet).unwrap())));
+        }
+        let to = lab.shown_last(OFFICE);
+        lab.speak(OFFICE, &to);
+        lab.run(20);
+        let now = lab.now;
+        lab.relay.tick(now);
+        while let Some(made) = lab.relay.poll_made() {
+            assert_eq!(made.to, lab.peers[OFFICE].media);
+            heard.extend(rtp::read(made.packet).map(|header| (now, header)));
+        }
+    }
+    assert!(number > 9_060, "globex is there");
+    for (n, pair) in heard.windows(2).enumerate() {
+        let [(then, before), (now, after)] = pair else { continue };
+        assert_eq!((after.ssrc, after.sequence), (before.ssrc, before.sequence + 1), "at {n}");
+        let passed = now.since(*then).as_millis();
+        let told = u64::from(after.timestamp - before.timestamp) / 8;
+        assert!(passed.abs_diff(told) <= 60, "{told} of {passed} ms at {n}");
+        assert!(n == 99 || passed <= 60, "nothing for {passed} ms at {n}");
+    }
+    assert_eq!(lab.peers[OFFICE].requests(Method::Invite).len(), 0);
+    hang_up(&mut lab);
+    let media = [0, 1].map(|call: usize| lab.ended[call].media.unwrap());
+    assert!(media[0].second.relayed >= 100, "what acme said is in the record of its call: {media:?}");
+    assert_eq!(media[1].second.relayed, u64::from(number - 9_000), "and what globex said in that of its own");
+}
+
+/// Many calls are to be moved or rescued at the same moment, and no port is left: they wait for those that are opened meanwhile.
+#[test]
+fn what_is_to_be_done_waits_for_ports_and_not_for_ever() {
+    for (rescue, listen) in [(true, ListenId(1)), (false, ListenId(0))] {
+        for opened in [true, false] {
+            let mut lab = up(if rescue { Rescue::On } else { Rescue::Off });
+            if rescue {
+                lab.peers[ACME].dead = true;
+            } else {
+                lab.has_two_interfaces(ACME);
+            }
+            let mut taken: Vec<_> = core::iter::from_fn(|| lab.ports.take(listen)).collect();
+            lab.talk(if rescue { 4_800 } else { 4_300 }, &[OFFICE]);
+            let waited = lab.b2bua.counters().audio_waited;
+            assert!((1..=15).contains(&waited), "{waited}");
+            assert_eq!(lab.peers[GLOBEX].requests(Method::Invite).len(), 0);
+            if opened {
+                taken.drain(..).for_each(|(pair, _)| lab.ports.put_back(pair));
+            }
+            lab.talk(3_000, &[OFFICE]);
+            let counters = *lab.b2bua.counters();
+            let done = if rescue { counters.rescued } else { counters.audio_moved };
+            assert_eq!(done, u64::from(opened), "rescue {rescue}, opened {opened}: {counters:?}");
+            let failed = if rescue { counters.rescues_failed } else { counters.audio_not_moved };
+            assert_eq!(failed, u64::from(!opened), "rescue {rescue}, opened {opened}: {counters:?}");
+            taken.drain(..).for_each(|(pair, _)| lab.ports.put_back(pair));
+            if lab.b2bua.calls() > 0 {
+                lab.send(OFFICE, Method::Bye, "", vec![]);
+            }
+            lab.settle();
+        }
+    }
+}
+
+/// RFC 4028 §10: what was agreed with the party that is kept holds in the call that it goes on in.
+#[test]
+fn the_session_of_who_is_kept_is_refreshed_in_its_next_call() {
+    let mut lab = Lab::new(2);
+    lab.rescues(ACME, Rescue::On);
+    let offer = lab.peers[OFFICE].sdp();
+    lab.call_with(
+        OFFICE,
+        "+4722",
+        offer,
+        &[("Supported", "timer"), ("Session-Expires", "90;refresher=uas"), ("Allow", "INVITE, UPDATE")],
+    );
+    lab.run(1_000);
+    lab.talk(5_000, &[OFFICE, ACME]);
+    lab.peers[ACME].dead = true;
+    lab.talk(8_000, &[OFFICE]);
+    lab.talk(60_000, &[OFFICE, GLOBEX]);
+    let refreshed = lab.peers[OFFICE].requests(Method::Update).len() + lab.peers[OFFICE].requests(Method::Invite).len();
+    assert!(refreshed >= 1, "within half of 90 s");
+    assert_eq!(lab.b2bua.calls(), 1);
+    hang_up(&mut lab);
 }
 
 #[test]

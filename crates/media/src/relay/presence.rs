@@ -17,6 +17,8 @@ pub struct Presence {
     pub reported: Option<Span>,
     /// By its own reports nothing of what it was sent has arrived for so long.
     pub unheard_by_peer: Option<Span>,
+    /// It has said by its reports that something arrives.
+    pub tells: bool,
     /// Packets at its ports that were refused.
     pub refused: u64,
     /// Time since the last one relayed, when there was one and silence is not meant.
@@ -34,10 +36,20 @@ impl Relay {
             packets: side.counters.relayed,
             reported: side.last_report.map(|last| now.since(last)),
             unheard_by_peer: side.arrivals.unheard(now),
+            tells: side.arrivals.were_spoken_of(),
             refused: side.counters.refused,
             silence: side.silence(now),
             longest_gap: side.counters.longest_gap,
         })
+    }
+
+    /// Whoever is at `side` is known to report what it hears: when it leaves that out, it hears nothing.
+    pub fn tells(&mut self, now: Instant, side: PairId) {
+        let other = self.side(side).map(|side| side.peer);
+        let sent = other.and_then(|other| self.side(other)).map_or(0, |other| other.counters.relayed);
+        if let Some(side) = self.side(side) {
+            side.arrivals.are_spoken_of(now, sent);
+        }
     }
 
     /// `side` has been silent for too long: its audio is learned anew, as after a new description. What it was known by is still heard,

@@ -12,6 +12,7 @@ mod negotiation;
 mod offer_answer;
 mod parse;
 mod rewrite;
+mod same;
 
 pub use direction::Direction;
 pub use formats::{Described, Formats, PACKET_MS};

@@ -29,6 +29,10 @@ const OF_SHARDS: &[(&str, &str)] = &[
         "call_audio_silent",
         "Times a party of an answered call was heard no more, or not at all, though it should have been.",
     ),
+    (
+        "call_audio_waited",
+        "Times a move of audio or a rescue was put off for a moment, since no port was free for it: more are opened meanwhile.",
+    ),
     ("call_bad_sdp", "Calls refused because their description of media could not be read."),
     ("call_barred", "Calls refused because the trunk they came from may not dial that number."),
     ("call_beside", "Attempts begun beside another one that was in doubt or late."),
