@@ -80,6 +80,38 @@ fn a_held_call_is_silent_and_a_resumed_one_is_not() {
     assert_eq!(heard.tone_hz, Some(1_300), "{heard:?}");
 }
 
+/// One side wants to go on by fax, the other has none: the offerer has stopped speaking, and both are heard again at once.
+#[test]
+fn a_fax_that_is_declined_leaves_audio_in_both_directions() {
+    namespace::enter();
+    let office = agent("office", 20, plays(1_000));
+    let acme = agent("acme", 31, plays(440));
+    let _edge = Edge::start(CONFIG);
+    let code = |report: &Report| match report {
+        Report::Reinvited { code, .. } => Some(*code),
+        _ => None,
+    };
+    office.order(dial(LAN, 1_300, None));
+    let (call, its) = (expect(&office, "the answer", answered), expect(&acme, "the same", answered));
+    let_pass(Duration::from_secs(1));
+    for (offerer, call) in [(&acme, its), (&office, call)] {
+        offerer.order(Order::Fax(call));
+        assert_eq!(expect(offerer, "what becomes of the fax", code), 488);
+        let_pass(Duration::from_secs(1));
+    }
+    let until = (office.now(), acme.now());
+    office.order(Order::HangUp(call));
+    let heard = (expect(&office, "the end", ended), expect(&acme, "the end", ended));
+    for (heard, tone, now) in [(&heard.0, 440, until.0), (&heard.1, 1_300, until.1)] {
+        println!("{heard:?}");
+        assert_eq!(heard.tone_hz, Some(tone));
+        assert!(heard.longest_gap <= INTERRUPTION, "{heard:?}");
+        let last = heard.spells.last().expect("it was heard");
+        assert!(last.tone_hz == Some(tone) && now.since(last.until) <= INTERRUPTION, "{heard:?}");
+        assert_eq!(heard.stream.changes, 0, "{heard:?}");
+    }
+}
+
 /// The caller has heard the first trunk's early media when that trunk falls silent; the edge asks in vain whether it still rings.
 #[test]
 fn early_media_of_a_trunk_that_fails_does_not_break_the_next() {

@@ -12,6 +12,14 @@ use std::time::Duration;
 
 const LAN: &str = "127.0.0.10:5060";
 const LIMIT: Duration = Duration::from_secs(60);
+/// Acme's line of the configuration.
+const AT: &str = "at = \"sip:127.0.0.31:5060\"";
+
+/// Acme's audio may go by another interface as well.
+fn by_two_interfaces() -> String {
+    let second = "[listen.wan2]\nsip = [\"udp:127.0.0.12:5060\"]\nmedia = \"127.0.0.12:30000-37999\"\n\n[trunk.office]";
+    CONFIG.replace(AT, &format!("{AT}\nmedia = [\"wan\", \"wan2\"]")).replace("[trunk.office]", second)
+}
 
 fn answered(report: &Report) -> Option<CallNo> {
     match report {
@@ -105,8 +113,7 @@ fn parties_of_a_carrier_that_is_killed_under_live_calls_are_reached_through_the_
     let office = agent("office", 20, plays(1_000));
     let _acme = agent("acme", 31, plays(440));
     let globex = agent("globex", 32, plays(850));
-    let at = "at = \"sip:127.0.0.31:5060\"";
-    let _edge = Edge::start(&CONFIG.replace(at, &format!("{at}\nrescue = \"on\"")));
+    let _edge = Edge::start(&CONFIG.replace(AT, &format!("{AT}\nrescue = \"on\"")));
     let up = calls(&office, 5);
     let_pass(Duration::from_secs(1));
     namespace::black_hole("127.0.0.31");
@@ -137,10 +144,7 @@ fn audio_of_live_calls_moves_to_the_other_interface() {
     namespace::enter();
     let office = agent("office", 20, plays(1_000));
     let acme = agent("acme", 31, plays(440));
-    let at = "at = \"sip:127.0.0.31:5060\"";
-    let second = "[listen.wan2]\nsip = [\"udp:127.0.0.12:5060\"]\nmedia = \"127.0.0.12:30000-37999\"\n\n[trunk.office]";
-    let config = CONFIG.replace(at, &format!("{at}\nmedia = [\"wan\", \"wan2\"]")).replace("[trunk.office]", second);
-    let _edge = Edge::start(&config);
+    let _edge = Edge::start(&by_two_interfaces());
     let up = calls(&office, 20);
     let_pass(Duration::from_secs(1));
     namespace::cut_audio("127.0.0.31", "127.0.0.11");
@@ -165,10 +169,7 @@ fn a_carrier_that_reports_that_it_hears_nothing_has_its_audio_moved() {
     namespace::enter();
     let office = agent("office", 20, plays(1_000));
     let acme = agent("acme", 31, Behaviour { reports: true, ..plays(440) });
-    let at = "at = \"sip:127.0.0.31:5060\"";
-    let second = "[listen.wan2]\nsip = [\"udp:127.0.0.12:5060\"]\nmedia = \"127.0.0.12:30000-37999\"\n\n[trunk.office]";
-    let config = CONFIG.replace(at, &format!("{at}\nmedia = [\"wan\", \"wan2\"]")).replace("[trunk.office]", second);
-    let _edge = Edge::start(&config);
+    let _edge = Edge::start(&by_two_interfaces());
     let up = calls(&office, 4);
     let_pass(Duration::from_secs(3));
     namespace::cut_audio_to("127.0.0.11", "127.0.0.31");
@@ -189,4 +190,91 @@ fn a_carrier_that_reports_that_it_hears_nothing_has_its_audio_moved() {
     let told = http::sentences(&format!("/v1/why/call/{id}")).join("\n");
     println!("{told}");
     assert!(told.contains("acme reports that nothing of what it is sent has arrived for"), "{told}");
+}
+
+/// What acme sends does not arrive, from the answer on, and all else does.
+#[test]
+fn a_carrier_that_is_heard_by_nobody_is_found_on_its_first_calls() {
+    one_way(("127.0.0.31", "127.0.0.11"), "nothing heard for");
+}
+
+/// What acme is sent does not arrive, from the answer on, and all else does: it reports as it always has, and leaves out what it hears.
+#[test]
+fn a_carrier_that_hears_nobody_is_found_on_its_first_calls() {
+    one_way(("127.0.0.11", "127.0.0.31"), "by its reports nothing of what it was sent arrived");
+}
+
+/// Audio passes one way only: found within five seconds of the answer, named as what it is, new calls go elsewhere, and those that are up go
+/// on by the other interface.
+fn one_way((from, to): (&str, &str), named: &str) {
+    namespace::enter();
+    let office = agent("office", 20, plays(1_000));
+    let acme = agent("acme", 31, Behaviour { reports: true, ..plays(440) });
+    let globex = agent("globex", 32, plays(850));
+    let _edge = Edge::start_with(&by_two_interfaces(), &["--shards", "1"]);
+    let well = calls(&office, 4);
+    let_pass(Duration::from_secs(3));
+    for call in well {
+        office.order(Order::HangUp(call));
+        expect(&acme, "the end of a call that is well", ended);
+        expect(&office, "the same", ended);
+    }
+    namespace::cut_audio_to(from, to);
+    let up = calls(&office, 4);
+    wait_until("acme is down for its audio", LIMIT, || why("acme").contains("→ Down"));
+    let told = why("acme");
+    println!("{told}");
+    assert!(told.contains(named), "{told}");
+    office.order(dial(LAN, 1_300, Some(Span::from_secs(1))));
+    let heard = expect(&globex, "a call that is steered elsewhere", ended);
+    assert_eq!(heard.tone_hz, Some(1_300), "{heard:?}");
+    assert_eq!(expect(&office, "the same", ended).tone_hz, Some(850));
+    wait_until("those that are up have moved", LIMIT, || http::metric("throughline_call_audio_moved") >= 4.0);
+    let_pass(Duration::from_secs(1));
+    for call in up {
+        office.order(Order::HangUp(call));
+        let (there, here) = (expect(&office, "its end", ended), expect(&acme, "its end", ended));
+        assert_eq!((there.tone_hz, here.tone_hz), (Some(440), Some(1_300)), "{there:?} {here:?}");
+    }
+    wait_until("all are recorded", LIMIT, || journal::calls().len() == 9);
+    let calls = journal::calls();
+    let noted: Vec<_> = calls.iter().filter(|call| !call["notes"].is_null()).collect();
+    assert_eq!(noted.len(), 4, "{calls:?}");
+    let first = noted.iter().filter_map(|call| call["answered"].as_u64()).min().expect("an answer");
+    let found = Span::from_micros(went_down("acme").saturating_sub(first));
+    println!("found {found} after the first answer");
+    assert!(found <= Span::from_secs(5), "found {found} after the first answer");
+}
+
+/// Nobody may be called again here: the call ends within five seconds, towards the party that is left too, and its record says why.
+#[test]
+fn a_far_side_that_dies_in_mid_call_is_noticed_and_its_call_ended_with_the_reason() {
+    namespace::enter();
+    let office = agent("office", 20, plays(1_000));
+    let acme = agent("acme", 31, plays(440));
+    let _edge = Edge::start(CONFIG);
+    calls(&office, 3);
+    let_pass(Duration::from_secs(1));
+    namespace::black_hole("127.0.0.31");
+    namespace::mute("127.0.0.31", &[Way::From, Way::To]);
+    for _ in 0..3 {
+        let (by_us, heard) = expect(&office, "the end", |report| match report {
+            Report::Ended { by_us, heard, .. } => Some((*by_us, heard.clone())),
+            _ => None,
+        });
+        let last = heard.spells.last().expect("it was heard").until;
+        let noticed = office.now().since(last);
+        println!("noticed {noticed} after its last packet");
+        assert!(!by_us && heard.tone_hz == Some(440), "{heard:?}");
+        assert!(noticed <= Span::from_secs(5), "noticed {noticed} after its last packet");
+    }
+    wait_until("all are recorded", LIMIT, || journal::calls().len() == 3);
+    for call in journal::calls() {
+        let why = call["ending"].to_string();
+        assert!(why.contains("a party was heard no more and did not answer"), "{why}");
+        let id = call["call"].as_str().map(str::to_owned).unwrap_or_default();
+        let told = http::sentences(&format!("/v1/why/call/{id}")).join("\n");
+        assert!(told.contains("audio of acme stopped") && told.contains("asked acme: no reply"), "{told}");
+    }
+    drop(acme);
 }
