@@ -156,6 +156,8 @@ pub struct Profiles {
     pub listens: Vec<ListenProfile>,
     /// Numbers that pass every gate, as dialled.
     pub emergency: Vec<Vec<u8>>,
+    /// What a party hears while the other one of its call is reached again; none is comfort noise.
+    pub announcement: Option<media::recording::Recording>,
     pub(crate) index: Index,
     /// The terms of the way between shards.
     between: Option<TrunkProfile>,
@@ -166,7 +168,7 @@ impl Profiles {
     pub fn new(trunks: Vec<Option<TrunkProfile>>, listens: Vec<ListenProfile>, emergency: Vec<Vec<u8>>) -> Self {
         let index = Index::new(&trunks, &listens);
         let between = Some(TrunkProfile::between_shards(&listens));
-        Self { trunks, listens, emergency, index, between }
+        Self { trunks, listens, emergency, announcement: None, index, between }
     }
 
     /// Makes the index of addresses anew.

@@ -14,7 +14,7 @@ use crate::relay::{PairId, Shaking};
 use crate::reports::Reports;
 use crate::rtcp::Renamed;
 use crate::rtp;
-use crate::speech::Speech;
+use crate::speech::{Format, Speech};
 use crate::srtp::Security;
 use crate::stun::IceLite;
 use crate::treatment::Treatment;
@@ -23,9 +23,9 @@ use alloc::boxed::Box;
 use core::net::SocketAddr;
 use model::{Instant, Span};
 
-/// Timestamp units per millisecond of the audio we expect: 8 kHz. Another clock only makes the step between two sources a little
-/// long or short, which jitter buffers bear.
-const TICKS_PER_MS: u64 = 8;
+/// Timestamp units per millisecond of the audio we expect, until somebody knows better: 8 kHz. Another clock only makes the step
+/// between two sources a little long or short, which jitter buffers bear.
+const TICKS_PER_MS: u32 = 8;
 /// Least step of time between two sources: one packet of the usual length.
 const STEP_MS: u64 = 20;
 /// A source heard this shortly before another speaks may have packets on the way.
@@ -121,6 +121,8 @@ pub(crate) struct Side {
     pub(crate) continuity: Continuity,
     /// What it hears while nothing of the other side comes.
     pub(crate) comfort: Option<Box<Comfort>>,
+    /// The format it is spoken to in, where that is known.
+    pub(crate) spoken_to: Option<Format>,
     /// What it speaks, once its offer or answer was understood.
     pub(crate) speech: Option<Box<Speech>>,
     /// What is done with what it says, when its listener speaks otherwise; and when that is seen to next.
@@ -157,6 +159,7 @@ impl Side {
             last_report: None,
             continuity: Continuity::default(),
             comfort: None,
+            spoken_to: None,
             speech: None,
             treatment: None,
             treatment_due: None,
@@ -227,6 +230,11 @@ impl Side {
             }
             self.last_packet = Some(now);
         }
+    }
+
+    /// What is heard of this side has a clock of so many ticks a second.
+    pub(crate) const fn ticks_by(&mut self, clock: u32) {
+        self.continuity.ticks_per_ms = clock / 1_000;
     }
 
     /// A packet that we made stands for this side: whoever hears it hears one stream.
@@ -322,7 +330,7 @@ impl Side {
 }
 
 /// Keeps one stream going over changes of its source.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Continuity {
     source: Option<u32>,
     /// The source before, and how it was known, as long as the same address speaks.
@@ -338,6 +346,25 @@ pub(crate) struct Continuity {
     last_sequence: u16,
     last_timestamp: u32,
     last_at: Instant,
+    /// Of its clock: by how much a gap without packets takes its timestamps on.
+    ticks_per_ms: u32,
+}
+
+impl Default for Continuity {
+    fn default() -> Self {
+        Self {
+            source: None,
+            before: None,
+            returns: 0,
+            several: false,
+            moves: 0,
+            mapped: None,
+            last_sequence: 0,
+            last_timestamp: 0,
+            last_at: Instant::ZERO,
+            ticks_per_ms: TICKS_PER_MS,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -436,7 +463,7 @@ impl Continuity {
             }
         }
         self.returns = 0;
-        let passed = (now.since(self.last_at).as_millis().max(STEP_MS) * TICKS_PER_MS) as u32;
+        let passed = (now.since(self.last_at).as_millis().max(STEP_MS) * u64::from(self.ticks_per_ms)) as u32;
         self.mapped = Some(Mapped {
             ssrc: self.mapped.map_or(source, |mapped| mapped.ssrc),
             sequence_add: self.last_sequence.wrapping_add(1).wrapping_sub(header.sequence),

@@ -22,6 +22,7 @@ mod outbox;
 mod packet;
 pub mod player;
 pub mod quality;
+pub mod recording;
 mod relay;
 mod reports;
 pub mod rtcp;

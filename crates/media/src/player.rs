@@ -2,6 +2,7 @@
 //!
 //! Refuses to know: sockets, clocks.
 
+use crate::speech::{Codec, Format};
 use crate::tone::{self, FRAME, Generator};
 use crate::{g711, rtp};
 use alloc::vec::Vec;
@@ -39,6 +40,15 @@ impl Law {
             Self::A => PCMA,
             Self::Mu => PCMU,
         }
+    }
+
+    /// As a description has it, in packets of 20 ms.
+    pub const fn format(self) -> Format {
+        let codec = match self {
+            Self::A => Codec::Pcma,
+            Self::Mu => Codec::Pcmu,
+        };
+        Format { codec, payload_type: self.payload_type(), clock: 8_000, packet_ms: 20 }
     }
 }
 

@@ -19,11 +19,13 @@ mod tests;
 
 use crate::agenda::{Agenda, Task};
 use crate::anchor::{AnchorCounters, Shape, Side};
+use crate::codec::NoCodec;
 use crate::comfort::Comfort;
 use crate::keying::Keying;
 use crate::outbox::{Made, Outbox};
 use crate::packet::Packet;
-use crate::player::Law;
+use crate::recording::Recording;
+use crate::speech::Format;
 use crate::{rtcp, rtp, stun};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -209,19 +211,36 @@ impl Relay {
         }
     }
 
-    /// `side` hears comfort noise in this law from now on, until its other side is heard again or none is asked for. The stream it has
+    /// `side` hears the recording from now on, or comfort noise, in this format, until its other side is heard again. The stream it has
     /// heard so far goes on.
-    pub fn comfort(&mut self, now: Instant, side: PairId, law: Option<Law>) {
+    ///
+    /// # Errors
+    /// The format cannot be made here: the side hears nothing.
+    pub fn comfort(
+        &mut self,
+        now: Instant,
+        side: PairId,
+        format: &Format,
+        recording: Option<&Recording>,
+    ) -> Result<(), NoCodec> {
         self.outbox.make_room();
-        let Some(listener) = self.side(side) else { return };
-        if listener.comfort.as_ref().map(|comfort| comfort.law()) == law {
-            return;
+        let vocoders = self.interworking.vocoders();
+        // What nobody here has the keys of cannot be spoken for.
+        let Some(listener) = self.side(side).filter(|listener| listener.is_clear()) else { return Ok(()) };
+        if listener.comfort.as_ref().is_some_and(|comfort| comfort.format() == format) {
+            return Ok(());
         }
         // A source of its own; the listener knows it by the name of the stream it has heard.
         let ssrc = side.0.wrapping_mul(0x9e37_79b9) ^ now.as_micros() as u32;
-        listener.comfort = law.map(|law| Box::new(Comfort::new(now, law, ssrc)));
-        if law.is_some() {
-            self.agenda.set(now, side, Task::Comfort);
+        listener.comfort = Some(Comfort::new(now, format, recording, &*vocoders, ssrc)?);
+        self.agenda.set(now, side, Task::Comfort);
+        Ok(())
+    }
+
+    /// `side` hears nothing of ours any more.
+    pub fn end_comfort(&mut self, side: PairId) {
+        if let Some(listener) = self.side(side) {
+            listener.comfort = None;
         }
     }
 
@@ -318,12 +337,14 @@ impl Relay {
         let Some(listener) = self.side(pair) else { return };
         let (speaker, to) = (listener.peer, listener.latch.send_to());
         let Some(comfort) = listener.comfort.as_mut().filter(|comfort| comfort.due() == at) else { return };
-        let mut packet = comfort.packet(now);
-        let due = comfort.due();
-        if let (Some(speaker), Some(to)) = (self.side(speaker), to) {
-            speaker.stand_in(now, &mut packet);
+        let packet = comfort.packet(now);
+        let (due, clock) = (comfort.due(), comfort.format().clock);
+        if let (Some(speaker), Some(to), Some(mut packet)) = (self.side(speaker), to, packet) {
+            let packet = packet.bytes_mut();
+            speaker.ticks_by(clock);
+            speaker.stand_in(now, packet);
             self.counters.comfort += 1;
-            self.make(pair, Component::Rtp, to, &packet);
+            self.make(pair, Component::Rtp, to, packet);
         }
         self.agenda.set(due, pair, Task::Comfort);
     }

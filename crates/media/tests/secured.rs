@@ -357,7 +357,7 @@ fn while_keys_are_awaited_nothing_crosses_and_nothing_leaves_in_the_clear() {
 #[test]
 fn what_the_relay_makes_itself_is_protected_too() {
     let (mut relay, mut a, mut b) = a_second_heard();
-    relay.comfort(at(50), A, Some(media::player::Law::A));
+    relay.comfort(at(50), A, &media::player::Law::A.format(), None).unwrap();
     for n in 50..100 {
         relay.tick(at(n));
         while let Some(made) = relay.poll_made() {

@@ -6,6 +6,7 @@ use crate::clock::Clock;
 use crate::streams::TlsPlan;
 use edge::ShadowPolicy;
 use edge::config::{self, Settings, Severity};
+use media::recording::{BYTES_MAX, NoRecording, Recording};
 use model::Wall;
 use std::path::Path;
 use std::sync::Arc;
@@ -44,6 +45,7 @@ pub(crate) fn file(path: &Path, before: Option<&Settings>) -> Result<Loaded, Ref
     loaded.tls = certificates(&loaded.settings, path, wall)?;
     loaded.warnings.extend(loaded.tls.warnings(wall));
     add_users(&mut loaded.settings, path)?;
+    add_announcement(&mut loaded.settings, path)?;
     if let Some(shadow) = loaded.settings.shadow_file.clone() {
         let beside = path.parent().unwrap_or_else(|| Path::new("")).join(shadow);
         add_shadow(&mut loaded, &beside, before.is_none())?;
@@ -51,7 +53,7 @@ pub(crate) fn file(path: &Path, before: Option<&Settings>) -> Result<Loaded, Ref
     Ok(loaded)
 }
 
-/// Reads the files of certificates and of users that a configuration names, relative to its own folder.
+/// Reads the files of certificates, of users and of the announcement that a configuration names, relative to its own folder.
 ///
 /// Returns what is worth a word although it works, a line each.
 ///
@@ -59,7 +61,9 @@ pub(crate) fn file(path: &Path, before: Option<&Settings>) -> Result<Loaded, Ref
 /// Every fault, each with what to do about it.
 pub fn files(settings: &Settings, path: &Path) -> Result<Vec<String>, Refused> {
     let wall = Clock::start().wall();
-    add_users(&mut settings.clone(), path)?;
+    let mut settings_with_files = settings.clone();
+    add_users(&mut settings_with_files, path)?;
+    add_announcement(&mut settings_with_files, path)?;
     certificates(settings, path, wall).map(|tls| tls.warnings(wall))
 }
 
@@ -78,6 +82,25 @@ fn add_users(settings: &mut Settings, path: &Path) -> Result<(), Refused> {
         let first = lines.first().cloned().unwrap_or_default();
         Refused { faults: lines.len() as u32, first, text: lines.join("\n") }
     })
+}
+
+/// Reads the recording for whoever waits. A call must not find out that it cannot be played.
+fn add_announcement(settings: &mut Settings, path: &Path) -> Result<(), Refused> {
+    let Some(file) = settings.announcement_file.clone() else { return Ok(()) };
+    let path = path.parent().unwrap_or_else(|| Path::new("")).join(file);
+    let name = path.display();
+    let refused = |text: String| Refused { faults: 1, first: text.clone(), text };
+    let size = std::fs::metadata(&path).map(|about| about.len()).map_err(|error| {
+        refused(format!("{name}: {error}; `announcement` in [edge] must name a WAV file that this user may read"))
+    })?;
+    if size > BYTES_MAX as u64 {
+        return Err(refused(format!("{name}: `announcement` in [edge]: {}", NoRecording::TooLong)));
+    }
+    let bytes = std::fs::read(&path).map_err(|error| refused(format!("{name}: {error}")))?;
+    let recording = Recording::from_wav(&bytes);
+    let recording = recording.map_err(|error| refused(format!("{name}: `announcement` in [edge]: {error}")))?;
+    Arc::make_mut(&mut settings.profiles).announcement = Some(recording);
+    Ok(())
 }
 
 fn certificates(settings: &Settings, path: &Path, wall: Wall) -> Result<TlsPlan, Refused> {
@@ -195,6 +218,24 @@ mod tests {
         assert_eq!(loaded.settings.shadow, None);
         let told = loaded.warnings.join("\n");
         assert!(told.contains("other.toml") && told.contains("nmae") && told.contains("without a shadow"), "{told}");
+    }
+
+    #[test]
+    fn an_announcement_is_read_when_the_file_is_and_refused_with_its_name() {
+        let folder = Folder::new("announcement", Some(""));
+        let text = LIVE.replace("shadow = \"other.toml\"", "announcement = \"one-moment.wav\"");
+        fs::write(folder.0.join("edge.toml"), text).expect("a file");
+        let missing = folder.load(None).expect_err("no such file").first;
+        assert!(missing.contains("one-moment.wav") && missing.contains("`announcement` in [edge]"), "{missing}");
+        fs::write(folder.0.join("one-moment.wav"), b"OggS").expect("a file");
+        let foreign = folder.load(None).expect_err("no WAV").first;
+        assert!(foreign.contains("one-moment.wav") && foreign.contains("convert it"), "{foreign}");
+        let mut wav =
+            b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0data\x04\0\0\0".to_vec();
+        wav.extend_from_slice(&[1, 0, 2, 0]);
+        fs::write(folder.0.join("one-moment.wav"), wav).expect("a file");
+        let loaded = folder.load(None).unwrap_or_else(|refused| panic!("{}", refused.text));
+        assert!(loaded.settings.profiles.announcement.is_some());
     }
 
     #[test]

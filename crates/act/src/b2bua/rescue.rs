@@ -116,14 +116,16 @@ impl B2bua {
         }
     }
 
-    /// The party that is kept hears comfort noise, where its ports are now.
+    /// The party that is kept hears the operator's recording, or comfort noise, where its ports are now and in the format it is spoken to
+    /// in. One that nobody here can make is silence: it is no reason to let the party go.
     fn comfort(&self, world: &mut World<'_>, (slot, kept): (usize, Side), errand: usize) {
         let Some(call) = self.calls.get(slot) else { return };
         let pair =
             self.calls.get(errand).and_then(|errand| errand.pair_of(Side::Caller)).or_else(|| call.pair_of(kept));
-        let law = call.leg(kept).and_then(|leg| law_of(&leg.shown));
-        if let (Some(pair), Some(law)) = (pair, law) {
-            world.relay.comfort(world.now, pair, Some(law));
+        let Some(pair) = pair else { return };
+        let of_law = || call.leg(kept).and_then(|leg| law_of(&leg.shown)).map(Law::format);
+        if let Some(format) = world.relay.spoken_to(pair).or_else(of_law) {
+            let _silent = world.relay.comfort(world.now, pair, &format, world.profiles.announcement.as_ref());
         }
     }
 

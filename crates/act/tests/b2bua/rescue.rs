@@ -1,5 +1,6 @@
 //! Audio of live calls that is moved to another interface, and parties that are kept while the other is called again.
 
+use crate::media::describe;
 use crate::peer::{say, sdp};
 use crate::world::{Lab, line_of, port_of, version_of};
 use act::Ending;
@@ -339,6 +340,59 @@ fn who_is_kept_hears_comfort_noise_until_the_other_is_there() {
     lab.run(5_000);
     lab.hear_each_other(OFFICE, GLOBEX);
     hang_up(&mut lab);
+}
+
+/// Packets that the office is sent by the edge itself within a second of being kept, by payload type.
+fn heard_when_kept(mut lab: Lab) -> Vec<u8> {
+    lab.rescues(ACME, Rescue::On);
+    lab.call("+4722");
+    lab.run(1_000);
+    lab.talk(5_000, &[OFFICE, ACME]);
+    lab.peers[GLOBEX].steps = vec![vec![say(2_000, 180)]];
+    lab.peers[ACME].dead = true;
+    lab.talk(5_000, &[OFFICE]);
+    let mut heard = vec![];
+    for _ in 0..50 {
+        lab.run(20);
+        let now = lab.now;
+        lab.relay.tick(now);
+        while let Some(made) = lab.relay.poll_made() {
+            let header = rtp::read(made.packet).filter(|_| made.to == lab.peers[OFFICE].media);
+            heard.extend(header.map(|header| header.payload_type));
+        }
+    }
+    heard
+}
+
+#[test]
+fn who_is_kept_is_kept_company_in_the_codec_that_he_speaks() {
+    let mut lab = Lab::new(2);
+    for peer in [OFFICE, ACME, GLOBEX] {
+        describe(&mut lab, peer, "9\r\na=rtpmap:9 G722/8000\r\n");
+    }
+    let heard = heard_when_kept(lab);
+    assert!(heard.len() >= 40 && heard.iter().all(|number| *number == 9), "{heard:?}");
+}
+
+#[test]
+fn who_is_kept_hears_the_announcement_where_there_is_one() {
+    let mut file =
+        b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x06\0\x01\0\x40\x1f\0\0\x40\x1f\0\0\x01\0\x08\0data\x10\0\0\0".to_vec();
+    file.extend_from_slice(&[media::g711::encode_a(12_000); 16]);
+    let mut lab = Lab::new(2);
+    lab.profiles.announcement = Some(media::recording::Recording::from_wav(&file).unwrap());
+    lab.rescues(ACME, Rescue::On);
+    lab.call("+4722");
+    lab.run(1_000);
+    lab.talk(5_000, &[OFFICE, ACME]);
+    lab.peers[ACME].dead = true;
+    lab.peers[GLOBEX].steps = vec![vec![say(2_000, 180)]];
+    lab.talk(5_000, &[OFFICE]);
+    lab.run(20);
+    let now = lab.now;
+    lab.relay.tick(now);
+    let made = lab.relay.poll_made().expect("a packet for the office").packet.to_vec();
+    assert!(made[rtp::HEADER..].iter().all(|code| *code == media::g711::encode_a(12_000)), "{made:?}");
 }
 
 #[test]

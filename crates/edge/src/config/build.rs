@@ -161,6 +161,7 @@ pub(super) fn settings(
         names,
         registrar: registrar.map(Arc::new),
         users_file: file,
+        announcement_file: draft.edge.announcement.clone(),
         media_io: draft.edge.media_io,
         shadow_file: draft.edge.shadow,
         shadow: None,

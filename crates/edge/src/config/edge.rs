@@ -47,6 +47,14 @@ pub(super) static EDGE: Section = Section {
             "Configuration whose policy runs beside this one and is never enforced: the journal tells what it would have decided. \
              Relative to the folder of this file.",
         ),
+        other(
+            "announcement",
+            "a file",
+            "comfort noise",
+            "\"one-moment.wav\"",
+            "What a party hears, over and over, while the other one of its call is lost and reached again (`rescue` of a trunk): a WAV file of \
+             one channel, 8000 or 16000 Hz, 16 bits or G.711, two minutes at most. Relative to the folder of this file.",
+        ),
         is(
             "media_io",
             "\"auto\", \"portable\" or \"io-uring\"",
@@ -78,6 +86,7 @@ pub(super) struct EdgeDraft {
     pub(super) emergency: Vec<String>,
     pub(super) product: Option<String>,
     pub(super) shadow: Option<String>,
+    pub(super) announcement: Option<String>,
     pub(super) media_io: MediaIo,
     /// Where `api`, `data` and `media_io` are written, or the table.
     pub(super) places: [Range<usize>; 3],
@@ -92,6 +101,7 @@ impl Default for EdgeDraft {
             emergency: vec![String::from("112"), String::from("911")],
             product: None,
             shadow: None,
+            announcement: None,
             media_io: MediaIo::default(),
             places: [0..0, 0..0, 0..0],
         }
@@ -113,6 +123,7 @@ pub(super) fn read(root: &Reader<'_, '_>, faults: &mut Faults<'_>) -> EdgeDraft 
     }
     draft.product = reader.read("product", faults, super::interworking::one_line);
     draft.shadow = reader.read("shadow", faults, value::text).filter(|file| !file.is_empty());
+    draft.announcement = reader.read("announcement", faults, value::text).filter(|file| !file.is_empty());
     reader.set("media_io", &mut draft.media_io, faults, |node, faults| {
         Some(match value::word(&["auto", "portable", "io-uring"])(node, faults)? {
             "portable" => MediaIo::Portable,

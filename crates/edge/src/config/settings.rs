@@ -74,6 +74,8 @@ pub struct Settings {
     pub registrar: Option<Arc<act::RegistrarRules>>,
     /// File of more users, as written.
     pub users_file: Option<String>,
+    /// File of what a party hears while the other one is reached again, as written.
+    pub announcement_file: Option<String>,
     /// How packets of media pass the kernel.
     pub media_io: MediaIo,
     /// File of a second policy that runs beside this one, as written.

@@ -64,6 +64,12 @@ impl Default for Interworking {
     }
 }
 
+impl Interworking {
+    pub(super) fn vocoders(&self) -> Arc<dyn Vocoders> {
+        self.vocoders.clone()
+    }
+}
+
 /// The way out of a treatment.
 struct Out<'a> {
     relay: &'a mut Relay,

@@ -3,7 +3,7 @@
 //! Refuses to know: what to do about it.
 
 use super::{PairId, Relay};
-use crate::speech::Speech;
+use crate::speech::{Format, Speech};
 use crate::watch::Heard;
 use model::Instant;
 
@@ -13,11 +13,17 @@ impl Relay {
         Some(self.sides.get(side.index())?.as_ref()?.heard(now))
     }
 
-    /// What `side` sends its sound by, as its description says: without it, payload types mean what RFC 3551 §6 says.
+    /// What `side` sends and is sent its sound by, as its description says: without it, payload types mean what RFC 3551 §6 says.
     pub fn speaks(&mut self, side: PairId, speech: &Speech) {
         if let Some(side) = self.side(side) {
             side.watch.speaks(speech);
+            side.spoken_to = speech.formats.first().copied();
         }
+    }
+
+    /// The format that `side` is spoken to in, where its description was understood.
+    pub fn spoken_to(&self, side: PairId) -> Option<Format> {
+        self.sides.get(side.index())?.as_ref()?.spoken_to
     }
 }
 
@@ -63,7 +69,7 @@ mod tests {
                 && !first.is_silent(Span::from_secs(3), now.since(at(0)))
         );
         // What the relay says itself is no voice of the side it stands for.
-        relay.comfort(now, A, Some(Law::A));
+        relay.comfort(now, A, &Law::A.format(), None).unwrap();
         relay.tick(at(1_100));
         assert_eq!(relay.heard(at(1_100), B).unwrap().packets, 0);
         relay.hold(B, true);

@@ -138,7 +138,7 @@ mod tests {
     fn comfort_goes_on_at_the_new_pair_as_the_same_stream() {
         let mut relay = anchored();
         let last = speaks(&mut relay, 0, 100);
-        relay.comfort(at(20), B, Some(Law::A));
+        relay.comfort(at(20), B, &Law::A.format(), None).unwrap();
         let before = made_until(&mut relay, 20, 520);
         relay.repoint(A, C).unwrap();
         let after = made_until(&mut relay, 520, 1_020);
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn a_pair_that_is_gone_back_to_has_its_tasks_once() {
         let mut relay = anchored();
-        relay.comfort(at(20), B, Some(Law::A));
+        relay.comfort(at(20), B, &Law::A.format(), None).unwrap();
         relay.repoint(A, C).unwrap();
         relay.repoint(A, B).unwrap();
         assert_eq!(made_until(&mut relay, 20, 520).len(), 25);

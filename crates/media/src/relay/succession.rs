@@ -84,7 +84,7 @@ mod tests {
             heard.push((at(20 * u64::from(n)), speaks(&mut relay, 20 * u64::from(n), B, 2, 700 + n).unwrap().1));
         }
         relay.succeed(A);
-        relay.comfort(at(4_000), A, Some(Law::A));
+        relay.comfort(at(4_000), A, &Law::A.format(), None).unwrap();
         assert_eq!(speaks(&mut relay, 4_000, B, 2, 900), None, "whoever was there is a stranger now");
         relay.repoint(A, C).unwrap();
         for ms in (4_000..4_500).step_by(20) {

@@ -1,6 +1,7 @@
 //! The relay's own rules: who is heard, where it goes, what is counted.
 
 use super::*;
+use crate::player::Law;
 use proptest::prelude::*;
 
 const A: PairId = PairId(0);
@@ -180,7 +181,7 @@ fn comfort_noise_goes_on_as_the_stream_that_was_heard_until_that_is_heard_again(
     let heard = |made: Made<'_>| (made.pair, made.to, rtp::read(made.packet).unwrap());
     relay.forward(NOW, B, Component::Rtp, addr("198.51.100.1:6000"), &mut Packet::whole(&mut packet(7, 100)));
     relay.tick(NOW);
-    relay.comfort(at(400), A, Some(Law::Mu));
+    relay.comfort(at(400), A, &Law::Mu.format(), None).unwrap();
     assert_eq!(relay.deadline(), Some(at(400)));
     for n in 0..5u16 {
         relay.tick(at(400 + 20 * u64::from(n)));
@@ -203,15 +204,15 @@ fn comfort_noise_goes_on_as_the_stream_that_was_heard_until_that_is_heard_again(
 #[test]
 fn comfort_noise_ends_when_none_is_asked_for_and_with_its_call() {
     let mut relay = anchored();
-    relay.comfort(NOW, A, Some(Law::A));
-    relay.comfort(NOW, A, Some(Law::A));
+    relay.comfort(NOW, A, &Law::A.format(), None).unwrap();
+    relay.comfort(NOW, A, &Law::A.format(), None).unwrap();
     relay.tick(NOW);
     assert!(relay.poll_made().is_some() && relay.poll_made().is_none(), "asked twice, it comes once");
-    relay.comfort(NOW, A, None);
+    relay.end_comfort(A);
     relay.tick(NOW + Span::from_millis(10));
     assert_eq!(relay.poll_made(), None);
     let again = NOW + Span::from_millis(15);
-    relay.comfort(again, A, Some(Law::Mu));
+    relay.comfort(again, A, &Law::Mu.format(), None).unwrap();
     relay.tick(again + Span::from_millis(10));
     assert!(relay.poll_made().is_some() && relay.poll_made().is_none(), "what was set before counts no more");
     relay.release(A);

@@ -122,7 +122,8 @@ impl Story {
             7 => drop(self.relay.repoint(pair, PairId(u32::from(value % (PAIRS + 1))))),
             8 if on => drop(self.relay.keep(pair)),
             8 => self.relay.let_go(pair),
-            9 => self.relay.comfort(self.now, pair, [None, Some(Law::A), Some(Law::Mu)][usize::from(value % 3)]),
+            9 if on => drop(self.relay.comfort(self.now, pair, &Law::A.format(), None)),
+            9 => self.relay.end_comfort(pair),
             10 if on => self.relay.relatch(pair),
             10 => self.relay.pause(pair),
             _ if value < 16 => {
