@@ -141,6 +141,15 @@ pub enum Cause {
         /// Calls of the last five minutes.
         of: u32,
     },
+    /// Audio of that many recent calls has holes, or a score below what the trunk is held to.
+    MediaPoor {
+        /// How many.
+        count: u32,
+        /// The limit.
+        limit: u32,
+        /// Calls of the last five minutes.
+        of: u32,
+    },
     /// Our registration there failed in a row.
     RegistrationLost {
         /// How often.
@@ -249,6 +258,7 @@ impl Cause {
                 | Self::FailureShare { .. }
                 | Self::MediaSilent { .. }
                 | Self::MediaLossy { .. }
+                | Self::MediaPoor { .. }
                 | Self::TestCallsFailed { .. }
         )
     }

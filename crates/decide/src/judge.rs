@@ -248,9 +248,15 @@ fn quality_doubt(policy: &HealthPolicy, seen: &Evidence, since: Instant) -> Opti
         return Some(cause);
     }
     let heard_of = seen.media.last_bad.is_some_and(|(at, _)| at >= since);
+    let limit = policy.media_calls;
+    let enough = |of: &Share| heard_of && of.part >= limit && of.percent() >= policy.media_share;
     let Share { part: count, of } = seen.media.lossy;
-    if heard_of && count >= policy.media_calls && seen.media.lossy.percent() >= policy.media_share {
-        return Some(Cause::MediaLossy { count, limit: policy.media_calls, of });
+    if enough(&seen.media.lossy) {
+        return Some(Cause::MediaLossy { count, limit, of });
+    }
+    let Share { part: count, of } = seen.media.poor;
+    if enough(&seen.media.poor) {
+        return Some(Cause::MediaPoor { count, limit, of });
     }
     let registered = seen.registration.last.is_some_and(|(at, _)| at >= since);
     if registered && seen.registration.bad >= policy.registration_failures {

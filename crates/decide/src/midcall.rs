@@ -5,7 +5,7 @@
 //! left is kept while the other is called again, the call is ended. Hold, fax, mute and pauses of a talker are no faults. Refuses to know:
 //! packets, descriptions, how anything is asked or moved.
 
-use model::{MediaOutcome, Span};
+use model::{Mos, Span};
 use serde::{Deserialize, Serialize};
 
 /// A pause this long shows a talker whose silence is not sent (RFC 3389, RFC 3551 §4.1): packets of speech come every 20 to 60 ms.
@@ -35,6 +35,9 @@ pub struct AudioPolicy {
     pub dead: Span,
     /// Packets lost, per thousand, from which on its audio has holes.
     pub loss: u16,
+    /// The estimated score below which its audio is poor. None unless it is set: an estimate rests on what the far end is thought to
+    /// conceal, and some codecs have none.
+    pub mos: Option<Mos>,
     /// Who may be called again.
     pub rescue: Rescue,
 }
@@ -42,7 +45,7 @@ pub struct AudioPolicy {
 impl Default for AudioPolicy {
     fn default() -> Self {
         let limit = Span::from_secs(3);
-        Self { start: limit, silence: limit, dead: Span::from_secs(60), loss: 100, rescue: Rescue::Off }
+        Self { start: limit, silence: limit, dead: Span::from_secs(60), loss: 100, mos: None, rescue: Rescue::Off }
     }
 }
 
@@ -110,6 +113,10 @@ pub struct Party {
     pub pauses: bool,
     /// Packets lost lately, per thousand, when enough came to tell.
     pub loss: Option<u16>,
+    /// What it sounded like lately by the E-model, when enough came to tell and its codec is known.
+    pub mos: Option<Mos>,
+    /// It was told to be poor, and not yet to be good again.
+    pub poor: bool,
     /// Its last report of RTCP came so long ago.
     pub reported: Option<Span>,
     /// By its reports nothing of what it was sent has arrived for so long.
@@ -212,22 +219,6 @@ pub struct Verdict {
     pub look: Span,
 }
 
-/// What a call says about the audio of a party's trunk. Nothing while neither is heard: that is no proof against either.
-pub fn outcome(of: &Party, other: &Party) -> Option<MediaOutcome> {
-    if of.is_deaf()
-        && !of.is_silent()
-        && other.speaks()
-        && let Some(after) = of.unheard
-    {
-        return Some(MediaOutcome::Deaf { after });
-    }
-    if of.speaks() {
-        let holes = of.loss.filter(|loss| *loss >= of.policy.loss);
-        return Some(holes.map_or(MediaOutcome::Good, |permille| MediaOutcome::Lossy { permille }));
-    }
-    (of.is_silent() && other.speaks()).then_some(MediaOutcome::Silent { after: of.quiet })
-}
-
 /// What is to be done about a call. A call in which nobody was ever heard is one of signalling alone: its sessions are kept by other means.
 pub fn midcall(call: &Midcall) -> Verdict {
     if !call.caller.ever && !call.callee.ever {
@@ -318,25 +309,19 @@ fn look(call: &Midcall) -> Span {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use alloc::vec::Vec;
-    use proptest::prelude::*;
-
-    const fn ms(ms: u64) -> Span {
-        Span::from_millis(ms)
-    }
-
+impl Party {
     /// One who is heard.
-    fn heard() -> Party {
-        Party {
+    pub(crate) fn heard() -> Self {
+        Self {
             policy: AudioPolicy::default(),
             expected: true,
             ever: true,
-            quiet: ms(20),
-            pause: ms(40),
+            quiet: Span::from_millis(20),
+            pause: Span::from_millis(40),
             pauses: false,
             loss: None,
+            mos: None,
+            poor: false,
             reported: None,
             unheard: None,
             asked: Asked::No,
@@ -347,13 +332,26 @@ mod tests {
             may_be_called: false,
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sound::outcome;
+    use alloc::vec::Vec;
+    use model::MediaOutcome;
+    use proptest::prelude::*;
+
+    const fn ms(ms: u64) -> Span {
+        Span::from_millis(ms)
+    }
 
     fn quiet(ms: u64) -> Party {
-        Party { quiet: Span::from_millis(ms), ..heard() }
+        Party { quiet: Span::from_millis(ms), ..Party::heard() }
     }
 
     fn call(callee: Party) -> Midcall {
-        Midcall { caller: heard(), callee, occupied: false, rescues: 2 }
+        Midcall { caller: Party::heard(), callee, occupied: false, rescues: 2 }
     }
 
     fn step_of(callee: Party) -> Step {
@@ -425,29 +423,18 @@ mod tests {
     }
 
     #[test]
-    fn the_one_who_is_silent_is_blamed_and_not_the_one_who_speaks() {
-        let silent = MediaOutcome::Silent { after: ms(3_000) };
-        assert_eq!(outcome(&quiet(3_000), &heard()), Some(silent));
-        assert_eq!(outcome(&heard(), &quiet(3_000)), Some(MediaOutcome::Good));
-        assert_eq!(outcome(&quiet(3_000), &quiet(3_000)), None, "nobody is blamed by this alone");
-        assert_eq!(outcome(&Party { expected: false, ..quiet(9_000) }, &heard()), None);
-        let holes = |permille| outcome(&Party { loss: Some(permille), ..heard() }, &heard());
-        assert_eq!((holes(99), holes(100)), (Some(MediaOutcome::Good), Some(MediaOutcome::Lossy { permille: 100 })));
-    }
-
-    #[test]
     fn one_whom_nothing_reaches_by_its_own_reports_is_blamed_and_moved() {
-        let deaf = Party { unheard: Some(ms(5_000)), reported: Some(ms(100)), interfaces: 1, ..heard() };
-        assert_eq!(outcome(&deaf, &heard()), Some(MediaOutcome::Deaf { after: ms(5_000) }));
+        let deaf = Party { unheard: Some(ms(5_000)), reported: Some(ms(100)), interfaces: 1, ..Party::heard() };
+        assert_eq!(outcome(&deaf, &Party::heard()), Some(MediaOutcome::Deaf { after: ms(5_000) }));
         let soon = |unheard| midcall(&call(Party { unheard: Some(ms(unheard)), ..deaf })).look;
         assert_eq!(
             (soon(0), soon(2_000), soon(2_990)),
             (ms(2_980), ms(1_000), ms(100)),
             "when the limit may be reached"
         );
-        assert_eq!(outcome(&Party { unheard: Some(ms(2_999)), ..deaf }, &heard()), Some(MediaOutcome::Good));
+        assert_eq!(outcome(&Party { unheard: Some(ms(2_999)), ..deaf }, &Party::heard()), Some(MediaOutcome::Good));
         assert_eq!(outcome(&deaf, &quiet(3_000)), Some(MediaOutcome::Good), "it was sent nothing");
-        assert_eq!(outcome(&heard(), &deaf), Some(MediaOutcome::Good), "the other one has no part in it");
+        assert_eq!(outcome(&Party::heard(), &deaf), Some(MediaOutcome::Good), "the other one has no part in it");
         assert_eq!(step_of(deaf), Step::Move(CALLEE));
         let moved = Party { interfaces: 1, tried: Some(ms(3_099)), ..deaf };
         assert_eq!(step_of(moved), Step::Leave, "nothing was reported since that would show it");
@@ -460,12 +447,12 @@ mod tests {
 
     #[test]
     fn one_who_pauses_has_longer() {
-        assert_eq!(Party { pause: ms(300), ..heard() }.limit(), Span::from_secs(10));
-        assert_eq!(Party { pauses: true, ..heard() }.limit(), Span::from_secs(10));
-        assert_eq!(Party { pause: Span::from_secs(5), ..heard() }.limit(), Span::from_secs(15));
-        assert_eq!(Party { pause: Span::from_secs(600), ..heard() }.limit(), PAUSES_MAX);
+        assert_eq!(Party { pause: ms(300), ..Party::heard() }.limit(), Span::from_secs(10));
+        assert_eq!(Party { pauses: true, ..Party::heard() }.limit(), Span::from_secs(10));
+        assert_eq!(Party { pause: Span::from_secs(5), ..Party::heard() }.limit(), Span::from_secs(15));
+        assert_eq!(Party { pause: Span::from_secs(600), ..Party::heard() }.limit(), PAUSES_MAX);
         let patient = AudioPolicy { silence: Span::from_secs(90), ..AudioPolicy::default() };
-        assert_eq!(Party { pause: ms(300), policy: patient, ..heard() }.limit(), Span::from_secs(90));
+        assert_eq!(Party { pause: ms(300), policy: patient, ..Party::heard() }.limit(), Span::from_secs(90));
     }
 
     #[test]
@@ -501,6 +488,8 @@ mod tests {
             pause: ms(spans.1),
             pauses: flags.5,
             loss: None,
+            mos: None,
+            poor: false,
             reported: spans.2.map(ms),
             unheard: unheard.map(ms),
             asked,

@@ -4,7 +4,7 @@
 
 use crate::midcall::Whose;
 use alloc::vec::Vec;
-use model::{CallRef, Instant, Span};
+use model::{CallRef, Instant, Mos, Span};
 use serde::{Deserialize, Serialize};
 
 /// One thing that was seen or done about the audio of a live call.
@@ -30,6 +30,13 @@ pub enum Note {
         never: bool,
         /// The other party was heard all the while.
         other_speaks: bool,
+    },
+    /// It sounds worse than its trunk is held to.
+    Poor {
+        /// Estimated.
+        mos: Mos,
+        /// What its trunk is held to.
+        limit: Mos,
     },
     /// By its reports nothing of what it is sent arrives.
     Deaf {

@@ -12,7 +12,7 @@ use explain::{
 };
 use model::{
     Admin, AttemptOutcome, Begun, CallEvidence, CallRef, Epoch, Evidence, GroupId, Health, Instant, MediaEvidence,
-    MediaOutcome, Name, ProbeEvidence, ProbeResult, RegistrationEvidence, RegistrationState, RouteId, Seq, Span,
+    MediaOutcome, Mos, Name, ProbeEvidence, ProbeResult, RegistrationEvidence, RegistrationState, RouteId, Seq, Span,
     TargetId, TestCallEvidence, TestCallResult, TransportEvidence, TransportFault, TrunkId, Wall, Wish,
 };
 use std::path::Path;
@@ -55,6 +55,7 @@ fn causes() -> Vec<Cause> {
         Cause::FailureShare { .. } => Cause::FailureShare { percent: 60, limit: 50, of: 25 },
         Cause::MediaSilent { .. } => Cause::MediaSilent { count: 3, limit: 3, of: 4 },
         Cause::MediaLossy { .. } => Cause::MediaLossy { count: 3, limit: 3, of: 5 },
+        Cause::MediaPoor { .. } => Cause::MediaPoor { count: 3, limit: 3, of: 5 },
         Cause::RegistrationLost { .. } => Cause::RegistrationLost { count: 2, limit: 2 },
         Cause::TestCallsFailed { .. } => Cause::TestCallsFailed { count: 2, limit: 2 },
         Cause::Overload { .. } => Cause::Overload { validity: s(5) },
@@ -276,7 +277,14 @@ fn decision(change: Change, cause: Cause) -> Decision {
     let called = Some((at(398_000), AttemptOutcome::Answered));
     let calls = CallEvidence { last_bad, last: called, ..CallEvidence::default() };
     let transport = TransportEvidence { in_row: 2, last: Some((at(398_500), TransportFault::PortUnreachable)) };
-    let last_bad = Some((at(399_000), MediaOutcome::Silent { after: s(6) }));
+    let heard = match cause {
+        Cause::MediaPoor { .. } => {
+            MediaOutcome::Poor { mos: Mos::from_hundredths(268), limit: Mos::from_hundredths(310) }
+        }
+        Cause::MediaLossy { .. } => MediaOutcome::Lossy { permille: 124 },
+        _ => MediaOutcome::Silent { after: s(6) },
+    };
+    let last_bad = Some((at(399_000), heard));
     let media = MediaEvidence { last_bad, ..MediaEvidence::default() };
     let last = Some((at(399_000), RegistrationState::Refused { code: 403 }));
     let registration = RegistrationEvidence { good: 0, bad: 2, last };
@@ -307,7 +315,9 @@ fn usual(cause: Cause) -> (Change, Option<Span>) {
         Cause::CallsLate { .. } | Cause::CallsFailed { .. } => (health(Health::Up, Health::Suspect), Some(s(10))),
         Cause::Calm { .. } => (health(Health::Suspect, Health::Up), None),
         Cause::DwellOver { .. } => (health(Health::Down, Health::Probation), Some(s(60))),
-        Cause::MediaLossy { .. } | Cause::RegistrationLost { .. } => (health(Health::Up, Health::Suspect), Some(s(10))),
+        Cause::MediaLossy { .. } | Cause::MediaPoor { .. } | Cause::RegistrationLost { .. } => {
+            (health(Health::Up, Health::Suspect), Some(s(10)))
+        }
         Cause::Overload { .. } => (Change::Throttle { asked: s(5), wish: Wish::Loss { percent: 30 } }, Some(s(5))),
         Cause::EarnedByTestCall { .. } => (Change::Share { from: 5, to: 25 }, Some(s(20))),
         Cause::Stable { .. } => (Change::Share { from: 0, to: 5 }, Some(s(20))),

@@ -90,6 +90,9 @@ pub struct MediaEvidence {
     pub silent: Share,
     /// Calls that had holes, and all of them.
     pub lossy: Share,
+    /// Calls that had holes or sounded poor by their estimated score, and all of them.
+    #[serde(default)]
+    pub poor: Share,
     /// The last one that was not good.
     pub last_bad: Option<(Instant, MediaOutcome)>,
 }

@@ -25,6 +25,16 @@ impl Mos {
         }
     }
 
+    /// From tenths, in the same manner.
+    pub const fn from_tenths(tenths: u16) -> Self {
+        Self::from_hundredths(tenths.saturating_mul(10))
+    }
+
+    /// In tenths, as it is told: 0.1 is less than any listener notices.
+    pub const fn tenths(self) -> u16 {
+        (self.0 + 5) / 10
+    }
+
     /// In hundredths.
     pub const fn hundredths(self) -> u16 {
         self.0
@@ -47,7 +57,7 @@ impl From<Mos> for u16 {
 /// With one decimal, as scores are told: more would claim what an estimate does not know.
 impl fmt::Display for Mos {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tenths = (self.0 + 5) / 10;
+        let tenths = self.tenths();
         write!(f, "{}.{}", tenths / 10, tenths % 10)
     }
 }

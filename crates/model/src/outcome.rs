@@ -2,7 +2,7 @@
 //!
 //! Our own deadline is never spelled 408 and a transport error never 503: those are things a peer says.
 
-use crate::Span;
+use crate::{Mos, Span};
 use serde::{Deserialize, Serialize};
 
 /// How the network refused to carry a packet.
@@ -163,6 +163,13 @@ pub enum MediaOutcome {
     Lossy {
         /// Packets lost, per thousand.
         permille: u16,
+    },
+    /// It comes, and sounds worse than it is held to.
+    Poor {
+        /// Estimated over the last seconds.
+        mos: Mos,
+        /// What it is held to.
+        limit: Mos,
     },
 }
 

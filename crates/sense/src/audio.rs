@@ -55,6 +55,11 @@ impl Audio {
         MediaEvidence {
             silent: Share { part: count(one_way), of },
             lossy: Share { part: count(|outcome| matches!(outcome, MediaOutcome::Lossy { .. })), of },
+            // What has holes sounds no better than what is poor for another reason.
+            poor: Share {
+                part: count(|outcome| matches!(outcome, MediaOutcome::Lossy { .. } | MediaOutcome::Poor { .. })),
+                of,
+            },
             last_bad: self.last_bad,
         }
     }
@@ -63,6 +68,7 @@ impl Audio {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use model::Mos;
 
     fn at(s: u64) -> Instant {
         Instant::ZERO + Span::from_secs(s)
@@ -82,6 +88,12 @@ mod tests {
         assert!(!audio.push(at(3), CallRef(3), MediaOutcome::Good));
         let seen = audio.evidence(at(3));
         assert_eq!((seen.silent, seen.lossy), (Share { part: 1, of: 3 }, Share { part: 1, of: 3 }));
+        let poor = MediaOutcome::Poor { mos: Mos::from_hundredths(270), limit: Mos::from_hundredths(310) };
+        assert!(audio.push(at(3), CallRef(3), poor));
+        let seen = audio.evidence(at(3));
+        assert_eq!((seen.lossy.part, seen.poor), (1, Share { part: 2, of: 3 }), "holes are poor too");
+        assert_eq!(seen.last_bad, Some((at(3), poor)));
+        audio.push(at(3), CallRef(3), MediaOutcome::Good);
         audio.push(at(4), CallRef(1), MediaOutcome::Good);
         assert_eq!(audio.evidence(at(4)).silent, Share { part: 0, of: 3 }, "it was heard after all");
         assert_eq!(audio.evidence(at(303)).silent, Share { part: 0, of: 1 }, "five minutes later");

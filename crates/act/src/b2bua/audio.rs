@@ -9,10 +9,10 @@ use super::reanchor::{Moving, places_after};
 use super::{B2bua, Due, World, attempt, headers};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::mem::{Discriminant, discriminant};
+use core::mem::discriminant;
 use decide::{Asked, AudioPolicy, Midcall, Note, Noted, Party, Rescue, Step, Whose};
 use media::{PairId, Presence};
-use model::{Health, Instant, MediaOutcome, Observed, Span, TargetId, TrunkId};
+use model::{Health, Instant, MediaOutcome, Mos, Observed, Span, TargetId, TrunkId};
 use sip::{ClientKey, Failure, Message, Method, TimerId, TimerSet};
 use smallvec::SmallVec;
 
@@ -74,10 +74,13 @@ pub(super) struct Ear {
     pause: Span,
     pauses: bool,
     loss: Option<u16>,
+    mos: Option<Mos>,
+    /// That it is poor has been noted.
+    poor: bool,
     /// Gaps up to this were no pauses of a talker.
     ignored: Span,
     /// What was told of it last.
-    told: Option<Discriminant<MediaOutcome>>,
+    told: Option<MediaOutcome>,
     /// Its silence has been noted.
     silent: bool,
     question: Question,
@@ -126,6 +129,8 @@ impl Ear {
             pause: Span::ZERO,
             pauses: false,
             loss: None,
+            mos: None,
+            poor: false,
             ignored: presence.longest_gap,
             told: None,
             silent: false,
@@ -174,6 +179,8 @@ impl Ear {
             pause: self.pause,
             pauses: self.pauses,
             loss: self.loss,
+            mos: self.mos,
+            poor: matches!(self.told, Some(MediaOutcome::Poor { .. })),
             reported: self.reported.map(|at| now.since(at)),
             unheard: self.unheard,
             asked: match self.question {
@@ -304,7 +311,7 @@ impl B2bua {
             let Some(state) = self.state_of(world, slot) else { return };
             self.note_silence(world, slot, &state);
             if let Some(call) = self.calls.get_mut(slot) {
-                tell(world, call, &state, false);
+                self.counters.audio_poor += tell(world, call, &state, false);
             }
             let verdict = decide::midcall(&state);
             if verdict.step == Step::Leave {
@@ -422,7 +429,7 @@ impl B2bua {
         if let Some(state) = self.state_of(world, slot)
             && let Some(call) = self.calls.get_mut(slot)
         {
-            tell(world, call, &state, true);
+            self.counters.audio_poor += tell(world, call, &state, true);
         }
         self.drop_moving(world, slot);
         self.stop_listening(slot);
@@ -562,7 +569,8 @@ fn hear(world: &World<'_>, call: &mut Call) -> (u64, SmallVec<[ClientKey; 2]>) {
         let (presence, heard) = (world.relay.presence(world.now, pair), world.relay.heard(world.now, pair));
         let (Some(presence), Some(ear)) = (presence, call.listening.ear_mut(side)) else { continue };
         let missed = ear.hear(world.now, &presence);
-        (ear.pauses, ear.loss) = heard.map_or((false, None), |heard| (heard.pauses, heard.loss_permille));
+        let heard = heard.unwrap_or_default();
+        (ear.pauses, ear.loss, ear.mos) = (heard.pauses, heard.loss_permille, heard.mos);
         if !ear.silent {
             ear.refused = presence.refused;
             forgotten.extend(core::mem::take(&mut ear.question).client());
@@ -581,15 +589,23 @@ fn hear(world: &World<'_>, call: &mut Call) -> (u64, SmallVec<[ClientKey; 2]>) {
     (back, forgotten)
 }
 
-fn tell(world: &mut World<'_>, call: &mut Call, state: &Midcall, last: bool) {
+/// What is heard of each party is told to those who judge its trunk, when it changes and at the end. How many sound poor for the first time.
+fn tell(world: &mut World<'_>, call: &mut Call, state: &Midcall, last: bool) -> u64 {
+    let mut poor = 0;
     for side in [Side::Caller, Side::Callee] {
         let outcome = decide::outcome(state.party(whose(side)), state.party(whose(side.other())));
         let (Some(outcome), Some(target)) = (outcome, call.target_of(world, side)) else { continue };
-        let kind = Some(discriminant(&outcome));
         let Some(ear) = call.listening.ear_mut(side) else { continue };
-        if last || ear.told != kind {
-            ear.told = kind;
+        if last || ear.told.is_none_or(|told| discriminant(&told) != discriminant(&outcome)) {
+            ear.told = Some(outcome);
             world.signal(target, Observed::Media { call: call.call, outcome });
         }
+        if let MediaOutcome::Poor { mos, limit } = outcome
+            && !core::mem::replace(&mut ear.poor, true)
+        {
+            poor += 1;
+            call.note(world.now, side, Note::Poor { mos, limit });
+        }
     }
+    poor
 }

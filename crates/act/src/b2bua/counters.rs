@@ -109,6 +109,8 @@ pub struct Counters {
     pub audio_asked: u64,
     /// Times a party said that nothing of what it was sent arrived.
     pub audio_deaf: u64,
+    /// Parties whose audio was poor by its estimated score.
+    pub audio_poor: u64,
     /// Calls ended because a party was silent and did not answer.
     pub audio_lost: u64,
     /// Calls ended because nobody was heard.
@@ -183,6 +185,7 @@ impl Counters {
             ("audio_relatched", self.audio_relatched),
             ("audio_asked", self.audio_asked),
             ("audio_deaf", self.audio_deaf),
+            ("audio_poor", self.audio_poor),
             ("audio_lost", self.audio_lost),
             ("audio_dead", self.audio_dead),
             ("audio_moved", self.audio_moved),

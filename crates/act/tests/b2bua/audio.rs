@@ -1,9 +1,9 @@
 //! Who of a live call is heard: what is told of trunks, who is asked, and when a call is ended for it.
 
-use crate::world::Lab;
+use crate::world::{Lab, port_of};
 use act::Ending;
 use decide::{Note, Noted, Whose};
-use model::{MediaOutcome, Observed, Span};
+use model::{MediaOutcome, Mos, Observed, Span};
 use sip::{HeaderName, Method};
 
 const OFFICE: usize = 0;
@@ -50,6 +50,59 @@ fn is_silent(outcome: MediaOutcome) -> bool {
 /// So long ago, about; looks are no more exact than packets.
 fn is_about(span: Span, ms: u64) -> bool {
     span >= Span::from_millis(ms) && span <= Span::from_millis(ms + 500)
+}
+
+impl Lab {
+    /// Both talk for so many seconds in packets of 20 ms, and one in `every` of the carrier's does not arrive. `n` is the next number.
+    fn talk_with_holes(&mut self, n: &mut u16, seconds: u16, every: u16) {
+        for _ in 0..seconds * 50 {
+            for peer in [OFFICE, ACME] {
+                if peer == ACME && every > 0 && n.is_multiple_of(every) {
+                    continue;
+                }
+                let mut packet = [0x2bu8; 172];
+                let ([high, low], time) = (n.to_be_bytes(), (u32::from(*n) * 160).to_be_bytes());
+                packet[..12]
+                    .copy_from_slice(&[0x80, 8, high, low, time[0], time[1], time[2], time[3], 0, 0, 0, peer as u8]);
+                let port = port_of(&self.shown_last(peer));
+                self.pass(port, self.peers[peer].media, &packet).expect("relayed");
+            }
+            *n += 1;
+            self.run(20);
+        }
+    }
+}
+
+/// A score is a limit only where it is set. It is told when it falls short, and as good again when it is clearly better.
+#[test]
+fn a_carrier_that_sounds_worse_than_it_is_held_to_is_told_of_with_figure_and_limit() {
+    let limit = Mos::from_hundredths(380);
+    for held in [false, true] {
+        let mut lab = Lab::new(1);
+        lab.shape.trunks[ACME].as_mut().unwrap().audio.mos = held.then_some(limit);
+        lab.call("+4722");
+        lab.run(1_000);
+        let mut n = 1;
+        lab.talk_with_holes(&mut n, 8, 0);
+        assert_eq!(lab.told_of_audio(ACME), [MediaOutcome::Good]);
+        lab.talk_with_holes(&mut n, 12, 12);
+        let told = lab.told_of_audio(ACME);
+        if !held {
+            assert_eq!(told, [MediaOutcome::Good], "8 % are within the limit of loss, and no other is set");
+            continue;
+        }
+        let [_, MediaOutcome::Poor { mos, limit: by }] = told[..] else { panic!("{told:?}") };
+        assert!(mos >= Mos::from_hundredths(330) && mos < limit && by == limit, "{told:?}");
+        assert_eq!(lab.told_of_audio(OFFICE), [MediaOutcome::Good]);
+        let notes: Vec<Note> = lab.notes().into_iter().map(|noted| noted.what).collect();
+        assert_eq!((&notes[..], lab.asked(ACME)), (&[Note::Poor { mos, limit }][..], 0), "the call is left");
+        lab.talk_with_holes(&mut n, 12, 0);
+        assert_eq!(lab.told_of_audio(ACME).last(), Some(&MediaOutcome::Good));
+        lab.talk_with_holes(&mut n, 12, 12);
+        assert_eq!((lab.notes().len(), lab.b2bua.counters().audio_poor), (1, 1), "noted once in a call");
+        lab.hang_up();
+        assert!(matches!(lab.told_of_audio(ACME).last(), Some(MediaOutcome::Poor { .. })), "the end of it counts");
+    }
 }
 
 #[test]

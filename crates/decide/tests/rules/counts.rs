@@ -87,6 +87,18 @@ fn holes_in_audio_and_lost_registrations_are_doubts_and_no_more() {
     assert_eq!(doubt.cause, Cause::MediaLossy { count: 9, limit: 3, of: 9 });
     assert_eq!(engine.consider(at(9), trunk(0), &lossy), None, "not Down");
     let last = Some((at(9), RegistrationState::Refused { code: 403 }));
+    let poor = MediaOutcome::Poor { mos: Mos::from_tenths(27), limit: Mos::from_tenths(31) };
+    let poor_of = |lossy, poor_calls| {
+        let (lossy, poor_calls) = (Share { part: lossy, of: 5 }, Share { part: poor_calls, of: 5 });
+        let media =
+            MediaEvidence { lossy, poor: poor_calls, last_bad: Some((at(9), poor)), ..MediaEvidence::default() };
+        Evidence { media, last_bad: Some(at(9)), ..good(at(9)) }
+    };
+    let mut other = all_up(&[&[0, 1]]);
+    assert_eq!(other.consider(at(9), trunk(0), &poor_of(2, 2)), None, "two are few");
+    let doubt = other.consider(at(9), trunk(0), &poor_of(2, 3)).unwrap();
+    assert_eq!(doubt.cause, Cause::MediaPoor { count: 3, limit: 3, of: 5 }, "holes and a low score together");
+    assert_eq!(other.consider(at(9), trunk(0), &poor_of(2, 5)), None, "not Down");
     let registration = RegistrationEvidence { good: 0, bad: 2, last };
     let lost = Evidence { registration, last_bad: Some(at(9)), ..good(at(9)) };
     let doubt = engine.consider(at(9), trunk(1), &lost).unwrap();

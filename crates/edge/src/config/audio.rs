@@ -4,12 +4,13 @@
 
 use super::draft::Draft;
 use super::fault::Faults;
-use super::reader::{At, Reader, many};
+use super::reader::{At, Node, Reader, many};
 use super::schema::{Section, is};
 use super::trunk::TrunkDraft;
-use super::value;
+use super::value::{self, found};
+use core::ops::RangeInclusive;
 use decide::{AudioPolicy, Rescue};
-use model::Span;
+use model::{Mos, Span};
 
 pub(super) static AUDIO: Section = Section {
     title: "audio of [trunk.NAME]",
@@ -36,9 +37,20 @@ pub(super) static AUDIO: Section = Section {
             "\"10%\"",
             "Packets lost within five seconds from which on its audio has holes: as many such calls as `media_calls` put it in doubt.",
         ),
+        is(
+            "mos",
+            "opinion score, or \"off\"",
+            "\"off\"",
+            "Opinion score below which its audio is poor, such as \"3.1\": estimated (ITU-T G.107) by its codec, packets lost within five \
+             seconds, and jitter and bursts of the call. Poor calls and those with holes together put it in doubt, as many as above; a call \
+             is good again at 0.2 more. Off unless it is set: loss is counted, and a score rests on what the far end is thought to conceal. \
+             G.711 has 4.4 without loss and 3.4 with 10 % lost, G.729 has 4.1 and 2.7.",
+        ),
     ],
 };
 
+/// Tenths: no audio is worse than 1.0, and what is good again at 0.2 more must be within reach of a codec of a low rate.
+const SCORES: RangeInclusive<u16> = 15..=40;
 const RESCUES: &[&str] = &["off", "on", "both"];
 /// More interfaces than that are tried in no call.
 const MEDIA_MAX: usize = 4;
@@ -76,6 +88,9 @@ pub(super) fn read(trunk: &Reader<'_, '_>, faults: &mut Faults<'_>) -> AudioDraf
     if let Some(loss) = reader.read("loss", faults, value::percent(1)) {
         draft.policy.loss = u16::from(loss) * 10;
     }
+    if let Some(mos) = reader.read("mos", faults, score) {
+        draft.policy.mos = mos;
+    }
     let longest = draft.policy.start.max(draft.policy.silence);
     if draft.policy.dead > Span::ZERO && draft.policy.dead <= longest {
         let what = format!(
@@ -85,6 +100,24 @@ pub(super) fn read(trunk: &Reader<'_, '_>, faults: &mut Faults<'_>) -> AudioDraf
         faults.error(&reader.place("dead"), what, "a duration longer than `start` and `silence`, or \"never\"", None);
     }
     draft
+}
+
+/// An opinion score that audio can fall short of, with one decimal as scores are told; none is off.
+fn score(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<Option<Mos>> {
+    let text = node.get_ref().as_str().map_or("", str::trim);
+    if text == "off" {
+        return Some(None);
+    }
+    let (whole, tenths) = text.split_once('.').unwrap_or((text, "0"));
+    let digit = |text: &str| text.parse::<u16>().ok().filter(|_| text.len() == 1 && text != "+");
+    let good = digit(whole).zip(digit(tenths)).map(|(whole, tenths)| whole * 10 + tenths);
+    let Some(score) = good.filter(|score| SCORES.contains(score)).map(Mos::from_tenths) else {
+        let bare = node.get_ref().as_float().map(|number| format!("write \"{}\"", number.as_str()));
+        let expected = "a score from \"1.5\" to \"4.0\" with one decimal, or \"off\"";
+        faults.error(&node.span(), format!("this is {}", found(node)), expected, bare);
+        return None;
+    };
+    Some(Some(score))
 }
 
 /// The interfaces it names are there, and audio can go by them.

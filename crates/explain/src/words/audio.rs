@@ -29,6 +29,11 @@ pub fn note(noted: &Noted, caller: &str, callee: &str) -> String {
             }
         }
         Note::Deaf { after } => format!("{one} reports that nothing of what it is sent has arrived for {after}"),
+        Note::Poor { mos, limit } => {
+            format!(
+                "audio of {one} is poor: its estimated opinion score is {mos}, and below {limit} it counts against {one}"
+            )
+        }
         Note::Hears => format!("what {one} is sent arrives again, by its reports"),
         Note::Back { after } => format!("{one} is heard again after {after}"),
         Note::Relatched => format!("audio of {one} may come from another address now"),
@@ -48,7 +53,7 @@ pub fn note(noted: &Noted, caller: &str, callee: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::{CallRef, Span};
+    use model::{CallRef, Mos, Span};
 
     #[test]
     fn each_step_is_a_sentence_that_names_whom_it_is_about() {
@@ -65,6 +70,10 @@ mod tests {
                 "nothing was heard of acme for 3.2 s after the answer while office kept sending",
             ),
             (acme(Note::Deaf { after: ms(5_000) }), "acme reports that nothing of what it is sent has arrived for 5 s"),
+            (
+                acme(Note::Poor { mos: Mos::from_hundredths(268), limit: Mos::from_hundredths(310) }),
+                "audio of acme is poor: its estimated opinion score is 2.7, and below 3.1 it counts against acme",
+            ),
             (acme(Note::Hears), "what acme is sent arrives again, by its reports"),
             (acme(Note::Back { after: ms(4_000) }), "acme is heard again after 4 s"),
             (acme(Note::Relatched), "audio of acme may come from another address now"),

@@ -102,6 +102,12 @@ fn cause(cause: Cause) -> String {
         Cause::MediaLossy { count: n, limit, of } => {
             format!("its audio had holes in {n} of {} within 5 min (limit {limit})", count(of, "call", "calls"))
         }
+        Cause::MediaPoor { count: n, limit, of } => {
+            format!(
+                "its audio had holes or too low a score in {n} of {} within 5 min (limit {limit})",
+                count(of, "call", "calls")
+            )
+        }
         Cause::RegistrationLost { count: n, limit } => {
             format!("our registration failed {} (limit {limit})", in_row(n, "time", "times"))
         }
@@ -159,7 +165,9 @@ fn last(cause: Cause, seen: &Evidence) -> Option<String> {
         | Cause::CallsSilent { .. }
         | Cause::FailureShare { .. } => seen.calls.last_bad.map(|(_, outcome)| attempt(outcome)),
         Cause::Refused { .. } => seen.transport.last.map(|(_, by)| String::from(fault(by))),
-        Cause::MediaSilent { .. } | Cause::MediaLossy { .. } => seen.media.last_bad.map(|(_, outcome)| media(outcome)),
+        Cause::MediaSilent { .. } | Cause::MediaLossy { .. } | Cause::MediaPoor { .. } => {
+            seen.media.last_bad.map(|(_, outcome)| media(outcome))
+        }
         Cause::RegistrationLost { .. } => seen.registration.last.map(|(_, state)| registration(state)),
         Cause::TestCallsFailed { .. } | Cause::EarnedByTestCall { .. } => {
             seen.test_calls.last.map(|(_, result)| test_call(result))

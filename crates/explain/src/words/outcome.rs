@@ -99,6 +99,7 @@ pub fn media(outcome: MediaOutcome) -> String {
         MediaOutcome::Good => String::from("audio is heard"),
         MediaOutcome::Silent { after } => format!("nothing heard for {after} while the other side spoke"),
         MediaOutcome::Deaf { after } => format!("by its reports nothing of what it was sent arrived for {after}"),
+        MediaOutcome::Poor { mos, limit } => format!("an estimated opinion score of {mos} (limit {limit})"),
         MediaOutcome::Lossy { permille } => format!("{}.{} % of its packets lost", permille / 10, permille % 10),
     }
 }

@@ -22,6 +22,10 @@ const OF_SHARDS: &[(&str, &str)] = &[
     ),
     ("call_audio_not_moved", "Times a party's audio could not be moved to another interface, or its peer refused to."),
     (
+        "call_audio_poor",
+        "Parties whose audio had an estimated opinion score below what their trunk is held to; each once in a call.",
+    ),
+    (
         "call_audio_relatched",
         "Times a silent party's audio was let in from another address, since somebody there was sending.",
     ),

@@ -154,6 +154,7 @@ const fn cause(cause: &Cause) -> &'static str {
         Cause::FailureShare { .. } => "failure_share",
         Cause::MediaSilent { .. } => "media_silent",
         Cause::MediaLossy { .. } => "media_lossy",
+        Cause::MediaPoor { .. } => "media_poor",
         Cause::RegistrationLost { .. } => "registration_lost",
         Cause::TestCallsFailed { .. } => "test_calls_failed",
         Cause::Overload { .. } => "overload",
