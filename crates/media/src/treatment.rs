@@ -200,6 +200,12 @@ impl Treatment {
             }
         }
         self.tell(now, words, exit);
+        // An event is no longer than the tones that it is made of.
+        if let Way::Events { sender, .. } = &mut self.way
+            && let Some(so_far) = self.plan.paths.get(self.current).and_then(|path| path.so_far())
+        {
+            sender.goes_on(so_far);
+        }
         self.say(now, exit);
         Treated::Made
     }
@@ -239,7 +245,8 @@ impl Treatment {
             Way::Tones(dialler) => dialler.is_playing().then_some(self.see_to),
             Way::Info => None,
         };
-        heard.into_iter().chain(said).min()
+        let paused = self.plan.paths.iter().filter_map(|path| path.deadline());
+        heard.into_iter().chain(said).chain(paused).min()
     }
 
     /// Does what is due.
@@ -248,6 +255,9 @@ impl Treatment {
         let mut words = Words::new();
         if let Some(receiver) = &mut self.receiver {
             receiver.tick(now, &mut |word| words.push(word));
+        }
+        for path in &mut self.plan.paths {
+            path.tick(now, &mut |word| words.push(word));
         }
         self.tell(now, words, exit);
         self.say(now, exit);

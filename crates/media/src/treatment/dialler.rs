@@ -9,9 +9,10 @@ use model::Span;
 
 /// Digits that wait for those before them.
 const QUEUE_MAX: usize = 64;
-/// Shortest that a receiver must find, and the pause it needs (ITU-T Q.24); longest that is played when nobody ends a digit.
+/// Shortest that a receiver must find, and the pause that the slowest of them need (ITU-T Q.24, annex A); longest that is played when
+/// nobody ends a digit. With nothing but the pause to hear, a receiver that takes its time must still find the end of the tone in it.
 const SHORTEST: Span = Span::from_millis(40);
-const PAUSE: Span = Span::from_millis(45);
+const PAUSE: Span = Span::from_millis(70);
 const LONGEST: Span = Span::from_secs(30);
 
 /// Too many digits wait.
@@ -75,6 +76,11 @@ impl Dialler {
     /// Whether sound is to be had from it. The pause behind a tone is: who hears two tones of one key with nothing in between hears one.
     pub(super) fn is_playing(&self) -> bool {
         !self.queue.is_empty() || self.pause > Span::ZERO || self.generator.is_sounding()
+    }
+
+    /// Whether a tone or its pause has begun, and what follows must follow without a break.
+    pub(super) const fn is_under_way(&self) -> bool {
+        self.played.is_some() || self.pause.as_micros() > 0
     }
 
     /// The next samples, at so many in a second: tones in place of what is there, as far as there are any.

@@ -15,10 +15,14 @@ use model::{Instant, Span};
 const PIECE: usize = 160;
 /// Silence that was left out is told the detector as far as this, in samples: that ends any digit.
 const LEFT_OUT_MAX: u64 = 1_600;
+/// Nothing has come for so long: a digit that was heard last is over. Longer than packets wander.
+const HUSH: Span = Span::from_millis(100);
 /// So long after the last packet sound is made by time when there is something to be heard.
 const PATIENCE: Span = Span::from_millis(50);
 /// Sound that is made by time is so much behind it, so that packets that are only late still meet it.
 const BEHIND: Span = Span::from_millis(30);
+/// Tones that begin where nothing was begin so much before what is due.
+const HEAD: Span = Span::from_millis(20);
 /// It does not make up for more than this.
 const BEHIND_MAX: Span = Span::from_millis(200);
 
@@ -88,6 +92,8 @@ impl Path {
         packet: &mut dyn FnMut(Encoded<'_>),
     ) {
         let behind_max = self.samples(BEHIND_MAX);
+        // The first of a talk spurt (RFC 3551 §4.1), of somebody whose clock stood still in the silence before.
+        let mut spurt = header.marker && self.heard.is_some_and(|(_, at)| now.since(at) >= HUSH);
         let Self { depacketizer, packetizer, detector, next, ahead, heard, rate, .. } = self;
         let rate = rate.hz();
         let mut dialler = dialler;
@@ -103,7 +109,8 @@ impl Path {
             *heard = Some((at + samples.len() as u64, now));
             // What a talker leaves out is silence: it parts two digits of one key.
             if let Some(detector) = detector.as_mut() {
-                let mut left_out = at.saturating_sub(end).min(LEFT_OUT_MAX) as usize;
+                let silence = if core::mem::take(&mut spurt) { LEFT_OUT_MAX } else { at.saturating_sub(end) };
+                let mut left_out = silence.min(LEFT_OUT_MAX) as usize;
                 while left_out > 0 {
                     let count = left_out.min(PIECE);
                     detector.take(&[0; PIECE][..count], tell);
@@ -136,14 +143,36 @@ impl Path {
         }
     }
 
+    /// How long a digit that is being heard was heard so far.
+    pub(super) fn so_far(&self) -> Option<Span> {
+        self.detector.as_ref().and_then(Detector::so_far)
+    }
+
+    /// When a digit that is being heard is over, if no packet comes before.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.so_far()?;
+        self.heard.map(|(_, at)| at + HUSH)
+    }
+
+    /// Whoever sends nothing between two keys, and nothing after the last, has let go all the same.
+    pub(super) fn tick(&mut self, now: Instant, tell: &mut dyn FnMut(Told)) {
+        if self.deadline().is_some_and(|at| at <= now)
+            && let Some(detector) = &mut self.detector
+        {
+            detector.hush(tell);
+        }
+    }
+
     /// Makes the sound that packets should have brought by now, so that what is dialled is heard though nobody speaks.
     pub(super) fn fill(&mut self, now: Instant, dialler: &mut Dialler, packet: &mut dyn FnMut(Encoded<'_>)) {
         let (end, at) = *self.heard.get_or_insert((self.next, now));
         let silent = now.since(at);
         if silent >= PATIENCE {
             let due = end + self.samples(silent - BEHIND);
-            if due.saturating_sub(self.next) > self.samples(BEHIND_MAX) {
-                self.next = due - self.samples(BEHIND);
+            // A tone that goes on has no hole; one that begins after silence does not make up for it.
+            let (most, behind) = if dialler.is_under_way() { (BEHIND_MAX, BEHIND) } else { (HEAD, HEAD) };
+            if due.saturating_sub(self.next) > self.samples(most) {
+                self.next = due - self.samples(behind);
             }
             while self.next < due && dialler.is_playing() {
                 let mut piece = [0; PIECE];

@@ -207,9 +207,17 @@ struct Sounding {
     /// Windows in a row at its begin.
     windows: u32,
     told: bool,
+    /// Its end was told already.
+    over: bool,
     /// Block at whose end it was found first, and heard last.
     since: u64,
     last: u64,
+}
+
+impl Sounding {
+    fn duration(&self) -> Span {
+        Span::from_millis((self.last - self.since) * BLOCK_MS) + EDGES
+    }
 }
 
 /// What is heard in a piece of sound.
@@ -276,6 +284,20 @@ impl Detector {
         Hearing { tones }
     }
 
+    /// How long the digit was heard so far that was told and is not over yet.
+    pub fn so_far(&self) -> Option<Span> {
+        self.sounding.filter(|sounding| sounding.told && !sounding.over).map(|sounding| sounding.duration())
+    }
+
+    /// No more sound comes for now: a digit in it is over. Sound that goes on with its tones after all is still that digit, and told no more.
+    pub fn hush(&mut self, tell: &mut dyn FnMut(Told)) {
+        if let Some(mut sounding) = self.sounding.filter(|sounding| sounding.told) {
+            self.end(&sounding, tell);
+            sounding.over = true;
+            self.sounding = Some(sounding);
+        }
+    }
+
     /// The sound is over: so is a digit in it.
     pub fn finish(&mut self, tell: &mut dyn FnMut(Told)) {
         if let Some(sounding) = self.sounding.take() {
@@ -323,15 +345,15 @@ impl Detector {
             first: window,
             windows: 1,
             told: false,
+            over: false,
             since: self.block,
             last: self.block,
         });
     }
 
     fn end(&self, sounding: &Sounding, tell: &mut dyn FnMut(Told)) {
-        if sounding.told {
-            let blocks = Span::from_millis((sounding.last - sounding.since) * BLOCK_MS);
-            tell(Told::Ended { digit: sounding.digit, duration: blocks + EDGES });
+        if sounding.told && !sounding.over {
+            tell(Told::Ended { digit: sounding.digit, duration: sounding.duration() });
         }
     }
 

@@ -65,6 +65,8 @@ pub struct Sender {
     due: Instant,
     /// A digit that has begun is the last of the queue and not yet ended.
     open: bool,
+    /// How long it is known to be pressed, where whoever hears it says so.
+    known: Option<Span>,
 }
 
 impl Sender {
@@ -72,7 +74,7 @@ impl Sender {
     pub fn new(clock: u32, packet_ms: u8) -> Self {
         let step = Span::from_millis(u64::from(packet_ms.clamp(10, 60)));
         let queue = VecDeque::with_capacity(QUEUE_MAX);
-        Self { clock, step, queue, playing: None, due: Instant::ZERO, open: false }
+        Self { clock, step, queue, playing: None, due: Instant::ZERO, open: false, known: None }
     }
 
     /// A digit of a known length.
@@ -89,8 +91,13 @@ impl Sender {
     /// Too many wait.
     pub fn begin(&mut self, now: Instant, digit: Digit) -> Result<(), QueueFull> {
         self.add(now, Pressed { digit, duration: None, over: false })?;
-        self.open = true;
+        (self.open, self.known) = (true, None);
         Ok(())
+    }
+
+    /// What was begun last lasts, so far so long: no more is said of it until more is known.
+    pub const fn goes_on(&mut self, so_far: Span) {
+        self.known = Some(so_far);
     }
 
     /// What was begun last has lasted so long.
@@ -132,7 +139,7 @@ impl Sender {
             // The first packet says one packet time, as though the key had been pressed that long ago: so no update is lost to its making.
             Pressed { duration: Some(_), .. } => since + self.step,
             // Of one that is let go later no more is said than is known of it.
-            Pressed { duration: None, .. } => since.max(self.step),
+            Pressed { duration: None, .. } => self.known.map_or(since, |known| since.min(known)).max(self.step),
         };
         let length = pressed.duration.unwrap_or(LONGEST);
         if playing.ends.is_none() && passed >= length {
