@@ -78,6 +78,14 @@ impl Sipp {
         )
     }
 
+    /// One call from `ip:5060` whose scenario plays this capture, `spoken.pcap`.
+    pub fn caller_playing(scenario: &str, ip: &str, to: &str, number: &str, spoken: &[u8]) -> Self {
+        let folder = folder(scenario, ip, "5060");
+        std::fs::create_dir_all(&folder).expect("a folder for SIPp");
+        std::fs::write(folder.join("spoken.pcap"), spoken).expect("a capture for SIPp");
+        Self::launch(scenario, ip, "5060", &[to, "-s", number, "-m", "1", "-mp", "50000", "-recv_timeout", "60000"])
+    }
+
     /// A phone at `ip:5060` that registers at `to` as this user with this password.
     pub fn registering(ip: &str, to: &str, (user, secret): (&str, &str)) -> Self {
         Self::launch(
@@ -97,13 +105,7 @@ impl Sipp {
 
     fn launch(scenario: &str, ip: &str, port: &str, args: &[&str]) -> Self {
         let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("sipp").join(format!("{scenario}.xml"));
-        let unique = format!(
-            "sipp-{}-{:?}-{scenario}-{}-{port}",
-            std::process::id(),
-            std::thread::current().id(),
-            ip.replace(':', "_")
-        );
-        let folder = std::env::temp_dir().join(unique);
+        let folder = folder(scenario, ip, port);
         std::fs::create_dir_all(&folder).expect("a folder for SIPp");
         let process = Command::new("sipp")
             .arg("-sf")
@@ -179,6 +181,17 @@ impl Drop for Sipp {
         let _waited = self.process.wait();
         let _left = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Where one keeps its files.
+fn folder(scenario: &str, ip: &str, port: &str) -> PathBuf {
+    let unique = format!(
+        "sipp-{}-{:?}-{scenario}-{}-{port}",
+        std::process::id(),
+        std::thread::current().id(),
+        ip.replace(':', "_")
+    );
+    std::env::temp_dir().join(unique)
 }
 
 /// One line of SIPp's short trace: date, time, seconds since the epoch, direction, Call-ID, CSeq, first line.

@@ -26,6 +26,8 @@ pub struct Setup<'a> {
     pub tone: u16,
     /// Further lines of the endpoint in pjsip.conf.
     pub endpoint: &'a str,
+    /// Further options in asterisk.conf.
+    pub options: &'a str,
     /// Further sections of pjsip.conf.
     pub sections: &'a str,
     /// What it does with a call: lines of the dialplan's context `inbound`. `TONE` is its tone, `FOLDER` its folder.
@@ -35,7 +37,18 @@ pub struct Setup<'a> {
 impl<'a> Setup<'a> {
     /// One that speaks UDP and answers whoever calls.
     pub fn plain(name: &'a str, ip: &'a str, edge: &'a str, tone: u16) -> Self {
-        Self { name, ip, edge, transport: "udp", files: "", tone, endpoint: "", sections: "", inbound: ANSWERS }
+        Self {
+            name,
+            ip,
+            edge,
+            transport: "udp",
+            files: "",
+            tone,
+            endpoint: "",
+            options: "",
+            sections: "",
+            inbound: ANSWERS,
+        }
     }
 }
 
@@ -60,9 +73,9 @@ impl Asterisk {
         let folder = tree().join(inside.trim_start_matches('/'));
         let _left_over = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).expect("a folder for Asterisk");
-        write(&folder, "asterisk.conf", &main_of(&inside));
+        write(&folder, "asterisk.conf", &main_of(setup, &inside));
         write(&folder, "modules.conf", MODULES);
-        write(&folder, "logger.conf", "[general]\n[logfiles]\nfull => notice,warning,error,verbose(3)\n");
+        write(&folder, "logger.conf", "[general]\n[logfiles]\nfull => notice,warning,error,verbose(3)\ndtmf => dtmf\n");
         write(&folder, "rtp.conf", "[general]\nrtpstart=41000\nrtpend=41999\n");
         write(&folder, "udptl.conf", "[general]\nudptlstart=43000\nudptlend=43999\n");
         write(&folder, "pjsip.conf", &pjsip_of(setup, &inside));
@@ -168,6 +181,26 @@ impl Asterisk {
         std::fs::read_to_string(self.folder.join("full")).unwrap_or_default()
     }
 
+    /// Digits that its channels took, by whatever way they were told of them: each with the milliseconds that it was pressed for.
+    pub fn digits(&self) -> Vec<(char, u32)> {
+        let log = std::fs::read_to_string(self.folder.join("dtmf")).unwrap_or_default();
+        let mut told = None;
+        let mut digits = Vec::new();
+        for line in log.lines() {
+            // One that comes while another is played on is put back, and told of again.
+            told = key_let_go(line).or(told);
+            let taken = told.filter(|(key, _)| {
+                let words = ["end accepted with begin", "begin emulation of", "end passthrough"];
+                words.iter().any(|words| line.contains(&format!("{words} '{key}'")))
+            });
+            if let Some(digit) = taken {
+                digits.push(digit);
+                told = None;
+            }
+        }
+        digits
+    }
+
     /// Waits until its log has a line with this text.
     pub fn says(&self, text: &str) {
         wait_until(&format!("Asterisk says `{text}`"), Duration::from_secs(60), || self.log().contains(text));
@@ -196,6 +229,8 @@ impl Drop for Asterisk {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("{} said:\n{}", self.folder.display(), self.log());
+            let told = std::fs::read_to_string(self.folder.join("dtmf")).unwrap_or_default();
+            eprintln!("and of digits:\n{told}");
         }
         self.command("core stop now");
         // It has stopped, or is made to.
@@ -217,6 +252,14 @@ fn requests<'l>(log: &'l str, words: &'l str, method: &'l str) -> impl Iterator<
     })
 }
 
+/// A line of its log that says that a key was let go, and how long it was pressed.
+fn key_let_go(line: &str) -> Option<(char, u32)> {
+    let (_, rest) = line.split_once("DTMF end '")?;
+    let (key, rest) = (rest.chars().next()?, rest.get(1..)?.strip_prefix("' received on ")?);
+    let ms = rest.split_once(", duration ")?.1.strip_suffix(" ms")?;
+    Some((key, ms.parse().ok()?))
+}
+
 /// Where `scripts/install-interop` has put the tree that Asterisk lives in.
 fn tree() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/interop/sid"))
@@ -226,13 +269,14 @@ fn write(folder: &Path, name: &str, text: &str) {
     std::fs::write(folder.join(name), text).expect("a configuration file");
 }
 
-fn main_of(inside: &str) -> String {
+fn main_of(setup: &Setup<'_>, inside: &str) -> String {
     let own = ["astetcdir", "astdbdir", "astkeydir", "astagidir", "astspooldir", "astrundir", "astlogdir"];
     let own: String = own.iter().map(|key| format!("{key} => {inside}\n")).collect();
     format!(
         "[directories]\n{own}astmoddir => /usr/lib/x86_64-linux-gnu/asterisk/modules\nastvarlibdir => /var/lib/asterisk\n\
          astdatadir => /usr/share/asterisk\n[options]\nnocolor = yes\nverbose = 3\nmaxfiles = 10000\n\
-         entityid = 02:00:00:00:00:01\n"
+         entityid = 02:00:00:00:00:01\n{}",
+        setup.options
     )
 }
 

@@ -11,8 +11,10 @@ pub mod kamailio;
 pub mod matrix;
 pub mod page;
 pub mod party;
+pub mod pressed;
 pub mod recording;
 pub mod site;
+pub mod spoken;
 pub mod way;
 pub mod wire;
 
