@@ -91,7 +91,8 @@ impl Latch {
     /// Where media to the peer goes.
     #[inline]
     pub fn send_to(&self) -> Option<SocketAddr> {
-        if self.stale && !self.reaches { self.expected } else { self.latched.or(self.expected) }
+        let found = if self.stale && !self.reaches { None } else { self.latched.as_ref() };
+        found.or(self.expected.as_ref()).copied()
     }
 
     /// How often the source has become another one, the first included.

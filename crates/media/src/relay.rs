@@ -393,23 +393,22 @@ impl Relay {
             return self.drop(why);
         }
         let out = side.peer;
-        let to = match self.sides.get_mut(out.index()) {
-            Some(Some(other)) => {
-                // Whose voice is heard again needs nobody to stand in for it.
-                other.comfort = None;
-                other.latch.send_to()
-            }
-            _ => None,
-        };
-        let (Some(to), Some(Some(side))) = (to, self.sides.get_mut(pair.index())) else {
+        let Some(Some(other)) = self.sides.get_mut(out.index()) else { return self.drop(Dropped::NoPeer) };
+        // Whose voice is heard again needs nobody to stand in for it.
+        other.comfort = None;
+        let sealed = other.security.is_some();
+        let (Some(to), Some(Some(side))) = (other.latch.send_to(), self.sides.get_mut(pair.index())) else {
             return self.drop(Dropped::NoPeer);
         };
-        if side.treatment.is_some() && side.is_clear() {
-            side.came(now, header, packet.bytes());
-            return self.treat(now, pair, header, packet, to);
+        let clear = side.is_clear();
+        side.came(now, header, packet.bytes(), clear);
+        if clear {
+            if side.treatment.is_some() {
+                return self.treat(now, pair, header, packet, to);
+            }
+            side.passes(now, header, packet.bytes_mut());
         }
-        side.passed(now, header, packet.bytes_mut());
-        if let Err(dropped) = self.seal(out, packet) {
+        if sealed && let Err(dropped) = self.seal(out, packet) {
             return dropped;
         }
         self.counters.relayed += 1;

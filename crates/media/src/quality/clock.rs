@@ -104,7 +104,7 @@ impl Clock {
         self.tick != 0 && self.measured > 0
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn arrive(&mut self, now: Instant, timestamp: u32, ahead: u16) {
         let forward = timestamp.wrapping_sub(self.last_timestamp) as i32;
         if !self.runs || self.tick == 0 {

@@ -101,7 +101,7 @@ impl Reception {
     }
 
     /// One packet.
-    #[inline]
+    #[inline(always)]
     pub fn arrive(&mut self, now: Instant, ssrc: u32, sequence: u16, timestamp: u32) -> Arrival {
         let ahead = sequence.wrapping_sub(self.highest as u16);
         let mut arrival = Arrival::Forward;

@@ -142,6 +142,19 @@ fn dtls_passes_for_srtp_alone_7983_7() {
 }
 
 #[test]
+fn srtp_that_passes_is_never_touched_3711_3_3() {
+    let mut relay = anchored();
+    relay.shape(B, Shape::Srtp);
+    for mut sent in [packet(7, 10), packet(9, 500), packet(9, 501)] {
+        let before = sent;
+        let mut passing = Packet::whole(&mut sent);
+        let verdict = relay.forward(NOW, B, Component::Rtp, addr("198.51.100.1:6000"), &mut passing);
+        assert!(matches!(verdict, Forward::Send { .. }));
+        assert_eq!(sent, before, "another source, as it is");
+    }
+}
+
+#[test]
 fn a_goodbye_of_the_trunk_that_is_left_does_not_end_what_the_caller_hears() {
     let mut relay = anchored();
     relay.forward(NOW, B, Component::Rtp, addr("198.51.100.1:6000"), &mut Packet::whole(&mut packet(7, 1)));
