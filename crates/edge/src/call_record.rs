@@ -7,10 +7,10 @@ use crate::view::{AttemptView, CallView};
 use act::{EndedAttempt, EndedCall, LiveAttempt, LiveCall, Phase, Side};
 use decide::{NoPlan, Plan};
 use explain::words::call as words;
-use explain::{AttemptRecord, CallRecord, Direction, Ending, MediaRecord, StreamRecord};
+use explain::{AttemptRecord, CallRecord, Direction, Ending, MediaRecord, StreamRecord, ToldSound};
 use media::quality::Quality;
 use media::{AnchorCounters, SideCounters};
-use model::{GroupId, Instant, Name, TrunkId};
+use model::{GroupId, Instant, Mos, Name, Span, TrunkId};
 
 /// The record of a call that is over.
 pub(crate) fn ended(settings: &Settings, call: EndedCall) -> CallRecord {
@@ -147,6 +147,16 @@ fn stream(quality: &Quality, answered: Option<Instant>, ended: Instant) -> Strea
         payload_type: quality.payload_type,
         round_trip: quality.round_trip,
         told_loss_permille: quality.told_loss_permille,
+        told: quality.told.map(told),
+    }
+}
+
+fn told(metrics: media::xr::Metrics) -> ToldSound {
+    ToldSound {
+        discarded_permille: (u32::from(metrics.discarded) * 1_000 / 256) as u16,
+        burst_density: metrics.burst_density,
+        end_delay: Span::from_millis(u64::from(metrics.end_delay)),
+        mos: metrics.listening.map(|score| Mos::from_tenths(u16::from(score))),
     }
 }
 

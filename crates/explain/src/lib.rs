@@ -30,6 +30,6 @@ pub use record::{
 };
 pub use redact::Redacted;
 pub use replay::{Replay, replay};
-pub use stream::StreamRecord;
+pub use stream::{StreamRecord, ToldSound};
 pub use why::{nothing_yet, why_call, why_trunk};
 pub use words::sentence;

@@ -67,6 +67,22 @@ pub struct StreamRecord {
     /// Of what this side was sent, how much it reports as lost, per thousand.
     #[serde(default)]
     pub told_loss_permille: Option<u16>,
+    /// What it reports of how that sounds there (RFC 3611); none when it sends no extended reports.
+    #[serde(default)]
+    pub told: Option<ToldSound>,
+}
+
+/// How what a side was sent sounds there, by its own extended reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ToldSound {
+    /// Thrown away there for coming too early or too late, per thousand.
+    pub discarded_permille: u16,
+    /// Lost or thrown away of what was inside bursts, in 256ths.
+    pub burst_density: u8,
+    /// How long it takes from its network to its ear.
+    pub end_delay: Span,
+    /// Opinion score of listening, as it estimates that.
+    pub mos: Option<Mos>,
 }
 
 impl StreamRecord {

@@ -10,6 +10,7 @@ use crate::comfort::Comfort;
 use crate::dtls::{Fingerprint, Role};
 use crate::latch::Latch;
 use crate::quality::Quality;
+use crate::quality::reception::Reception;
 use crate::relay::{PairId, Shaking};
 use crate::reports::Reports;
 use crate::rtcp::Renamed;
@@ -19,6 +20,7 @@ use crate::srtp::Security;
 use crate::stun::IceLite;
 use crate::treatment::Treatment;
 use crate::watch::{Heard, Watch};
+use crate::xr::Asked;
 use alloc::boxed::Box;
 use core::net::SocketAddr;
 use model::{Instant, Span};
@@ -109,6 +111,8 @@ pub(crate) struct Side {
     pub(crate) watch: Watch,
     /// What it reports, and is told.
     pub(crate) reports: Reports,
+    /// Extended reports that its description asks for.
+    pub(crate) asked: Asked,
     /// Whether what it is sent arrives.
     pub(crate) arrivals: Arrivals,
     /// Nobody may hear it yet.
@@ -152,6 +156,7 @@ impl Side {
             counters: SideCounters::default(),
             watch: Watch::default(),
             reports: Reports::default(),
+            asked: Asked::default(),
             arrivals: Arrivals::default(),
             gated: false,
             held: false,
@@ -247,7 +252,11 @@ impl Side {
     pub(crate) fn counted(&self, other: Option<&Self>) -> SideCounters {
         let far = other.and_then(|other| other.reports.round_trip).unwrap_or_default();
         let near = self.reports.round_trip.unwrap_or_default();
-        let way = Span::from_micros((near.as_micros() + far.as_micros()) / 2);
+        // Where its voice is played it waits in a buffer. Ours is thought to be twice the jitter; what is longer, the far end has told.
+        let told = other.and_then(|other| other.reports.metrics).map_or(0, |metrics| u64::from(metrics.end_delay));
+        let thought = self.watch.reception().and_then(Reception::jitter_mean).unwrap_or_default().times(2);
+        let beyond = Span::from_millis(told).as_micros().saturating_sub(thought.as_micros());
+        let way = Span::from_micros((near.as_micros() + far.as_micros()) / 2 + beyond);
         let sent = other.map_or(0, |other| other.counters.relayed);
         let told_loss_permille = self
             .reports
@@ -255,7 +264,8 @@ impl Side {
             .and_then(|lost| (u64::from(lost) * 1_000).checked_div(sent).map(|permille| permille.min(1_000) as u16));
         let quality = self.watch.quality(way);
         let round_trip = self.reports.round_trip;
-        let quality = quality.map(|quality| Quality { round_trip, told_loss_permille, ..quality });
+        let told = self.reports.metrics;
+        let quality = quality.map(|quality| Quality { round_trip, told_loss_permille, told, ..quality });
         SideCounters { quality, ..self.counters }
     }
 

@@ -34,6 +34,7 @@ pub mod stun;
 pub mod tone;
 mod treatment;
 mod watch;
+pub mod xr;
 
 pub use anchor::{AnchorCounters, Shape, SideCounters};
 pub use codec::g711;

@@ -3,8 +3,9 @@
 //! Reports of both ends pass through the relay, and tell each end of the other. An end that sends none leaves the other without: then
 //! the edge, which knows what was received, reports in its stead. Refuses to know: ports, when anything is due.
 
-use crate::quality::reception::Prior;
+use crate::quality::reception::{Prior, Reception};
 use crate::rtcp::{Block, Part, SENDER, SenderInfo};
+use crate::xr::{self, Metrics, Summary};
 use model::{Instant, Rng, Span};
 
 /// Sender reports that an answer may still come to.
@@ -30,10 +31,36 @@ pub(crate) struct Reports {
     pub(crate) round_trip: Option<Span>,
     /// Packets of the stream that it is sent which it says it has lost.
     pub(crate) says_lost: Option<u32>,
+    /// How the stream that it is sent sounds there, as it told last.
+    pub(crate) metrics: Option<Metrics>,
     /// What we told it of its stream last.
     pub(crate) prior: Prior,
+    /// Up to where a summary told of it last.
+    pub(crate) summed: Summed,
     /// When the next report to it is considered.
     pub(crate) due: Instant,
+}
+
+/// What summaries have told of a stream so far (RFC 3611 §4.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Summed {
+    ssrc: u32,
+    next: u16,
+    missing: u64,
+    duplicates: u64,
+}
+
+impl Summed {
+    /// What came since the last summary; none when nothing did.
+    pub(crate) fn next(&mut self, reception: &Reception) -> Option<Summary> {
+        let (ssrc, end) = (reception.ssrc(), (reception.extended_highest() as u16).wrapping_add(1));
+        let begin = if *self == Self::default() || self.ssrc != ssrc { reception.first() } else { self.next };
+        let (missing, duplicates) = (reception.missing(), reception.duplicates());
+        let count = |now: u64, then: u64| u32::try_from(now.saturating_sub(then)).unwrap_or(u32::MAX);
+        let (lost, twice) = (count(missing, self.missing), count(duplicates, self.duplicates));
+        *self = Self { ssrc, next: end, missing, duplicates };
+        (begin != end).then_some(Summary { ssrc, begin, end, lost, duplicates: twice })
+    }
 }
 
 /// Thirty-two bits out of the middle of an NTP time (RFC 3550 §4).
@@ -63,6 +90,9 @@ impl Reports {
     pub(crate) fn hear(&mut self, now: Instant, part: &Part<'_>, other: &Self, known: Option<u32>) {
         if let Some(info) = part.sender_info() {
             self.last_sender = Some((middle(info.ntp), now));
+        }
+        if let (xr::EXTENDED, Some(known)) = (part.kind, known) {
+            self.metrics = xr::metrics_of(part.body, known).or(self.metrics);
         }
         for block in part.blocks().filter(|block| Some(block.ssrc) == known) {
             // Below zero when it has received some twice.

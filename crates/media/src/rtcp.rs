@@ -3,6 +3,7 @@
 //!
 //! Refuses to know: when a report is due, what its numbers mean.
 
+use crate::xr;
 use alloc::vec::Vec;
 
 /// Sender report.
@@ -206,6 +207,9 @@ fn rename_part(part: &mut [u8], kind: u8, count: u8, sender: Option<&Renamed>, h
         {
             put(part, 16, timestamp.wrapping_add(sender.timestamp_add));
         }
+    }
+    if let (xr::EXTENDED, Some(heard), Some(body)) = (kind, heard, part.get_mut(HEAD..)) {
+        return xr::rename(body, heard.to, heard.from, heard.sequence_add);
     }
     let (Some(at), Some(heard)) = (blocks_at(kind), heard) else { return };
     let Some(blocks) = part.get_mut(at..) else { return };

@@ -295,6 +295,7 @@ impl Watch {
             codec: self.sound.and_then(|sound| sound.codec),
             round_trip: None,
             told_loss_permille: None,
+            told: None,
         })
     }
 }

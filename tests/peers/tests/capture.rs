@@ -3,7 +3,7 @@
 //! The packets are made here, go through a relay and into a file, with the same times. Refuses to know: the edge around the relay.
 #![allow(clippy::expect_used)]
 
-use media::{Component, Packet, PairId, Peer, Relay, quality::Quality, rtp};
+use media::{Component, Packet, PairId, Peer, Relay, quality::Quality, rtcp, rtp, xr};
 use model::{Instant, Rng, Span};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -73,14 +73,13 @@ fn relayed(way: Way, packets: &[(u64, u32)]) -> Quality {
     relay.release(side).first.quality.expect("it was heard")
 }
 
-/// A capture file of raw IPv4 (the link type 101).
-fn capture(way: Way, packets: &[(u64, u32)]) -> PathBuf {
+/// A capture file of raw IPv4 (the link type 101): payloads of UDP and when each came.
+fn capture(name: &str, packets: impl Iterator<Item = (u64, Vec<u8>)>) -> PathBuf {
     let mut file: Vec<u8> = Vec::new();
     for word in [0xa1b2_c3d4u32, 0x0004_0002, 0, 0, 65_535, 101] {
         file.extend(word.to_le_bytes());
     }
-    for (at, n) in packets {
-        let payload = packet(way, *n);
+    for (at, payload) in packets {
         let length = 28 + payload.len() as u32;
         for word in [(at / 1_000_000) as u32, (at % 1_000_000) as u32, length, length] {
             file.extend(word.to_le_bytes());
@@ -92,7 +91,7 @@ fn capture(way: Way, packets: &[(u64, u32)]) -> PathBuf {
         file.extend([FROM.1, TO.1, (length - 20) as u16, 0].into_iter().flat_map(u16::to_be_bytes));
         file.extend(payload);
     }
-    let path = std::env::temp_dir().join(format!("throughline-capture-{}-{}.pcap", std::process::id(), way.name));
+    let path = std::env::temp_dir().join(format!("throughline-capture-{}-{}.pcap", std::process::id(), name));
     std::fs::write(&path, file).expect("a capture");
     path
 }
@@ -130,7 +129,7 @@ fn loss_is_that_of_tshark_and_jitter_within_a_twentieth() {
     for way in ways {
         let packets = stream(way);
         let ours = relayed(way, &packets);
-        let path = capture(way, &packets);
+        let path = capture(way.name, packets.iter().map(|(at, n)| (*at, packet(way, *n))));
         let (count, lost, mean, most) = counted(&path);
         let _left = std::fs::remove_file(&path);
         let name = way.name;
@@ -141,4 +140,53 @@ fn loss_is_that_of_tshark_and_jitter_within_a_twentieth() {
             assert!((own - theirs).abs() <= theirs * 0.05 + 0.01, "{name}: {what} jitter {own} ms, tshark {theirs} ms");
         }
     }
+}
+
+/// An extended report of ours is to tshark what it is to us.
+#[test]
+fn an_extended_report_is_read_by_tshark_3611() {
+    let summary = xr::Summary { ssrc: SSRC, begin: 100, end: 350, lost: 11, duplicates: 3 };
+    let metrics = xr::Metrics {
+        ssrc: SSRC,
+        burst_density: 64,
+        burst: 120,
+        gap: 9_000,
+        round_trip: 85,
+        gmin: 16,
+        rating: Some(78),
+        listening: Some(40),
+        buffer: 24,
+        ..xr::Metrics::default()
+    };
+    let mut bytes = Vec::new();
+    rtcp::push_receiver(&mut bytes, 5, &[]);
+    xr::push(&mut bytes, 5, Some(&summary), Some(&metrics));
+    let path = capture("extended", [(1_000_000, bytes)].into_iter());
+    let fields = [
+        "rtcp.xr.bt",
+        "rtcp.xr.bl",
+        "rtcp.xr.beginseq",
+        "rtcp.xr.endseq",
+        "rtcp.xr.stats.lost",
+        "rtcp.xr.stats.dups",
+        "rtcp.xr.voipmetrics.burstduration",
+        "rtcp.xr.voipmetrics.gapduration",
+        "rtcp.xr.voipmetrics.rtdelay",
+        "rtcp.xr.voipmetrics.gmin",
+        "rtcp.xr.voipmetrics.rfactor",
+        "rtcp.xr.voipmetrics.jbnominal",
+        "_ws.malformed",
+    ];
+    let out = Command::new("tshark")
+        .args(["-n", "-d"])
+        .arg(format!("udp.port=={},rtcp", TO.1))
+        .args(["-T", "fields", "-E", "separator=;"])
+        .args(fields.iter().flat_map(|field| ["-e", field]))
+        .arg("-r")
+        .arg(&path)
+        .output()
+        .expect("tshark runs; scripts/install-interop installs it");
+    let _left = std::fs::remove_file(&path);
+    let told = String::from_utf8_lossy(&out.stdout).trim().to_owned();
+    assert_eq!(told, "6,7;9,8;100;350;11;3;120;9000;85;16;78;24;");
 }

@@ -248,6 +248,7 @@ impl B2bua {
             if let Some(peer) = &told.peer {
                 world.relay.expect(told.writer, peer);
                 world.relay.shape(told.writer, told.shape);
+                world.relay.report_more(told.writer, told.extended);
             }
             world.relay.hold(told.writer, !told.sends);
             world.relay.hold(told.other, !told.receives);
@@ -410,6 +411,7 @@ fn note(call: &mut Call, from: Side, sdp: &Sdp<'_>) {
             other,
             peer: peer.filter(|_| !in_his_name),
             shape: Shape::of(written.proto),
+            extended: written.extended,
             sends: written.direction.sends(),
             receives: written.direction.receives() && peer.is_some(),
         });

@@ -5,6 +5,7 @@
 use super::locks::Locks;
 use super::speech::Terms;
 use core::net::SocketAddr;
+use media::xr::Asked;
 use media::{AnchorCounters, PairId, Peer, Shape};
 use model::ListenId;
 use smallvec::SmallVec;
@@ -34,6 +35,8 @@ pub(super) struct Told {
     /// Where the writer wants its packets; none while it wants none.
     pub(super) peer: Option<Peer>,
     pub(super) shape: Shape,
+    /// Extended reports that the writer asks for.
+    pub(super) extended: Asked,
     /// The writer will send.
     pub(super) sends: bool,
     /// The writer will hear.

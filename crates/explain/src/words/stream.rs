@@ -74,6 +74,15 @@ fn oddities(stream: &StreamRecord) -> String {
     if let Some(told) = stream.told_loss_permille.filter(|told| *told > 0) {
         words += &format!(", itself missing {}.{} % of what it was sent", told / 10, told % 10);
     }
+    if let Some(told) = &stream.told {
+        if told.discarded_permille > 0 {
+            words +=
+                &format!(", itself throwing away {}.{} %", told.discarded_permille / 10, told.discarded_permille % 10);
+        }
+        if let Some(mos) = told.mos {
+            words += &format!(", itself hearing MOS {mos}");
+        }
+    }
     if let Some(first) = stream.first.filter(|first| *first >= Span::from_secs(1)) {
         words += &format!(", first heard {} after the answer", rounded(first));
     }
@@ -106,6 +115,7 @@ fn grouped(count: u64) -> String {
 mod tests {
     use super::*;
     use crate::samples;
+    use crate::stream::ToldSound;
     use model::Mos;
 
     #[test]
@@ -134,6 +144,7 @@ mod tests {
             skew_ppm: Some(-150),
             round_trip: Some(Span::from_millis(80)),
             told_loss_permille: Some(12),
+            told: Some(ToldSound { discarded_permille: 47, mos: Some(Mos::from_tenths(38)), ..ToldSound::default() }),
             first: Some(Span::from_millis(1_500)),
             ..stream.clone()
         };
@@ -141,7 +152,7 @@ mod tests {
             heard("globex", Some(&odd), gap),
             "heard of globex: 1,234,567 packets, less than 0.1 % lost, MOS 1.0 estimated, longest gap 40 ms, 99 % of it \
              silence, 2 % of it clipped, 1 change of its source, 3 jumps of its timestamps, its clock 150 millionths \
-             slow, 80 ms away and back, itself missing 1.2 % of what it was sent, first heard 1.5 s after the answer"
+             slow, 80 ms away and back, itself missing 1.2 % of what it was sent, itself throwing away 4.7 %, itself hearing MOS 3.8, first heard 1.5 s after the answer"
         );
         let noise =
             StreamRecord { packets: 1, noise_only: true, missing: 0, late: 0, bursts: 0, level: Some(-50), ..stream };

@@ -220,6 +220,11 @@ impl Reception {
         self.highest.wrapping_sub(CYCLE)
     }
 
+    /// Its first sequence number.
+    pub const fn first(&self) -> u16 {
+        self.base as u16
+    }
+
     /// Packets that all sources have sent, by their numbers.
     pub fn expected(&self) -> u64 {
         self.before.expected + u64::from(self.highest.wrapping_sub(self.base).wrapping_add(1))

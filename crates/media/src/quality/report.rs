@@ -4,6 +4,7 @@
 
 use super::bursts::Burstiness;
 use crate::speech::Codec;
+use crate::xr::Metrics;
 use model::{Instant, Mos, Span};
 
 /// One side's own stream, as it was received.
@@ -69,4 +70,6 @@ pub struct Quality {
     pub round_trip: Option<Span>,
     /// Of what this side was sent, how much it reports as lost, per thousand.
     pub told_loss_permille: Option<u16>,
+    /// How that sounds there, by its extended reports.
+    pub told: Option<Metrics>,
 }

@@ -6,11 +6,13 @@
 use super::{Component, PairId, Relay};
 use crate::agenda::Task;
 use crate::anchor::Side;
+use crate::quality::bursts::GMIN;
 use crate::reports::{self, SILENT_AFTER};
 use crate::rtcp::{self, Block, SenderInfo};
+use crate::xr::{self, Asked, Metrics, Summary};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
-use model::Instant;
+use model::{Instant, Mos, Span};
 
 /// Lost is told with 24 bits and a sign.
 const LOST_MAX: i64 = 0x7f_ffff;
@@ -21,6 +23,13 @@ impl Relay {
         if let Some(side) = self.side(pair) {
             let due = side.reports.due;
             self.agenda.set(due, pair, Task::Report);
+        }
+    }
+
+    /// What the description of `side` asks to be told of by extended reports.
+    pub fn report_more(&mut self, side: PairId, asked: Asked) {
+        if let Some(side) = self.side(side) {
+            side.asked = asked;
         }
     }
 
@@ -89,6 +98,12 @@ impl Relay {
             None => rtcp::push_receiver(out, ssrc, blocks),
         }
         rtcp::push_description(out, ssrc, &cname(ssrc));
+        if !listener.asked.is_empty() {
+            let Asked { summary, metrics } = listener.asked;
+            let metrics = if metrics { sound_of(listener, speaker) } else { None };
+            let summary = if summary { summary_of(listener) } else { None };
+            xr::push(out, ssrc, summary.as_ref(), metrics.as_ref());
+        }
         Some((component, to))
     }
 
@@ -134,6 +149,39 @@ fn about(now: Instant, side: &mut Side) -> Option<Block> {
         jitter: reception.jitter_ticks(),
         last_report,
         since_report,
+    })
+}
+
+/// What came of a side's stream since it was told so last.
+fn summary_of(side: &mut Side) -> Option<Summary> {
+    let reception = side.watch.reception()?;
+    side.reports.summed.next(reception)
+}
+
+/// How a side's stream sounds to us, who play none of it. Spans of packets are those of its mean packet.
+fn sound_of(side: &Side, other: &Side) -> Option<Metrics> {
+    let (told, heard) = (side.counted(Some(other)).quality?, side.watch.quality(Span::ZERO)?);
+    let share = |part: u64| (part * 256).checked_div(told.expected).unwrap_or(0).min(255) as u8;
+    let milliseconds = |span: Span| u16::try_from(span.as_millis()).unwrap_or(u16::MAX);
+    let passed = told.last?.since(told.first?);
+    let packet = Span::from_micros(passed.as_micros().checked_div(told.expected.saturating_sub(1)).unwrap_or(0));
+    let score = |mos: Option<Mos>| mos.map(|mos| mos.tenths() as u8);
+    let bursts = &told.burstiness;
+    Some(Metrics {
+        ssrc: side.watch.reception()?.ssrc(),
+        loss: share(told.missing),
+        discarded: share(told.late),
+        burst_density: bursts.burst_density,
+        gap_density: bursts.gap_density,
+        burst: milliseconds(packet.times(bursts.burst_packets)),
+        gap: milliseconds(packet.times(bursts.gap_packets)),
+        round_trip: milliseconds(told.round_trip.unwrap_or_default()),
+        end_delay: 0,
+        gmin: GMIN as u8,
+        rating: told.rating,
+        listening: score(heard.mos),
+        conversation: score(told.mos),
+        buffer: milliseconds(told.jitter_mean.unwrap_or_default().times(2)),
     })
 }
 
@@ -240,6 +288,71 @@ mod tests {
         let quality = counted.second.quality.unwrap();
         assert_eq!((quality.round_trip, quality.told_loss_permille), (Some(Span::from_millis(30)), Some(10)));
         assert_eq!(counted.first.quality.unwrap().round_trip, None);
+    }
+
+    /// Extended reports go to whom they are asked for by, and to nobody else.
+    #[test]
+    fn a_side_that_asks_is_told_how_its_stream_sounds_3611_5() {
+        for asked in ["", "voip-metrics", "stat-summary=loss,dup voip-metrics"].map(|value| Asked::of(value.as_bytes()))
+        {
+            let mut relay = anchored();
+            relay.report_more(B, asked);
+            for n in 0..500 {
+                speaks(&mut relay, A, 7, n);
+                if n % 10 != 3 {
+                    speaks(&mut relay, B, 9, n);
+                }
+                if n % 100 == 4 {
+                    speaks(&mut relay, B, 9, n);
+                }
+            }
+            reports(&mut relay, 10_000, B, receiver(9, Block::default()));
+            let told = made(&mut relay, 12_500).into_iter().chain(made(&mut relay, 18_000)).collect::<Vec<_>>();
+            assert!(told.iter().all(|(_, _, _, packet)| rtcp::is_compound(packet)), "{told:?}");
+            let extended = |(_, _, _, packet): &(_, _, _, Vec<u8>)| {
+                rtcp::parts(packet).find(|part| part.kind == xr::EXTENDED).map(|part| part.body.to_vec())
+            };
+            let [first, ..] = &told[..] else { panic!("a report") };
+            let Some(body) = extended(first) else {
+                assert!(asked.is_empty());
+                continue;
+            };
+            assert_eq!(
+                (body.len(), rtcp::parts(&first.3).next().unwrap().ssrc()),
+                (4 + if asked.summary { 40 + 36 } else { 36 }, Some(7))
+            );
+            let metrics = xr::metrics_of(&body, 9).expect("of its stream");
+            assert_eq!((metrics.loss, metrics.discarded, metrics.gmin), (25, 0, 16), "a tenth");
+            assert!(metrics.burst_density > 20 && metrics.burst > 5_000, "one of ten in one burst: {metrics:?}");
+            assert!(metrics.listening.is_some_and(|score| (25..40).contains(&score)), "{metrics:?}");
+            if asked.summary {
+                assert_eq!(body[8..20], [0, 0, 0, 9, 0, 0, 1, 244, 0, 0, 0, 50], "0 to 500, 50 lost");
+                assert_eq!(body[20..24], [0, 0, 0, 5]);
+                let last = extended(told.last().expect("a report")).expect("an extended one");
+                assert!(told.len() == 1 || last[4] == 7, "nothing came since: no summary");
+            }
+        }
+    }
+
+    /// What a peer says of how it sounds there is kept, and how long it waits there is part of the way.
+    #[test]
+    fn how_it_sounds_at_a_peer_is_known_by_its_extended_reports() {
+        let mut relay = anchored();
+        for n in 0..500 {
+            speaks(&mut relay, A, 7, n);
+            speaks(&mut relay, B, 9, n);
+        }
+        let before = relay.counted(A).first.quality.unwrap();
+        let metrics = Metrics { ssrc: 7, discarded: 12, end_delay: 400, listening: Some(38), ..Metrics::default() };
+        let mut bytes = receiver(9, Block { ssrc: 7, ..Block::default() });
+        xr::push(&mut bytes, 9, None, Some(&metrics));
+        reports(&mut relay, 10_000, B, bytes);
+        let counted = relay.counted(A);
+        let told = counted.second.quality.unwrap().told.expect("it was told");
+        assert_eq!((told.discarded, told.end_delay, told.listening), (12, 400, Some(38)));
+        assert_eq!(counted.first.quality.unwrap().told, None);
+        assert!(counted.first.quality.unwrap().mos < before.mos, "its voice is 400 ms late there");
+        assert_eq!(counted.second.quality.unwrap().mos, before.mos);
     }
 
     #[test]

@@ -3,12 +3,15 @@
 //! Refuses to know: what is done with it.
 
 use super::direction::Direction;
+use crate::xr::Asked;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::ops::Range;
 use smallvec::SmallVec;
 
 /// Streams a description may have; more are a mistake or an attack.
 pub(crate) const STREAMS_MAX: usize = 16;
+/// The attribute of RFC 3611.
+const EXTENDED: &[u8] = b"rtcp-xr:";
 /// Longest description.
 const BYTES_MAX: usize = 65_535;
 
@@ -46,6 +49,8 @@ pub struct Stream<'a> {
     pub rtcp: Option<(u16, Option<IpAddr>)>,
     /// RTCP on the RTP port (RFC 5761).
     pub rtcp_mux: bool,
+    /// Extended reports that are asked for (RFC 3611 §5.1).
+    pub extended: Asked,
     /// Who may send. The old way to hold, an address of zeros, is read as inactive (RFC 3264 §8.4).
     pub direction: Direction,
     /// Lines of this stream, as positions in the text: its media line first.
@@ -75,6 +80,7 @@ impl<'a> Sdp<'a> {
         }
         let mut sdp = Sdp { text, streams: SmallVec::new(), session: 0..text.len() };
         let (mut session_addr, mut session_direction, mut origin) = (None, Direction::SendRecv, false);
+        let mut session_asked = Asked::default();
         for (range, line) in lines(text, 0..text.len()) {
             let (kind, value) = match line {
                 [kind, b'=', value @ ..] => (*kind, value),
@@ -92,13 +98,17 @@ impl<'a> Sdp<'a> {
                     let mut stream = media_line(value).ok_or(SdpError::MediaLine)?;
                     stream.addr = session_addr;
                     stream.direction = session_direction;
+                    stream.extended = session_asked;
                     stream.lines = range.start..range.end;
                     sdp.streams.push(stream);
                 }
                 (b'o', None) => origin = true,
                 (b'c', None) => session_addr = connection(value),
                 (b'c', Some(stream)) => stream.addr = connection(value),
-                (b'a', None) => session_direction = Direction::of(value).unwrap_or(session_direction),
+                (b'a', None) => match value.strip_prefix(EXTENDED) {
+                    Some(asked) => session_asked = Asked::of(asked),
+                    None => session_direction = Direction::of(value).unwrap_or(session_direction),
+                },
                 (b'a', Some(stream)) => attribute(stream, value),
                 _ => {}
             }
@@ -170,7 +180,18 @@ fn media_line(value: &[u8]) -> Option<Stream<'_>> {
         return None;
     }
     let direction = Direction::SendRecv;
-    Some(Stream { kind, port, proto, formats, addr: None, rtcp: None, rtcp_mux: false, direction, lines: 0..0 })
+    Some(Stream {
+        kind,
+        port,
+        proto,
+        formats,
+        addr: None,
+        rtcp: None,
+        rtcp_mux: false,
+        extended: Asked::default(),
+        direction,
+        lines: 0..0,
+    })
 }
 
 fn is_one_host(addr: IpAddr) -> bool {
@@ -195,6 +216,8 @@ fn attribute(stream: &mut Stream<'_>, value: &[u8]) {
         stream.direction = direction;
     } else if value == b"rtcp-mux" {
         stream.rtcp_mux = true;
+    } else if let Some(asked) = value.strip_prefix(EXTENDED) {
+        stream.extended = Asked::of(asked);
     } else if let Some(rest) = value.strip_prefix(b"rtcp:") {
         let end = rest.iter().position(|byte| *byte == b' ').unwrap_or(rest.len());
         let port = core::str::from_utf8(&rest[..end]).ok().and_then(|port| port.parse().ok());
@@ -210,6 +233,17 @@ mod tests {
     const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\na=sendonly\r\n\
         m=audio 4000 RTP/AVP 8 0\r\na=rtcp:4009 IN IP4 192.0.2.3\r\na=sendrecv\r\n\
         m=video 0 RTP/AVP 31\r\nm=image 5000 udptl t38\r\nc=IN IP6 2001:db8::1\r\n";
+
+    #[test]
+    fn extended_reports_are_asked_for_by_the_session_or_by_a_stream_3611_5_1() {
+        let summary = OFFER.replace("t=0 0\r\n", "t=0 0\r\na=rtcp-xr:stat-summary=loss\r\n");
+        let both = summary.replace("a=sendrecv\r\n", "a=sendrecv\r\na=rtcp-xr:voip-metrics\r\n");
+        let (summary_only, metrics_only) =
+            (Asked { summary: true, metrics: false }, Asked { summary: false, metrics: true });
+        for (text, wanted) in [(OFFER, Asked::default()), (&summary, summary_only), (&both, metrics_only)] {
+            assert_eq!(Sdp::parse(text.as_bytes()).unwrap().streams()[0].extended, wanted);
+        }
+    }
 
     #[test]
     fn streams_take_what_the_session_says_unless_they_say_otherwise() {
