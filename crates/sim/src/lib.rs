@@ -3,6 +3,7 @@
 //!
 //! A run is a function of its seed: failure = seed + commit. Refuses to know: real time, real sockets.
 
+mod air;
 mod fault;
 pub mod fuzz;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod town;
 mod variety;
 mod zone;
 
+pub use air::Air;
 pub use fault::{Fault, Schedule};
 pub use network::{Network, Weather};
 pub use oracle::{Broken, Oracle};

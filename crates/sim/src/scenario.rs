@@ -167,6 +167,7 @@ fn agenda(rng: &mut Rng, calls: u32, lesson: u64) -> Vec<Event> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::air::Air;
     use agent::Failing;
 
     /// Seeds whose edge has limits, and whose edge hedges, do what they are there for; and the oracle has nothing to say.
@@ -243,6 +244,80 @@ mod tests {
             let left = come_to_rest(&mut town, &variety, &settled).unwrap();
             assert_eq!(core::mem::take(&mut town.oracle).verdict(&left), [], "seed {seed}");
         }
+    }
+
+    /// Calls of twelve seconds, one after the other, by acme while its air is so. How soon its target was no longer Up, for which cause,
+    /// and which trunk was tried first for the last call.
+    fn heard_in(air: Air, variety: &Variety, seed: u64) -> (Town, Option<(Span, decide::Cause)>, Vec<String>) {
+        let mut town = Town::new(variety.settings(true, None).unwrap(), 2, Weather::CALM, seed);
+        (0..3).for_each(|agent| town.behave(agent, works()));
+        let begun = town.now() + Span::from_secs(2);
+        town.run_until(begun);
+        town.air(1, air);
+        for _ in 0..12 {
+            town.dial(0, "+4722334455", Span::from_secs(12), None, false);
+            let next = town.now() + Span::from_millis(1_500);
+            town.run_until(next);
+        }
+        let end = town.now() + Span::from_secs(20);
+        town.run_until(end);
+        let entries = town.oracle.entries();
+        let left = entries.iter().find_map(|entry| match &entry.record {
+            explain::Record::Decision { decision, .. }
+                if matches!(decision.change, decide::Change::Health { from: model::Health::Up, .. }) =>
+            {
+                Some((decision.at.since(begun), decision.cause))
+            }
+            _ => None,
+        });
+        let calls = entries.iter().filter_map(|entry| match &entry.record {
+            explain::Record::Call(call) => Some(call.attempts[0].trunk.to_string()),
+            _ => None,
+        });
+        let calls = calls.collect();
+        (town, left, calls)
+    }
+
+    /// A carrier whose signalling is well and whose audio is dead is not Up for longer than the first calls take to show it: they are
+    /// silent for three seconds, and two of them are enough for a doubt. Those after go elsewhere; healed, it comes back.
+    #[test]
+    fn a_carrier_whose_audio_does_not_get_through_is_left_and_comes_back() {
+        for (seed, air) in [(1, Air::MUTE), (2, Air::MUTE), (3, Air::MUTE), (4, Air::DEAD), (5, Air::DEAD)] {
+            let variety = Variety::plain();
+            let (mut town, left, calls) = heard_in(air, &variety, seed);
+            let (after, cause) = left.unwrap_or_else(|| panic!("seed {seed}: it stayed Up"));
+            assert!(after < Span::from_secs(10), "seed {seed}: {after}");
+            assert!(
+                matches!(cause, decide::Cause::MediaSilent { .. } | decide::Cause::TestCallsFailed { .. }),
+                "seed {seed}: {cause:?}"
+            );
+            assert_eq!((calls.len(), calls.last().map(String::as_str)), (12, Some("globex")), "seed {seed}");
+            town.air(1, Air::default());
+            let end = town.now() + Span::from_secs(300);
+            town.run_until(end);
+            town.dial(0, "+4722334455", Span::from_secs(5), None, false);
+            let settled = variety.settings(true, None).unwrap();
+            let rest = come_to_rest(&mut town, &variety, &settled).unwrap();
+            assert_eq!(replay_differs(&town), None, "seed {seed}");
+            assert_eq!(core::mem::take(&mut town.oracle).verdict(&rest), [], "seed {seed}");
+        }
+    }
+
+    /// A quarter of a carrier's audio is lost. Its limit of loss allows that; the score that it is held to does not.
+    #[test]
+    fn a_carrier_that_sounds_worse_than_it_is_held_to_is_doubted() {
+        let lossy = Air { from: 250, to: 0 };
+        let held = Variety::held_to("{ loss = \"60%\", mos = \"3.1\" }");
+        let (mut town, left, calls) = heard_in(lossy, &held, 6);
+        let (after, cause) = left.expect("it did not stay Up");
+        assert!(matches!(cause, decide::Cause::MediaPoor { limit: 3, .. }), "{cause:?}");
+        assert!(after < Span::from_secs(15), "{after}");
+        assert_eq!(calls.last().map(String::as_str), Some("globex"));
+        assert_eq!(replay_differs(&town), None);
+        let rest = come_to_rest(&mut town, &held, &held.settings(true, None).unwrap()).unwrap();
+        assert_eq!(core::mem::take(&mut town.oracle).verdict(&rest), []);
+        let (_, left, calls) = heard_in(lossy, &Variety::held_to("{ loss = \"60%\" }"), 6);
+        assert_eq!((left, calls.last().map(String::as_str)), (None, Some("acme")), "nobody holds it to a score");
     }
 
     /// A trunk at which our registration does not hold is doubted, calls go to the other one, and it comes back when it is quiet.

@@ -3,6 +3,7 @@
 //! Everything happens in order of virtual time; machines are drained after each input. Refuses to know: what should
 //! happen; that is the oracle's.
 
+use crate::air::{Air, Airs};
 use crate::network::{Arrival, Datagram, Network, Weather};
 use crate::oracle::Oracle;
 use crate::zone::Zone;
@@ -101,6 +102,7 @@ pub struct Town {
     control: Control,
     agents: Vec<Agent>,
     network: Network,
+    airs: Airs,
     pairs: Pairs,
     /// What names lead to.
     pub(crate) zone: Zone,
@@ -150,6 +152,7 @@ impl Town {
             control,
             agents: AGENTS.iter().zip(seed..).map(|(neighbour, seed)| agent(neighbour, &settings, seed)).collect(),
             network: Network::new(weather, seed ^ 0x77ea),
+            airs: Airs::new(AGENTS.len(), seed),
             pairs: Pairs { by_pair: vec![Vec::new(); usize::from(shards)], ..Pairs::default() },
             zone: Zone::default(),
             oracle: Oracle::of(&settings),
@@ -172,6 +175,11 @@ impl Town {
     /// The weather changes.
     pub fn weather(&mut self, weather: Weather) {
         self.network.set(weather);
+    }
+
+    /// Audio to and from an agent is lost so from now on; its signalling passes.
+    pub fn air(&mut self, agent: usize, air: Air) {
+        self.airs.set(agent, air);
     }
 
     /// An agent fails so, or works again.
@@ -365,7 +373,9 @@ impl Town {
             self.send_made(shard);
             return;
         }
-        if let Some(agent) = self.agents.iter().position(|agent| agent.address().ip() == datagram.to.ip()) {
+        if let Some(agent) = self.agents.iter().position(|agent| agent.address().ip() == datagram.to.ip())
+            && !self.airs.loses_to(agent)
+        {
             let input = agent::Input::Media { port: datagram.to.port(), packet: &datagram.bytes };
             self.agents[agent].handle(self.now, input);
             self.drain_agent(agent);
@@ -480,6 +490,7 @@ impl Town {
                     let from = self.agents[agent].address();
                     self.network.send(self.now, Datagram { from, to: transmit.flow.peer, bytes: transmit.bytes });
                 }
+                agent::Output::Media { .. } if self.airs.loses_from(agent) => {}
                 agent::Output::Media { port, to, packet } => {
                     let from = SocketAddr::new(self.agents[agent].address().ip(), port);
                     self.network.send(self.now, Datagram { from, to, bytes: packet });

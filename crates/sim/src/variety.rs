@@ -25,6 +25,8 @@ pub(crate) struct Variety {
     tiers: &'static str,
     /// The first carrier is reached by TCP.
     tcp: bool,
+    /// `audio` of each carrier, as written.
+    audio: Option<&'static str>,
 }
 
 impl Variety {
@@ -39,18 +41,24 @@ impl Variety {
             "[[\"acme\"], [\"globex\"], [\"initech\"]]",
             "[[\"acme\", \"globex\"], [\"initech\"]]",
         ];
-        Self { limits, hedges, tiers: tiers[rng.below(4) as usize], tcp: false }
+        Self { limits, hedges, tiers: tiers[rng.below(4) as usize], tcp: false, audio: None }
     }
 
     /// The town's own.
     pub(crate) const fn plain() -> Self {
-        Self { limits: None, hedges: false, tiers: CARRIERS, tcp: false }
+        Self { limits: None, hedges: false, tiers: CARRIERS, tcp: false, audio: None }
     }
 
     /// The same with the first carrier by TCP. No seed draws it, for the network of a seed loses what TCP would repeat.
     #[cfg(test)]
     pub(crate) const fn by_tcp() -> Self {
-        Self { limits: None, hedges: false, tiers: CARRIERS, tcp: true }
+        Self { tcp: true, ..Self::plain() }
+    }
+
+    /// The same with carriers whose audio is held to this.
+    #[cfg(test)]
+    pub(crate) const fn held_to(audio: &'static str) -> Self {
+        Self { audio: Some(audio), ..Self::plain() }
     }
 
     /// The configuration, with probes and test calls or without, compiled.
@@ -75,6 +83,9 @@ impl Variety {
             if let Some(limits) = &self.limits {
                 // Writing into a text cannot fail.
                 let _infallible = writeln!(keys, "limits = {}", limits[index]);
+            }
+            if let Some(audio) = self.audio {
+                let _infallible = writeln!(keys, "audio = {audio}");
             }
             if self.hedges {
                 keys.push_str("calls = { hedge = \"20%\" }\n");
