@@ -38,7 +38,7 @@ pub use failback::{Terms, Wait, Window, terms};
 pub use judge::{Judgement, judge, next_look};
 pub use load::{CallLimits, Load};
 pub use midcall::{Asked, AudioPolicy, Midcall, Party, Rescue, Step, Verdict, Whose, midcall};
-pub use noted::{Note, Noted, note};
+pub use noted::{Keyless, Note, Noted, note};
 pub use plan::{Barred, Candidate, Excluded, Exclusion, Facts, Next, NoPlan, Plan, SoFar};
 pub use policy::{AttemptPolicy, Failback, GroupPolicy, HealthPolicy, Hedge, Learned, Member, RouteRule, Strategy};
 pub use refusal::retry_after;

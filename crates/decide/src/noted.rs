@@ -79,6 +79,13 @@ pub enum Note {
         /// SIP status code; none when no answer came, or no port was free.
         code: Option<u16>,
     },
+    /// Nothing of it can be heard, nor can it hear: the handshake for its keys has not given any.
+    NotKeyed {
+        /// Why not.
+        why: Keyless,
+    },
+    /// It has offered, or answered, without the security that its trunk wants.
+    NotSecured,
     /// It was let go and is called again.
     Called {
         /// By this call.
@@ -94,6 +101,18 @@ pub enum Note {
         /// SIP status code of that call.
         code: u16,
     },
+}
+
+/// Why a handshake has given no keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keyless {
+    /// It is not over.
+    Unfinished,
+    /// It failed, or was given up.
+    Failed,
+    /// By another certificate than the description names.
+    Foreign,
 }
 
 /// Notes of a call at most: what is left out is counted by what follows from it.

@@ -11,7 +11,7 @@ use crate::dtls::{Fingerprint, Role};
 use crate::latch::Latch;
 use crate::quality::Quality;
 use crate::quality::reception::Reception;
-use crate::relay::{PairId, Shaking};
+use crate::relay::{PairId, Shaking, Unshaken};
 use crate::reports::Reports;
 use crate::rtcp::Renamed;
 use crate::rtp;
@@ -142,6 +142,8 @@ pub(crate) struct Side {
     pub(crate) shaking: Option<Box<Shaking>>,
     /// Whose certificate its keys came with, and who we were.
     pub(crate) shaken_with: Option<(Fingerprint, Role)>,
+    /// Why none came out of it.
+    pub(crate) unshaken: Option<Unshaken>,
 }
 
 impl Side {
@@ -173,6 +175,7 @@ impl Side {
             ice: None,
             shaking: None,
             shaken_with: None,
+            unshaken: None,
         }
     }
 

@@ -6,7 +6,7 @@
 //! - Keys in descriptions, we answer: `choose` a line, `answer` it (with the key we had, if any), and `Relay::secure` with what that gives.
 //! - A handshake: `dtls::lines(fingerprint, setup)` into the description; once both are known, a machine of the handshaker for our role and
 //!   `Relay::shake` with the peer's fingerprint, unless `Relay::shakes_with` says that nothing has changed.
-//! - ICE: `stun::SESSION_LINE`, `IceLite::lines(addr)`, `Relay::ice`; the peer's name by `Relay::ice_of`.
+//! - ICE: `sdp::Credentials` into the description by `sdp::Reach`, and to `Relay::ice`; the peer's name by `Relay::ice_of`.
 //!
 //! Refuses to know: whom the keys are for.
 
@@ -28,6 +28,11 @@ impl Relay {
     /// Keys are made with this from now on.
     pub fn entrust(&mut self, keying: Keying) {
         self.keying = Some(keying);
+    }
+
+    /// Handshakes can be made here.
+    pub fn can_shake(&self) -> bool {
+        self.keying.as_ref().is_some_and(|keying| keying.handshaker.is_some())
     }
 
     /// What keys are made with; none when sides cannot be secured here.

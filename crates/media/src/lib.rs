@@ -45,6 +45,7 @@ pub use outbox::Made;
 pub use packet::{NoRoom, Packet};
 pub use relay::{
     Component, Counters, Dropped, Forward, MediaEvent, NotDialled, NotFree, PairId, Peer, Presence, Relay, TooMany,
+    Unshaken,
 };
 pub use speech::{Codec, Digits, Format, Speech};
 pub use treatment::Unsupported;

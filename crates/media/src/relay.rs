@@ -32,7 +32,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 pub use counters::Counters;
 pub(crate) use handshake::Shaking;
-pub use handshake::TooMany;
+pub use handshake::{TooMany, Unshaken};
 use interwork::Interworking;
 pub use interwork::{MediaEvent, NotDialled};
 use model::{Instant, Span};

@@ -6,21 +6,15 @@
 //! answered as all others. Refuses to know: sockets, the rest of a description.
 
 use crate::packet::Packet;
-use crate::srtp::Secrets;
+use crate::sdp::Credentials;
 use alloc::string::String;
 use alloc::vec::Vec;
-use base64ct::{Base64Unpadded, Encoding as _};
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use model::{Instant, Span};
 use sha1::Sha1;
 use zeroize::Zeroizing;
-
-/// The line of the session, before all streams, that says that one end makes no checks (RFC 8839 §5.3).
-pub const SESSION_LINE: &str = "a=ice-lite";
-/// Type-preference of a host candidate, the one address, the first component (RFC 8445 §5.1.2.1).
-const PRIORITY: u32 = 126 << 24 | 65_535 << 8 | 255;
 
 const HEAD: usize = 20;
 const COOKIE: u32 = 0x2112_a442;
@@ -63,8 +57,7 @@ pub struct Checked {
 
 /// Our end of ICE for one stream.
 pub struct IceLite {
-    ufrag: String,
-    password: Zeroizing<String>,
+    own: Credentials,
     /// The peer's, once its description has said it.
     peer: Option<String>,
     selected: Option<Selected>,
@@ -78,17 +71,14 @@ struct Selected {
 }
 
 impl IceLite {
-    /// With a name and a password of its own. A new one is a restart.
-    pub fn new(secrets: &mut Secrets) -> Self {
-        let (mut name, mut password) = ([0; 6], Zeroizing::new([0; 18]));
-        secrets.fill(&mut name);
-        secrets.fill(&mut *password);
-        Self {
-            ufrag: Base64Unpadded::encode_string(&name),
-            password: Zeroizing::new(Base64Unpadded::encode_string(&*password)),
-            peer: None,
-            selected: None,
-        }
+    /// With what our description says.
+    pub const fn new(own: Credentials) -> Self {
+        Self { own, peer: None, selected: None }
+    }
+
+    /// What our description says.
+    pub const fn own(&self) -> &Credentials {
+        &self.own
     }
 
     /// The peer's description names it so: `a=ice-ufrag`. Until then whoever knows our password is heard.
@@ -96,15 +86,9 @@ impl IceLite {
         self.peer = Some(String::from(ufrag));
     }
 
-    /// The lines of a stream that is received at `addr`: name, password, the one candidate. RTCP is on the same port, and so `a=rtcp-mux`
-    /// is among them.
-    pub fn lines(&self, addr: SocketAddr) -> String {
-        let Self { ufrag, password, .. } = self;
-        let (ip, port) = (addr.ip(), addr.port());
-        alloc::format!(
-            "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{}\r\na=candidate:1 1 UDP {PRIORITY} {ip} {port} typ host\r\na=end-of-candidates\r\na=rtcp-mux\r\n",
-            password.as_str()
-        )
+    /// The peer is named so, as far as is known.
+    pub fn may_be_for(&self, ufrag: &str) -> bool {
+        self.peer.as_deref().is_none_or(|peer| peer == ufrag)
     }
 
     /// Answers a check in its place.
@@ -114,7 +98,7 @@ impl IceLite {
     pub fn check(&mut self, now: Instant, from: SocketAddr, packet: &mut Packet<'_>) -> Result<Checked, Unanswered> {
         let request = Request::read(packet.bytes())?;
         let named = request.username.split_once(':').ok_or(Unanswered::Unauthentic)?;
-        if named.0 != self.ufrag || self.peer.as_deref().is_some_and(|peer| peer != named.1) {
+        if named.0 != self.own.ufrag || self.peer.as_deref().is_some_and(|peer| peer != named.1) {
             return Err(Unanswered::Unauthentic);
         }
         if !self.is_authentic(packet.bytes(), request.integrity_at) {
@@ -152,7 +136,7 @@ impl IceLite {
     /// The code is of all before it, with a length that ends with it (RFC 8489 §14.5).
     fn is_authentic(&self, message: &[u8], at: usize) -> bool {
         let Some(code) = message.get(at + 4..at + 24) else { return false };
-        let mut own = coder(&self.password);
+        let mut own = coder(&self.own.password);
         own.update(&message[..2]);
         own.update(&((at + 24 - HEAD) as u16).to_be_bytes());
         own.update(&message[4..at]);
@@ -175,14 +159,17 @@ impl IceLite {
         out[8..20].copy_from_slice(&transaction);
         put_head(&mut out[HEAD..], attribute, value.len());
         out[HEAD + 4..integrity].copy_from_slice(value);
-        seal(out, integrity, &self.password);
+        seal(out, integrity, &self.own.password);
         Ok(())
     }
 }
 
 impl fmt::Debug for IceLite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IceLite").field("ufrag", &self.ufrag).field("selected", &self.selected).finish_non_exhaustive()
+        f.debug_struct("IceLite")
+            .field("ufrag", &self.own.ufrag)
+            .field("selected", &self.selected)
+            .finish_non_exhaustive()
     }
 }
 
@@ -348,6 +335,7 @@ fn checksum(bytes: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::srtp::Secrets;
     use proptest::prelude::*;
 
     const NOW: Instant = Instant::from_micros(9_000_000);
@@ -357,7 +345,7 @@ mod tests {
     }
 
     fn ice() -> IceLite {
-        IceLite::new(&mut Secrets::new([4; 32]))
+        IceLite::new(Credentials::new(&mut Secrets::new([4; 32])))
     }
 
     fn request(password: &str, username: &str, priority: u32, more: &[(u16, &[u8])]) -> Vec<u8> {
@@ -373,7 +361,7 @@ mod tests {
     }
 
     fn good(ice: &IceLite, priority: u32, more: &[(u16, &[u8])]) -> Vec<u8> {
-        request(&ice.password, &alloc::format!("{}:peer", ice.ufrag), priority, more)
+        request(&ice.own.password, &alloc::format!("{}:peer", ice.own.ufrag), priority, more)
     }
 
     /// The sample request of RFC 5769 §2.1, byte for byte: code and checksum are as everybody makes them.
@@ -386,12 +374,12 @@ mod tests {
         let bytes: Vec<u8> =
             digits.chunks(2).map(|two| u8::from_str_radix(core::str::from_utf8(two).unwrap(), 16).unwrap()).collect();
         let mut ice = ice();
-        ice.ufrag = "evtj".into();
-        ice.password = Zeroizing::new("VOkJxbRl1RmTxUk/WvJxBt".into());
+        ice.own.ufrag = "evtj".into();
+        ice.own.password = Zeroizing::new("VOkJxbRl1RmTxUk/WvJxBt".into());
         let request = Request::read(&bytes).unwrap();
         assert_eq!((request.username, request.priority, request.controlled), ("evtj:h6vY", 0x6e00_01ff, true));
         assert!(ice.is_authentic(&bytes, request.integrity_at));
-        ice.password = Zeroizing::new("VOkJxbRl1RmTxUk/WvJxBx".into());
+        ice.own.password = Zeroizing::new("VOkJxbRl1RmTxUk/WvJxBx".into());
         assert!(!ice.is_authentic(&bytes, request.integrity_at));
     }
 
@@ -438,13 +426,13 @@ mod tests {
     #[test]
     fn what_is_not_authentic_or_not_understood_gets_no_answer() {
         let mut ice = ice();
-        let name = alloc::format!("{}:peer", ice.ufrag);
+        let name = alloc::format!("{}:peer", ice.own.ufrag);
         let mut verdict = |bytes: &[u8]| {
             let (verdict, left) = check(&mut ice, NOW, "192.0.2.9:700", bytes);
             assert_eq!(left, bytes, "it is what it was");
             verdict.unwrap_err()
         };
-        let password = ice_again().password;
+        let password = ice_again().own.password;
         assert_eq!(verdict(&request("wrong", &name, 7, &[])), Unanswered::Unauthentic);
         assert_eq!(verdict(&request(&password, "other:peer", 7, &[])), Unanswered::Unauthentic);
         assert_eq!(verdict(&request(&password, &name, 7, &[(0x7fff, &[1])])), Unanswered::Unknown);
@@ -468,16 +456,6 @@ mod tests {
         let (verdict, answer) = check(&mut ice, NOW, "192.0.2.9:700", &wrong);
         assert_eq!((verdict, &answer[..2]), (Ok(Checked { select: false }), &ERROR.to_be_bytes()[..]));
         assert_eq!(answer[HEAD + 4..HEAD + 8], [0, 0, 4, 87]);
-    }
-
-    #[test]
-    fn the_lines_say_name_password_and_one_candidate_8839_5() {
-        let ice = ice();
-        let lines = ice.lines(addr("203.0.113.5:30000"));
-        assert!(lines.contains("a=candidate:1 1 UDP 2130706431 203.0.113.5 30000 typ host\r\n"), "{lines}");
-        assert!(lines.contains(&alloc::format!("a=ice-ufrag:{}\r\n", ice.ufrag)) && lines.ends_with("a=rtcp-mux\r\n"));
-        assert!(ice.ufrag.len() >= 4 && ice.password.len() >= 22, "RFC 8445 §5.3");
-        assert!(!alloc::format!("{ice:?}").contains(ice.password.as_str()));
     }
 
     proptest! {

@@ -166,7 +166,8 @@ const HELD: &str = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nc=IN IP4 0.0.0.0\r\n
 
 #[test]
 fn a_hold_by_zeros_is_a_hold_towards_ipv6_too() {
-    let facing = Facing { session: 1, version: 1, addr: "2001:db8::1".parse().unwrap(), ports: &[Some(20_000)] };
+    let facing =
+        Facing { session: 1, version: 1, addr: "2001:db8::1".parse().unwrap(), ports: &[Some(20_000)], reach: &[] };
     let out = Sdp::parse(HELD.as_bytes()).unwrap().rewrite(&facing);
     let seen = Sdp::parse(&out).unwrap();
     assert_eq!(seen.streams()[0].direction, media::sdp::Direction::Inactive, "{}", String::from_utf8_lossy(&out));
@@ -174,7 +175,8 @@ fn a_hold_by_zeros_is_a_hold_towards_ipv6_too() {
 
 #[test]
 fn every_attribute_that_names_an_address_is_taken_away() {
-    let facing = Facing { session: 1, version: 1, addr: "192.0.2.99".parse().unwrap(), ports: &[Some(20_000)] };
+    let facing =
+        Facing { session: 1, version: 1, addr: "192.0.2.99".parse().unwrap(), ports: &[Some(20_000)], reach: &[] };
     let out = String::from_utf8(Sdp::parse(HELD.as_bytes()).unwrap().rewrite(&facing)).unwrap();
     assert!(!out.contains("10.0.0.9") && !out.contains("ice-") && out.contains("a=rtcp-mux"), "{out}");
 }

@@ -417,9 +417,9 @@ fn a_check_tells_where_a_side_is_and_a_strangers_does_not() {
     relay.join(A, B).expect("free");
     let mut a = Party::new(&mut relay, A, "10.0.0.5:4000", 440, Kind::Keyed(Suite::AeadAes128Gcm));
     let mut b = Party::new(&mut relay, B, "198.51.100.1:6000", 1_000, Kind::Plain);
-    let ice = media::stun::IceLite::new(&mut Secrets::new([8; 32]));
-    let lines = ice.lines(addr("203.0.113.5:30000"));
-    relay.ice(A, Some(Box::new(ice)));
+    let own = media::sdp::Credentials::new(&mut Secrets::new([8; 32]));
+    let lines = own.lines(addr("203.0.113.5:30000"));
+    relay.ice(A, Some(Box::new(media::stun::IceLite::new(own))));
     let mut forged = nomination(&lines);
     forged[40] ^= 1;
     let verdict = relayed(&mut relay, at(0), (A, Component::Rtp, addr("203.0.113.66:9")), &forged);

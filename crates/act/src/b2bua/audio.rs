@@ -10,7 +10,7 @@ use super::{B2bua, Due, World, attempt, headers};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::mem::discriminant;
-use decide::{Asked, AudioPolicy, Midcall, Note, Noted, Party, Rescue, Step, Whose};
+use decide::{Asked, AudioPolicy, Keyless, Midcall, Note, Noted, Party, Rescue, Step, Whose};
 use media::{PairId, Presence};
 use model::{Health, Instant, MediaOutcome, Mos, Observed, Span, TargetId, TrunkId};
 use sip::{ClientKey, Failure, Message, Method, TimerId, TimerSet};
@@ -83,6 +83,8 @@ pub(super) struct Ear {
     told: Option<MediaOutcome>,
     /// Its silence has been noted.
     silent: bool,
+    /// That it has no keys, and why, was noted.
+    pub(super) keyless: Option<Keyless>,
     question: Question,
     relatched: bool,
     pub(super) tried: Option<Instant>,
@@ -134,6 +136,7 @@ impl Ear {
             ignored: presence.longest_gap,
             told: None,
             silent: false,
+            keyless: None,
             question: Question::None,
             relatched: false,
             tried: None,
@@ -203,7 +206,7 @@ impl Listening {
         self.ears.as_ref().map(|ears| &ears[place(side)])
     }
 
-    fn ear_mut(&mut self, side: Side) -> Option<&mut Ear> {
+    pub(super) fn ear_mut(&mut self, side: Side) -> Option<&mut Ear> {
         self.ears.as_mut().map(|ears| &mut ears[place(side)])
     }
 
@@ -391,6 +394,7 @@ impl B2bua {
     fn note_silence(&mut self, world: &World<'_>, slot: usize, state: &Midcall) {
         for side in [Side::Caller, Side::Callee] {
             let (party, other) = (state.party(whose(side)), state.party(whose(side.other())));
+            self.note_keyless(world, slot, side, party.is_silent());
             let Some(call) = self.calls.get_mut(slot) else { return };
             let Some(ear) = call.listening.ear_mut(side) else { return };
             let heard = if party.is_deaf() && other.speaks() && !ear.deaf {
@@ -426,9 +430,10 @@ impl B2bua {
         for client in forgotten {
             self.by_client.remove(&client);
         }
-        if let Some(state) = self.state_of(world, slot)
-            && let Some(call) = self.calls.get_mut(slot)
-        {
+        if let Some(state) = self.state_of(world, slot) {
+            // Whoever ends a call without a word heard may not have waited for its limit.
+            [Side::Caller, Side::Callee].into_iter().for_each(|side| self.note_keyless(world, slot, side, true));
+            let Some(call) = self.calls.get_mut(slot) else { return };
             self.counters.audio_poor += tell(world, call, &state, true);
         }
         self.drop_moving(world, slot);

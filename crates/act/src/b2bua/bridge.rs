@@ -10,9 +10,10 @@ use super::{B2bua, Side, World, body, locks};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
-use media::sdp::{Facing, Sdp};
+use decide::Note;
+use media::sdp::{Facing, Reach, Sdp};
 use media::{PairId, Peer, Shape};
-use model::TrunkId;
+use model::{Instant, TrunkId};
 use sip::Message;
 use smallvec::SmallVec;
 
@@ -163,7 +164,7 @@ impl B2bua {
         }
         let ours = if ended {
             let clear = locks::unlock(world, call, (from, attempt), says, &sdp);
-            let clear = clear.map_err(|_| self.unfit(slot, says, NOT_SECURED))?;
+            let clear = clear.map_err(|_| self.unsecured(world.now, slot, from, says))?;
             self.adapted(world, slot, (from, attempt), says, &Sdp::parse(&clear).map_err(|_| bad)?)?
         } else {
             self.adapted(world, slot, (from, attempt), says, &sdp)?
@@ -203,14 +204,14 @@ impl B2bua {
         let Some(call) = self.calls.get_mut(slot) else { return Err(bad) };
         if !locks::are_ended(world, call, attempt) {
             note(call, from, ours);
-            return Ok(rewrite(call, from, attempt, ours));
+            return Ok(rewrite(call, from, attempt, ours, &[]));
         }
-        let locks = locks::lock(world, call, (from, attempt), says, ours);
-        let locks = locks.map_err(|_| self.unfit(slot, says, NOT_SECURED))?;
+        let locked = locks::lock(world, call, (from, attempt), says, ours);
+        let locked = locked.map_err(|_| self.unfit(slot, says, NOT_SECURED))?;
         let Some(call) = self.calls.get_mut(slot) else { return Err(bad) };
         note(call, from, ours);
-        let locked = ours.locked(&locks);
-        Ok(rewrite(call, from, attempt, &Sdp::parse(&locked).map_err(|_| bad)?))
+        let text = ours.locked(&locked.locks);
+        Ok(rewrite(call, from, attempt, &Sdp::parse(&text).map_err(|_| bad)?, &locked.reach))
     }
 
     /// What `from` says cannot be joined with what the other side says; of an answer it is noted why.
@@ -224,6 +225,17 @@ impl B2bua {
             call.audio.terms.misfit = Some(why);
         }
         NotPassed::Unfit
+    }
+
+    /// What `from` says is not secured as its trunk wants it: that is kept with the call, once.
+    fn unsecured(&mut self, now: Instant, slot: usize, from: Side, says: Says) -> NotPassed {
+        if let Some(call) = self.calls.get_mut(slot) {
+            let noted = call.listening.notes.last().is_some_and(|last| last.what == Note::NotSecured);
+            if !noted {
+                call.note(now, from, Note::NotSecured);
+            }
+        }
+        self.unfit(slot, says, NOT_SECURED)
     }
 
     /// The answer to a refresh: the relay learns what it says, and the other side is told nothing.
@@ -413,7 +425,8 @@ fn note(call: &mut Call, from: Side, sdp: &Sdp<'_>) {
             shape: Shape::of(written.proto),
             extended: written.extended,
             sends: written.direction.sends(),
-            receives: written.direction.receives() && peer.is_some(),
+            // Where a peer with ICE is its checks will tell.
+            receives: written.direction.receives() && (peer.is_some() || written.ice && written.port != 0),
         });
     }
     call.audio.offered = Some(offered);
@@ -429,7 +442,7 @@ fn remember(call: &mut Call, towards: Side, attempt: usize, text: Vec<u8>) {
 }
 
 /// The description with our ports towards the other side, and its version.
-fn rewrite(call: &mut Call, from: Side, attempt: usize, sdp: &Sdp<'_>) -> Vec<u8> {
+fn rewrite(call: &mut Call, from: Side, attempt: usize, sdp: &Sdp<'_>, reach: &[Reach]) -> Vec<u8> {
     let towards = from.other();
     let aside = call.attempts.get(attempt).and_then(|attempt| attempt.aside.as_ref());
     let place = |index: usize| {
@@ -451,10 +464,11 @@ fn rewrite(call: &mut Call, from: Side, attempt: usize, sdp: &Sdp<'_>) -> Vec<u8
             (attempt.session, attempt.version, core::mem::take(&mut attempt.shown))
         }),
     };
-    let same = sdp.rewrite(&Facing { session, version, addr, ports: &ports });
+    let same = sdp.rewrite(&Facing { session, version, addr, ports: &ports, reach });
     // The version rises only when something else has changed (RFC 3264 §8), and above any that was refused.
     let next = version.max(call.leg(towards).map_or(0, |leg| leg.refused)) + 1;
-    let out = if same == shown { same } else { sdp.rewrite(&Facing { session, version: next, addr, ports: &ports }) };
+    let next_facing = Facing { session, version: next, addr, ports: &ports, reach };
+    let out = if same == shown { same } else { sdp.rewrite(&next_facing) };
     if let Some(leg) = call.leg_mut(towards) {
         leg.version = if out == shown { version } else { next };
         leg.before = (version, shown);

@@ -121,6 +121,8 @@ pub struct Counters {
     pub audio_not_moved: u64,
     /// Times a move or a rescue was put off, since no port was free for it.
     pub audio_waited: u64,
+    /// Parties of answered calls whose handshakes gave no keys, by what each look has found.
+    pub audio_not_keyed: u64,
     /// Lost parties that were called again.
     pub rescues: u64,
     /// Of them, those that were reached.
@@ -191,6 +193,7 @@ impl Counters {
             ("audio_moved", self.audio_moved),
             ("audio_not_moved", self.audio_not_moved),
             ("audio_waited", self.audio_waited),
+            ("audio_not_keyed", self.audio_not_keyed),
             ("rescues", self.rescues),
             ("rescued", self.rescued),
             ("rescues_failed", self.rescues_failed),

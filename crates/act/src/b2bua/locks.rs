@@ -4,13 +4,14 @@
 //! anything else is made of its description, and what it is shown of keys is put in last. What we have told a side stands in what it
 //! was shown, so that each attempt has its own keys and an offer that is refused takes its own with it. Refuses to know: suites, packets.
 
-use super::World;
 use super::call::{Call, Side};
+use super::connectivity::{Reached, is_browser};
 use super::speech::{Says, policy_of};
+use super::{World, connectivity};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use media::dtls::{self, Fingerprint, Role, Setup};
-use media::sdp::{Lock, Sdp, Srtp, Stream};
+use media::sdp::{Lock, Reach, Sdp, Srtp, Stream};
 use media::srtp::{Security, Suite, sdes};
 use media::{PairId, Shape};
 use smallvec::SmallVec;
@@ -19,6 +20,8 @@ use smallvec::SmallVec;
 const SUITES: [Suite; 3] = [Suite::AeadAes256Gcm, Suite::AeadAes128Gcm, Suite::AesCm128HmacSha1_80];
 /// The protocol of what is offered with keys in the description (RFC 4568 §5).
 const SDES: &[u8] = b"RTP/SAVP";
+/// The same of what browsers are offered (RFC 8829 §5.1.2).
+const BROWSERS: &[u8] = b"UDP/TLS/RTP/SAVPF";
 
 /// What a call knows of the security that is ended for it.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +38,31 @@ struct Offered {
     proto: Vec<u8>,
     mux: bool,
     keys: Keys,
+    reached: Reached,
+}
+
+/// What a side is shown besides the other side's description, by position of the stream.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Locked {
+    /// Its security; none is a stream that stays as it is.
+    pub(super) locks: SmallVec<[Option<Lock>; 2]>,
+    /// How it is reached.
+    pub(super) reach: SmallVec<[Reach; 2]>,
+}
+
+/// What a side is to be secured by.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    srtp: Srtp,
+    /// It can do nothing but DTLS, and needs ICE, whatever its trunk says.
+    browser: bool,
+}
+
+impl Wanted {
+    fn of(world: &World<'_>, call: &Call, side: Side, attempt: usize) -> Self {
+        let srtp = policy_of(world, call, side, attempt).srtp;
+        Self { srtp, browser: is_browser(world, call, side, attempt) }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -50,7 +78,10 @@ pub(super) struct NotSecured;
 
 /// Security ends here for what is said in this call, or in this attempt of it.
 pub(super) fn are_ended(world: &World<'_>, call: &Call, attempt: usize) -> bool {
-    [Side::Caller, Side::Callee].into_iter().any(|side| policy_of(world, call, side, attempt).srtp != Srtp::Pass)
+    [Side::Caller, Side::Callee].into_iter().any(|side| {
+        let wanted = Wanted::of(world, call, side, attempt);
+        wanted.srtp != Srtp::Pass || wanted.browser
+    })
 }
 
 /// The description of `from` in the clear. What it says of keys is kept while it may be answered, or, of an answer, secures its side.
@@ -66,7 +97,7 @@ pub(super) fn unlock(
     }
     call.audio.locks.used = true;
     if says == Says::Offer {
-        let wanted = policy_of(world, call, from, attempt).srtp;
+        let wanted = Wanted::of(world, call, from, attempt);
         let wanted = if is_stand_in(call, from) { None } else { Some(wanted) };
         let all = sdp.streams().iter().map(|stream| offered(sdp, stream, wanted, call.emergency));
         let all = all.collect::<Result<SmallVec<[Offered; 2]>, NotSecured>>()?;
@@ -98,32 +129,42 @@ pub(super) fn lock(
     (from, attempt): (Side, usize),
     says: Says,
     sdp: &Sdp<'_>,
-) -> Result<SmallVec<[Option<Lock>; 2]>, NotSecured> {
+) -> Result<Locked, NotSecured> {
     let towards = from.other();
     let before = Sdp::parse(shown(call, towards, attempt)).ok();
-    let mut locks = SmallVec::new();
+    let mut locked = Locked::default();
     for (index, stream) in sdp.streams().iter().enumerate() {
         let before = before.as_ref().and_then(|sdp| Some((sdp, sdp.streams().get(index).filter(|told| is_rtp(told))?)));
         let pair = pair(call, towards, index);
-        locks.push(match (says, pair) {
-            (Says::Nothing, _) | (_, None) => None,
-            _ if Shape::of(stream.proto) == Shape::Opaque => None,
+        let (lock, reach) = match (says, pair) {
+            (Says::Nothing, _) | (_, None) => Default::default(),
+            _ if Shape::of(stream.proto) == Shape::Opaque => Default::default(),
             (Says::Offer, Some(pair)) => {
                 // The pair of an attempt beside another one is not joined yet: its keys are new each time.
                 let own = call.callee.is_some() || towards == Side::Caller || attempt == call.front;
-                let wanted = policy_of(world, call, towards, attempt).srtp;
+                let wanted = Wanted::of(world, call, towards, attempt);
                 let goes_on = own && world.relay.is_secured(pair);
-                offer(world, wanted, before, goes_on)?
+                let reach = connectivity::offer(world, wanted.browser, before);
+                (offer(world, wanted, before, goes_on)?, reach)
             }
             (Says::Answer, Some(pair)) => {
                 let offered = call.audio.locks.offered.as_ref().filter(|(writer, _)| *writer == towards);
-                let Some(offered) = offered.and_then(|(_, all)| all.get(index)) else { continue };
+                let offered = offered.and_then(|(_, all)| all.get(index)).cloned();
                 let live = stream.port != 0;
-                Some(answer(world, pair, offered, key_of(world, call, (towards, attempt), (pair, index)), live)?)
+                match offered {
+                    Some(offered) => {
+                        let key = key_of(world, call, (towards, attempt), (pair, index));
+                        let reach = connectivity::answer(world, pair, &offered.reached, live);
+                        (Some(answer(world, pair, &offered, key, live)?), reach)
+                    }
+                    None => Default::default(),
+                }
             }
-        });
+        };
+        locked.locks.push(lock);
+        locked.reach.push(reach);
     }
-    Ok(locks)
+    Ok(locked)
 }
 
 /// Another peer is at the callee's side from now on: nothing of the one before is believed, or told again.
@@ -136,6 +177,8 @@ pub(super) fn start_over(world: &mut World<'_>, call: &Call, attempt: usize) {
         let Some(stream) = stream else { continue };
         world.relay.secure(stream.callee.0, None);
         let told = shown.as_ref().and_then(|sdp| sdp.streams().get(index));
+        let ice = shown.as_ref().zip(told).and_then(|(sdp, told)| sdp.credentials(told));
+        connectivity::start_over(world, stream.callee.0, ice);
         if are_ended(world, call, attempt) {
             if told.is_some_and(|told| Shape::of(told.proto) == Shape::Srtp) {
                 world.relay.secure(stream.callee.0, Some(Box::new(Security::pending())));
@@ -143,6 +186,7 @@ pub(super) fn start_over(world: &mut World<'_>, call: &Call, attempt: usize) {
         } else {
             // What these two agree on is none of ours.
             world.relay.secure(stream.caller.0, None);
+            world.relay.ice(stream.caller.0, None);
         }
     }
 }
@@ -175,17 +219,21 @@ fn shown(call: &Call, side: Side, attempt: usize) -> &[u8] {
 }
 
 /// What an offer says of a stream, when it is what its trunk wants; `None` wants nothing.
-fn offered(sdp: &Sdp<'_>, stream: &Stream<'_>, wanted: Option<Srtp>, emergency: bool) -> Result<Offered, NotSecured> {
-    let found = |keys| Ok(Offered { proto: stream.proto.to_vec(), mux: stream.rtcp_mux, keys });
+fn offered(sdp: &Sdp<'_>, stream: &Stream<'_>, wanted: Option<Wanted>, emergency: bool) -> Result<Offered, NotSecured> {
+    let reached = Reached::of(sdp, stream);
+    let found = |keys| Ok(Offered { proto: stream.proto.to_vec(), mux: stream.rtcp_mux, keys, reached });
     let (Some(wanted), true) = (wanted, is_rtp(stream)) else { return found(Keys::Clear) };
     let by_handshake = stream.proto.to_ascii_uppercase().starts_with(b"UDP/TLS/");
-    let keys = match wanted {
-        Srtp::Off if is_secured(stream) => None,
-        Srtp::Off => Some(Keys::Clear),
-        Srtp::Pass if !is_secured(stream) => Some(Keys::Clear),
-        Srtp::Pass | Srtp::Sdes if by_handshake => None,
-        Srtp::Pass | Srtp::Sdes => sdes::choose(sdp.values(stream, "crypto")).ok().map(Keys::Sdes),
+    let by_line = || sdes::choose(sdp.values(stream, "crypto")).ok().map(Keys::Sdes);
+    let keys = match wanted.srtp {
+        Srtp::Pass | Srtp::Off if !is_secured(stream) => Some(Keys::Clear),
+        // A browser's offer is no matter of policy: it could make no other.
+        _ if wanted.browser && by_handshake => dtls_of(sdp, stream),
+        Srtp::Off => None,
         Srtp::Dtls => dtls_of(sdp, stream),
+        Srtp::Sdes => by_line().filter(|_| !by_handshake),
+        Srtp::Pass if by_handshake => dtls_of(sdp, stream),
+        Srtp::Pass => by_line(),
     };
     match keys {
         Some(keys) => found(keys),
@@ -205,7 +253,7 @@ fn dtls_of(sdp: &Sdp<'_>, stream: &Stream<'_>) -> Option<Keys> {
 /// What a stream is offered: what it has, while that goes on, else what its trunk wants.
 fn offer(
     world: &mut World<'_>,
-    wanted: Srtp,
+    wanted: Wanted,
     before: Option<(&Sdp<'_>, &Stream<'_>)>,
     goes_on: bool,
 ) -> Result<Option<Lock>, NotSecured> {
@@ -216,7 +264,13 @@ fn offer(
         Some((_, crypto, _)) if !crypto.is_empty() => Srtp::Sdes,
         _ => Srtp::Off,
     };
-    let wanted = if wanted == Srtp::Pass { had } else { wanted };
+    let (wanted, own) = match wanted {
+        // What it has spoken it goes on with; and it can be told nothing else when it is called.
+        Wanted { browser: true, .. } if told.is_some() => (had, dtls::PROTOCOL.as_bytes()),
+        Wanted { browser: true, .. } => (Srtp::Dtls, BROWSERS),
+        Wanted { srtp: Srtp::Pass, .. } => (had, dtls::PROTOCOL.as_bytes()),
+        Wanted { srtp, .. } => (srtp, dtls::PROTOCOL.as_bytes()),
+    };
     // The protocol that it has answered or offered by stays.
     let proto = |own: &[u8]| told.as_ref().filter(|_| had == wanted).map_or(own, |(stream, ..)| stream.proto).to_vec();
     Ok(match wanted {
@@ -236,7 +290,7 @@ fn offer(
             let handshaker = keying.handshaker.as_ref().ok_or(NotSecured)?;
             let lines = dtls::lines(&handshaker.fingerprint(), Setup::Actpass).into_bytes();
             // Keys of two ports would take two handshakes (RFC 5764 §4.1.1).
-            Some(Lock { proto: proto(dtls::PROTOCOL.as_bytes()), lines, mux: Some(true) })
+            Some(Lock { proto: proto(own), lines, mux: Some(true) })
         }
     })
 }
@@ -248,6 +302,7 @@ fn answered(
     (shown, told): (&Sdp<'_>, &Stream<'_>),
     (sdp, stream): (&Sdp<'_>, &Stream<'_>),
 ) -> Result<(), NotSecured> {
+    connectivity::answered(world, pair, shown.credentials(told), sdp.credentials(stream).as_ref());
     let crypto = shown.values(told, "crypto");
     if !shown.values(told, "fingerprint").is_empty() {
         let Some(Keys::Dtls(fingerprint, setup)) = dtls_of(sdp, stream) else { return Err(NotSecured) };

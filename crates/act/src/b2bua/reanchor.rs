@@ -6,12 +6,12 @@
 use super::audio::place;
 use super::call::{Call, CalleeSide, Side};
 use super::challenge::Again;
-use super::{B2bua, World, bridge, headers, session};
+use super::{B2bua, World, bridge, connectivity, headers, session};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use decide::Note;
-use media::sdp::{Facing, Sdp};
+use media::sdp::{Facing, Reach, Sdp};
 use model::{Instant, TrunkId};
 use sip::{ClientKey, Message, Method};
 use smallvec::SmallVec;
@@ -89,7 +89,9 @@ impl B2bua {
     fn offer_to_move(&mut self, world: &mut World<'_>, slot: usize, side: Side, fresh: CalleeSide) -> Option<Moving> {
         let leg = self.calls.get_mut(slot)?.leg_mut(side)?;
         let version = leg.version.max(leg.refused) + 1;
-        let shown = described(&leg.shown, leg.session, version, &fresh)?;
+        let (session, before) = (leg.session, leg.shown.clone());
+        let shown = described(world, &before, (session, version), &fresh)?;
+        let leg = self.calls.get_mut(slot)?.leg_mut(side)?;
         let sent_by = world.endpoint.sent_by(leg.flow.socket)?;
         let mut draft = leg.dialog.request(Method::Invite);
         headers::push_contact(&mut draft.headers, sent_by);
@@ -231,12 +233,19 @@ fn take(
 }
 
 /// What a leg was shown last, with the new ports.
-fn described(shown: &[u8], session: u64, version: u64, fresh: &CalleeSide) -> Option<Vec<u8>> {
+fn described(
+    world: &mut World<'_>,
+    shown: &[u8],
+    (session, version): (u64, u64),
+    fresh: &CalleeSide,
+) -> Option<Vec<u8>> {
     let sdp = Sdp::parse(shown).ok()?;
+    let reach: SmallVec<[Reach; 2]> =
+        sdp.streams().iter().map(|stream| connectivity::elsewhere(world, &sdp, stream)).collect();
     let port = |index: usize| fresh.pairs.get(index).copied().flatten().map(|(_, addr)| addr.port());
     let ports: SmallVec<[Option<u16>; 4]> = (0..sdp.streams().len()).map(port).collect();
     let addr = fresh.pairs.iter().flatten().next()?.1.ip();
-    Some(sdp.rewrite(&Facing { session, version, addr, ports: &ports }))
+    Some(sdp.rewrite(&Facing { session, version, addr, ports: &ports, reach: &reach }))
 }
 
 impl super::audio::Listening {

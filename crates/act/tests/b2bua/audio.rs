@@ -6,8 +6,8 @@ use decide::{Note, Noted, Whose};
 use model::{MediaOutcome, Mos, Observed, Span};
 use sip::{HeaderName, Method};
 
-const OFFICE: usize = 0;
-const ACME: usize = 1;
+pub const OFFICE: usize = 0;
+pub const ACME: usize = 1;
 
 impl Lab {
     /// So many milliseconds pass, and these peers speak all the while.

@@ -52,7 +52,7 @@ fn told_in(shown: &[u8]) -> Vec<sdes::Line> {
     lines.map(|line| sdes::Line::parse(line.as_bytes()).unwrap()).collect()
 }
 
-fn proto(shown: &[u8]) -> String {
+pub fn proto(shown: &[u8]) -> String {
     line_of(shown, "m=").split(' ').nth(2).unwrap().to_owned()
 }
 
@@ -316,7 +316,13 @@ fn without_a_policy_keys_pass_as_they_came() {
 
 /// Handshakes that are begun and never end; who we are in each.
 #[derive(Debug, Default)]
-struct Begun(Mutex<Vec<Role>>);
+pub struct Begun(Mutex<Vec<Role>>);
+
+impl Begun {
+    pub fn roles(&self) -> Vec<Role> {
+        self.0.lock().unwrap().clone()
+    }
+}
 
 #[derive(Debug)]
 struct Endless;
@@ -346,16 +352,22 @@ impl Handshaker for Begun {
     }
 }
 
-const TLS: &str = "UDP/TLS/RTP/SAVPF";
+pub const TLS: &str = "UDP/TLS/RTP/SAVPF";
 
-fn handshakes(trunks: &[Srtp]) -> (Lab, Arc<Begun>) {
+pub fn handshakes(trunks: &[Srtp]) -> (Lab, Arc<Begun>) {
     let mut lab = lab(trunks);
-    let begun = Arc::new(Begun::default());
-    lab.relay.entrust(Keying { secrets: Secrets::new([7; 32]), handshaker: Some(begun.clone()) });
+    let begun = keyed_by(&mut lab);
     (lab, begun)
 }
 
-fn by_handshake(certificate: &[u8], setup: &str) -> String {
+/// The edge can begin handshakes.
+pub fn keyed_by(lab: &mut Lab) -> Arc<Begun> {
+    let begun = Arc::new(Begun::default());
+    lab.relay.entrust(Keying { secrets: Secrets::new([7; 32]), handshaker: Some(begun.clone()) });
+    begun
+}
+
+pub fn by_handshake(certificate: &[u8], setup: &str) -> String {
     format!("a=fingerprint:{}\r\na=setup:{setup}\r\na=rtcp-mux\r\n", Fingerprint::of(certificate))
 }
 

@@ -4,6 +4,7 @@
 mod apart;
 mod audio;
 mod beside;
+mod browsers;
 mod calls;
 mod challenges;
 mod deadlines;

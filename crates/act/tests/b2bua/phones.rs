@@ -12,7 +12,7 @@ use sip::auth::{Algorithm, Realm, Secret};
 use sip::{Flow, HeaderName, Method, Transport};
 
 /// Carriers 1 and 2 are phones now, which only their registrations name: their Contacts lead nowhere.
-fn phones(qs: &[(usize, u16)]) -> Lab {
+pub fn phones(qs: &[(usize, u16)]) -> Lab {
     let mut lab = Lab::new(2);
     let mut users = HashMap::with_hasher(FixedState::with_seed(0));
     users.insert("201".into(), Secret::Password("hush".into()));
@@ -44,8 +44,14 @@ fn phones(qs: &[(usize, u16)]) -> Lab {
 }
 
 fn bind(lab: &mut Lab, aor: &str, qs: &[(usize, u16)]) {
-    let binding = |(peer, q): &(usize, u16)| Binding {
-        contact: format!("sip:{aor}@10.9.8.{peer}:5062;ob").into_bytes().into(),
+    let ways: Vec<_> = qs.iter().map(|(peer, q)| (*peer, *q, "")).collect();
+    bind_by(lab, aor, &ways);
+}
+
+/// The same, and so their Contacts end.
+pub fn bind_by(lab: &mut Lab, aor: &str, ways: &[(usize, u16, &str)]) {
+    let binding = |(peer, q, end): &(usize, u16, &str)| Binding {
+        contact: format!("sip:{aor}@10.9.8.{peer}:5062;ob{end}").into_bytes().into(),
         flow: Flow { socket: SocketId(1), peer: lab.peers[*peer].addr, transport: Transport::Udp },
         path: vec![],
         instance: Some(format!("<urn:uuid:{peer}>").into_bytes().into()),
@@ -55,7 +61,7 @@ fn bind(lab: &mut Lab, aor: &str, qs: &[(usize, u16)]) {
         cseq: 1,
         expires: lab.now + Span::from_secs(600),
     };
-    let bound = Bound { aor: Name::from(aor), bindings: qs.iter().map(binding).collect() };
+    let bound = Bound { aor: Name::from(aor), bindings: ways.iter().map(binding).collect() };
     lab.registrar.install(lab.now, &bound);
 }
 

@@ -37,6 +37,7 @@ pub(super) static CODECS: Section = Section {
 };
 
 const TRANSCODE: &[&str] = &["when-needed", "never", "always"];
+const SRTP: &[&str] = &["pass", "off", "sdes", "dtls"];
 const DTMF: &[&str] = &["auto", "rfc4733", "info", "inband"];
 
 /// Encoding names that may be written (RFC 3551 §6 and their own registrations).
@@ -79,9 +80,10 @@ pub(super) fn read(trunk: &Reader<'_, '_>, faults: &mut Faults<'_>) -> MediaPoli
     policy.digits = trunk.read("dtmf", faults, value::word(DTMF)).map(digits).unwrap_or_default();
     let ptime = trunk.read("ptime", faults, value::span(Span::from_millis(10), Span::from_millis(60)));
     policy.ptime = ptime.and_then(|ptime| whole_frames(trunk, ptime, faults));
-    policy.srtp = match trunk.read("srtp", faults, value::word(&["pass", "off", "sdes"])) {
+    policy.srtp = match trunk.read("srtp", faults, value::word(SRTP)) {
         Some("off") => Srtp::Off,
         Some("sdes") => Srtp::Sdes,
+        Some("dtls") => Srtp::Dtls,
         _ => Srtp::Pass,
     };
     policy

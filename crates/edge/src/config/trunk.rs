@@ -63,11 +63,12 @@ pub(super) static TRUNK: Section = Section {
         ),
         is(
             "srtp",
-            "\"pass\", \"off\" or \"sdes\"",
+            "\"pass\", \"off\", \"sdes\" or \"dtls\"",
             "\"pass\"",
             "How its audio is secured. Pass: as both ends agree on it, untouched. Off: not at all. Sdes: SRTP by keys in descriptions (RFC \
-             4568). With anything but pass at the trunk of either side the edge ends the security of each side, and who does not give what its \
-             trunk wants gets 488, or is passed over. Audio must be anchored: both listens have `media`.",
+             4568). Dtls: SRTP by keys of a handshake (RFC 5763). With anything but pass at the trunk of either side the edge ends the security \
+             of each side, and who does not give what its trunk wants gets 488, or is passed over. Audio must be anchored: both listens have \
+             `media`. Who speaks SIP by a WebSocket is served as browsers want it, by a handshake and ICE, whatever it says.",
         ),
         is(
             "overload",

@@ -4,7 +4,7 @@
 
 use alloc::format;
 use alloc::string::String;
-use decide::{Note, Noted, Whose};
+use decide::{Keyless, Note, Noted, Whose};
 use model::Instant;
 
 /// One note of a call that was answered then, and when it was made.
@@ -44,9 +44,23 @@ pub fn note(noted: &Noted, caller: &str, callee: &str) -> String {
         Note::Moved { after } => format!("audio of {one} was moved to another interface within {after}"),
         Note::NotMoved { code: Some(code) } => format!("audio of {one} was not moved to another interface: {code}"),
         Note::NotMoved { code: None } => format!("audio of {one} could not be moved to another interface"),
+        Note::NotKeyed { why } => format!("audio of {one} has no keys: {}", keyless(why)),
+        // An answer of an attempt that was let go: whose it was, the attempts say.
+        Note::NotSecured if noted.whose == Whose::Callee => {
+            String::from("an answer was not taken: it is not secured as it was offered")
+        }
+        Note::NotSecured => format!("audio that {one} offers is not secured as its trunk wants it"),
         Note::Called { call } => format!("{one} was let go and is called again by call {call}; {other} is kept"),
         Note::Reached { after } => format!("the party behind {one} was reached again after {after}"),
         Note::NotReached { code } => format!("the party behind {one} could not be reached again: {code}"),
+    }
+}
+
+const fn keyless(why: Keyless) -> &'static str {
+    match why {
+        Keyless::Unfinished => "the handshake is not over",
+        Keyless::Failed => "the handshake failed",
+        Keyless::Foreign => "its certificate is not the one that its description names",
     }
 }
 
@@ -84,6 +98,14 @@ mod tests {
             (acme(Note::Moved { after: ms(20) }), "audio of acme was moved to another interface within 20 ms"),
             (acme(Note::NotMoved { code: Some(488) }), "audio of acme was not moved to another interface: 488"),
             (acme(Note::NotMoved { code: None }), "audio of acme could not be moved to another interface"),
+            (acme(Note::NotKeyed { why: Keyless::Unfinished }), "audio of acme has no keys: the handshake is not over"),
+            (acme(Note::NotKeyed { why: Keyless::Failed }), "audio of acme has no keys: the handshake failed"),
+            (
+                words(Whose::Caller, Note::NotKeyed { why: Keyless::Foreign }),
+                "audio of office has no keys: its certificate is not the one that its description names",
+            ),
+            (acme(Note::NotSecured), "an answer was not taken: it is not secured as it was offered"),
+            (words(Whose::Caller, Note::NotSecured), "audio that office offers is not secured as its trunk wants it"),
             (
                 acme(Note::Called { call: CallRef(7) }),
                 "acme was let go and is called again by call 0000000000000007; office is kept",

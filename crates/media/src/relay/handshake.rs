@@ -56,6 +56,17 @@ enum Undone {
     Certificate,
 }
 
+/// Why a side whose keys come out of a handshake has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unshaken {
+    /// It is not over.
+    Unfinished,
+    /// It failed, or was not over in time.
+    Failed,
+    /// The peer's certificate is not the one that its description names.
+    Foreign,
+}
+
 impl Relay {
     /// The keys of `side` come out of this handshake, and are believed when the peer's certificate has this fingerprint. Keys that it has
     /// are used until then.
@@ -81,6 +92,7 @@ impl Relay {
         self.unfinished.push(side);
         self.outbox.make_room();
         let Some(own) = self.side(side) else { return Ok(()) };
+        own.unshaken = Some(Unshaken::Unfinished);
         own.security.get_or_insert_with(|| Box::new(Security::pending()));
         own.shaking = Some(Box::new(Shaking {
             machine,
@@ -102,6 +114,12 @@ impl Relay {
         let side = self.sides.get(side.index())?.as_ref()?;
         let running = side.shaking.as_ref().filter(|shaking| !shaking.done);
         running.map(|shaking| (shaking.expected, shaking.role)).or(side.shaken_with)
+    }
+
+    /// Why `side` has no keys, when they are to come out of a handshake.
+    pub fn unshaken(&self, side: PairId) -> Option<Unshaken> {
+        let own = self.sides.get(side.index())?.as_ref()?;
+        own.unshaken.filter(|_| !self.is_secured(side))
     }
 
     /// A packet of a handshake. It proves nothing yet; what is not from where the side may be is not looked at.
@@ -126,6 +144,7 @@ impl Relay {
         let Some(mut shaking) = side.shaking.take_if(|shaking| shaking.due == at) else { return };
         if now >= shaking.ends {
             if !shaking.done {
+                side.unshaken = Some(Unshaken::Failed);
                 self.counters.handshakes_failed += 1;
             }
             return;
@@ -144,8 +163,23 @@ impl Relay {
                 }
             }
             Err(_) if shaking.done => {}
-            Err(Undone::Failed) => self.counters.handshakes_failed += 1,
-            Err(Undone::Certificate) => self.counters.handshakes_foreign += 1,
+            Err(why) => self.give_up(pair, &why),
+        }
+    }
+
+    fn give_up(&mut self, pair: PairId, why: &Undone) {
+        let unshaken = match why {
+            Undone::Failed => {
+                self.counters.handshakes_failed += 1;
+                Unshaken::Failed
+            }
+            Undone::Certificate => {
+                self.counters.handshakes_foreign += 1;
+                Unshaken::Foreign
+            }
+        };
+        if let Some(side) = self.side(pair) {
+            side.unshaken = Some(unshaken);
         }
     }
 
@@ -175,6 +209,7 @@ impl Relay {
                         side.latch.prove(now, at);
                     }
                     side.shaken_with = Some((shaking.expected, shaking.role));
+                    side.unshaken = None;
                     (shaking.done, shaking.ends) = (true, now + TIME);
                     self.secure(pair, Some(Box::new(security)));
                 }

@@ -33,7 +33,7 @@ impl Relay {
             (old, new) => *old = new,
         }
         if side.security.is_none() {
-            (side.shaking, side.shaken_with) = (None, None);
+            (side.shaking, side.shaken_with, side.unshaken) = (None, None, None);
         }
     }
 

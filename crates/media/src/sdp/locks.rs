@@ -40,6 +40,10 @@ const SECURING: [&[u8]; 13] = [
     b"csup",
     b"creq",
 ];
+/// What a page says of its audio to another page: sources, their names, extensions and reports that only such a peer makes sense of (RFC
+/// 5576, RFC 8830, RFC 8285, RFC 4585, RFC 5506). Towards anybody else it would be a kilobyte of noise.
+const OF_PAGES: [&[u8]; 8] =
+    [b"ssrc", b"ssrc-group", b"msid", b"msid-semantic", b"extmap", b"extmap-allow-mixed", b"rtcp-fb", b"rtcp-rsize"];
 /// In the clear.
 const CLEAR: &[u8] = b"RTP/AVP";
 
@@ -57,31 +61,40 @@ pub struct Lock {
 impl<'a> Sdp<'a> {
     /// Values of an attribute of a stream; those of the session when the stream has none.
     pub fn values(&self, stream: &Stream<'_>, name: &str) -> SmallVec<[&'a [u8]; 4]> {
-        let of = |range: Range<usize>| -> SmallVec<[&'a [u8]; 4]> {
-            lines(self.text, range).filter_map(|(_, line)| value(line, name)).collect()
-        };
-        let own = of(stream.lines.clone());
-        if own.is_empty() { of(self.session.clone()) } else { own }
+        let own = self.values_in(stream.lines.clone(), name);
+        if own.is_empty() { self.session_values(name) } else { own }
     }
 
-    /// The same in the clear: protocols without security, and none of the lines that give some.
+    /// Values of an attribute of the session.
+    pub fn session_values(&self, name: &str) -> SmallVec<[&'a [u8]; 4]> {
+        self.values_in(self.session.clone(), name)
+    }
+
+    fn values_in(&self, range: Range<usize>, name: &str) -> SmallVec<[&'a [u8]; 4]> {
+        lines(self.text, range).filter_map(|(_, line)| value(line, name)).collect()
+    }
+
+    /// The same in the clear: protocols without security, and none of the lines that give some. Of the audio of a page what concerns only
+    /// pages is left out as well.
     pub fn unlocked(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.text.len());
-        self.unlock(&mut out, self.session.clone(), false);
+        let page = self.streams().iter().any(|stream| stream.ice);
+        self.unlock(&mut out, self.session.clone(), false, page);
         for stream in self.streams() {
+            let page = stream.ice && stream.kind == b"audio";
             match Shape::of(stream.proto) {
                 Shape::Opaque => out.extend_from_slice(&self.text[stream.lines.clone()]),
-                shape => self.unlock(&mut out, stream.lines.clone(), shape == Shape::Srtp),
+                shape => self.unlock(&mut out, stream.lines.clone(), shape == Shape::Srtp, page),
             }
         }
         out
     }
 
-    fn unlock(&self, out: &mut Vec<u8>, range: Range<usize>, locked: bool) {
+    fn unlock(&self, out: &mut Vec<u8>, range: Range<usize>, locked: bool, page: bool) {
         for (range, line) in lines(self.text, range) {
             match line {
                 [b'm', b'=', rest @ ..] if locked => media_line(out, rest, CLEAR),
-                [b'a', b'=', rest @ ..] if secures(rest) => {}
+                [b'a', b'=', rest @ ..] if is_one_of(rest, &SECURING) || page && is_one_of(rest, &OF_PAGES) => {}
                 // Keys as they once were told (RFC 8866 §5.12).
                 [b'k', b'=', ..] => {}
                 _ => out.extend_from_slice(&self.text[range]),
@@ -130,9 +143,9 @@ fn value<'l>(line: &'l [u8], name: &str) -> Option<&'l [u8]> {
     line.strip_prefix(b"a=")?.strip_prefix(name.as_bytes())?.strip_prefix(b":").map(<[u8]>::trim_ascii)
 }
 
-fn secures(attribute: &[u8]) -> bool {
+fn is_one_of(attribute: &[u8], names: &[&[u8]]) -> bool {
     let name = attribute.split(|byte| *byte == b':').next().unwrap_or_default().trim_ascii();
-    SECURING.contains(&name)
+    names.contains(&name)
 }
 
 /// The line with another protocol.
@@ -168,6 +181,21 @@ mod tests {
         assert_eq!(text(sdp.unlocked()), CLEARED);
         let feedback = CLEARED.replace("RTP/AVP", "RTP/AVPF");
         assert_eq!(text(Sdp::parse(feedback.as_bytes()).unwrap().unlocked()), feedback, "what was clear stays");
+    }
+
+    #[test]
+    fn what_only_pages_understand_is_left_out_of_their_audio_alone() {
+        let lines = "a=ice-ufrag:peer\r\na=msid:x y\r\na=extmap:1 urn:x\r\na=rtcp-fb:8 nack\r\na=ssrc:7 cname:z\r\na=rtcp-rsize\r\n";
+        let page = std::format!(
+            "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\na=extmap-allow-mixed\r\na=msid-semantic: WMS x\r\n\
+             m=audio 4000 UDP/TLS/RTP/SAVPF 8\r\n{lines}a=ptime:20\r\nm=video 4002 UDP/TLS/RTP/SAVPF 96\r\n{lines}"
+        );
+        let out = text(Sdp::parse(page.as_bytes()).unwrap().unlocked());
+        let (audio, video) = out.split_once("m=video").unwrap();
+        assert!(audio.ends_with("t=0 0\r\nm=audio 4000 RTP/AVP 8\r\na=ice-ufrag:peer\r\na=ptime:20\r\n"), "{audio}");
+        assert!(video.ends_with(lines), "{video}");
+        let phone = page.replace("a=ice-ufrag:peer\r\n", "");
+        assert!(text(Sdp::parse(phone.as_bytes()).unwrap().unlocked()).contains("a=rtcp-fb:8 nack"), "no page");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! What concerns addresses is rewritten, what would lead around us is taken away, the formats of audio are chosen where a policy wants
 //! it, and everything else passes byte for byte. Refuses to know: SIP.
 
+mod connectivity;
 mod direction;
 mod formats;
 mod hide;
@@ -14,6 +15,7 @@ mod parse;
 mod rewrite;
 mod same;
 
+pub use connectivity::{Credentials, Reach};
 pub use direction::Direction;
 pub use formats::{Described, Formats, PACKET_MS};
 pub use locks::{Lock, Srtp};

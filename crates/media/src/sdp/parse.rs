@@ -51,6 +51,8 @@ pub struct Stream<'a> {
     pub rtcp_mux: bool,
     /// Extended reports that are asked for (RFC 3611 §5.1).
     pub extended: Asked,
+    /// Its writer does ICE: an address of zeros is one that is still to come, and no hold (RFC 8840 §4.1.1).
+    pub ice: bool,
     /// Who may send. The old way to hold, an address of zeros, is read as inactive (RFC 3264 §8.4).
     pub direction: Direction,
     /// Lines of this stream, as positions in the text: its media line first.
@@ -81,6 +83,7 @@ impl<'a> Sdp<'a> {
         let mut sdp = Sdp { text, streams: SmallVec::new(), session: 0..text.len() };
         let (mut session_addr, mut session_direction, mut origin) = (None, Direction::SendRecv, false);
         let mut session_asked = Asked::default();
+        let mut session_ice = false;
         for (range, line) in lines(text, 0..text.len()) {
             let (kind, value) = match line {
                 [kind, b'=', value @ ..] => (*kind, value),
@@ -99,12 +102,14 @@ impl<'a> Sdp<'a> {
                     stream.addr = session_addr;
                     stream.direction = session_direction;
                     stream.extended = session_asked;
+                    stream.ice = session_ice;
                     stream.lines = range.start..range.end;
                     sdp.streams.push(stream);
                 }
                 (b'o', None) => origin = true,
                 (b'c', None) => session_addr = connection(value),
                 (b'c', Some(stream)) => stream.addr = connection(value),
+                (b'a', None) if is_ice(value) => session_ice = true,
                 (b'a', None) => match value.strip_prefix(EXTENDED) {
                     Some(asked) => session_asked = Asked::of(asked),
                     None => session_direction = Direction::of(value).unwrap_or(session_direction),
@@ -121,6 +126,7 @@ impl<'a> Sdp<'a> {
         }
         for stream in &mut sdp.streams {
             match stream.addr {
+                Some(addr) if addr.is_unspecified() && stream.ice => {}
                 Some(addr) if addr.is_unspecified() => stream.direction = Direction::Inactive,
                 // A relay that sends to a group would multiply what it is sent.
                 Some(addr) if stream.port != 0 && !is_one_host(addr) => return Err(SdpError::NoAddress),
@@ -189,6 +195,7 @@ fn media_line(value: &[u8]) -> Option<Stream<'_>> {
         rtcp: None,
         rtcp_mux: false,
         extended: Asked::default(),
+        ice: false,
         direction,
         lines: 0..0,
     })
@@ -211,9 +218,15 @@ pub(crate) fn connection(value: &[u8]) -> Option<IpAddr> {
     }
 }
 
+fn is_ice(attribute: &[u8]) -> bool {
+    attribute.starts_with(b"ice-ufrag:")
+}
+
 fn attribute(stream: &mut Stream<'_>, value: &[u8]) {
     if let Some(direction) = Direction::of(value) {
         stream.direction = direction;
+    } else if is_ice(value) {
+        stream.ice = true;
     } else if value == b"rtcp-mux" {
         stream.rtcp_mux = true;
     } else if let Some(asked) = value.strip_prefix(EXTENDED) {

@@ -2,12 +2,13 @@
 //!
 //! Refuses to know: which ports, and for whom.
 
+use super::connectivity::{Reach, push_session, push_stream};
 use super::direction::Direction;
 use super::hide::hides;
 use super::parse::{Sdp, connection, lines, media_words};
 use alloc::string::ToString;
 use alloc::vec::Vec;
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::ops::Range;
 
 /// What one side is shown.
@@ -21,6 +22,8 @@ pub struct Facing<'a> {
     pub addr: IpAddr,
     /// Our RTP port per stream; none is shown as port 0.
     pub ports: &'a [Option<u16>],
+    /// What it is told of ICE and bundles, by position of the stream; nothing where there is none.
+    pub reach: &'a [Reach],
 }
 
 /// One stream as it is shown: none for the lines of the session.
@@ -29,6 +32,8 @@ struct Shown {
     port: u16,
     /// Its address is zeros and ours cannot say that: `a=inactive` says it.
     inactive: bool,
+    /// Its writer does ICE.
+    ice: bool,
 }
 
 impl Sdp<'_> {
@@ -37,16 +42,22 @@ impl Sdp<'_> {
     pub fn rewrite(&self, facing: &Facing<'_>) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.text.len() + 64);
         self.rewrite_lines(&mut out, self.session.clone(), facing, None);
+        if !facing.reach.is_empty() {
+            end_line(&mut out);
+            push_session(&mut out, facing.reach);
+        }
         for (index, stream) in self.streams().iter().enumerate() {
             let port = facing.ports.get(index).copied().flatten().filter(|_| stream.port != 0).unwrap_or(0);
-            let zeros = stream.addr.is_some_and(|addr| addr.is_unspecified());
-            let shown = Shown { port, inactive: zeros && facing.addr.is_ipv6() };
+            let zeros = !stream.ice && stream.addr.is_some_and(|addr| addr.is_unspecified());
+            let shown = Shown { port, inactive: zeros && facing.addr.is_ipv6(), ice: stream.ice };
             self.rewrite_lines(&mut out, stream.lines.clone(), facing, Some(shown));
             if shown.inactive {
-                if !out.ends_with(b"\n") {
-                    push(&mut out, &["\r\n"]);
-                }
+                end_line(&mut out);
                 push(&mut out, &["a=", Direction::Inactive.name(), "\r\n"]);
+            }
+            if let Some(reach) = facing.reach.get(index) {
+                end_line(&mut out);
+                push_stream(&mut out, reach, (port != 0).then(|| SocketAddr::new(facing.addr, port)));
             }
         }
         out
@@ -55,6 +66,7 @@ impl Sdp<'_> {
     fn rewrite_lines(&self, out: &mut Vec<u8>, range: Range<usize>, facing: &Facing<'_>, shown: Option<Shown>) {
         let addr = facing.addr.to_string();
         let family = if facing.addr.is_ipv4() { "IP4" } else { "IP6" };
+        let ice = shown.map_or_else(|| self.streams().iter().any(|stream| stream.ice), |shown| shown.ice);
         for (range, line) in lines(self.text, range) {
             match line {
                 [b'o', b'=', ..] => {
@@ -63,7 +75,8 @@ impl Sdp<'_> {
                 }
                 [b's', b'=', ..] => push(out, &["s=-\r\n"]),
                 [b'c', b'=', rest @ ..] => {
-                    let zeros = facing.addr.is_ipv4() && connection(rest).is_some_and(|addr| addr.is_unspecified());
+                    let zeros = connection(rest).is_some_and(|addr| addr.is_unspecified());
+                    let zeros = zeros && facing.addr.is_ipv4() && !ice;
                     push(out, &["c=IN ", family, " ", if zeros { "0.0.0.0" } else { &addr }, "\r\n"]);
                 }
                 [b'm', b'=', rest @ ..] => media_line(out, rest, shown.map_or(0, |shown| shown.port)),
@@ -77,6 +90,12 @@ impl Sdp<'_> {
                 _ => out.extend_from_slice(&self.text[range]),
             }
         }
+    }
+}
+
+fn end_line(out: &mut Vec<u8>) {
+    if !out.is_empty() && !out.ends_with(b"\n") {
+        push(out, &["\r\n"]);
     }
 }
 
@@ -107,7 +126,7 @@ mod tests {
         a=candidate:1 1 UDP 1 10.0.0.9 4000 typ host\r\na=ice-ufrag:x\r\na=fmtp:101 0-15\r\nm=video 5000 RTP/AVP 31\r\nc=IN IP4 10.0.0.8\r\n";
 
     fn facing(ports: &[Option<u16>]) -> Facing<'_> {
-        Facing { session: 7, version: 3, addr: "2001:db8::1".parse().unwrap(), ports }
+        Facing { session: 7, version: 3, addr: "2001:db8::1".parse().unwrap(), ports, reach: &[] }
     }
 
     #[test]
@@ -164,7 +183,7 @@ mod tests {
             }
             let ports: vec::Vec<Option<u16>> = (0..streams.len()).map(|index| (index % 3 != 2).then_some(20_000 + 2 * index as u16)).collect();
             let addr = if v6 { "2001:db8::1" } else { "192.0.2.99" }.parse().unwrap();
-            let facing = Facing { session: 7, version: 3, addr, ports: &ports };
+            let facing = Facing { session: 7, version: 3, addr, ports: &ports, reach: &[] };
             let theirs = Sdp::parse(offer.as_bytes()).unwrap();
             let out = theirs.rewrite(&facing);
             let ours = Sdp::parse(&out).unwrap();

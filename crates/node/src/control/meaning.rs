@@ -20,6 +20,10 @@ const OF_SHARDS: &[(&str, &str)] = &[
         "call_audio_moved",
         "Times a party's audio was moved to another interface, since nothing came of it at the one before.",
     ),
+    (
+        "call_audio_not_keyed",
+        "Times a party of an answered call was found to have no keys, since its handshake (DTLS) had failed or was not over.",
+    ),
     ("call_audio_not_moved", "Times a party's audio could not be moved to another interface, or its peer refused to."),
     (
         "call_audio_poor",

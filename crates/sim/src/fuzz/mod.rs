@@ -39,7 +39,7 @@ pub fn sdp(bytes: &[u8]) {
     formats(&theirs);
     let ports: Vec<Option<u16>> = (0..16).map(|index| (index % 3 != 2).then_some(20_000 + 2 * index)).collect();
     for addr in [IpAddr::from([192, 0, 2, 99]), IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1])] {
-        let facing = Facing { session: 7, version: 3, addr, ports: &ports };
+        let facing = Facing { session: 7, version: 3, addr, ports: &ports, reach: &[] };
         let written = theirs.rewrite(&facing);
         let ours = Sdp::parse(&written);
         let Ok(ours) = ours else {
