@@ -1,7 +1,7 @@
 //! Phones in pages: JsSIP in Chromium by WebSocket under TLS, registered at the edge, with each other and with a carrier by UDP.
 //!
-//! The edge anchors nothing here, so the browsers' audio goes from one to the other under keys that they agree on by descriptions which the
-//! edge passes untouched.
+//! Where the edge anchors nothing the browsers' audio goes from one to the other under keys that they agree on by descriptions which the edge
+//! passes untouched. Where it anchors, each page talks to the edge by ICE and DTLS-SRTP, and the other side to it as it can.
 #![allow(clippy::expect_used)]
 
 use interop::certificates::{Authority, Valid};
@@ -10,7 +10,7 @@ use interop::sipp::Sipp;
 use interop::{http, namespace, wait_until};
 use peers::baresip::{self, Baresip};
 use peers::browser::{Browser, Setup};
-use peers::matrix::{ACME, FAR, LIMIT, WAN, attempts, recorded, rests};
+use peers::matrix::{ACME, ENOUGH_MS, FAR, LIMIT, WAN, attempts, recorded, rests};
 use peers::party::{Party, hear_each_other};
 use peers::site::Site;
 
@@ -63,12 +63,28 @@ users = "users.csv"
 
 /// The edge, with certificates of this authority, both phones among its users, and its carrier here.
 fn edge(authority: &Authority, carrier: &str) -> Edge {
+    edge_of(authority, &CONFIG.replace("127.0.0.31", carrier))
+}
+
+/// The same, and all audio passes it; the carrier's is secured so.
+fn anchoring(authority: &Authority, srtp: &str) -> Edge {
+    let config = [("lan", "10:20000-20999"), ("wan", "11:30000-30999")].iter().fold(
+        CONFIG.to_owned(),
+        |config, (listen, media)| {
+            config
+                .replace(&format!("[listen.{listen}]\n"), &format!("[listen.{listen}]\nmedia = \"127.0.0.{media}\"\n"))
+        },
+    );
+    edge_of(authority, &config.replace("[trunk.acme]\n", &format!("[trunk.acme]\nsrtp = \"{srtp}\"\n")))
+}
+
+fn edge_of(authority: &Authority, config: &str) -> Edge {
     authority.issue("lan", "127.0.0.10", Valid::Now);
     let name = format!("throughline-pages-{}-{:?}", std::process::id(), std::thread::current().id());
     let folder = std::env::temp_dir().join(name);
     std::fs::create_dir_all(&folder).expect("a folder");
     std::fs::write(folder.join("users.csv"), "201,password,hush\n202,password,hush\n").expect("users");
-    Edge::start_in(folder, &CONFIG.replace("FILES", &authority.folder()).replace("127.0.0.31", carrier))
+    Edge::start_in(folder, &config.replace("FILES", &authority.folder()))
 }
 
 /// A page that has registered.
@@ -199,6 +215,74 @@ fn a_page_and_a_carrier_without_dtls_part_decently() {
     one.says("failed system WebRTC Error");
     assert!(carrier.finished(LIMIT), "{}\n{}", carrier.errors(), edge.log());
     rests(&edge);
+}
+
+/// A page and a carrier whose audio is secured so, and that speaks this codec, call each other through the anchor; the page holds and resumes.
+fn anchored(srtp: &str, setup: &baresip::Setup<'_>) {
+    namespace::enter();
+    let authority = Authority::new(&format!("pages-{srtp}"));
+    let (site, edge) = (Site::serve(SITE), anchoring(&authority, srtp));
+    let (one, acme) = (phone(&site, &ONE), Baresip::start(setup));
+    one.calls(FAR);
+    one.says("talks");
+    hear_each_other(&one, &acme);
+    one.told("hold");
+    one.says("holds");
+    one.says("silence");
+    one.told("resume");
+    one.says("resumed");
+    // baresip keeps what it hears until it is first held.
+    one.hears(acme.tone(), ENOUGH_MS);
+    one.hangs_up();
+    one.says("ended local");
+    rests(&edge);
+    acme.calls("201");
+    one.says("talks");
+    hear_each_other(&one, &acme);
+    acme.hangs_up();
+    one.says("ended remote Terminated");
+    rests(&edge);
+    let protected = site.said(one.user()).iter().filter(|line| line.starts_with("audio dtls connected ")).count();
+    assert_eq!(protected, 2, "the page's audio of both calls is protected");
+    let outcomes: Vec<_> = recorded(2).iter().flat_map(attempts).collect();
+    assert_eq!(outcomes, [("acme", "answered"), ("phones", "answered")].map(|(a, b)| (a.to_owned(), b.to_owned())));
+}
+
+#[test]
+fn a_page_and_a_plain_carrier_talk_through_the_anchor() {
+    anchored("off", &baresip::Setup::plain("acme", ACME, WAN, FAR, PHONE_HZ));
+}
+
+/// Nobody has said anything of security, and the page is served as it must be.
+#[test]
+fn a_page_and_a_carrier_with_opus_talk_through_the_anchor() {
+    let setup = baresip::Setup::plain("acme", ACME, WAN, FAR, PHONE_HZ);
+    anchored("pass", &baresip::Setup { codecs: "opus/48000/2", ..setup });
+}
+
+#[test]
+fn a_page_and_a_carrier_with_keys_in_descriptions_talk_through_the_anchor() {
+    let setup = baresip::Setup::plain("acme", ACME, WAN, FAR, PHONE_HZ);
+    anchored("sdes", &baresip::Setup { security: "srtp-mand", ..setup });
+}
+
+/// Each of the two has keys of its own with the edge.
+#[test]
+fn pages_talk_to_each_other_through_the_anchor() {
+    namespace::enter();
+    let authority = Authority::new("pages-both");
+    let (site, edge) = (Site::serve(SITE), anchoring(&authority, "pass"));
+    let (one, other) = (phone(&site, &ONE), phone(&site, &OTHER));
+    for (caller, number, callee) in [(&one, "202", &other), (&other, "201", &one)] {
+        caller.calls(number);
+        caller.says("talks");
+        hear_each_other(&one, &other);
+        callee.hangs_up();
+        callee.says("ended local");
+        caller.says("ended remote Terminated");
+        rests(&edge);
+    }
+    assert!(http::metric("throughline_media_checks_total") > 0.0, "their checks were answered here");
 }
 
 /// A page of elsewhere is loaded by the same browser in the same network, and stays out.
