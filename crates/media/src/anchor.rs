@@ -9,6 +9,7 @@ use crate::arrival::Arrivals;
 use crate::comfort::Comfort;
 use crate::dtls::{Fingerprint, Role};
 use crate::latch::Latch;
+use crate::outgo::Outgo;
 use crate::quality::Quality;
 use crate::quality::reception::Reception;
 use crate::relay::{PairId, Shaking, Unshaken};
@@ -119,7 +120,7 @@ pub(crate) struct Side {
     pub(crate) gated: bool,
     held: bool,
     last_packet: Option<Instant>,
-    /// Its last RTCP packet that was relayed.
+    /// Its last RTCP packet that was taken.
     pub(crate) last_report: Option<Instant>,
     /// What is heard of this side goes on over changes of its source.
     pub(crate) continuity: Continuity,
@@ -132,6 +133,8 @@ pub(crate) struct Side {
     /// What is done with what it says, when its listener speaks otherwise; and when that is seen to next.
     pub(crate) treatment: Option<Box<Treatment>>,
     pub(crate) treatment_due: Option<Instant>,
+    /// What left in its name because of that.
+    pub(crate) outgo: Outgo,
     /// When it is next seen to that it is sent something, and what it had been sent when that was seen to last.
     pub(crate) kept_alive: (Instant, u64),
     /// What it shares with us, when we end its security.
@@ -170,6 +173,7 @@ impl Side {
             speech: None,
             treatment: None,
             treatment_due: None,
+            outgo: Outgo::default(),
             kept_alive: (Instant::ZERO, 0),
             security: None,
             ice: None,
@@ -193,7 +197,7 @@ impl Side {
         self.reports = Reports::default();
         self.arrivals = Arrivals::default();
         self.continuity = Continuity::default();
-        (self.treatment, self.treatment_due) = (None, None);
+        (self.treatment, self.treatment_due, self.outgo) = (None, None, Outgo::default());
         self.kept_alive = (Instant::ZERO, 0);
     }
 
@@ -281,14 +285,20 @@ impl Side {
     pub(crate) fn told_at(&self, now: Instant) -> Option<u32> {
         let (told, at) = self.continuity.last();
         let passed = now.since(at);
-        let rate = self.watch.clock().filter(|_| passed < SPEAKS_WITHIN)?;
+        let clock = self.treatment.as_ref().map_or_else(|| self.watch.clock(), |treatment| treatment.clock());
+        let rate = clock.filter(|_| passed < SPEAKS_WITHIN)?;
         Some(told.wrapping_add((passed.as_micros() * u64::from(rate) / 1_000_000) as u32))
     }
 
     /// Packets of it that were sent on, and bytes of sound in them, as a report has them.
     pub(crate) fn sent(&self) -> (u32, u32) {
         let heads = self.counters.relayed * rtp::HEADER as u64;
-        (self.counters.relayed as u32, self.watch.bytes().saturating_sub(heads) as u32)
+        self.outgo.of(self.counters.relayed as u32, self.watch.bytes().saturating_sub(heads) as u32)
+    }
+
+    /// Packets that left in its name.
+    pub(crate) fn left(&self) -> u64 {
+        self.sent().0.into()
     }
 
     /// What is heard of it now.

@@ -19,6 +19,7 @@ pub mod dtmf;
 mod keying;
 mod latch;
 mod outbox;
+mod outgo;
 mod packet;
 pub mod player;
 pub mod quality;

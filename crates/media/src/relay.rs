@@ -447,6 +447,9 @@ impl Relay {
             return self.drop(why);
         }
         self.learn_from_report(now, pair, packet.bytes());
+        if self.ends_reports(pair) {
+            return self.end_report(now, pair);
+        }
         self.forward_report(now, pair, packet)
     }
 

@@ -126,6 +126,11 @@ impl Treatment {
         self.last = at;
     }
 
+    /// The clock of the sound that its listener was given last.
+    pub(crate) fn clock(&self) -> Option<u32> {
+        self.numbers.clock()
+    }
+
     /// When it did anything last.
     pub(crate) const fn last(&self) -> Instant {
         self.last

@@ -66,8 +66,10 @@ pub struct Counters {
     pub digits_to_info: u64,
     /// Digits and events that were not told: no digits, too late, or too many at once.
     pub digits_refused: u64,
-    /// Reports that we made in the stead of an end that sends none.
+    /// Reports that we made in the stead of an end that sends none, or of one whose sound is made anew.
     pub reports: u64,
+    /// RTCP packets that end here, since what they speak of is not what the other side hears or sends.
+    pub reports_ended: u64,
     /// Packets that we made and that found no room in the outbox.
     pub unsent: u64,
 }
@@ -107,6 +109,7 @@ impl Counters {
             ("digits_to_info", self.digits_to_info),
             ("digits_refused", self.digits_refused),
             ("reports", self.reports),
+            ("reports_ended", self.reports_ended),
             ("unsent", self.unsent),
         ]
         .into_iter()

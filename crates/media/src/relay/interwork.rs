@@ -97,6 +97,7 @@ impl Exit for Out<'_> {
         };
         if let Some(speaker) = self.relay.side(self.speaker) {
             speaker.stand_in(self.now, room);
+            speaker.outgo.make(payload.len());
         }
         self.relay.make(self.listener, Component::Rtp, to, room);
     }
@@ -265,6 +266,10 @@ impl Relay {
         to: SocketAddr,
     ) -> Forward {
         let bytes = packet.bytes_mut();
+        let sound = bytes.len().saturating_sub(rtp::HEADER);
+        if let Some(side) = self.side(pair) {
+            side.outgo.keep(sound);
+        }
         let treated = self.treated(now, pair, |treatment, out| treatment.take(now, header, bytes, out));
         match treated {
             Some(Treated::Made) => {
@@ -274,6 +279,7 @@ impl Relay {
             Some(Treated::InPlace) | None => {
                 let Some(side) = self.side(pair) else { return self.drop(Dropped::NoAnchor) };
                 side.stand_in(now, packet.bytes_mut());
+                side.outgo.make(sound);
                 let out = side.peer;
                 if let Err(verdict) = self.seal(out, packet) {
                     return verdict;

@@ -46,7 +46,7 @@ impl Relay {
     /// Whoever is at `side` is known to report what it hears: when it leaves that out, it hears nothing.
     pub fn tells(&mut self, now: Instant, side: PairId) {
         let other = self.side(side).map(|side| side.peer);
-        let sent = other.and_then(|other| self.side(other)).map_or(0, |other| other.counters.relayed);
+        let sent = other.and_then(|other| self.side(other)).map_or(0, |other| other.left());
         if let Some(side) = self.side(side) {
             side.arrivals.are_spoken_of(now, sent);
         }

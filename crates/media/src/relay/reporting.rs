@@ -1,9 +1,11 @@
 //! Reports of a side: read as they pass, and made in the stead of an end that sends none.
 //!
+//! Where sound or digits are made anew, what one side sends is not what the other hears: packets of other numbers, another clock, more of them or
+//! fewer. Reports of either end at the edge then, as a translator of that kind must see to (RFC 3550 §7.2), and each is told of what it hears.
 //! A side that reports is reported to. The stream it hears has the name, the numbers and the clock that it knows; what is said of its own
 //! stream is what we have received of it. Refuses to know: how reports are written.
 
-use super::{Component, PairId, Relay};
+use super::{Component, Forward, PairId, Relay};
 use crate::agenda::Task;
 use crate::anchor::Side;
 use crate::quality::bursts::GMIN;
@@ -35,6 +37,7 @@ impl Relay {
 
     /// A compound of this side, which was accepted as the peer's. Only a whole and valid one is believed (RFC 3550 §A.2).
     pub(super) fn learn_from_report(&mut self, now: Instant, pair: PairId, packet: &[u8]) {
+        let ends = self.ends_reports(pair);
         let Some((side, other)) = self.both(pair) else { return };
         if !side.is_clear() {
             return;
@@ -47,14 +50,28 @@ impl Relay {
         if known.is_some()
             && let Some(block) = heard_of(packet, known)
         {
-            side.arrivals.told(now, other.counters.relayed, block.as_ref());
+            side.arrivals.told(now, other.left(), block.as_ref());
         }
         for part in rtcp::parts(packet) {
             side.reports.hear(now, &part, &other.reports, known);
-            if let Some(ntp) = reports::sent_at(&part) {
+            if let Some(ntp) = reports::sent_at(&part).filter(|_| !ends) {
                 side.reports.leaves(now, ntp);
             }
         }
+    }
+
+    /// Whether reports of this side and of its other one end here.
+    pub(super) fn ends_reports(&mut self, pair: PairId) -> bool {
+        self.both(pair).is_some_and(|(side, other)| are_apart(side, other))
+    }
+
+    /// It was a report of this side, and has been learned from.
+    pub(super) fn end_report(&mut self, now: Instant, pair: PairId) -> Forward {
+        if let Some(side) = self.side(pair) {
+            side.last_report = Some(now);
+        }
+        self.counters.reports_ended += 1;
+        Forward::Made
     }
 
     /// Sees to it that a side which reports is reported to.
@@ -80,7 +97,8 @@ impl Relay {
         let (listener, speaker) = self.both(pair)?;
         let recent = |heard: Option<Instant>| heard.is_some_and(|heard| now.since(heard) < SILENT_AFTER);
         let clear = listener.is_clear() && speaker.is_clear();
-        if !clear || !recent(listener.reports.heard) || recent(speaker.reports.heard) {
+        let alone = are_apart(listener, speaker) || !recent(speaker.reports.heard);
+        if !clear || !recent(listener.reports.heard) || !alone {
             return None;
         }
         let (component, to) = listener.report_to(speaker)?;
@@ -124,6 +142,11 @@ impl Side {
         }
         Some((Component::Rtcp, self.rtcp_to()?))
     }
+}
+
+/// Whether what one of the two sends is not what the other hears.
+fn are_apart(one: &Side, other: &Side) -> bool {
+    one.is_clear() && other.is_clear() && (one.treatment.is_some() || other.treatment.is_some())
 }
 
 /// What a compound says of the stream it is known by. None inside when it speaks of no stream at all; nothing when of others alone, or when
@@ -198,7 +221,7 @@ fn cname(ssrc: u32) -> [u8; 8] {
 mod tests {
     use super::*;
     use crate::relay::Peer;
-    use crate::{Packet, Shape, rtp};
+    use crate::{Codec, Digits, Format, Packet, Shape, Speech, rtp};
     use model::Span;
 
     const A: PairId = PairId(0);
@@ -374,6 +397,67 @@ mod tests {
         assert_eq!(late, [], "neither does any more");
     }
 
+    /// One side has another codec, with another clock: what the one says of its packets is not true of those that the other hears.
+    #[test]
+    fn reports_end_where_sound_is_made_anew_and_each_side_is_told_of_what_it_hears_3550_7_2() {
+        let mut relay = anchored();
+        let speech = |codec, payload_type, clock| Speech {
+            formats: [Format { codec, payload_type, clock, packet_ms: 20 }].into_iter().collect(),
+            digits: Digits::Info,
+            noise: None,
+        };
+        relay.interwork(A, &speech(Codec::Pcma, 8, 8_000), &speech(Codec::L16, 97, 16_000)).unwrap();
+        let mut heard_by_b = Vec::new();
+        for n in 0..500 {
+            speaks(&mut relay, A, 7, n);
+            let mut wide = [0; 12 + 640];
+            let timestamp = u32::from(n) * 320;
+            let header = rtp::Header { marker: false, payload_type: 97, sequence: n, timestamp, ssrc: 9 };
+            rtp::write(wide.first_chunk_mut().unwrap(), &header);
+            relay.forward(at(20 * u64::from(n)), B, Component::Rtp, from(B, 0), &mut Packet::whole(&mut wide));
+            while let Some(one) = relay.poll_made() {
+                heard_by_b.extend(rtp::read(one.packet).filter(|_| one.pair == B));
+            }
+        }
+        let last = heard_by_b.last().unwrap();
+        for (side, ssrc) in [(A, 7), (B, 9)] {
+            let mut report = Vec::new();
+            let info = SenderInfo { ntp: 5 << 32, timestamp: 1, packets: 2, octets: 3 };
+            rtcp::push_sender(&mut report, ssrc, &info, &[]);
+            let verdict =
+                relay.forward(at(10_000), side, Component::Rtcp, from(side, 1), &mut Packet::whole(&mut report));
+            assert_eq!(verdict, Forward::Made);
+        }
+        assert_eq!((relay.counters().reports_ended, relay.counters().relayed_rtcp), (2, 0));
+        let told = made(&mut relay, 18_000);
+        let to_b: Vec<_> = told.iter().filter(|(pair, ..)| *pair == B).collect();
+        let [(_, _, to, packet)] = to_b[..] else { panic!("{told:?}") };
+        assert!(*to == from(B, 1) && told.len() == 2, "both report, and both are reported to: {told:?}");
+        let sender = rtcp::parts(packet).next().unwrap();
+        let info = sender.sender_info().unwrap();
+        let sent = heard_by_b.len() as u32;
+        assert_eq!((sender.ssrc(), info.packets, info.octets), (Some(last.ssrc), sent, sent * 640));
+        let passed = 18_000 - 499 * 20;
+        assert_eq!(info.timestamp, last.timestamp + passed * 16, "by the clock of what B hears");
+        // B has it after 15 ms, takes a second of its own, and has heard all.
+        let block = Block {
+            ssrc: last.ssrc,
+            highest: u32::from(last.sequence),
+            last_report: reports::middle(info.ntp),
+            since_report: 1 << 16,
+            ..Block::default()
+        };
+        reports(&mut relay, 19_030, B, receiver(9, block));
+        let counted = relay.counted(A);
+        assert_eq!(counted.second.quality.and_then(|quality| quality.round_trip), Some(Span::from_millis(30)));
+        let (_, _, _, packet) = told.iter().find(|(pair, ..)| *pair == A).unwrap();
+        assert_eq!(
+            rtcp::parts(packet).next().unwrap().blocks().next().unwrap().highest,
+            499,
+            "A's own stream, as it came"
+        );
+    }
+
     /// The stream gets to the peer for ten seconds, and then no more.
     #[test]
     fn a_side_that_says_that_nothing_arrives_is_known_to_be_deaf() {
@@ -402,6 +486,38 @@ mod tests {
         assert_eq!(unheard(&relay, 27_000, B), Some(Span::from_secs(10)), "of another stream");
         reports(&mut relay, 30_000, B, receiver(9, Block { ssrc: 7, highest: 1_499, ..Block::default() }));
         assert_eq!(unheard(&relay, 30_000, B), None);
+    }
+
+    /// A talker that presses keys and says nothing, to one that is told of keys by INFO.
+    #[test]
+    fn a_side_that_was_sent_nothing_is_not_deaf() {
+        let mut relay = anchored();
+        let speech = |digits| Speech {
+            formats: [Format { codec: Codec::Pcma, payload_type: 8, clock: 8_000, packet_ms: 20 }]
+                .into_iter()
+                .collect(),
+            digits,
+            noise: None,
+        };
+        let events = Digits::Events { payload_type: 101, clock: 8_000 };
+        relay.interwork(A, &speech(events), &speech(Digits::Info)).unwrap();
+        (0..50).for_each(|n| speaks(&mut relay, A, 7, n));
+        for n in 50..800u16 {
+            let (begin, ticks) = (n / 10 * 10, (n % 10 + 1) * 160);
+            let mut event = [0; 16];
+            let timestamp = u32::from(begin) * 160;
+            let header = rtp::Header { marker: n == begin, payload_type: 101, sequence: n, timestamp, ssrc: 7 };
+            rtp::write(event.first_chunk_mut().unwrap(), &header);
+            event[12..14].copy_from_slice(&[1, if n % 10 == 9 { 0x8a } else { 0x0a }]);
+            event[14..].copy_from_slice(&ticks.to_be_bytes());
+            relay.forward(at(20 * u64::from(n)), A, Component::Rtp, from(A, 0), &mut Packet::whole(&mut event));
+            if n % 100 == 0 {
+                let heard = Block { ssrc: 7, highest: 49, ..Block::default() };
+                reports(&mut relay, 20 * u64::from(n), B, receiver(9, heard));
+            }
+        }
+        assert_eq!(relay.counters().digits_to_info, 75);
+        assert_eq!(relay.presence(at(16_000), B).unwrap().unheard_by_peer, None);
     }
 
     #[test]

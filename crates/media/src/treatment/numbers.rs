@@ -134,7 +134,12 @@ impl Numbers {
 
     /// Whether any sound has left.
     pub(super) fn has_sounded(&self) -> bool {
-        self.sounded.is_some_and(|sounded| sounded.clock > 0)
+        self.clock().is_some()
+    }
+
+    /// The clock of the newest sound that has left.
+    pub(super) fn clock(&self) -> Option<u32> {
+        self.sounded.map(|sounded| sounded.clock).filter(|clock| *clock > 0)
     }
 }
 

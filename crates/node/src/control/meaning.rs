@@ -173,7 +173,14 @@ const OF_SHARDS: &[(&str, &str)] = &[
     ),
     ("media_relayed", "RTP packets sent on."),
     ("media_relayed_rtcp", "RTCP packets sent on."),
-    ("media_reports", "RTCP reports that the edge made for a party whose other side sends none."),
+    (
+        "media_reports",
+        "RTCP reports that the edge made for a party whose other side sends none, or whose audio is made anew.",
+    ),
+    (
+        "media_reports_ended",
+        "RTCP packets of a party whose audio is made anew for the other side: the edge reports to both itself.",
+    ),
     (
         "media_transcoded",
         "Packets of sound that the edge made out of another codec's, or anew because of tones in them.",
