@@ -18,6 +18,7 @@ mod closing;
 mod connectivity;
 mod counters;
 mod digits;
+mod ear;
 mod early;
 mod early_media;
 mod ended;
