@@ -7,6 +7,7 @@ mod alarms;
 mod call_record;
 pub mod config;
 mod control;
+pub mod deep;
 mod guard;
 mod hearing;
 pub mod io;
