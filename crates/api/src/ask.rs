@@ -21,6 +21,56 @@ pub enum Ask {
         /// The way back.
         reply: Reply<Value>,
     },
+    /// One trunk, with its targets.
+    Trunk {
+        /// Its name.
+        trunk: String,
+        /// The way back.
+        reply: Reply<Value>,
+    },
+    /// The whole edge at one look: totals, alarms, a page of trunks with a line each.
+    Desk {
+        /// Which trunks, in which order.
+        query: DeskQuery,
+        /// The way back.
+        reply: Reply<Value>,
+    },
+    /// Groups, who carries their calls now, and `more`, how many come after.
+    Groups {
+        /// So many are passed over.
+        skip: usize,
+        /// 1000 at most.
+        limit: usize,
+        /// The way back.
+        reply: Reply<Value>,
+    },
+    /// Calls in progress, a line each.
+    Live {
+        /// 1000 at most.
+        limit: usize,
+        /// The way back.
+        reply: Reply<Value>,
+    },
+    /// Calls that are over, a line each, the latest first.
+    Ended {
+        /// Those with numbers below this one.
+        before: Option<Seq>,
+        /// 1000 at most.
+        limit: usize,
+        /// The way back.
+        reply: Reply<Value>,
+    },
+    /// Everything on record but calls, the latest first.
+    Timeline {
+        /// Only what concerns this one.
+        trunk: Option<String>,
+        /// Those with numbers below this one.
+        before: Option<Seq>,
+        /// 1000 at most.
+        limit: usize,
+        /// The way back.
+        reply: Reply<Vec<Entry>>,
+    },
     /// Calls in progress. Answer: a list of calls.
     Calls {
         /// 1000 at most.
@@ -99,6 +149,8 @@ pub enum Ask {
         trunk: String,
         /// What.
         act: TrunkAct,
+        /// Whose word it is.
+        word: Word,
         /// The way back.
         reply: Reply<Value>,
     },
@@ -113,6 +165,8 @@ pub enum Ask {
     Forgive {
         /// As the guard shows it.
         source: String,
+        /// Whose word it is.
+        word: Word,
         /// The way back.
         reply: Reply<Value>,
     },
@@ -120,6 +174,8 @@ pub enum Ask {
     TestCall {
         /// Name of the trunk.
         trunk: String,
+        /// Whose word it is.
+        word: Word,
         /// The way back.
         reply: Reply<Value>,
     },
@@ -167,6 +223,44 @@ pub enum TrunkAct {
     Out,
     /// As health allows again, at once.
     Restore,
+    /// Probe all its targets at once.
+    Probe,
+}
+
+/// Who does something, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Word {
+    /// Name of the token, or `local`.
+    pub who: String,
+    /// In his own words; empty when he gave none.
+    pub why: String,
+}
+
+/// Which trunks a look at the edge shows.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct DeskQuery {
+    /// Part of their names; empty for all.
+    pub find: String,
+    /// Only those that are not as they should be.
+    pub troubled: bool,
+    /// In which order.
+    pub order: DeskOrder,
+    /// So many are passed over.
+    pub skip: usize,
+    /// 1000 at most.
+    pub limit: usize,
+}
+
+/// The order of trunks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum DeskOrder {
+    /// Those in trouble first.
+    #[default]
+    Worst,
+    /// By name.
+    Name,
+    /// Those with most calls first.
+    Calls,
 }
 
 impl TrunkAct {
@@ -176,6 +270,7 @@ impl TrunkAct {
             "drain" => Some(Self::Drain),
             "out" => Some(Self::Out),
             "restore" => Some(Self::Restore),
+            "probe" => Some(Self::Probe),
             _ => None,
         }
     }

@@ -42,12 +42,25 @@ pub(crate) struct Listeners {
     told: AtomicU64,
     missed: AtomicU64,
     refused: AtomicU64,
+    unauthorised: AtomicU64,
 }
 
 impl Listeners {
     pub(crate) fn new(most: usize) -> Self {
         let zero = || AtomicU64::new(0);
-        Self { room: Arc::new(Semaphore::new(most)), most, told: zero(), missed: zero(), refused: zero() }
+        Self {
+            room: Arc::new(Semaphore::new(most)),
+            most,
+            told: zero(),
+            missed: zero(),
+            refused: zero(),
+            unauthorised: zero(),
+        }
+    }
+
+    /// Somebody may not do what he asked for.
+    pub(crate) fn refuse(&self) {
+        self.unauthorised.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Adds what is counted here.
@@ -57,6 +70,7 @@ impl Listeners {
         metrics.gauge("event_clients", "Clients that listen to events.", &[], listening as f64);
         metrics.counter("events_sent", "Events sent, over all clients.", &[], read(&self.told));
         metrics.counter("events_missed", "Records that slow clients missed.", &[], read(&self.missed));
+        metrics.counter("api_unauthorised", "Requests of those who may not.", &[], read(&self.unauthorised));
         metrics.counter("event_clients_refused", "Clients refused, since too many listened.", &[], read(&self.refused));
     }
 }

@@ -22,6 +22,8 @@ pub struct Fault {
 pub enum Kind {
     /// 400: the question is wrong.
     Invalid,
+    /// 401: only with a token.
+    Unauthorised,
     /// 403: not from there.
     Forbidden,
     /// 404: no such trunk, call, route.
@@ -75,6 +77,7 @@ impl IntoResponse for Fault {
     fn into_response(self) -> Response {
         let status = match self.kind {
             Kind::Invalid => StatusCode::BAD_REQUEST,
+            Kind::Unauthorised => StatusCode::UNAUTHORIZED,
             Kind::Forbidden => StatusCode::FORBIDDEN,
             Kind::NotFound => StatusCode::NOT_FOUND,
             Kind::Method => StatusCode::METHOD_NOT_ALLOWED,
@@ -86,6 +89,10 @@ impl IntoResponse for Fault {
         let mut response = (status, Json(&self)).into_response();
         if self.kind == Kind::Unavailable {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if self.kind == Kind::Unauthorised {
+            // RFC 9110 §11.6.1.
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }

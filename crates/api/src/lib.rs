@@ -3,12 +3,18 @@
 //! Every route turns into one [`Ask`] to the node, over a bounded queue, with a limit on the wait; so a slow question
 //! never touches a call, and many questions never pile up. Refuses to know: where answers come from.
 //!
-//! There are no passwords: bind it to loopback, or to a network where everyone may take trunks out of service. Against
-//! web pages that a person on this machine may have open, requests that change something and carry an `Origin` are refused.
+//! Who may what is in [`Access`]: tokens with roles, and what those without a token may. At `/` is the operator's desk, a page that
+//! lives by these routes alone. Pages of other origins that a person may have open change nothing.
 //!
 //! | route | answer |
 //! |---|---|
+//! | `GET /v1/access` | who asks, and what that one may |
+//! | `GET /v1/desk?find=&troubled=&order=&skip=&limit=` | totals, alarms, and a page of trunks |
+//! | `GET /v1/desk/groups?skip=&limit=` | groups, and where their traffic flows |
+//! | `GET /v1/desk/live?limit=`, `GET /v1/desk/ended?before=&limit=` | calls, a line each |
+//! | `GET /v1/timeline?trunk=&before=&limit=` | records other than calls, the latest first |
 //! | `GET /v1/trunks` | health, load and evidence of every trunk |
+//! | `GET /v1/trunks/{name}` | one of them |
 //! | `GET /v1/calls?limit=` | calls in progress |
 //! | `GET /v1/calls/{id}` | one call, in progress or over |
 //! | `GET /v1/why/call/{id}`, `GET /v1/why/trunk/{name}?limit=&shadow=` | sentences |
@@ -20,7 +26,7 @@
 //! | `GET /v1/table` | the trunk table, bit for bit |
 //! | `GET /v1/guard?limit=` | whom the guard shuts out or limits, the worst first |
 //! | `POST /v1/guard/{source}/forgive` | the operator forgives one of them |
-//! | `POST /v1/trunks/{name}/drain`, `…/out`, `…/restore` | the operator's word |
+//! | `POST /v1/trunks/{name}/drain`, `…/out`, `…/restore`, `…/probe` | the operator's word; a body `{"why": …}` goes on record |
 //! | `POST /v1/trunks/{name}/test-call` | places a test call and tells what came of it |
 //! | `POST /v1/reload` | reads the configuration again |
 //! | `POST /v1/lab/{what}?…` | the lab's own questions |
@@ -29,8 +35,10 @@
 //!
 //! An error is `{"error": what is wrong, "hint": what to do}`.
 
+mod access;
 mod ask;
 mod connection;
+mod desk;
 mod events;
 mod fault;
 mod metrics;
@@ -38,8 +46,10 @@ mod routes;
 mod serve;
 #[cfg(test)]
 mod tests;
+mod views;
 
-pub use ask::{Ask, Health, Reply, TrunkAct};
+pub use access::{Access, Role, Token};
+pub use ask::{Ask, DeskOrder, DeskQuery, Health, Reply, TrunkAct, Word};
 pub use fault::{Fault, Kind};
 pub use metrics::{Label, MetricsSnapshot, Sample};
-pub use serve::{Api, Limits, serve};
+pub use serve::{Api, Limits};

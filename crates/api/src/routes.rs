@@ -2,14 +2,18 @@
 //!
 //! Refuses to know: connections.
 
-use crate::ask::{Ask, Health, TrunkAct};
+use crate::access::Caller;
+use crate::ask::{Ask, Health, TrunkAct, Word};
 use crate::connection::Answering;
+use crate::desk;
 use crate::events;
 use crate::fault::{Fault, Kind};
 use crate::serve::Api;
+use crate::views;
+use axum::body::Bytes;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{ConnectInfo, Path, Query, Request, State};
-use axum::http::{Method, header};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Extension, Path, Query, Request, State};
+use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -24,6 +28,8 @@ const MOST: usize = 1_000;
 const USUAL: usize = 100;
 /// Bytes of a name, a number or a parameter at most.
 const TEXT: usize = 128;
+/// Bytes of a reason at most.
+const WHY: usize = 200;
 /// Parameters at most.
 const PARAMS: usize = 16;
 /// For the node to answer a probe: a thread that takes longer is not alive.
@@ -31,13 +37,18 @@ const PROBE: Duration = Duration::from_secs(2);
 /// What OpenMetrics text calls itself.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-type Answer = Result<Json<Value>, Fault>;
+pub(crate) type Answer = Result<Json<Value>, Fault>;
 type Part<T> = Result<Path<T>, PathRejection>;
 pub(crate) type Params = Result<Query<Vec<(String, String)>>, QueryRejection>;
 
 pub(crate) fn router(api: Api) -> Router {
+    let body = usize::try_from(api.limits().body).unwrap_or(usize::MAX);
     Router::new()
+        .merge(desk::routes())
+        .merge(views::routes())
+        .route("/v1/access", get(access))
         .route("/v1/trunks", get(trunks))
+        .route("/v1/trunks/{name}", get(trunk))
         .route("/v1/trunks/{name}/test-call", post(test_call))
         .route("/v1/trunks/{name}/{act}", post(operate))
         .route("/v1/guard", get(guard))
@@ -59,29 +70,72 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/readyz", get(readyz))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(body))
         .layer(middleware::from_fn_with_state(api.clone(), gate))
         .with_state(api)
 }
 
-/// What every request passes: counted as being answered; nothing large; nothing that a web page of another made.
+/// What every request passes: counted as being answered; nothing large; nobody who may not.
 async fn gate(
     State(api): State<Api>,
     ConnectInfo(answering): ConnectInfo<Answering>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let _answering = answering.begin();
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok()).unwrap_or(0);
     if length > api.limits().body {
-        return Fault::new(Kind::TooLarge, "the body is too large", "send none: parameters go into the path")
+        return Fault::new(Kind::TooLarge, "the body is too large", "say why in a few words: `{\"why\": \"…\"}`")
             .into_response();
     }
-    if request.method() != Method::GET && request.headers().contains_key(header::ORIGIN) {
-        let hint = "the API takes orders from command lines and programs, not from web pages: send no Origin";
-        return Fault::new(Kind::Forbidden, "a web page asks for a change", hint).into_response();
+    if !desk::is_open(request.uri().path()) {
+        let caller = api.access().caller(request.headers());
+        let caller = caller.and_then(|one| one.may(request.method(), request.headers()).map(|()| one));
+        match caller {
+            Ok(caller) => drop(request.extensions_mut().insert(caller)),
+            Err(fault) => {
+                api.listeners().refuse();
+                return fault.into_response();
+            }
+        }
     }
-    next.run(request).await
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// Who asks: what the page may offer.
+async fn access(State(api): State<Api>, Extension(caller): Extension<Caller>) -> Json<Value> {
+    let Caller { who, role, by_token } = caller;
+    Json(json!({ "who": who, "role": role.word(), "by_token": by_token, "tokens": api.access().has_tokens() }))
+}
+
+async fn trunk(State(api): State<Api>, name: Part<String>) -> Answer {
+    let trunk = named("trunk", part(name)?)?;
+    api.ask(api.limits().answer, |reply| Ask::Trunk { trunk, reply }).await.map(Json)
+}
+
+/// Why somebody acts: a body that is missing or empty says nothing.
+fn word(caller: Caller, body: &[u8]) -> Result<Word, Fault> {
+    let hint = format!("a JSON object `{{\"why\": \"…\"}}` of up to {WHY} bytes in one line, or no body at all");
+    let wrong = |error: &str| Fault::new(Kind::Invalid, error, hint.clone());
+    if body.is_empty() {
+        return Ok(Word { who: caller.who, why: String::new() });
+    }
+    let value: Value = serde_json::from_slice(body).map_err(|_| wrong("the body is no JSON"))?;
+    let object = value.as_object().ok_or_else(|| wrong("the body is no JSON object"))?;
+    if let Some(other) = object.keys().find(|key| key.as_str() != "why") {
+        return Err(wrong(&format!("the body has `{}`, which means nothing here", short(other))));
+    }
+    let why = match object.get("why") {
+        None | Some(Value::Null) => "",
+        Some(why) => why.as_str().ok_or_else(|| wrong("`why` is no text"))?,
+    };
+    if why.len() > WHY || why.chars().any(char::is_control) {
+        return Err(wrong("`why` is too long, or more than one line"));
+    }
+    Ok(Word { who: caller.who, why: why.trim().to_owned() })
 }
 
 async fn trunks(State(api): State<Api>) -> Answer {
@@ -89,14 +143,19 @@ async fn trunks(State(api): State<Api>) -> Answer {
     Ok(Json(json!({ "trunks": list })))
 }
 
-async fn operate(State(api): State<Api>, path: Part<(String, String)>) -> Answer {
-    let (trunk, word) = part(path)?;
-    let Some(act) = TrunkAct::from_word(&word) else {
-        let hint = "POST /v1/trunks/{name}/drain, /out, /restore or /test-call";
-        return Err(Fault::new(Kind::NotFound, format!("a trunk cannot be told to `{}`", short(&word)), hint));
+async fn operate(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    path: Part<(String, String)>,
+    body: Bytes,
+) -> Answer {
+    let (trunk, act) = part(path)?;
+    let Some(act) = TrunkAct::from_word(&act) else {
+        let hint = "POST /v1/trunks/{name}/drain, /out, /restore, /probe or /test-call";
+        return Err(Fault::new(Kind::NotFound, format!("a trunk cannot be told to `{}`", short(&act)), hint));
     };
-    let trunk = named("trunk", trunk)?;
-    api.ask(api.limits().answer, |reply| Ask::Operate { trunk, act, reply }).await.map(Json)
+    let (trunk, word) = (named("trunk", trunk)?, word(caller, &body)?);
+    api.ask(api.limits().answer, |reply| Ask::Operate { trunk, act, word, reply }).await.map(Json)
 }
 
 async fn guard(State(api): State<Api>, params: Params) -> Answer {
@@ -104,14 +163,24 @@ async fn guard(State(api): State<Api>, params: Params) -> Answer {
     api.ask(api.limits().answer, |reply| Ask::Guard { limit, reply }).await.map(Json)
 }
 
-async fn forgive(State(api): State<Api>, source: Part<String>) -> Answer {
-    let source = named("source", part(source)?)?;
-    api.ask(api.limits().answer, |reply| Ask::Forgive { source, reply }).await.map(Json)
+async fn forgive(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    source: Part<String>,
+    body: Bytes,
+) -> Answer {
+    let (source, word) = (named("source", part(source)?)?, word(caller, &body)?);
+    api.ask(api.limits().answer, |reply| Ask::Forgive { source, word, reply }).await.map(Json)
 }
 
-async fn test_call(State(api): State<Api>, name: Part<String>) -> Answer {
-    let trunk = named("trunk", part(name)?)?;
-    api.ask(api.limits().test_call, |reply| Ask::TestCall { trunk, reply }).await.map(Json)
+async fn test_call(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    name: Part<String>,
+    body: Bytes,
+) -> Answer {
+    let (trunk, word) = (named("trunk", part(name)?)?, word(caller, &body)?);
+    api.ask(api.limits().test_call, |reply| Ask::TestCall { trunk, word, reply }).await.map(Json)
 }
 
 async fn calls(State(api): State<Api>, params: Params) -> Answer {
@@ -228,7 +297,7 @@ async fn health(api: &Api) -> Result<Health, Fault> {
 
 async fn unknown(request: Request) -> Fault {
     let path = short(request.uri().path()).to_owned();
-    let hint = "/v1/trunks, /v1/guard, /v1/calls, /v1/why/call/ID, /v1/why/trunk/NAME, /v1/why/group/NAME, /v1/route, /v1/journal, /v1/events, /v1/alarms, /v1/table, /metrics, /healthz, /readyz";
+    let hint = "the desk at /, /v1/desk, /v1/timeline, /v1/trunks, /v1/guard, /v1/calls, /v1/why/call/ID, /v1/why/trunk/NAME, /v1/why/group/NAME, /v1/route, /v1/journal, /v1/events, /v1/alarms, /v1/table, /metrics, /healthz, /readyz";
     Fault::new(Kind::NotFound, format!("there is nothing at {path}"), hint)
 }
 
@@ -248,7 +317,7 @@ fn reference(id: &str) -> Result<CallRef, Fault> {
     id.parse().map_err(|_| Fault::new(Kind::Invalid, format!("`{}` is no call", short(id)), hint))
 }
 
-fn named(what: &str, text: String) -> Result<String, Fault> {
+pub(crate) fn named(what: &str, text: String) -> Result<String, Fault> {
     if text.is_empty() || text.len() > TEXT || text.chars().any(char::is_control) {
         let hint = format!("1 to {TEXT} bytes without control characters");
         return Err(Fault::new(Kind::Invalid, format!("`{what}` is not fit to be one"), hint));
@@ -287,7 +356,7 @@ pub(crate) fn number(params: &[(String, String)], name: &str, usual: u64) -> Res
     })
 }
 
-fn flag(params: &[(String, String)], name: &str) -> Result<bool, Fault> {
+pub(crate) fn flag(params: &[(String, String)], name: &str) -> Result<bool, Fault> {
     match value(params, name) {
         None | Some("false") => Ok(false),
         Some("true" | "") => Ok(true),
@@ -295,7 +364,7 @@ fn flag(params: &[(String, String)], name: &str) -> Result<bool, Fault> {
     }
 }
 
-fn limit(params: &[(String, String)]) -> Result<usize, Fault> {
+pub(crate) fn limit(params: &[(String, String)]) -> Result<usize, Fault> {
     let asked = number(params, "limit", USUAL as u64)?;
     match usize::try_from(asked) {
         Ok(limit @ 1..=MOST) => Ok(limit),

@@ -1,5 +1,6 @@
 //! The server: routes, limits, and the end.
 
+use crate::access::Access;
 use crate::ask::{Ask, Reply};
 use crate::connection::{Answering, Gate};
 use crate::events::Listeners;
@@ -10,7 +11,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// How much the API takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub struct Limits {
     pub test_call: Duration,
     /// After the stop, for answers under way.
     pub stop: Duration,
-    /// Bytes of a request's body. No route reads one.
+    /// Bytes of a request's body: the longest says why an operator acts.
     pub body: u64,
     /// Clients that listen to events at once; they hold connections, so it is well below their number.
     pub listeners: usize,
@@ -57,12 +58,18 @@ pub struct Api {
     asks: mpsc::Sender<Ask>,
     limits: Limits,
     listeners: Arc<Listeners>,
+    access: watch::Receiver<Arc<Access>>,
 }
 
 impl Api {
-    /// Asks over this queue.
-    pub fn new(asks: mpsc::Sender<Ask>, limits: Limits) -> Self {
-        Self { asks, limits, listeners: Arc::new(Listeners::new(limits.listeners)) }
+    /// Asks over this queue for whom `access` lets in, as it is at that moment.
+    pub fn new(asks: mpsc::Sender<Ask>, access: watch::Receiver<Arc<Access>>, limits: Limits) -> Self {
+        Self { asks, limits, listeners: Arc::new(Listeners::new(limits.listeners)), access }
+    }
+
+    /// Who may what now.
+    pub(crate) fn access(&self) -> Arc<Access> {
+        self.access.borrow().clone()
     }
 
     pub(crate) const fn listeners(&self) -> &Arc<Listeners> {
@@ -106,12 +113,6 @@ impl Api {
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
         listener.set_nonblocking(true)?;
-        let at = listener.local_addr()?;
-        if !at.ip().is_loopback() {
-            tracing::warn!(
-                "the API listens on {at} without passwords: whoever reaches it can take trunks out of service"
-            );
-        }
         let limits = self.limits;
         let gate = Gate::new(TcpListener::from_std(listener)?, limits.connections, limits.idle);
         let service = routes::router(self).into_make_service_with_connect_info::<Answering>();
@@ -132,16 +133,4 @@ impl Api {
             () = stopped => Ok(()),
         }
     }
-}
-
-/// Serves with the default limits: see [`Api::serve`].
-///
-/// # Errors
-/// When the listener cannot be used.
-pub async fn serve(
-    listener: std::net::TcpListener,
-    asks: mpsc::Sender<Ask>,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    Api::new(asks, Limits::default()).serve(listener, stop).await
 }

@@ -1,7 +1,7 @@
 //! The API on a real loopback listener, asked by a client of our own, answered by a task in the place of the node.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use crate::{Api, Ask, Fault, Health, Kind, Limits, MetricsSnapshot, TrunkAct};
+use crate::{Access, Api, Ask, DeskOrder, Fault, Health, Kind, Limits, MetricsSnapshot, TrunkAct};
 use explain::{Alarm, AlarmRecord, Entry, GroupView, MemberView, Record, TierView};
 use model::{Admin, CallRef, Health as Seen, Seq, Span, Wall};
 use serde_json::{Value, json};
@@ -10,8 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+
+mod page;
 
 const KNOWN: CallRef = CallRef(0xdead_beef);
 
@@ -34,10 +36,14 @@ fn serve(limits: Limits, node: impl FnMut(Ask) + Send + 'static) -> Served {
 }
 
 fn serve_asks(limits: Limits, asks: mpsc::Sender<Ask>) -> Served {
+    serve_for(limits, asks, watch::channel(Arc::new(Access::new(None, Vec::new(), None))).1)
+}
+
+fn serve_for(limits: Limits, asks: mpsc::Sender<Ask>, access: watch::Receiver<Arc<Access>>) -> Served {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
-    let server = tokio::spawn(Api::new(asks, limits).serve(listener, async {
+    let server = tokio::spawn(Api::new(asks, access, limits).serve(listener, async {
         let _ended = stopped.await;
     }));
     Served { at, stop, server }
@@ -78,6 +84,20 @@ impl Served {
 fn node(ask: Ask) {
     let gone = match ask {
         Ask::Trunks { reply } => reply.send(Ok(json!([{ "name": "acme" }]))).is_err(),
+        Ask::Trunk { trunk, reply } if trunk == "acme" => reply.send(Ok(json!({ "name": "acme" }))).is_err(),
+        Ask::Trunk { trunk, reply } => reply.send(Err(Fault::no_trunk(&trunk))).is_err(),
+        Ask::Desk { query, reply } => {
+            let order = if query.order == DeskOrder::Calls { "calls" } else { "other" };
+            reply.send(Ok(json!([query.find, query.troubled, order, query.skip, query.limit]))).is_err()
+        }
+        Ask::Groups { skip, limit, reply } => reply.send(Ok(json!([skip, limit]))).is_err(),
+        Ask::Live { limit, reply } => reply.send(Ok(json!([limit]))).is_err(),
+        Ask::Ended { before, limit, reply } => reply.send(Ok(json!([before, limit]))).is_err(),
+        Ask::Timeline { trunk, before, limit, reply } => {
+            let last = before.map_or(9, |before| before.0 - 1);
+            let text = format!("of {trunk:?}");
+            reply.send(Ok((0..limit.min(2) as u64).map(|back| alarm(last - back, &text)).collect())).is_err()
+        }
         Ask::Calls { limit, reply } => reply.send(Ok(json!([limit]))).is_err(),
         Ask::Call { call: KNOWN, reply } => reply.send(Ok(json!({ "call": KNOWN }))).is_err(),
         Ask::Call { call, reply } => reply.send(Err(Fault::no_call(call))).is_err(),
@@ -88,19 +108,22 @@ fn node(ask: Ask) {
         }
         Ask::WhyTrunk { trunk, reply, .. } => reply.send(Err(Fault::no_trunk(&trunk))).is_err(),
         Ask::Route { from, number, reply } => reply.send(Ok(json!({ "from": from, "number": number }))).is_err(),
-        Ask::Operate { trunk, act, reply } if trunk == "acme" => {
-            let word = match act {
+        Ask::Operate { trunk, act, word, reply } if trunk == "acme" => {
+            let done = match act {
                 TrunkAct::Drain => "drained",
                 TrunkAct::Out => "out",
                 TrunkAct::Restore => "restored",
+                TrunkAct::Probe => "probed",
             };
-            reply.send(Ok(json!({ "sentences": [word] }))).is_err()
+            reply.send(Ok(json!({ "sentences": [done, word.who, word.why] }))).is_err()
         }
         Ask::Operate { trunk, reply, .. } => reply.send(Err(Fault::no_trunk(&trunk))).is_err(),
         Ask::Guard { limit, reply } => reply.send(Ok(json!({ "sources": [], "more": limit }))).is_err(),
-        Ask::Forgive { source, reply } => reply.send(Ok(json!({ "source": source }))).is_err(),
-        Ask::TestCall { trunk, reply } if trunk == "acme" => reply.send(Ok(json!({ "sentences": ["good"] }))).is_err(),
-        Ask::TestCall { trunk, reply } => reply.send(Err(Fault::no_trunk(&trunk))).is_err(),
+        Ask::Forgive { source, reply, .. } => reply.send(Ok(json!({ "source": source }))).is_err(),
+        Ask::TestCall { trunk, reply, .. } if trunk == "acme" => {
+            reply.send(Ok(json!({ "sentences": ["good"] }))).is_err()
+        }
+        Ask::TestCall { trunk, reply, .. } => reply.send(Err(Fault::no_trunk(&trunk))).is_err(),
         Ask::Reload { reply } => reply.send(Err(Fault::new(Kind::Conflict, "2 faults", "throughline check"))).is_err(),
         Ask::Journal { from, limit, reply } => {
             reply.send(Ok(vec![alarm(from.0, &format!("limit {limit}")), alarm(from.0 + 1, "next")])).is_err()
@@ -174,9 +197,17 @@ async fn every_route_asks_the_node_and_repeats_its_answer() {
         ("GET", "/v1/route?number=%2B4722", json!({ "from": null, "number": "+4722" })),
         ("GET", "/v1/guard?limit=7", json!({ "sources": [], "more": 7 })),
         ("POST", "/v1/guard/2001:db8::%2F64/forgive", json!({ "source": "2001:db8::/64" })),
-        ("POST", "/v1/trunks/acme/drain", json!({ "sentences": ["drained"] })),
-        ("POST", "/v1/trunks/acme/out", json!({ "sentences": ["out"] })),
-        ("POST", "/v1/trunks/acme/restore", json!({ "sentences": ["restored"] })),
+        ("POST", "/v1/trunks/acme/drain", json!({ "sentences": ["drained", "local", ""] })),
+        ("POST", "/v1/trunks/acme/out", json!({ "sentences": ["out", "local", ""] })),
+        ("POST", "/v1/trunks/acme/restore", json!({ "sentences": ["restored", "local", ""] })),
+        ("POST", "/v1/trunks/acme/probe", json!({ "sentences": ["probed", "local", ""] })),
+        ("GET", "/v1/trunks/acme", json!({ "name": "acme" })),
+        ("GET", "/v1/access", json!({ "who": "local", "role": "operator", "by_token": false, "tokens": false })),
+        ("GET", "/v1/desk?find=Acme&troubled=true&order=calls&skip=50&limit=7", json!(["acme", true, "calls", 50, 7])),
+        ("GET", "/v1/desk", json!(["", false, "other", 0, 100])),
+        ("GET", "/v1/desk/groups?skip=20&limit=5", json!([20, 5])),
+        ("GET", "/v1/desk/live?limit=9", json!([9])),
+        ("GET", "/v1/desk/ended?before=70&limit=9", json!({ "calls": [70, 9] })),
         ("POST", "/v1/trunks/acme/test-call", json!({ "sentences": ["good"] })),
         ("POST", "/v1/lab/fail?trunk=acme&how=silent", json!([["trunk", "acme"], ["how", "silent"]])),
         ("GET", "/healthz", json!({ "alive": true })),
@@ -283,7 +314,13 @@ async fn records_are_streamed_as_they_are_written() {
     assert_eq!((id.as_str(), event.as_str()), ("41", "alarm"));
     assert_eq!(data["sentence"], "alarm at 2026-11-24T12:04:07.112Z: live");
     assert_eq!(data["record"]["alarm"]["over"], false);
-    let operator = explain::Operator { trunk: None, act: explain::Act::Stop, via: "api".into() };
+    let operator = explain::Operator {
+        trunk: None,
+        act: explain::Act::Stop,
+        via: "api".into(),
+        who: String::new(),
+        why: String::new(),
+    };
     let other = Entry { record: Record::Operator(operator), ..alarm(42, "") };
     assert!(events.send(Arc::new(other)).is_ok());
     send(&events, 43);
@@ -384,6 +421,10 @@ async fn errors_say_what_is_wrong_and_what_to_do() {
         (400, "GET", "/v1/journal?from=-1", "`from` is no number"),
         (400, "GET", "/v1/calls?limits=1", "there is no parameter `limits`"),
         (400, "GET", "/v1/route", "`number` is missing"),
+        (400, "GET", "/v1/desk?order=best", "`order` is none that is known"),
+        (400, "GET", "/v1/desk?skip=x", "`skip` is no number"),
+        (400, "GET", "/v1/timeline?before=x", "`before` is no number"),
+        (404, "GET", "/v1/trunks/nobody", "there is no trunk `nobody`"),
         (400, "GET", "/v1/route?number=%00", "`number` is not fit to be one"),
         (503, "GET", "/readyz", "draining"),
     ];
@@ -408,6 +449,9 @@ async fn metrics_are_open_metrics_text() {
     assert_eq!(
         lines,
         [
+            "# HELP throughline_api_unauthorised Requests of those who may not.",
+            "# TYPE throughline_api_unauthorised counter",
+            "throughline_api_unauthorised_total 0.0",
             "# HELP throughline_attempts Attempts by outcome",
             "# TYPE throughline_attempts counter",
             "throughline_attempts_total{trunk=\"acme\"} 7.0",
@@ -482,9 +526,15 @@ async fn large_bodies_and_web_pages_are_refused() {
     let large = served.raw(&format!("{post}Content-Length: 5000\r\n\r\n")).await;
     assert!(large.starts_with("HTTP/1.1 413") && large.contains("\"hint\""), "{large}");
     let page = served.raw(&format!("{post}Origin: https://example.com\r\n\r\n")).await;
-    assert!(page.starts_with("HTTP/1.1 403") && page.contains("a web page asks for a change"), "{page}");
+    assert!(page.starts_with("HTTP/1.1 403") && page.contains("a web page of another origin"), "{page}");
     let plain = served.raw(&format!("{post}Content-Length: 2\r\n\r\n{{}}")).await;
     assert!(plain.starts_with("HTTP/1.1 200"), "{plain}");
+    let own = post.replace("Host: edge", "Host: 127.0.0.1:8060") + "Origin: http://127.0.0.1:8060\r\n\r\n";
+    let own = served.raw(&own).await;
+    assert!(own.starts_with("HTTP/1.1 200"), "the edge's own page: {own}");
+    let chunked = format!("{post}Transfer-Encoding: chunked\r\n\r\n1388\r\n{}\r\n0\r\n\r\n", "x".repeat(5_000));
+    let chunked = served.raw(&chunked).await;
+    assert!(chunked.starts_with("HTTP/1.1 413"), "a length that is not told does not help: {chunked}");
 }
 
 #[tokio::test]

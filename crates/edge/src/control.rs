@@ -6,26 +6,31 @@
 use crate::alarms::{Active, Alarms};
 use crate::config::Settings;
 use crate::hearing::Hearing;
-use crate::io::{Bound, ControlInput, ControlOutput, ReloadFault, Snapshot, Tested, TrunkAct};
+use crate::io::{Bound, By, ControlInput, ControlOutput, ReloadFault, Snapshot, Tested};
 use crate::kept::KeptBindings;
 use crate::names::book::Book;
 use crate::shadow::Shadow;
 use crate::test_report::TestReports;
-use crate::view::{RegistrationView, TargetView, TrunkView};
+use crate::traffic::Traffic;
 use crate::window::WindowTimer;
 use act::{ServiceRoute, ServiceRoutes};
-use decide::{Change, Decision, Engine, Strategy, Subject};
-use explain::{Act, CallRecord, Entry, Frames, GroupView, Operator, Record, Who};
+use decide::{Cause, Change, Decision, Engine, Strategy, Subject};
+use explain::{Act, CallRecord, Entry, Frames, Record, Who};
 use model::{
-    Admin, AttemptOutcome, GroupId, Health, Instant, Name, Observed, Paces, ProbeResult, Qualities, RegistrationState,
-    Seq, ShardId, Signal, Span, TargetId, TrunkId, Wall, Wish,
+    Admin, AttemptOutcome, Health, Instant, Name, Observed, Paces, Qualities, RegistrationState, Seq, ShardId, Signal,
+    Span, TargetId, TrunkId, Wall,
 };
 use sense::{Overloads, Sensor, TestCallOrder};
 use std::collections::{BTreeMap, VecDeque};
 use std::string::ToString;
 use std::sync::Arc;
 
+mod desk;
+mod operator;
 mod places;
+mod seen;
+
+pub use desk::{DeskOrder, DeskQuery, DeskTotals, DeskView, GroupTraffic, TrunkLine};
 
 /// What is learned changes slowly: shards are told of it no more often than this.
 const TEACH: Span = Span::from_secs(1);
@@ -47,6 +52,9 @@ pub struct Control {
     engine: Engine,
     tests: TestReports,
     hearing: Hearing,
+    traffic: Traffic,
+    /// Of each trunk, the record that says why it is as it is.
+    causes: BTreeMap<TrunkId, Arc<Entry>>,
     windows: WindowTimer,
     next: Seq,
     wall: Wall,
@@ -84,6 +92,8 @@ impl Control {
             engine,
             tests: TestReports::default(),
             hearing: Hearing::default(),
+            traffic: Traffic::default(),
+            causes: BTreeMap::new(),
             windows: WindowTimer::default(),
             next: first,
             wall,
@@ -118,11 +128,11 @@ impl Control {
             ControlInput::ServiceRoute(route) => self.route_granted(route),
             ControlInput::Bound { shard, bound } => self.bound(now, shard, bound),
             ControlInput::Restore(kept) => self.restore(now, kept),
-            ControlInput::TestNow { trunk, ticket } => self.test_now(now, trunk, ticket),
+            ControlInput::TestNow { trunk, ticket, by } => self.test_now(now, trunk, ticket, &by),
             ControlInput::Lost { count, why } => self.alarms.lost(now, wall, count, why),
-            ControlInput::Operate { trunk, act, via } => self.operate(now, trunk, act, via),
-            ControlInput::Forgive { whom, via } => {
-                self.operator(None, Act::Forgive { source: whom.to_string() }, via);
+            ControlInput::Operate { trunk, act, by } => self.operate(now, trunk, act, &by),
+            ControlInput::Forgive { whom, by } => {
+                self.operator(None, Act::Forgive { source: whom.to_string() }, &by);
                 self.out.push_back(ControlOutput::Forgive(whom));
             }
             ControlInput::Reload(Ok(settings)) => self.reload(now, settings),
@@ -130,7 +140,9 @@ impl Control {
             ControlInput::Resolved { question, reply } => {
                 self.unasked += u64::from(!self.names.resolved(now, &question, reply));
             }
-            ControlInput::Stop => self.operator(None, Act::Stop, "signal"),
+            ControlInput::Stop => {
+                self.operator(None, Act::Stop, &By::way("signal"));
+            }
             ControlInput::Tick => self.tick(now),
         }
         self.settle(now);
@@ -181,99 +193,9 @@ impl Control {
         &self.snapshot
     }
 
-    /// A group as it is now; none when there is none by this name.
-    pub fn group(&self, now: Instant, name: &str) -> Option<GroupView> {
-        let settings = &self.snapshot.settings;
-        let index = settings.names.groups.iter().position(|known| known.as_str() == name)?;
-        let id = GroupId(u16::try_from(index).ok()?);
-        explain::group_view(&self.engine, id, &settings.names, now)
-    }
-
-    /// Every trunk as people see it; `calls` by trunk id.
-    pub fn view(&mut self, now: Instant, calls: &[u32]) -> Vec<TrunkView> {
-        let snapshot = self.snapshot.clone();
-        let trunks = snapshot.settings.profiles.trunks.iter().enumerate();
-        trunks
-            .filter_map(|(index, profile)| profile.as_ref().map(|profile| (TrunkId(index as u16), profile)))
-            .map(|(id, profile)| {
-                let targets = self.target_views(now, id, profile);
-                let best = self.best_target(id);
-                let table = self.engine.table();
-                let throttle = table.throttle(id).filter(|throttle| throttle.until > now);
-                TrunkView {
-                    name: profile.name.clone(),
-                    health: table.trunk_health(id),
-                    admin: table.admin(id),
-                    share: best.map_or(0, |target| table.share(target)),
-                    held: best.map_or(Span::ZERO, |target| now.since(table.since(target))),
-                    throttled: throttle.filter(|t| t.wish == Wish::NoCalls).map(|t| t.until.since(now)),
-                    wish: throttle.map(|t| t.wish).filter(|wish| *wish != Wish::NoCalls),
-                    calls: calls.get(id.index()).copied().unwrap_or(0),
-                    names: self.name_views(now, id),
-                    registration: self.registration(now, id),
-                    test_calls: snapshot.settings.test_call(id).map(|_| self.tests.of(now, id)),
-                    hearing: self.hearing.of(now, &profile.name),
-                    targets,
-                }
-            })
-            .collect()
-    }
-
-    /// Our registration at a trunk that has one.
-    fn registration(&self, now: Instant, trunk: TrunkId) -> Option<RegistrationView> {
-        self.snapshot.settings.registrations.get(trunk.index())?.as_ref()?;
-        let known = self.registrations.get(&trunk);
-        let held = known.map_or(Span::ZERO, |known| now.since(known.since));
-        let (state, until) = (known.map(|known| known.state), known.and_then(|known| known.until));
-        let sentence = match state {
-            Some(RegistrationState::Registered) => match until {
-                Some(until) => format!("registered until {until}"),
-                None => String::from("registered"),
-            },
-            Some(state) => format!("not registered: {}", explain::words::alarm::registration(state)),
-            None => String::from("not registered yet"),
-        };
-        Some(RegistrationView { state, held, until, sentence })
-    }
-
-    /// The first of a trunk's targets that is as well as the trunk.
-    fn best_target(&self, trunk: TrunkId) -> Option<TargetId> {
-        let table = self.engine.table();
-        let best = table.targets(trunk).iter().find(|target| target.health() == table.trunk_health(trunk))?;
-        Some(TargetId { trunk, index: best.index() })
-    }
-
-    fn target_views(&mut self, now: Instant, trunk: TrunkId, profile: &act::TrunkProfile) -> Vec<TargetView> {
-        let shapes = self.snapshot.settings.shape.clone();
-        let shape = shapes.trunk(trunk);
-        let mut views = Vec::with_capacity(profile.targets.len());
-        for target in &profile.targets {
-            let id = TargetId { trunk, index: target.index };
-            let seen = self.sensor.evidence(now, id);
-            let table = self.engine.table();
-            let shape = shape.and_then(|shape| shape.targets.iter().find(|shape| shape.number == target.index));
-            views.push(TargetView {
-                addr: target.addr.to_string(),
-                name: self.snapshot.settings.name_of(trunk, target),
-                priority: shape.map_or(0, |shape| shape.priority),
-                weight: shape.map_or(0, |shape| shape.weight),
-                health: table.health(id),
-                held: now.since(table.since(id)),
-                probes_good: seen.probe.good,
-                probes_bad: seen.probe.bad,
-                rtt: match seen.probe.last {
-                    Some((_, ProbeResult::Answered { rtt, .. })) => Some(rtt),
-                    _ => None,
-                },
-                attempts: seen.calls.window.of,
-                blamed: seen.calls.window.part,
-            });
-        }
-        views
-    }
-
     fn signal(&mut self, now: Instant, signal: &Signal) {
         self.sensor.observe(now, signal);
+        self.traffic.observe(now, signal);
         if let Some(shadow) = &mut self.shadow {
             shadow.signal(now, signal);
         }
@@ -351,10 +273,13 @@ impl Control {
         }
     }
 
-    fn test_now(&mut self, now: Instant, trunk: TrunkId, ticket: u64) {
+    fn test_now(&mut self, now: Instant, trunk: TrunkId, ticket: u64, by: &By) {
         let target = self.best_target(trunk).unwrap_or(TargetId { trunk, index: 0 });
         match self.sensor.test_asked(now, target) {
-            Ok(order) => self.tests.wait(order, ticket),
+            Ok(order) => {
+                self.operator(Some(self.trunk_name(trunk)), Act::TestCall, by);
+                self.tests.wait(order, ticket);
+            }
             Err(why) => self.out.push_back(ControlOutput::Tested { ticket, answer: Err(why) }),
         }
     }
@@ -370,37 +295,17 @@ impl Control {
         }
     }
 
-    fn operate(&mut self, now: Instant, trunk: TrunkId, act: TrunkAct, via: &'static str) {
-        let (admin, word) = match act {
-            TrunkAct::Drain => (Admin::Draining, Act::Drain),
-            TrunkAct::Out => (Admin::OutOfService, Act::Out),
-            TrunkAct::Restore => (Admin::InService, Act::Restore),
-        };
-        let name = self.trunk_name(trunk);
-        self.operator(Some(name), word, via);
-        if let Some(decision) = self.engine.operator(now, trunk, admin) {
-            self.decided(now, decision);
-        }
-        if let Some(shadow) = &mut self.shadow {
-            shadow.operator(now, trunk, admin);
-        }
-        if act == TrunkAct::Restore {
-            for (target, _) in self.snapshot.settings.clone().probes.iter().filter(|(target, _)| target.trunk == trunk)
-            {
-                self.sensor.forgive(now, *target);
-                self.sensor.hurry(now, *target, true);
-            }
-        }
-    }
-
     fn reload(&mut self, now: Instant, settings: Arc<Settings>) {
         let settings = settings.following(&self.snapshot.settings).map_or(settings, Arc::new);
-        self.operator(None, Act::Reload { fingerprint: settings.fingerprint }, "reload");
+        self.operator(None, Act::Reload { fingerprint: settings.fingerprint }, &By::way("reload"));
         self.engine.reshape(now, settings.shape.clone());
         self.windows.reset(now);
         self.watch(now, &settings);
         self.tests.retain(|trunk| settings.test_call(trunk).is_some());
         self.hearing.retain(|name| settings.names.trunks.contains(name));
+        let stays = |trunk: TrunkId| settings.profiles.trunk(trunk).is_some();
+        self.traffic.retain(stays);
+        self.causes.retain(|trunk, _| stays(*trunk));
         let registers = |trunk: &TrunkId| settings.registrations.get(trunk.index()).is_some_and(Option::is_some);
         self.registrations.retain(|trunk, _| registers(trunk));
         let mut routes = ServiceRoutes::clone(&self.snapshot.service_routes);
@@ -456,7 +361,7 @@ impl Control {
 
     fn reload_refused(&mut self, fault: ReloadFault) {
         let act = Act::ReloadRefused { faults: fault.faults, first: fault.first.to_string() };
-        self.operator(None, act, "reload");
+        self.operator(None, act, &By::way("reload"));
     }
 
     /// Judges everyone whose evidence or clock gives reason to, then tells the shards once.
@@ -553,7 +458,12 @@ impl Control {
         let (Subject::Target(TargetId { trunk, .. }) | Subject::Trunk(trunk)) = decision.subject;
         let is_down = self.engine.table().trunk_health(trunk) == Health::Down;
         self.alarms.decided(now, self.wall, &who.trunk, &decision, is_down);
-        self.write(Record::Decision { who, decision });
+        // An operator's word is told by the record of his act, which says who and why.
+        let explains = decision.enforced() && decision.cause != Cause::Operator;
+        let entry = self.write(Record::Decision { who, decision });
+        if explains {
+            self.causes.insert(trunk, entry);
+        }
     }
 
     fn who(&self, subject: Subject) -> Who {
@@ -574,10 +484,6 @@ impl Control {
         names.get(trunk.index()).cloned().unwrap_or_else(|| Name::from("?"))
     }
 
-    fn operator(&mut self, trunk: Option<Name>, act: Act, via: &str) {
-        self.write(Record::Operator(Operator { trunk, act, via: via.to_string() }));
-    }
-
     fn configured(&mut self, now: Instant, start: bool) {
         let settings = &self.snapshot.settings;
         let (fingerprint, names) = (settings.fingerprint, settings.names.clone());
@@ -586,9 +492,10 @@ impl Control {
         self.write(record);
     }
 
-    fn write(&mut self, record: Record) {
-        let entry = Entry { seq: self.next, wall: self.wall, record };
+    fn write(&mut self, record: Record) -> Arc<Entry> {
+        let entry = Arc::new(Entry { seq: self.next, wall: self.wall, record });
         self.next = Seq(self.next.0 + 1);
-        self.out.push_back(ControlOutput::Entry(Arc::new(entry)));
+        self.out.push_back(ControlOutput::Entry(entry.clone()));
+        entry
     }
 }

@@ -86,8 +86,10 @@ pub enum Input<'a> {
     Look {
         /// Number of the question.
         ticket: u64,
-        /// One call, or all (up to a limit).
+        /// One call, or all.
         call: Option<CallRef>,
+        /// So many at most.
+        most: usize,
     },
     /// Take no new calls from now on: the process is about to end.
     Drain,
@@ -257,6 +259,8 @@ pub enum ControlInput {
         trunk: TrunkId,
         /// Number of the question.
         ticket: u64,
+        /// By whose word.
+        by: By,
     },
     /// The operator acts on a trunk.
     Operate {
@@ -264,15 +268,15 @@ pub enum ControlInput {
         trunk: TrunkId,
         /// What.
         act: TrunkAct,
-        /// Where from: `api`, `signal`.
-        via: &'static str,
+        /// By whose word.
+        by: By,
     },
     /// The operator forgives whom the guard keeps out.
     Forgive {
         /// Whom.
         whom: Whom,
-        /// Where from: `api`.
-        via: &'static str,
+        /// By whose word.
+        by: By,
     },
     /// A new configuration that has been checked; or what was wrong with it.
     Reload(Result<Arc<Settings>, ReloadFault>),
@@ -296,6 +300,24 @@ pub enum ControlInput {
     Tick,
 }
 
+/// By whose word something is done.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct By {
+    /// Where it came from: `api`, `signal`, `reload`.
+    pub via: &'static str,
+    /// Who said it, when that is known.
+    pub who: String,
+    /// Why, when he told.
+    pub why: String,
+}
+
+impl By {
+    /// By this way, nobody knows who.
+    pub const fn way(via: &'static str) -> Self {
+        Self { via, who: String::new(), why: String::new() }
+    }
+}
+
 /// What an operator can do to a trunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrunkAct {
@@ -305,6 +327,8 @@ pub enum TrunkAct {
     Out,
     /// As health allows again, preferred at once.
     Restore,
+    /// Probe all its targets at once.
+    Probe,
 }
 
 /// A configuration that was refused.

@@ -19,14 +19,15 @@ mod shard;
 mod steer;
 mod test_calls;
 mod test_report;
+mod traffic;
 mod view;
 mod window;
 
 pub use alarms::Active;
-pub use control::Control;
+pub use control::{Control, DeskOrder, DeskQuery, DeskTotals, DeskView, GroupTraffic, TrunkLine};
 pub use guard::{Door, GuardPolicy, NoSource, Strangers, Whom};
 pub use io::{
-    Bound, ControlInput, ControlOutput, Input, NoVerdict, Notice, Output, ReloadFault, ServiceRoute, Snapshot,
+    Bound, By, ControlInput, ControlOutput, Input, NoVerdict, Notice, Output, ReloadFault, ServiceRoute, Snapshot,
     TestCallOutcome, Tested, TrunkAct,
 };
 pub use kept::{KeptBinding, KeptBindings};

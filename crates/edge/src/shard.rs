@@ -194,7 +194,7 @@ impl Shard {
             Input::Ports { listen, pairs } => self.ports.stock(now, listen, &pairs),
             Input::Bindings(all) => all.iter().for_each(|bound| self.registrar.install(now, bound)),
             Input::Forgive(whom) => self.guard.forgive(now, whom),
-            Input::Look { ticket, call } => self.look(now, ticket, call),
+            Input::Look { ticket, call, most } => self.look(now, ticket, call, most),
             Input::Drain => self.drain(now),
             Input::Close => {
                 self.drain(now);
@@ -564,11 +564,11 @@ impl Shard {
         (&mut self.test_calls, world, &mut self.load)
     }
 
-    fn look(&mut self, now: Instant, ticket: u64, call: Option<CallRef>) {
+    fn look(&mut self, now: Instant, ticket: u64, call: Option<CallRef>, most: usize) {
         self.guard.pass_time(now);
         let found = match call {
             Some(call) => self.b2bua.live(call).into_iter().collect(),
-            None => self.b2bua.all(LOOK_LIMIT),
+            None => self.b2bua.all(most.min(LOOK_LIMIT)),
         };
         let calls = found.iter().map(|call| call_record::live(&self.snapshot.settings, now, call)).collect();
         self.out.push_back(Output::View { ticket, view: Box::new(self.view()), calls });

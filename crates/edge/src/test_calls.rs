@@ -190,7 +190,7 @@ mod tests {
 
     use super::*;
     use crate::config::Settings;
-    use crate::{Control, ControlInput, ControlOutput, Input, Shard, ShardConfig, ShardLimits, TrunkAct};
+    use crate::{By, Control, ControlInput, ControlOutput, Input, Shard, ShardConfig, ShardLimits, TrunkAct};
     use act::TestCallOutcome;
     use media::{Forward, Packet, player::ToneTalker};
     use model::{Evidence, ListenId, Seq, ShardId, Span, TargetId, TestCallResult, TrunkId, Wall};
@@ -240,9 +240,11 @@ mod tests {
     #[test]
     fn who_asks_hears_what_came_of_the_very_call() {
         let mut control = control(settings(""));
-        let (orders, answers) = told(&mut control, at(1), ControlInput::TestNow { trunk: ACME, ticket: 7 });
+        let (orders, answers) =
+            told(&mut control, at(1), ControlInput::TestNow { trunk: ACME, ticket: 7, by: By::way("test") });
         assert_eq!((orders.len(), answers.len(), orders[0].target), (1, 0, TARGET));
-        let (_, answers) = told(&mut control, at(2), ControlInput::TestNow { trunk: ACME, ticket: 8 });
+        let (_, answers) =
+            told(&mut control, at(2), ControlInput::TestNow { trunk: ACME, ticket: 8, by: By::way("test") });
         assert!(matches!(answers[..], [ControlOutput::Tested { ticket: 8, answer: Err(NotNow::Busy) }]), "{answers:?}");
         let (_, answers) = told(&mut control, at(3), ended(&orders[0], TestCallResult::Refused { code: 503 }));
         let [ControlOutput::Tested { ticket: 7, answer: Ok(view) }] = &answers[..] else { panic!("{answers:?}") };
@@ -252,7 +254,8 @@ mod tests {
         let last = shown.last.unwrap();
         assert_eq!((last.ago, &last.target[..]), (Span::from_secs(2), "203.0.113.5:5060"));
         assert!(control.view(at(5), &[])[2].test_calls.is_none(), "globex has none");
-        let (_, answers) = told(&mut control, at(9), ControlInput::TestNow { trunk: TrunkId(2), ticket: 9 });
+        let (_, answers) =
+            told(&mut control, at(9), ControlInput::TestNow { trunk: TrunkId(2), ticket: 9, by: By::way("test") });
         assert!(matches!(answers[..], [ControlOutput::Tested { ticket: 9, answer: Err(NotNow::Unset) }]));
     }
 
@@ -261,13 +264,18 @@ mod tests {
         let scheduled = |act: Option<TrunkAct>| {
             let mut control = control(settings(""));
             if let Some(act) = act {
-                told(&mut control, at(0), ControlInput::Operate { trunk: ACME, act, via: "test" });
+                told(&mut control, at(0), ControlInput::Operate { trunk: ACME, act, by: By::way("test") });
             }
             let mut count = 0;
             while let Some(next) = control.deadline().filter(|next| *next <= at(100)) {
                 count += told(&mut control, next, ControlInput::Tick).0.len();
             }
-            (count, told(&mut control, at(100), ControlInput::TestNow { trunk: ACME, ticket: 1 }).0.len())
+            (
+                count,
+                told(&mut control, at(100), ControlInput::TestNow { trunk: ACME, ticket: 1, by: By::way("test") })
+                    .0
+                    .len(),
+            )
         };
         assert_eq!(scheduled(None), (1, 1));
         assert_eq!(scheduled(Some(TrunkAct::Out)), (0, 1));

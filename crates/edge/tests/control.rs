@@ -4,7 +4,9 @@
 
 use decide::{Change, Decision, Subject};
 use edge::config::{Settings, compile, render};
-use edge::{Control, ControlInput, ControlOutput, Kind, Question, Reply, ServiceRoute, ShadowPolicy, TrunkAct, names};
+use edge::{
+    By, Control, ControlInput, ControlOutput, Kind, Question, Reply, ServiceRoute, ShadowPolicy, TrunkAct, names,
+};
 use explain::{Alarm, CallRecord, Ending, Entry, Record};
 use model::{
     AttemptOutcome, CallRef, Health, Instant, Name, Observed, ProbeResult, RegistrationState, Seq, Signal, Span,
@@ -268,7 +270,7 @@ fn an_equal_shadow_excuses_what_the_live_policy_excuses() {
 fn a_reload_begins_changes_and_ends_it_and_the_operators_word_holds_for_both() {
     let mut world = World::new(Arc::new(settings(LIVE)));
     world.run(20, &|_| true);
-    world.input(ControlInput::Operate { trunk: TrunkId(1), act: TrunkAct::Out, via: "test" });
+    world.input(ControlInput::Operate { trunk: TrunkId(1), act: TrunkAct::Out, by: By::way("test") });
     world.input(ControlInput::Reload(Ok(shadowed(LIVE))));
     world.run(20, &|_| true);
     let begun = world.shadow().len();
@@ -411,7 +413,7 @@ fn alarms_are_raised_and_over_as_control_sees_them() {
     world.input(ControlInput::Signal(registration(RegistrationState::Expired)));
     world.input(ControlInput::Lost { count: 3, why: "slow".into() });
     for trunk in [0, 1] {
-        world.input(ControlInput::Operate { trunk: TrunkId(trunk), act: TrunkAct::Out, via: "test" });
+        world.input(ControlInput::Operate { trunk: TrunkId(trunk), act: TrunkAct::Out, by: By::way("test") });
     }
     world.run(1, &|_| true);
     let raised = ["registration_lost", "journal_dropped", "group_has_nobody"];
@@ -425,7 +427,7 @@ fn alarms_are_raised_and_over_as_control_sees_them() {
             .any(|active| matches!(&active.alarm, Alarm::GroupHasNobody { group } if group.as_str() == "carriers"))
     );
     world.input(ControlInput::Signal(registration(RegistrationState::Registered)));
-    world.input(ControlInput::Operate { trunk: TrunkId(0), act: TrunkAct::Restore, via: "test" });
+    world.input(ControlInput::Operate { trunk: TrunkId(0), act: TrunkAct::Restore, by: By::way("test") });
     world.run(120, &|_| true);
     assert_eq!(world.alarms().len(), 6);
     assert_eq!(world.control.alarms().count(), 0);

@@ -69,6 +69,11 @@ pub fn group_view(engine: &Engine, group: GroupId, names: &Names, now: Instant) 
     Some(GroupView { name, active, failback: terms(policy), tiers })
 }
 
+/// What comes next for one trunk, in words; empty when nothing is due.
+pub fn trunk_next(engine: &Engine, names: &Names, trunk: TrunkId, now: Instant) -> String {
+    Look { engine, names, now }.next(trunk, engine.table().admin(trunk))
+}
+
 /// The same in sentences: who carries calls, the terms of coming back, then each member.
 pub fn why_group(view: &GroupView) -> Vec<String> {
     let mut sentences = Vec::new();

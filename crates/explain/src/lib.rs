@@ -23,7 +23,7 @@ pub mod words;
 
 pub use alarm::{Alarm, AlarmRecord, ShutOutCause};
 pub use cdr::{Cdr, Heard, cdr};
-pub use group::{GroupView, MemberView, TierView, group_view, why_group};
+pub use group::{GroupView, MemberView, TierView, group_view, trunk_next, why_group};
 pub use record::{
     Act, AttemptRecord, CallRecord, Direction, Ending, Entry, Frames, Located, LocatedTarget, MediaRecord, Names,
     Operator, Record, Who,

@@ -133,6 +133,12 @@ pub struct Operator {
     pub act: Act,
     /// Where from: `api`, `signal`.
     pub via: String,
+    /// Who, when that is known: name of a token, or `local`. Empty in older records.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub who: String,
+    /// Why, in the operator's own words, when he gave any.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
 }
 
 /// What an operator can do.
@@ -145,6 +151,10 @@ pub enum Act {
     Out,
     /// As health allows again, at once.
     Restore,
+    /// All its targets are probed at once.
+    Probe,
+    /// A test call now.
+    TestCall,
     /// A source that the guard kept out is heard again.
     Forgive {
         /// Its address, its network for IPv6, address and port of a phone.

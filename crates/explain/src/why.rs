@@ -75,8 +75,15 @@ mod tests {
 
     #[test]
     fn a_trunk_is_told_by_its_own_entries() {
-        let drain =
-            |trunk: &str| Record::Operator(Operator { trunk: Some(trunk.into()), act: Act::Drain, via: "api".into() });
+        let drain = |trunk: &str| {
+            Record::Operator(Operator {
+                trunk: Some(trunk.into()),
+                act: Act::Drain,
+                via: "api".into(),
+                who: String::new(),
+                why: String::new(),
+            })
+        };
         let records = [samples::configured(true), drain("acme"), drain("globex"), Record::Call(samples::call().into())];
         let entries = records.map(samples::entry);
         let sentences = why_trunk(&entries, "acme", false);

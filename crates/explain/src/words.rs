@@ -50,30 +50,32 @@ fn list(names: &[Name]) -> String {
 }
 
 fn operator(wall: Wall, operator: &Operator) -> String {
-    let via = &operator.via;
-    let trunk = operator.trunk.as_ref().map_or("?", Name::as_str);
-    match &operator.act {
-        Act::Drain => format!("operator ({via}) drains trunk {trunk} at {wall}: its calls stay, it gets no new ones"),
-        Act::Out => format!("operator ({via}) takes trunk {trunk} out of service at {wall}: it gets no calls"),
-        Act::Restore => {
-            format!("operator ({via}) restores trunk {trunk} at {wall}: it gets calls as health allows, at once")
-        }
+    let Operator { trunk, act, via, who, why } = operator;
+    let trunk = trunk.as_ref().map_or("?", Name::as_str);
+    let by = if who.is_empty() { format!("operator ({via})") } else { format!("operator {who} ({via})") };
+    let (does, then) = match act {
+        Act::Drain => (format!("drains trunk {trunk}"), String::from("its calls stay, it gets no new ones")),
+        Act::Out => (format!("takes trunk {trunk} out of service"), String::from("it gets no calls")),
+        Act::Restore => (format!("restores trunk {trunk}"), String::from("it gets calls as health allows, at once")),
+        Act::Probe => (format!("has trunk {trunk} probed"), String::from("each of its targets, at once")),
+        Act::TestCall => (format!("has a test call placed to trunk {trunk}"), String::from("one, now")),
         Act::Forgive { source } => {
-            format!("operator ({via}) forgives source {source} at {wall}: nothing is held against it any more")
+            (format!("forgives source {source}"), String::from("nothing is held against it any more"))
         }
         Act::Reload { fingerprint } => {
-            format!("operator ({via}) reloads the configuration at {wall}: {fingerprint:08x} is taken")
+            (String::from("reloads the configuration"), format!("{fingerprint:08x} is taken"))
         }
         Act::ReloadRefused { faults, first } => {
             let faults = outcome::count(*faults, "fault", "faults");
-            format!(
-                "operator ({via}) reloads the configuration at {wall}: refused for {faults}, first: {first}; the old one stays"
-            )
+            let then = format!("refused for {faults}, first: {first}; the old one stays");
+            (String::from("reloads the configuration"), then)
         }
         Act::Stop => {
-            format!("operator ({via}) stops the edge at {wall}: new calls get 503, live ones are served to their end")
+            (String::from("stops the edge"), String::from("new calls get 503, live ones are served to their end"))
         }
-    }
+    };
+    let because = if why.is_empty() { String::new() } else { format!(" (\"{why}\")") };
+    format!("{by} {does} at {wall}{because}: {then}")
 }
 
 #[cfg(test)]

@@ -202,6 +202,8 @@ fn acts() -> Vec<Act> {
         Act::Drain => Act::Drain,
         Act::Out => Act::Out,
         Act::Restore => Act::Restore,
+        Act::Probe => Act::Probe,
+        Act::TestCall => Act::TestCall,
         Act::Forgive { .. } => Act::Forgive { source: "203.0.113.9".into() },
         Act::Reload { .. } => Act::Reload { fingerprint: 0xbeef },
         Act::ReloadRefused { .. } => Act::ReloadRefused { faults: 2, first: "unknown key `listne`".into() },
@@ -216,7 +218,7 @@ fn records() -> Vec<Record> {
         Record::Configured { .. } => Record::Configured { fingerprint: 0xa91f_3c20, names, start: true, frames: None },
         Record::Located(_) => Record::Located(located()),
         Record::Decision { .. } => decided(decision(changes()[0], causes()[1])),
-        Record::Operator(_) => Record::Operator(Operator { trunk: Some("acme".into()), act: Act::Drain, via: "api".into() }),
+        Record::Operator(_) => Record::Operator(Operator { trunk: Some("acme".into()), act: Act::Drain, via: "api".into(), who: "anna".into(), why: "works until noon".into() }),
         Record::Call(_) => Record::Call(Box::new(call())),
         Record::Alarm(_) => Record::Alarm(AlarmRecord { what: alarms().remove(0), over: false }),
         Record::Shadow { .. } => Record::Shadow { who: who(), decision: decision(changes()[0], causes()[1]) },
@@ -469,7 +471,15 @@ fn text() -> String {
         .into_iter()
         .map(|change| say(decided(Decision { veto: Some(Veto::LastUsable), ..decision(change, Cause::Relapse) })));
     part("Decisions held back, by change", vetoed.collect());
-    let by_operator = |act| Record::Operator(Operator { trunk: Some("acme".into()), act, via: "api".into() });
+    let by_operator = |act| {
+        Record::Operator(Operator {
+            trunk: Some("acme".into()),
+            act,
+            via: "api".into(),
+            who: String::new(),
+            why: String::new(),
+        })
+    };
     part("Operator", acts().into_iter().map(|act| say(by_operator(act))).collect());
     let moments = |what: Alarm| [false, true].map(|over| say(Record::Alarm(AlarmRecord { what: what.clone(), over })));
     part("Alarms, raised and over", alarms().into_iter().flat_map(moments).collect());

@@ -11,6 +11,7 @@ mod metrics;
 mod tally;
 mod test_call;
 
+use crate::access;
 use crate::clock::{Clock, wait_ms};
 use crate::dns::{self, Dns};
 use crate::listen;
@@ -22,7 +23,7 @@ use crate::net::wake::Waker;
 use crate::ring::Receiver;
 use crate::shard::{Order, Report};
 use crate::streams;
-use api::{Ask, Fault, Kind};
+use api::{Access, Ask, Fault, Kind};
 use edge::{Bound, Control, ControlInput, ControlOutput, KeptBindings, ReloadFault};
 use explain::Entry;
 pub(crate) use links::{ShardLink, StreamLink};
@@ -33,7 +34,7 @@ use std::sync::Arc;
 use store::{Lost, Store};
 use tally::Tally;
 use test_call::TestWait;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 /// Items taken from each ring in one turn.
 const TAKEN_PER_TURN: usize = 1_024;
@@ -83,6 +84,7 @@ pub(crate) struct ControlParts {
     pub(crate) store: Store,
     pub(crate) streams: Option<StreamLink>,
     pub(crate) events: broadcast::Sender<Arc<Entry>>,
+    pub(crate) access: watch::Sender<Arc<Access>>,
     pub(crate) config: Option<PathBuf>,
     pub(crate) drain_limit: Option<Span>,
     /// Gives memory back to the system.
@@ -113,6 +115,7 @@ pub(crate) struct ControlThread {
     streams: Option<StreamLink>,
     events: broadcast::Sender<Arc<Entry>>,
     tally: Tally,
+    access: watch::Sender<Arc<Access>>,
     config: Option<PathBuf>,
     drain_limit: Option<Span>,
     /// Printed once all shards are ready.
@@ -160,6 +163,7 @@ impl ControlThread {
             streams: parts.streams,
             events: parts.events,
             tally: Tally::default(),
+            access: parts.access,
             config: parts.config,
             drain_limit: parts.drain_limit,
             banner: Some(parts.banner),
@@ -489,6 +493,8 @@ impl ControlThread {
             streams.tls = tls;
         }
         let fingerprint = settings.fingerprint;
+        // Nobody listens when there is no API.
+        let _off = self.access.send(Arc::new(access::of(&settings)));
         self.dns.follow(&settings.dns);
         self.input(ControlInput::Reload(Ok(settings)));
         Ok(fingerprint)

@@ -5,15 +5,16 @@
 
 use crate::lab::Lab;
 use crate::ring::Sender;
-use api::{Ask, Fault, Kind, Reply};
+use api::{Access, Api, Ask, Fault, Kind, Limits, Reply};
 use explain::{Entry, Record};
 use model::Wall;
+use serde_json::json;
 use std::io;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use store::{Reader, StoreError};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 /// Questions that wait for this thread.
 const BACKLOG: usize = 64;
@@ -35,6 +36,8 @@ pub(crate) struct Answerers {
     pub(crate) reader: Reader,
     /// Every record as control writes it.
     pub(crate) events: broadcast::Sender<Arc<Entry>>,
+    /// Who may ask what.
+    pub(crate) access: watch::Receiver<Arc<Access>>,
     /// The lab, when this is one.
     pub(crate) lab: Option<Mutex<Lab>>,
 }
@@ -50,13 +53,14 @@ impl Http {
         let (stop, stopped) = oneshot::channel();
         let thread = Builder::new().name("http".to_owned()).spawn(move || {
             let (asks, questions) = mpsc::channel(BACKLOG);
+            let api = Api::new(asks, answerers.access.clone(), Limits::default());
             let until = async {
                 // Dropped or sent, it is the stop.
                 let _stopped = stopped.await;
             };
             runtime.block_on(async {
                 tokio::select! {
-                    served = api::serve(listener, asks, until) => {
+                    served = api.serve(listener, until) => {
                         if let Err(error) = served {
                             tracing::error!("the API has ended: {error}");
                         }
@@ -85,7 +89,7 @@ impl Drop for Http {
 }
 
 async fn forward(mut questions: mpsc::Receiver<Ask>, answerers: Answerers) {
-    let Answerers { mut control, reader, events, lab } = answerers;
+    let Answerers { mut control, reader, events, lab, access: _ } = answerers;
     let lab = lab.map(Arc::new);
     while let Some(ask) = questions.recv().await {
         match ask {
@@ -106,6 +110,17 @@ async fn forward(mut questions: mpsc::Receiver<Ask>, answerers: Answerers) {
                 let reader = reader.clone();
                 let names = move || reader.trunks_entries(trunks.iter().map(String::as_str), limit as u64);
                 wait_for(reply, move || names().map_err(unreadable));
+            }
+            Ask::Timeline { trunk, before, limit, reply } => {
+                let reader = reader.clone();
+                wait_for(reply, move || reader.timeline(trunk.as_deref(), limit as u64, before).map_err(unreadable));
+            }
+            Ask::Ended { before, limit, reply } => {
+                let reader = reader.clone();
+                wait_for(reply, move || {
+                    let rows = reader.calls(limit as u64, before).map_err(unreadable)?;
+                    Ok(rows.into_iter().map(|row| json!({ "seq": row.seq, "cdr": row.cdr })).collect())
+                });
             }
             Ask::Events { reply } => {
                 let _gone = reply.send(Ok(events.subscribe()));

@@ -3,6 +3,7 @@
 //! One thread for each shard, one for all connections, one for control (the one that called [`run`]), one for the journal, one for HTTP, one
 //! for lookups. Between them bounded rings. Refuses to know: SIP, policy, records; it carries inputs in and outputs out.
 
+mod access;
 pub mod clock;
 mod control;
 mod counters;

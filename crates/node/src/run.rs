@@ -3,6 +3,7 @@
 //! Configuration, sockets, journal, API, threads: nothing is announced until everything stands. Refuses to know: what any
 //! of the parts does.
 
+use crate::access;
 use crate::clock::Clock;
 use crate::control::{Banner, ControlParts, ControlThread, Ended, ShardLink, StreamLink};
 use crate::dns::Dns;
@@ -33,7 +34,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use store::{Place, Store};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 /// Shards at most: their number is one byte in every token.
 const MOST_SHARDS: usize = 64;
@@ -96,7 +97,8 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
     let lab = if options.config.is_none() { Some(Lab::start().map_err(Fatal::Lab)?) } else { None };
     let banner = banner(&settings, count, lab.is_some());
     let (events, _) = broadcast::channel(EVENTS);
-    let answerers = Answerers { control: asks_in, reader, events: events.clone(), lab };
+    let (access_told, access_now) = watch::channel(Arc::new(access::of(&settings)));
+    let answerers = Answerers { control: asks_in, reader, events: events.clone(), access: access_now, lab };
     let http = api.map(|listener| Http::start(listener, answerers)).transpose().map_err(Fatal::System)?;
     let parts = ControlParts {
         control,
@@ -110,6 +112,7 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
         store,
         events,
         streams: stream_link,
+        access: access_told,
         config: options.config.clone(),
         drain_limit: options.drain_limit,
         relief: options.relief,

@@ -479,7 +479,7 @@ impl ShardThread {
             Order::TestCall(order) => self.input(Input::TestCall(order)),
             Order::Bindings(bound) => self.input(Input::Bindings(&bound)),
             Order::Forgive(whom) => self.input(Input::Forgive(whom)),
-            Order::Look { ticket, call } => self.input(Input::Look { ticket, call }),
+            Order::Look { ticket, call, most } => self.input(Input::Look { ticket, call, most }),
             Order::Drain => {
                 self.draining = true;
                 self.input(Input::Drain);

@@ -217,6 +217,14 @@ impl Sensor {
         }
     }
 
+    /// Somebody wants to know now: a probe at once, or as soon as the fast pace allows.
+    pub fn probe_now(&mut self, now: Instant, target: TargetId) {
+        if let Some(watched) = self.targets.get_mut(&target) {
+            watched.prober.at_once(now);
+            self.plan_ahead(target);
+        }
+    }
+
     /// Another sensor has ordered this probe: its end counts here as well, by this one's own deadline and accepted codes.
     /// For a sensor whose probes are all off, which watches beside the one that orders.
     pub fn adopt(&mut self, now: Instant, order: &ProbeOrder) {

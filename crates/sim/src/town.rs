@@ -10,7 +10,7 @@ use crate::zone::Zone;
 use agent::{Agent, AgentConfig, Behaviour, Dial, Failing};
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use edge::config::Settings;
-use edge::{Control, ControlInput, ControlOutput, Input, Output, Shard, ShardConfig, ShardLimits, TrunkAct};
+use edge::{By, Control, ControlInput, ControlOutput, Input, Output, Shard, ShardConfig, ShardLimits, TrunkAct};
 use media::{Component, Forward, Packet, PairId};
 use model::{Instant, ListenId, Seq, ShardId, Span, TransportFault, TrunkId, Wall};
 use sip::{Flow, TimerSet, Transmit, Transport};
@@ -227,7 +227,7 @@ impl Town {
 
     /// The operator acts.
     pub fn operate(&mut self, trunk: TrunkId, act: TrunkAct) {
-        self.control.handle(self.now, wall(self.now), ControlInput::Operate { trunk, act, via: "sim" });
+        self.control.handle(self.now, wall(self.now), ControlInput::Operate { trunk, act, by: By::way("sim") });
         self.drain_control();
     }
 

@@ -22,6 +22,14 @@ const OF_TRUNK: &str = "SELECT * FROM (SELECT seq, at, 0, json FROM journal WHER
     ORDER BY seq DESC LIMIT ?2) \
     UNION ALL SELECT * FROM (SELECT seq, at, 0, json FROM journal WHERE trunk = '*' ORDER BY seq DESC LIMIT ?2) \
     ORDER BY 1 DESC LIMIT ?2";
+/// Everything but calls, the latest first; what a second policy would have decided is not among it.
+const TIMELINE: &str =
+    "SELECT seq, at, 0, json FROM journal WHERE seq < ?1 AND kind <> 'shadow' ORDER BY seq DESC LIMIT ?2";
+/// The same of one trunk and of all.
+const TIMELINE_OF: &str = "SELECT * FROM (SELECT seq, at, 0, json FROM journal WHERE trunk = ?3 AND seq < ?1 AND kind <> 'shadow' \
+    ORDER BY seq DESC LIMIT ?2) \
+    UNION ALL SELECT * FROM (SELECT seq, at, 0, json FROM journal WHERE trunk = '*' AND seq < ?1 ORDER BY seq DESC LIMIT ?2) \
+    ORDER BY 1 DESC LIMIT ?2";
 const OF_CALL: &str = "SELECT seq, ended_at, 1, json FROM calls WHERE call = ?1 ORDER BY seq DESC LIMIT 1";
 const CALLS: &str = "SELECT seq, ended_at, call, call_id, from_trunk, caller, called, invited_at, answered_at, pdd_us, \
     setup_us, duration_us, code, ending, attempts, trunk, caller_codec, caller_packets, caller_loss_permille, caller_jitter_us, \
@@ -111,6 +119,18 @@ impl Reader {
             entries.drain(..entries.len().saturating_sub(most));
         }
         Ok(entries)
+    }
+
+    /// What was decided, done and raised, latest first, calls not among it: 1000 at most. `before` turns the page.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn timeline(&self, trunk: Option<&str>, limit: u64, before: Option<Seq>) -> Result<Vec<Entry>, StoreError> {
+        let before = before.map_or(i64::MAX, |seq| i64::try_from(seq.0).unwrap_or(i64::MAX));
+        match trunk {
+            None => self.query(TIMELINE, params![before, capped(limit)]),
+            Some(trunk) => self.query(TIMELINE_OF, params![before, capped(limit), trunk]),
+        }
     }
 
     /// The record of a call that is over.

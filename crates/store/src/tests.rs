@@ -147,7 +147,13 @@ fn started() -> Record {
 
 fn drained(trunk: Option<&str>) -> Record {
     let act = if trunk.is_some() { Act::Drain } else { Act::Stop };
-    Record::Operator(Operator { trunk: trunk.map(Into::into), act, via: "api".into() })
+    Record::Operator(Operator {
+        trunk: trunk.map(Into::into),
+        act,
+        via: "api".into(),
+        who: String::new(),
+        why: String::new(),
+    })
 }
 
 fn alarm() -> Record {
@@ -540,4 +546,18 @@ fn what_a_call_costs() {
 /// Processor time of this thread, where the system tells.
 fn processor_ns() -> Option<u64> {
     fs::read_to_string("/proc/thread-self/schedstat").ok()?.split(' ').next()?.parse().ok()
+}
+
+#[test]
+fn the_timeline_is_all_but_calls_and_turns_its_pages_backwards() {
+    let folder = Folder::new();
+    let (store, reader) = folder.open();
+    write(&store, &one_of_each(1));
+    let numbers = |trunk: Option<&str>, limit, before: Option<u64>| -> Vec<u64> {
+        reader.timeline(trunk, limit, before.map(Seq)).unwrap().iter().map(|entry| entry.seq.0).collect()
+    };
+    assert_eq!(numbers(None, 100, None), [8, 7, 6, 5, 3, 1], "2 and 4 are calls");
+    assert_eq!(numbers(None, 2, Some(7)), [6, 5]);
+    assert_eq!(numbers(Some("acme"), 100, Some(6)), [5, 3, 1], "its own, and what concerns all");
+    assert_eq!(numbers(Some("nobody"), 1, Some(6)), [1]);
 }

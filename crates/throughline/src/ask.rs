@@ -8,16 +8,21 @@ use serde_json::Value;
 
 /// JSON of a GET.
 pub(crate) fn get(api: &Client, path: &str) -> Result<Value, Failure> {
-    ask(api, "GET", path)
+    ask(api, "GET", path, "")
 }
 
 /// JSON of a POST.
 pub(crate) fn post(api: &Client, path: &str) -> Result<Value, Failure> {
-    ask(api, "POST", path)
+    ask(api, "POST", path, "")
 }
 
-fn ask(api: &Client, method: &str, path: &str) -> Result<Value, Failure> {
-    let reply = api.send(method, path).map_err(|why| Failure(no_reply(api.host(), &why)))?;
+/// JSON of a POST that says why.
+pub(crate) fn post_why(api: &Client, path: &str, why: &str) -> Result<Value, Failure> {
+    ask(api, "POST", path, &serde_json::json!({ "why": why }).to_string())
+}
+
+fn ask(api: &Client, method: &str, path: &str, body: &str) -> Result<Value, Failure> {
+    let reply = api.send(method, path, body).map_err(|why| Failure(no_reply(api.host(), &why)))?;
     let answer: Option<Value> = serde_json::from_str(&reply.body).ok();
     match (reply.status, answer) {
         (200..=299, Some(answer)) => Ok(answer),

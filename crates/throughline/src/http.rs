@@ -20,6 +20,16 @@ const LONGEST: u64 = 64 << 20;
 #[derive(Debug)]
 pub(crate) struct Client {
     host: String,
+    token: Option<Token>,
+}
+
+/// Never printed.
+struct Token(String);
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Token(…)")
+    }
 }
 
 /// An answer, whatever it says.
@@ -46,7 +56,13 @@ impl Client {
     /// `ADDRESS:PORT`, also with `http://` before it.
     pub(crate) fn new(api: &str) -> Self {
         let host = api.strip_prefix("http://").unwrap_or(api);
-        Self { host: host.trim_end_matches('/').to_owned() }
+        Self { host: host.trim_end_matches('/').to_owned(), token: None }
+    }
+
+    /// Shows this token with each request; one that cannot stand in a header is none.
+    pub(crate) fn with_token(self, token: Option<String>) -> Self {
+        let token = token.filter(|token| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()));
+        Self { token: token.map(Token), ..self }
     }
 
     /// Where it asks.
@@ -55,11 +71,11 @@ impl Client {
     }
 
     /// One request.
-    pub(crate) fn send(&self, method: &str, path: &str) -> Result<Reply, NoReply> {
+    pub(crate) fn send(&self, method: &str, path: &str, body: &str) -> Result<Reply, NoReply> {
         let mut bytes = Vec::new();
         let mut stream = self.connect()?;
         let mut talk = || {
-            ask(&mut stream, &self.host, method, path)?;
+            self.ask(&mut stream, method, path, body)?;
             (&mut stream).take(LONGEST).read_to_end(&mut bytes)
         };
         talk().map_err(NoReply::Broken)?;
@@ -70,7 +86,7 @@ impl Client {
     /// whether it wants more. An answer that is no success comes back as a whole.
     pub(crate) fn lines(&self, path: &str, take: &mut dyn FnMut(&str) -> bool) -> Result<Option<Reply>, NoReply> {
         let mut stream = self.connect()?;
-        ask(&mut stream, &self.host, "GET", path).map_err(NoReply::Broken)?;
+        self.ask(&mut stream, "GET", path, "").map_err(NoReply::Broken)?;
         let mut reader = BufReader::new(stream);
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -97,15 +113,19 @@ impl Client {
         }
         Err(last)
     }
-}
 
-fn ask(stream: &mut TcpStream, host: &str, method: &str, path: &str) -> io::Result<()> {
-    stream.set_read_timeout(Some(ANSWER))?;
-    stream.set_write_timeout(Some(CONNECT))?;
-    let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-    );
-    stream.write_all(head.as_bytes())
+    fn ask(&self, stream: &mut TcpStream, method: &str, path: &str, body: &str) -> io::Result<()> {
+        stream.set_read_timeout(Some(ANSWER))?;
+        stream.set_write_timeout(Some(CONNECT))?;
+        let shown = self.token.as_ref().map(|Token(token)| format!("Authorization: Bearer {token}\r\n"));
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nAccept: application/json\r\nConnection: close\r\n{}Content-Length: {}\r\n\r\n{body}",
+            self.host,
+            shown.unwrap_or_default(),
+            body.len(),
+        );
+        stream.write_all(head.as_bytes())
+    }
 }
 
 /// The lines within the chunks of an answer (RFC 9112 §7.1), until it ends or nobody wants more.
@@ -241,14 +261,14 @@ mod tests {
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]").unwrap();
             first
         });
-        assert_eq!(client.send("POST", "/v1/reload").unwrap().body, "[]");
+        assert_eq!(client.send("POST", "/v1/reload", "").unwrap().body, "[]");
         assert_eq!(server.unwrap().join().unwrap(), "POST /v1/reload HTTP/1.1");
     }
 
     #[test]
     fn nobody_there_is_told_apart() {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        assert!(matches!(Client::new(&format!("127.0.0.1:{port}")).send("GET", "/"), Err(NoReply::Connect(_))));
-        assert!(matches!(Client::new("nonsense").send("GET", "/"), Err(NoReply::Address)));
+        assert!(matches!(Client::new(&format!("127.0.0.1:{port}")).send("GET", "/", ""), Err(NoReply::Connect(_))));
+        assert!(matches!(Client::new("nonsense").send("GET", "/", ""), Err(NoReply::Address)));
     }
 }

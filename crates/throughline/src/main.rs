@@ -53,7 +53,7 @@ Exit codes:
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// API of the running edge that is asked
+    /// API of the running edge that is asked; the token in THROUGHLINE_TOKEN is shown to it, if there is one
     #[arg(long, global = true, value_name = "ADDR", default_value = "127.0.0.1:8060")]
     api: String,
 }
@@ -80,7 +80,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let Cli { command, api } = Cli::parse();
-    let api = http::Client::new(&api);
+    let api = http::Client::new(&api).with_token(std::env::var("THROUGHLINE_TOKEN").ok());
     let done = match command {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(&args),

@@ -137,6 +137,7 @@ pub(super) fn settings(
         name: Name::from(draft.edge.name.as_str()),
         product: draft.edge.product.unwrap_or_default(),
         api: draft.edge.api,
+        access: draft.access,
         data: draft.edge.data,
         fingerprint: fingerprint(text),
         sockets,

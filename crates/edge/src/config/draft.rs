@@ -16,6 +16,7 @@ use toml::de::DeTable;
 #[derive(Debug)]
 pub(super) struct Draft {
     pub(super) edge: EdgeDraft,
+    pub(super) access: super::api::ApiAccess,
     pub(super) dns: crate::names::DnsSettings,
     pub(super) listens: Vec<ListenDraft>,
     pub(super) guard: GuardDraft,
@@ -31,6 +32,7 @@ pub(super) fn read(table: &DeTable<'_>, env: Env<'_>, faults: &mut Faults<'_>) -
     let root = Reader::root(table, &super::schema::ROOT, faults);
     Draft {
         edge: edge::read(&root, faults),
+        access: super::api::read(&root, env, faults),
         dns: super::dns::read(&root, faults),
         listens: listen::read(&root, faults),
         guard: guard::read(&root, faults),

@@ -17,7 +17,7 @@ pub(super) static EDGE: Section = Section {
             "api",
             "\"ADDRESS:PORT\" or false",
             "\"127.0.0.1:8060\"",
-            "HTTP API and metrics. It has no passwords, so it stays on loopback. `false` switches it off.",
+            "HTTP API, metrics and the operator's desk. Who may what there is in `[api]`. `false` switches it off.",
         ),
         other(
             "data",
@@ -133,8 +133,8 @@ pub(super) fn read(root: &Reader<'_, '_>, faults: &mut Faults<'_>) -> EdgeDraft 
     });
     draft.places = [reader.place("api"), reader.place("data"), reader.place("media_io")];
     if let Some(api) = draft.api.filter(|api| !api.ip().is_loopback()) {
-        let what = format!("the API has no passwords, and {} is reachable from outside this machine", api.ip());
-        let fix = Some(format!("write \"127.0.0.1:{}\" and put a proxy with authentication before it", api.port()));
+        let what = format!("the API is not encrypted, and {} is reachable from outside this machine", api.ip());
+        let fix = Some(format!("write \"127.0.0.1:{}\" and put a proxy with TLS before it", api.port()));
         faults.warn(&reader.place("api"), what, "a loopback address", fix);
     }
     draft

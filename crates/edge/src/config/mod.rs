@@ -3,6 +3,7 @@
 //! One file per table of the text, each with the keys it knows; the same tables print the defaults and the reference.
 //! Refuses to know: files, the environment (a lookup is passed in), the running edge.
 
+mod api;
 mod at;
 mod audio;
 mod build;
@@ -43,6 +44,7 @@ mod window;
 #[cfg(test)]
 mod tests;
 
+pub use api::{ApiAccess, ApiRole, ApiToken};
 pub use edge::MediaIo;
 pub use fault::{Fault, Severity};
 pub use numbers::TargetNumbers;

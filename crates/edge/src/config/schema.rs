@@ -81,6 +81,8 @@ pub const fn table(name: &'static str, why: &'static str) -> Key {
 /// All sections, in the order of the reference.
 pub(super) static SECTIONS: &[&Section] = &[
     &super::edge::EDGE,
+    &super::api::API,
+    &super::api::TOKEN,
     &super::dns::DNS,
     &super::listen::LISTEN,
     &super::guard::GUARD,
@@ -120,6 +122,7 @@ pub(super) static ROOT: Section = Section {
     about: "Nothing but tables.",
     keys: &[
         table("edge", "This edge."),
+        table("api", "Who may look at it, and who may act."),
         table("dns", "How names are looked up."),
         table("listen", "Local sides of the edge."),
         table("guard", "Who is kept out."),

@@ -26,6 +26,8 @@ pub struct Settings {
     pub product: String,
     /// Where the HTTP API listens; none switches it off.
     pub api: Option<SocketAddr>,
+    /// Who may what there.
+    pub access: super::api::ApiAccess,
     /// Folder of the store; none keeps the journal in memory.
     pub data: Option<String>,
     /// Names this text in records: equal texts have equal fingerprints.

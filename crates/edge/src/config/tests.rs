@@ -17,7 +17,11 @@ mod names;
 mod peers;
 
 fn env(name: &str) -> Option<String> {
-    matches!(name, "ACME_SECRET" | "PHONE_201").then(|| String::from("hunter2"))
+    match name {
+        "ACME_SECRET" | "PHONE_201" => Some(String::from("hunter2")),
+        "DESK_ANNA" => Some(String::from("hunter2-hunter2-hunter2")),
+        _ => None,
+    }
 }
 
 fn compiled(text: &str) -> Compiled {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::{Settings, compile};
-use crate::{Control, ControlInput, ControlOutput, TrunkAct};
+use crate::{By, Control, ControlInput, ControlOutput, TrunkAct};
 use decide::{Change, Decision, Veto};
 use explain::Record;
 use model::{Health, Observed, ProbeResult, Seq, Signal, TargetId, TransportFault, TrunkId};
@@ -342,7 +342,7 @@ fn a_reload_keeps_the_window_and_the_operator_needs_none() {
     world.tell(ControlInput::Reload(Ok(settings())));
     world.until(Instant::ZERO + HOUR);
     assert_eq!((world.share(), world.begun()), (0, None));
-    world.tell(ControlInput::Operate { trunk: ACME.trunk, act: TrunkAct::Restore, via: "api" });
+    world.tell(ControlInput::Operate { trunk: ACME.trunk, act: TrunkAct::Restore, by: By::way("api") });
     assert_eq!(world.share(), 100, "restored at once");
 }
 

@@ -194,7 +194,13 @@ fn a_target_is_named_when_the_trunk_has_several() {
 fn operators_configurations_and_alarms() {
     let act = |act, trunk: Option<&str>| {
         let trunk = trunk.map(Name::from);
-        sentence(&entry(Record::Operator(Operator { trunk, act, via: "api".into() })))
+        sentence(&entry(Record::Operator(Operator {
+            trunk,
+            act,
+            via: "api".into(),
+            who: String::new(),
+            why: String::new(),
+        })))
     };
     let at = "at 2026-11-24T12:04:07.112Z";
     let refused = Act::ReloadRefused { faults: 2, first: "unknown key `listne`".into() };

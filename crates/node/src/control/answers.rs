@@ -5,8 +5,8 @@
 use super::{ControlThread, OWED_FORGIVEN, dry_run, metrics};
 use crate::looks::Seen;
 use crate::shard::Order;
-use api::{Ask, Fault, Health, Kind};
-use edge::{ControlInput, TrunkAct, Whom};
+use api::{Ask, Fault, Health, Kind, Word};
+use edge::{By, CallView, ControlInput, DeskOrder, DeskQuery, TrunkAct, Whom};
 use model::{CallRef, TrunkId};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -18,15 +18,15 @@ impl ControlThread {
     pub(super) fn take_asks(&mut self) {
         while let Some(ask) = self.asks.next() {
             match ask {
-                Ask::Operate { trunk, act, reply } => {
-                    let answer = self.operate(&trunk, act);
+                Ask::Operate { trunk, act, word, reply } => {
+                    let answer = self.operate(&trunk, act, word);
                     // Whoever asked may have gone; so in all answers.
                     let _gone = reply.send(answer);
                 }
-                Ask::Forgive { source, reply } => {
-                    let _gone = reply.send(self.forgive(&source));
+                Ask::Forgive { source, word, reply } => {
+                    let _gone = reply.send(self.forgive(&source, word));
                 }
-                Ask::TestCall { trunk, reply } => self.ask_test(trunk, reply),
+                Ask::TestCall { trunk, word, reply } => self.ask_test(trunk, word, reply),
                 Ask::Reload { reply } => {
                     self.said = Some(Vec::new());
                     let done = self.reload();
@@ -38,6 +38,10 @@ impl ControlThread {
                 Ask::Group { group, reply } => {
                     let view = self.control.group(self.now, &group).ok_or_else(|| Fault::no_group(&group));
                     let _gone = reply.send(view);
+                }
+                Ask::Groups { skip, limit, reply } => {
+                    let (groups, more) = self.control.groups(self.now, skip, limit);
+                    let _gone = reply.send(Ok(json!({ "groups": groups, "more": more })));
                 }
                 Ask::Table { reply } => {
                     let _gone = reply.send(self.table());
@@ -56,15 +60,15 @@ impl ControlThread {
 
     /// Asks the shards; a full house drops the question, which tells whoever asked to come again.
     fn look(&mut self, ask: Ask) {
-        let call = match &ask {
-            Ask::Calls { .. } => None,
-            Ask::Call { call, .. } | Ask::WhyCall { call, .. } => Some(*call),
-            _ => Some(NO_CALL),
+        let (call, most) = match &ask {
+            Ask::Calls { limit, .. } | Ask::Live { limit, .. } => (None, *limit),
+            Ask::Call { call, .. } | Ask::WhyCall { call, .. } => (Some(*call), 1),
+            _ => (Some(NO_CALL), 0),
         };
         let Ok(ticket) = self.looks.open(self.now, self.shards.len(), ask) else { return };
         for shard in &mut self.shards {
             // A shard that cannot be told is missing from the answer.
-            let _missing = shard.orders.send(Order::Look { ticket, call });
+            let _missing = shard.orders.send(Order::Look { ticket, call, most });
         }
     }
 
@@ -73,6 +77,19 @@ impl ControlThread {
             Ask::Trunks { reply } => {
                 let views = self.control.view(self.now, &seen.trunk_calls());
                 let _gone = reply.send(value(&views));
+            }
+            Ask::Trunk { trunk, reply } => {
+                let _gone = reply.send(self.one_trunk(&trunk, seen));
+            }
+            Ask::Desk { query, reply } => {
+                let calls = seen.shards.iter().map(|shard| shard.calls).sum();
+                let view = self.control.desk(self.now, &seen.trunk_calls(), calls, &desk_query(query));
+                let _gone = reply.send(value(&view));
+            }
+            Ask::Live { limit, reply } => {
+                let all: u64 = seen.shards.iter().map(|shard| shard.calls).sum();
+                let lines: Vec<Value> = seen.calls.iter().take(limit).map(live_line).collect();
+                let _gone = reply.send(Ok(json!({ "all": all, "calls": lines })));
             }
             Ask::Calls { limit, reply } => {
                 let _gone = reply.send(value(&seen.calls.iter().take(limit).collect::<Vec<_>>()));
@@ -117,6 +134,9 @@ impl ControlThread {
             | Ask::TestCall { .. }
             | Ask::Reload { .. }
             | Ask::Group { .. }
+            | Ask::Groups { .. }
+            | Ask::Ended { .. }
+            | Ask::Timeline { .. }
             | Ask::Table { .. }
             | Ask::Alarms { .. }
             | Ask::Journal { .. }
@@ -125,6 +145,18 @@ impl ControlThread {
             | Ask::Events { .. }
             | Ask::Extra { .. } => {}
         }
+    }
+
+    /// A trunk with its targets, and in one line as the desk has it.
+    fn one_trunk(&mut self, trunk: &str, seen: &Seen) -> Result<Value, Fault> {
+        let calls = seen.trunk_calls();
+        let views = self.control.view(self.now, &calls);
+        let view = views.iter().find(|view| view.name.as_str() == trunk).ok_or_else(|| Fault::no_trunk(trunk))?;
+        let query = DeskQuery { find: trunk.to_lowercase(), limit: usize::MAX, ..DeskQuery::default() };
+        let lines = self.control.desk(self.now, &calls, 0, &query).lines;
+        let mut answer = value(view)?;
+        answer["line"] = value(&lines.iter().find(|line| line.name.as_str() == trunk))?;
+        Ok(answer)
     }
 
     /// What a replay of the journal up to that number must give, bit for bit.
@@ -146,20 +178,21 @@ impl ControlThread {
         self.control.alarms().map(one).collect()
     }
 
-    fn operate(&mut self, trunk: &str, act: api::TrunkAct) -> Result<Value, Fault> {
+    fn operate(&mut self, trunk: &str, act: api::TrunkAct, word: Word) -> Result<Value, Fault> {
         let id = self.trunk_id(trunk)?;
         let act = match act {
             api::TrunkAct::Drain => TrunkAct::Drain,
             api::TrunkAct::Out => TrunkAct::Out,
             api::TrunkAct::Restore => TrunkAct::Restore,
+            api::TrunkAct::Probe => TrunkAct::Probe,
         };
         self.said = Some(Vec::new());
-        self.input(ControlInput::Operate { trunk: id, act, via: "api" });
+        self.input(ControlInput::Operate { trunk: id, act, by: by(word) });
         Ok(json!({ "trunk": trunk, "sentences": self.said.take().unwrap_or_default() }))
     }
 
     /// Every shard's guard is told, and none is left out: when one is too far behind nothing is done.
-    fn forgive(&mut self, source: &str) -> Result<Value, Fault> {
+    fn forgive(&mut self, source: &str, word: Word) -> Result<Value, Fault> {
         let whom: Whom = source.parse().map_err(|_| {
             let hint = "an address, an IPv6 network of 64 bits, or address:port of a phone, as GET /v1/guard shows it";
             Fault::new(Kind::Invalid, format!("`{source}` is no source"), hint)
@@ -168,7 +201,7 @@ impl ControlThread {
             return Err(Fault::new(Kind::Unavailable, "a shard is too busy to be told", "try again"));
         }
         self.said = Some(Vec::new());
-        self.input(ControlInput::Forgive { whom, via: "api" });
+        self.input(ControlInput::Forgive { whom, by: by(word) });
         Ok(json!({ "source": whom.to_string(), "sentences": self.said.take().unwrap_or_default() }))
     }
 
@@ -192,6 +225,30 @@ impl ControlThread {
         let silent = (!silent.is_empty()).then(|| format!("no answer from shard {}", silent.join(", ")));
         Health { silent, unready }
     }
+}
+
+/// A word that came by the API.
+pub(super) fn by(word: Word) -> By {
+    By { via: "api", who: word.who, why: word.why }
+}
+
+fn desk_query(query: api::DeskQuery) -> DeskQuery {
+    let api::DeskQuery { find, troubled, order, skip, limit } = query;
+    let order = match order {
+        api::DeskOrder::Worst => DeskOrder::Worst,
+        api::DeskOrder::Name => DeskOrder::Name,
+        api::DeskOrder::Calls => DeskOrder::Calls,
+    };
+    DeskQuery { find, troubled, order, skip, limit }
+}
+
+/// A call in progress in one line.
+fn live_line(view: &CallView) -> Value {
+    let CallView { call, from, to, caller, called, state, age, talking, attempts, .. } = view;
+    json!({
+        "call": call, "from": from, "to": to, "caller": caller, "called": called, "state": state, "age": age,
+        "talking": talking, "attempts": attempts.len(),
+    })
 }
 
 fn value(of: &impl Serialize) -> Result<Value, Fault> {

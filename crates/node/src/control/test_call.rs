@@ -3,7 +3,8 @@
 //! Refuses to know: what a test call is made of, what it means.
 
 use super::ControlThread;
-use api::{Fault, Kind, Reply};
+use super::answers::by;
+use api::{Fault, Kind, Reply, Word};
 use edge::{ControlInput, TestCallView};
 use sense::NotNow;
 use serde_json::{Value, json};
@@ -20,7 +21,7 @@ pub(super) struct TestWait {
 }
 
 impl ControlThread {
-    pub(super) fn ask_test(&mut self, trunk: String, reply: Reply<Value>) {
+    pub(super) fn ask_test(&mut self, trunk: String, word: Word, reply: Reply<Value>) {
         let id = match self.trunk_id(&trunk) {
             Ok(id) if self.tests.len() < WAITS => id,
             Ok(_) => {
@@ -37,7 +38,7 @@ impl ControlThread {
         let ticket = self.next_test;
         self.next_test += 1;
         self.tests.push(TestWait { ticket, trunk, reply });
-        self.input(ControlInput::TestNow { trunk: id, ticket });
+        self.input(ControlInput::TestNow { trunk: id, ticket, by: by(word) });
     }
 
     pub(super) fn answer_test(&mut self, ticket: u64, answer: Result<Box<TestCallView>, NotNow>) {

@@ -25,16 +25,23 @@ impl Node {
         let waker = Waker::new().expect("a waker");
         let (control, asks) = ring(8, &waker);
         let (events, _) = broadcast::channel(ring_size);
+        let (_, access) = watch::channel(Arc::new(Access::new(None, Vec::new(), None)));
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let at = listener.local_addr().expect("an address");
-        let answerers = Answerers { control, reader, events: events.clone(), lab: None };
+        let answerers = Answerers { control, reader, events: events.clone(), access, lab: None };
         let http = Http::start(listener, answerers).expect("a thread");
         Self { store, events, asks, _http: http, at }
     }
 
     /// As control does it.
     fn write(&self, seq: u64) {
-        let record = Record::Operator(Operator { trunk: Some("acme".into()), act: Act::Drain, via: "api".into() });
+        let record = Record::Operator(Operator {
+            trunk: Some("acme".into()),
+            act: Act::Drain,
+            via: "api".into(),
+            who: String::new(),
+            why: String::new(),
+        });
         let entry = Arc::new(Entry { seq: Seq(seq), wall: Wall::from_micros(1_795_521_847_112_345), record });
         let _nobody = self.events.send(entry.clone());
         self.store.write(entry).expect("room in the queue");

@@ -35,6 +35,8 @@ pub(crate) enum Order {
         ticket: u64,
         /// One call, or all.
         call: Option<CallRef>,
+        /// So many at most.
+        most: usize,
     },
     /// Take no new calls; report when the last has ended.
     Drain,

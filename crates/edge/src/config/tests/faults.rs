@@ -217,7 +217,7 @@ fn each_danger_is_a_warning_and_no_more() {
             String::from("\"192.0.2.10:5000-5999\""),
             "7:9 warning the media ports include 5060, where SIP is listened for",
         ),
-        ("name = \"edge-1\"", String::from("api = \"0.0.0.0:8060\""), "3:7 warning the API has no passwords"),
+        ("name = \"edge-1\"", String::from("api = \"0.0.0.0:8060\""), "3:7 warning the API is not encrypted"),
         (
             "sip:203.0.113.77:5060",
             String::from("sip:203.0.113.5:5080"),
