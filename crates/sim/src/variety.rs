@@ -51,13 +51,13 @@ impl Variety {
 
     /// The same with the first carrier by TCP. No seed draws it, for the network of a seed loses what TCP would repeat.
     #[cfg(test)]
-    pub(crate) const fn by_tcp() -> Self {
+    pub(crate) fn by_tcp() -> Self {
         Self { tcp: true, ..Self::plain() }
     }
 
     /// The same with carriers whose audio is held to this.
     #[cfg(test)]
-    pub(crate) const fn held_to(audio: &'static str) -> Self {
+    pub(crate) fn held_to(audio: &'static str) -> Self {
         Self { audio: Some(audio), ..Self::plain() }
     }
 
