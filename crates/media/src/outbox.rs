@@ -100,6 +100,17 @@ impl Outbox {
         Ok(())
     }
 
+    /// Whoever makes several packets at a time may go on: half of it is free.
+    pub(crate) fn has_room(&self) -> bool {
+        let few = self.entries.len() < PACKETS_MAX / 2 && self.bytes.len() < BYTES_MAX / 2;
+        few || self.is_empty()
+    }
+
+    /// All of it has been asked for.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.next == self.entries.len()
+    }
+
     pub(crate) fn pop(&mut self) -> Option<Made<'_>> {
         let entry = self.entries.get(self.next)?;
         self.next += 1;
@@ -134,6 +145,9 @@ mod tests {
         let mut outbox = Outbox::new();
         let kept = (0..1_000).filter(|_| outbox.push(PairId(1), Component::Rtp, to, &[0; 12]).is_ok()).count();
         assert_eq!(kept, PACKETS_MAX);
+        assert!(!outbox.has_room());
+        while outbox.pop().is_some() {}
+        assert!(outbox.has_room());
         let mut outbox = Outbox::new();
         let kept = (0..1_000).filter(|_| outbox.push(PairId(1), Component::Rtp, to, &[0; 1_024]).is_ok()).count();
         assert_eq!(kept, (BYTES_MAX - SECURITY_MAX) / 1_024);

@@ -313,9 +313,13 @@ impl Relay {
         if self.has_events() { Some(Instant::ZERO) } else { self.agenda.deadline() }
     }
 
-    /// Does what is due by time; what it makes is to be had by [`Relay::poll_made`].
+    /// Does what is due by time; what it makes is to be had by [`Relay::poll_made`]. What there is no room for stays due: a tick follows
+    /// once that is sent. Of one who has not asked for what was made before, it is lost, and counted.
     pub fn tick(&mut self, now: Instant) {
-        while let Some((at, pair, task)) = self.agenda.due(now) {
+        let asked = self.outbox.is_empty();
+        while (self.outbox.has_room() || !asked)
+            && let Some((at, pair, task)) = self.agenda.due(now)
+        {
             match task {
                 Task::Comfort => self.give_comfort(now, at, pair),
                 Task::KeepAlive => self.keep_alive(now, at, pair),

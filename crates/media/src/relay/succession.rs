@@ -123,4 +123,44 @@ mod tests {
         assert!(after.second.longest_gap <= Span::from_millis(20), "what was before is no gap of his");
         assert_eq!(relay.succeed(A), AnchorCounters::default(), "nobody is there");
     }
+
+    /// Hundreds of parties are kept at the same moment, and the machine was busy: all of what is due leaves, and no number is missing.
+    #[test]
+    fn comfort_of_many_who_are_kept_leaves_without_a_hole_however_much_of_it_is_due_at_once() {
+        const MANY: u32 = 300;
+        let mut relay = Relay::new(2 * MANY as usize);
+        for n in 0..MANY {
+            let (stays, gone) = (PairId(2 * n), PairId(2 * n + 1));
+            relay.join(stays, gone).unwrap();
+            relay.expect(stays, &Peer { rtp: of(1), rtcp: None, mux: false });
+            relay.succeed(stays);
+            relay.comfort(at(0), stays, &Law::A.format(), None).unwrap();
+        }
+        let mut heard = std::vec![std::vec::Vec::new(); MANY as usize];
+        // Once by the clock, and once after a stall.
+        for ms in [0, 20, 40, 160] {
+            let mut ticks = 0;
+            while relay.deadline().is_some_and(|due| due <= at(ms)) {
+                relay.tick(at(ms));
+                while let Some(made) = relay.poll_made() {
+                    heard[made.pair.0 as usize / 2].extend(rtp::read(made.packet).map(|header| header.sequence));
+                }
+                ticks += 1;
+                assert!(ticks < 100, "it comes to an end");
+            }
+        }
+        for heard in heard {
+            assert_eq!(heard.len(), 9);
+            assert!(heard.windows(2).all(|two| two[1] == two[0].wrapping_add(1)), "{heard:?}");
+        }
+        assert_eq!(relay.counters().unsent, 0);
+        for _ in 0..2 {
+            relay.tick(at(400));
+        }
+        assert!(
+            relay.deadline().is_some_and(|due| due > at(400)),
+            "and who asks for nothing is not kept at it for ever"
+        );
+        assert!(relay.counters().unsent > 0);
+    }
 }
