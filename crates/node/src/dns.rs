@@ -91,6 +91,11 @@ impl Drop for Dns {
     }
 }
 
+/// Who is asked: those of the settings, or the system's own.
+pub(crate) fn servers(settings: &DnsSettings) -> Vec<SocketAddr> {
+    if settings.servers.is_empty() { system::servers() } else { settings.servers.clone() }
+}
+
 /// What the thread works on.
 struct Desk {
     settings: watch::Receiver<DnsSettings>,
@@ -158,9 +163,7 @@ impl Desk {
 
 /// Whom to ask by these settings.
 fn field(settings: &DnsSettings, ledger: Arc<Ledger>) -> Field {
-    let servers: Vec<SocketAddr> =
-        if settings.servers.is_empty() { system::servers() } else { settings.servers.clone() };
-    Field::new(servers.into(), Duration::from_micros(settings.timeout.as_micros()), ledger)
+    Field::new(servers(settings).into(), Duration::from_micros(settings.timeout.as_micros()), ledger)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod access;
 pub mod clock;
 mod control;
 mod counters;
+mod deep;
 mod dns;
 pub mod dtls;
 mod g729;
@@ -26,6 +27,7 @@ mod sockets;
 mod stock;
 mod streams;
 
+pub use deep::facts;
 pub use listen::ListenFault;
 pub use load::{Refused, files};
 pub use options::{Fatal, Options};

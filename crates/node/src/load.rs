@@ -103,7 +103,7 @@ fn add_announcement(settings: &mut Settings, path: &Path) -> Result<(), Refused>
     Ok(())
 }
 
-fn certificates(settings: &Settings, path: &Path, wall: Wall) -> Result<TlsPlan, Refused> {
+pub(crate) fn certificates(settings: &Settings, path: &Path, wall: Wall) -> Result<TlsPlan, Refused> {
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
     TlsPlan::read(settings, folder, wall).map_err(|faults| Refused {
         faults: faults.len() as u32,

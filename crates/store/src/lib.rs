@@ -7,6 +7,7 @@
 
 mod binding;
 mod journal;
+mod peak;
 mod place;
 mod reader;
 mod row;

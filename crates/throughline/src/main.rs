@@ -5,6 +5,7 @@
 mod ask;
 mod calls;
 mod check;
+mod deep;
 mod events;
 mod guard;
 mod http;
