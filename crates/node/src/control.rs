@@ -23,6 +23,7 @@ use crate::net::wake::Waker;
 use crate::ring::Receiver;
 use crate::shard::{Order, Report};
 use crate::streams;
+use crate::supervisor::Supervisor;
 use api::{Access, Ask, Fault, Kind};
 use edge::{Bound, Control, ControlInput, ControlOutput, KeptBindings, ReloadFault};
 use explain::Entry;
@@ -90,6 +91,7 @@ pub(crate) struct ControlParts {
     /// Gives memory back to the system.
     pub(crate) relief: fn(),
     pub(crate) banner: Banner,
+    pub(crate) supervisor: Supervisor,
 }
 
 /// Everything of the control thread.
@@ -132,6 +134,10 @@ pub(crate) struct ControlThread {
     rest: Option<Instant>,
     /// Sentences of what was written since an operator's act began, when one is under way.
     said: Option<Vec<String>>,
+    /// The service manager, told what happens.
+    supervisor: Supervisor,
+    /// What it was told when all stood.
+    standing: String,
 }
 
 impl ControlThread {
@@ -176,6 +182,8 @@ impl ControlThread {
             more: false,
             rest: None,
             said: None,
+            supervisor: parts.supervisor,
+            standing: String::new(),
         };
         thread.drain();
         Ok(thread)
@@ -233,9 +241,13 @@ impl ControlThread {
             self.input(ControlInput::Tick);
         }
         self.pay();
+        if let Some(reply) = self.supervisor.question(self.now) {
+            self.look(Ask::Health { reply });
+        }
         while let Some((ask, seen)) = self.looks.done(self.now) {
             self.answer(ask, &seen);
         }
+        self.supervisor.look_after();
         self.look_after();
         Ok(ended.or_else(|| self.drained()))
     }
@@ -249,7 +261,15 @@ impl ControlThread {
         let owed = owed.then(|| self.now + AGAIN);
         let drained = self.draining.zip(self.drain_limit).map(|(since, limit)| since + limit);
         let limit = self.closing.map(|since| since + CLOSE_LIMIT).or(drained);
-        let due = [self.control.deadline(), self.looks.deadline(), owed, limit, self.rest, Some(self.round + ROUND)];
+        let due = [
+            self.control.deadline(),
+            self.looks.deadline(),
+            owed,
+            limit,
+            self.rest,
+            self.supervisor.deadline(),
+            Some(self.round + ROUND),
+        ];
         wait_ms(self.now, due.into_iter().flatten().min())
     }
 
@@ -407,6 +427,8 @@ impl ControlThread {
         }
         if let Some(banner) = self.banner.take() {
             let (pairs, refused) = self.ports;
+            self.supervisor.ready(&banner.ready);
+            self.standing.clone_from(&banner.ready);
             say(&format!("{}; {pairs} media port pairs open{}", banner.ready, banner.next));
             if refused > 0 {
                 tracing::warn!("{refused} media ports belong to other programs or could not be opened; see /metrics");
@@ -434,6 +456,7 @@ impl ControlThread {
 
     fn stop(&mut self) {
         self.draining = Some(self.now);
+        self.supervisor.stopping();
         self.input(ControlInput::Stop);
         for shard in &mut self.shards {
             shard.owed_drain = true;
@@ -460,8 +483,22 @@ impl ControlThread {
         (over || self.shards.iter().all(|shard| shard.idle)).then_some(Ended::Asked)
     }
 
-    /// Reads the file again; every shard gets new sockets before the configuration that names them.
+    /// Reads the file again, and the service manager knows when that is over.
     fn reload(&mut self) -> Result<u32, Fault> {
+        // An edge that starts or drains is not ready again afterwards.
+        let stands = self.banner.is_none() && self.draining.is_none();
+        if stands {
+            self.supervisor.reloading();
+        }
+        let done = self.read_again();
+        if stands {
+            self.supervisor.ready(&self.standing);
+        }
+        done
+    }
+
+    /// Every shard gets new sockets before the configuration that names them.
+    fn read_again(&mut self) -> Result<u32, Fault> {
         let Some(path) = self.config.clone() else {
             return Err(Fault::new(Kind::Conflict, "the lab has no configuration file", "start with one to reload it"));
         };

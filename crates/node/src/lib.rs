@@ -26,6 +26,7 @@ mod shard;
 mod sockets;
 mod stock;
 mod streams;
+mod supervisor;
 
 pub use deep::facts;
 pub use listen::ListenFault;
@@ -33,3 +34,4 @@ pub use load::{Refused, files};
 pub use options::{Fatal, Options};
 pub use run::run;
 pub use store::{Reader as JournalReader, StoreError};
+pub use supervisor::Supervision;

@@ -4,6 +4,7 @@
 
 use crate::listen::ListenFault;
 use crate::load::Refused;
+use crate::supervisor::Supervision;
 use model::Span;
 use std::io;
 use std::net::SocketAddr;
@@ -26,6 +27,8 @@ pub struct Options {
     pub first_stock: u32,
     /// Gives back to the system what the calling thread has freed; called by shards that rest, and by control now and then.
     pub relief: fn(),
+    /// The service manager that has started it, if one has.
+    pub supervision: Supervision,
 }
 
 impl Default for Options {
@@ -37,6 +40,7 @@ impl Default for Options {
             gather: Span::from_millis(1),
             first_stock: 64,
             relief: || {},
+            supervision: Supervision::default(),
         }
     }
 }
@@ -59,6 +63,8 @@ pub enum Fatal {
     Store(StoreError),
     /// The lab's neighbours cannot start.
     Lab(io::Error),
+    /// The service manager that has started us cannot be told.
+    Supervisor(io::Error),
     /// The system gives no thread or descriptor.
     System(io::Error),
     /// A shard's thread has ended by itself.
@@ -81,6 +87,9 @@ impl std::fmt::Display for Fatal {
             Self::Store(error) => error.fmt(f),
             Self::Lab(error) => {
                 write!(f, "the lab cannot start: {error}; another lab may be running on this machine")
+            }
+            Self::Supervisor(error) => {
+                write!(f, "the service manager cannot be told: {error}; look at NOTIFY_SOCKET in the environment")
             }
             Self::System(error) => {
                 write!(f, "{error}; look at the limits of processes and open files (`ulimit -a`)")

@@ -19,6 +19,7 @@ use crate::options::{Fatal, Options};
 use crate::ring::{Receiver, Sender, ring};
 use crate::shard::{Hop, Links, Manner, Order, Report, ShardThread};
 use crate::streams::{self, Listener, Plan, StreamThread, TlsPlan};
+use crate::supervisor::Supervisor;
 use edge::config::Settings;
 use edge::{Control, ControlInput, KeptBindings, ShardConfig, ShardLimits, Snapshot};
 use media::Keying;
@@ -63,6 +64,7 @@ const NODE: u16 = 0;
 /// # Errors
 /// [`Fatal`] says what is wrong and what to do.
 pub fn run(options: &Options) -> Result<(), Fatal> {
+    let supervisor = Supervisor::new(&options.supervision).map_err(Fatal::Supervisor)?;
     let signals = SignalFd::take(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP]).map_err(Fatal::System)?;
     let files = process::raise_open_files().map_err(Fatal::System)?;
     tracing::debug!("up to {files} open files");
@@ -117,6 +119,7 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
         drain_limit: options.drain_limit,
         relief: options.relief,
         banner,
+        supervisor,
     };
     let control = ControlThread::new(parts).map_err(Fatal::System)?;
     let threads = start_shards(shards, &waker).map_err(Fatal::System)?;

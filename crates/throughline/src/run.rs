@@ -38,6 +38,11 @@ fn give_memory_back() {
     unsafe { libmimalloc_sys::mi_collect(true) };
 }
 
+#[allow(clippy::disallowed_methods, reason = "a service manager says in the environment where it listens")]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
@@ -46,6 +51,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         shards: args.shards.map(usize::from),
         drain_limit: args.drain_limit.map(Span::from_secs),
         relief: give_memory_back,
+        supervision: node::Supervision::of(&environment, std::process::id()),
         ..node::Options::default()
     };
     node::run(&options).map_err(|fatal| Failure(fatal.to_string()))

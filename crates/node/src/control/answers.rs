@@ -59,7 +59,7 @@ impl ControlThread {
     }
 
     /// Asks the shards; a full house drops the question, which tells whoever asked to come again.
-    fn look(&mut self, ask: Ask) {
+    pub(super) fn look(&mut self, ask: Ask) {
         let (call, most) = match &ask {
             Ask::Calls { limit, .. } | Ask::Live { limit, .. } => (None, *limit),
             Ask::Call { call, .. } | Ask::WhyCall { call, .. } => (Some(*call), 1),
