@@ -6,6 +6,7 @@ mod ask;
 mod calls;
 mod check;
 mod deep;
+mod docs;
 mod events;
 mod guard;
 mod http;
@@ -67,6 +68,7 @@ enum Command {
     Calls(calls::Args),
     #[command(subcommand)]
     Why(why::What),
+    Docs(docs::Args),
     Events(events::Args),
     Route(route::Args),
     Guard(guard::Args),
@@ -88,6 +90,7 @@ fn main() -> ExitCode {
         Command::Trunks(args) => trunks::run(&args, &api),
         Command::Calls(args) => calls::run(&args, &api),
         Command::Why(what) => why::run(&what, &api),
+        Command::Docs(args) => docs::run(&args),
         Command::Events(args) => events::run(&args, &api),
         Command::Route(args) => route::run(&args, &api),
         Command::Guard(args) => guard::run(&args, &api),
@@ -126,7 +129,7 @@ mod tests {
             let help = command.render_long_help().to_string();
             assert!(!leaf || help.contains("throughline "), "{} has no example:\n{help}", command.get_name());
         }
-        assert_eq!(leaves, 17);
+        assert_eq!(leaves, 18);
     }
 
     #[test]
