@@ -211,6 +211,11 @@ fn acts() -> Vec<Act> {
     )
 }
 
+fn drained() -> Operator {
+    let (via, who, why) = ("api".into(), "anna".into(), "works until noon".into());
+    Operator { trunk: Some("acme".into()), act: Act::Drain, via, who, why }
+}
+
 fn records() -> Vec<Record> {
     let names =
         Names { trunks: ["office", "acme", "globex"].map(Name::from).to_vec(), groups: vec!["carriers".into()] };
@@ -218,7 +223,7 @@ fn records() -> Vec<Record> {
         Record::Configured { .. } => Record::Configured { fingerprint: 0xa91f_3c20, names, start: true, frames: None },
         Record::Located(_) => Record::Located(located()),
         Record::Decision { .. } => decided(decision(changes()[0], causes()[1])),
-        Record::Operator(_) => Record::Operator(Operator { trunk: Some("acme".into()), act: Act::Drain, via: "api".into(), who: "anna".into(), why: "works until noon".into() }),
+        Record::Operator(_) => Record::Operator(drained()),
         Record::Call(_) => Record::Call(Box::new(call())),
         Record::Alarm(_) => Record::Alarm(AlarmRecord { what: alarms().remove(0), over: false }),
         Record::Shadow { .. } => Record::Shadow { who: who(), decision: decision(changes()[0], causes()[1]) },
