@@ -17,7 +17,7 @@ const LOOK_MS: u32 = 100;
 /// Starting a browser included.
 const LIMIT: Duration = Duration::from_secs(60);
 /// What a browser does of its own accord would only disturb.
-const QUIET: [&str; 10] = [
+pub(crate) const QUIET: [&str; 10] = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",

@@ -7,6 +7,7 @@
 pub mod asterisk;
 pub mod baresip;
 pub mod browser;
+pub mod devtools;
 pub mod kamailio;
 pub mod matrix;
 pub mod page;
