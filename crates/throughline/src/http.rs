@@ -24,6 +24,7 @@ pub(crate) struct Client {
 }
 
 /// Never printed.
+#[derive(Clone)]
 struct Token(String);
 
 impl std::fmt::Debug for Token {
