@@ -75,6 +75,7 @@ fn place(office: &LiveAgent, count: usize) -> BTreeMap<CallNo, usize> {
             office.order(Order::Dial(Dial {
                 to: LAN.parse().expect("an address"),
                 number: number(*index),
+                mark: String::new(),
                 late_offer: false,
                 tone_hz: OFFICE_HZ,
                 hang_up_after: None,

@@ -37,6 +37,7 @@ pub fn dial(to: &str, tone_hz: u16, talk: Option<Span>) -> Order {
     Order::Dial(Dial {
         to: to.parse().expect("an address"),
         number: "+4722334455".to_owned(),
+        mark: String::new(),
         late_offer: false,
         tone_hz,
         hang_up_after: talk,

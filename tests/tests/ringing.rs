@@ -62,6 +62,7 @@ fn rescues(loss: Loss) {
     phone.order(Order::Dial(Dial {
         to: SocketAddr::from(([127, 0, 0, 10], 5060)),
         number: "+4722334456".to_owned(),
+        mark: String::new(),
         late_offer: false,
         tone_hz: 1_300,
         hang_up_after: Some(Span::from_secs(3)),

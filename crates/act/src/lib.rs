@@ -11,6 +11,7 @@ extern crate std;
 mod admission;
 mod b2bua;
 mod dialog_policy;
+mod drill;
 mod interworking;
 mod nonces;
 mod ports;
@@ -28,6 +29,7 @@ pub use b2bua::{
     is_of_a_leg, way_anew,
 };
 pub use dialog_policy::{DialogPolicy, EarlyMedia};
+pub use drill::Drill;
 pub use interworking::{
     Assertion, CausePolicy, DiversionForm, FromForm, HeaderPattern, HeaderPolicy, IdentityPolicy, Interworking,
     NumberForm, NumberPolicy, NumberRule, ReasonForm, RemoteParty, SetHeader, UriForm,

@@ -86,4 +86,6 @@ pub struct Heard {
     pub spells: Vec<Spell>,
     /// Whether it was one stream.
     pub stream: Stream,
+    /// Every tone heard, in hertz, and for how long.
+    pub tones: Vec<(u16, Span)>,
 }

@@ -5,8 +5,9 @@
 use crate::fault::Fault;
 use crate::metrics::MetricsSnapshot;
 use explain::{Entry, GroupView};
-use model::{CallRef, Seq};
+use model::{CallRef, DrillFault, Seq};
 use serde_json::Value;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::{broadcast, oneshot};
 
@@ -179,6 +180,13 @@ pub enum Ask {
         /// The way back.
         reply: Reply<Value>,
     },
+    /// The drill under way, or something that is to be done with it. Answer: the drill.
+    Drill {
+        /// What.
+        what: DrillAsk,
+        /// The way back.
+        reply: Reply<Value>,
+    },
     /// Read the configuration again.
     Reload {
         /// The way back.
@@ -211,6 +219,49 @@ pub enum Ask {
     Metrics {
         /// The way back.
         reply: Reply<MetricsSnapshot>,
+    },
+}
+
+/// What is asked of a drill.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DrillAsk {
+    /// How it is.
+    Look,
+    /// Begin one.
+    Begin {
+        /// Who drills.
+        who: String,
+        /// Names of the trunks that it may break.
+        trunks: Vec<String>,
+        /// Where its calls come from, and the name of the trunk that each counts as.
+        callers: Vec<(SocketAddr, String)>,
+        /// Trunks are broken for every call.
+        all_calls: bool,
+        /// Seconds until it ends at the latest.
+        limit: u64,
+    },
+    /// Break a trunk.
+    Break {
+        /// Of which drill.
+        id: u64,
+        /// Name of the trunk.
+        trunk: String,
+        /// How; none mends it.
+        fault: Option<DrillFault>,
+    },
+    /// Whoever began it is still there.
+    Keep {
+        /// Which drill.
+        id: u64,
+    },
+    /// End it.
+    End {
+        /// Which drill.
+        id: u64,
+        /// Lines of it that passed.
+        passed: u32,
+        /// Lines of it that failed.
+        failed: u32,
     },
 }
 

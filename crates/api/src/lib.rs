@@ -28,6 +28,9 @@
 //! | `POST /v1/guard/{source}/forgive` | the operator forgives one of them |
 //! | `POST /v1/trunks/{name}/drain`, `…/out`, `…/restore`, `…/probe` | the operator's word; a body `{"why": …}` goes on record |
 //! | `POST /v1/trunks/{name}/test-call` | places a test call and tells what came of it |
+//! | `GET /v1/drill` | the drill under way, and what may be drilled |
+//! | `POST /v1/drill?who=&trunks=&callers=&all_calls=&limit=` | begins one; its answer bears the `id` that the others want |
+//! | `POST /v1/drill/{id}/break?trunk=&fault=`, `…/mend?trunk=`, `…/keep`, `…/end?passed=&failed=` | breaks a trunk for the drill, mends it, goes on, ends it |
 //! | `POST /v1/reload` | reads the configuration again |
 //! | `POST /v1/lab/{what}?…` | the lab's own questions |
 //! | `GET /metrics` | OpenMetrics text |
@@ -39,6 +42,7 @@ mod access;
 mod ask;
 mod connection;
 mod desk;
+mod drill;
 mod events;
 mod fault;
 mod metrics;
@@ -49,7 +53,7 @@ mod tests;
 mod views;
 
 pub use access::{Access, Role, Token};
-pub use ask::{Ask, DeskOrder, DeskQuery, Health, Reply, TrunkAct, Word};
+pub use ask::{Ask, DeskOrder, DeskQuery, DrillAsk, Health, Reply, TrunkAct, Word};
 pub use fault::{Fault, Kind};
 pub use metrics::{Label, MetricsSnapshot, Sample};
 pub use serve::{Api, Limits};

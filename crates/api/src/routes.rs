@@ -6,6 +6,7 @@ use crate::access::Caller;
 use crate::ask::{Ask, Health, TrunkAct, Word};
 use crate::connection::Answering;
 use crate::desk;
+use crate::drill;
 use crate::events;
 use crate::fault::{Fault, Kind};
 use crate::serve::Api;
@@ -38,7 +39,7 @@ const PROBE: Duration = Duration::from_secs(2);
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 pub(crate) type Answer = Result<Json<Value>, Fault>;
-type Part<T> = Result<Path<T>, PathRejection>;
+pub(crate) type Part<T> = Result<Path<T>, PathRejection>;
 pub(crate) type Params = Result<Query<Vec<(String, String)>>, QueryRejection>;
 
 pub(crate) fn router(api: Api) -> Router {
@@ -63,6 +64,8 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/v1/events", get(events::stream))
         .route("/v1/route", get(route))
         .route("/v1/journal", get(journal))
+        .route("/v1/drill", get(drill::look).post(drill::begin))
+        .route("/v1/drill/{id}/{act}", post(drill::act))
         .route("/v1/reload", post(reload))
         .route("/v1/lab/{what}", post(extra))
         .route("/metrics", get(metrics))
@@ -297,7 +300,7 @@ async fn health(api: &Api) -> Result<Health, Fault> {
 
 async fn unknown(request: Request) -> Fault {
     let path = short(request.uri().path()).to_owned();
-    let hint = "the desk at /, /v1/desk, /v1/timeline, /v1/trunks, /v1/guard, /v1/calls, /v1/why/call/ID, /v1/why/trunk/NAME, /v1/why/group/NAME, /v1/route, /v1/journal, /v1/events, /v1/alarms, /v1/table, /metrics, /healthz, /readyz";
+    let hint = "the desk at /, /v1/desk, /v1/timeline, /v1/trunks, /v1/guard, /v1/calls, /v1/why/call/ID, /v1/why/trunk/NAME, /v1/why/group/NAME, /v1/route, /v1/journal, /v1/events, /v1/alarms, /v1/table, /v1/drill, /metrics, /healthz, /readyz";
     Fault::new(Kind::NotFound, format!("there is nothing at {path}"), hint)
 }
 
@@ -306,7 +309,7 @@ async fn wrong_method(request: Request) -> Fault {
     Fault::new(Kind::Method, error, "look with GET, change with POST")
 }
 
-fn part<T>(path: Part<T>) -> Result<T, Fault> {
+pub(crate) fn part<T>(path: Part<T>) -> Result<T, Fault> {
     let unreadable =
         |error| Fault::new(Kind::Invalid, format!("the path cannot be read: {error}"), "UTF-8, percent-encoded");
     path.map(|Path(part)| part).map_err(unreadable)

@@ -76,6 +76,8 @@ pub enum Exclusion {
     },
     /// It has no address: the names that stand for it have led nowhere yet.
     NoAddress,
+    /// A drill plays that the names that stand for it lead nowhere.
+    Drilled,
     /// It stands for phones, and the called user has registered none.
     NobodyThere,
     /// The operator drains it.
@@ -129,6 +131,7 @@ impl Exclusion {
             Self::Down { .. }
             | Self::OutsideShare { .. }
             | Self::NoAddress
+            | Self::Drilled
             | Self::NobodyThere
             | Self::Draining
             | Self::OutOfService

@@ -40,6 +40,7 @@ pub(crate) fn ended(settings: &Settings, call: EndedCall) -> CallRecord {
         },
         media: call.media.as_ref().map(|counted| audio(counted, call.answered, call.ended)),
         notes: call.notes,
+        drilled: call.drilled,
     }
 }
 
@@ -101,6 +102,7 @@ fn over(settings: &Settings, attempt: EndedAttempt) -> AttemptRecord {
         progress: attempt.progress,
         took: attempt.took,
         outcome: attempt.outcome,
+        fault: attempt.fault,
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::alarms::{Active, Alarms};
 use crate::config::Settings;
+use crate::drill::Drills;
 use crate::hearing::Hearing;
 use crate::io::{Bound, By, ControlInput, ControlOutput, ReloadFault, Snapshot, Tested};
 use crate::kept::KeptBindings;
@@ -26,9 +27,11 @@ use std::string::ToString;
 use std::sync::Arc;
 
 mod desk;
+mod drilled;
 mod operator;
 mod places;
 mod seen;
+mod shadowed;
 
 pub use desk::{DeskOrder, DeskQuery, DeskTotals, DeskView, GroupTraffic, TrunkLine};
 
@@ -62,6 +65,7 @@ pub struct Control {
     taught: Instant,
     shadow: Option<Shadow>,
     alarms: Alarms,
+    drills: Drills,
     names: Book,
     /// Answers that nobody had asked for.
     unasked: u64,
@@ -83,6 +87,7 @@ impl Control {
             paces: Arc::new(Paces::new()),
             qualities: Arc::new(Qualities::new()),
             service_routes: Arc::default(),
+            drill: None,
             settings,
         });
         let mut control = Self {
@@ -100,6 +105,7 @@ impl Control {
             taught: now,
             shadow: None,
             alarms: Alarms::default(),
+            drills: Drills::default(),
             names,
             unasked: 0,
             registrations: BTreeMap::new(),
@@ -140,7 +146,9 @@ impl Control {
             ControlInput::Resolved { question, reply } => {
                 self.unasked += u64::from(!self.names.resolved(now, &question, reply));
             }
+            ControlInput::Drill(act) => self.drill(now, act),
             ControlInput::Stop => {
+                self.end_drill("the edge is about to end");
                 self.operator(None, Act::Stop, &By::way("signal"));
             }
             ControlInput::Tick => self.tick(now),
@@ -161,7 +169,10 @@ impl Control {
         if self.snapshot.settings.profiles.is_emergency(record.called.as_bytes()) {
             self.alarms.emergency(now, self.wall, &record);
         }
-        self.hearing.push(now, &record);
+        if !record.drilled {
+            self.hearing.push(now, &record);
+        }
+        self.drills.ended(&record);
         self.write(Record::Call(record));
     }
 
@@ -172,7 +183,8 @@ impl Control {
 
     /// When `Tick` is due.
     pub fn deadline(&self) -> Option<Instant> {
-        let sensed = [self.sensor.deadline(), self.overloads.deadline(), self.alarms.deadline()];
+        let sensed =
+            [self.sensor.deadline(), self.overloads.deadline(), self.alarms.deadline(), self.drills.deadline()];
         let shadow = self.shadow.as_ref().and_then(Shadow::deadline);
         let decided = [self.engine.deadline(), self.windows.deadline(), self.names.deadline(), shadow];
         sensed.into_iter().chain(decided).flatten().min()
@@ -297,6 +309,7 @@ impl Control {
 
     fn reload(&mut self, now: Instant, settings: Arc<Settings>) {
         let settings = settings.following(&self.snapshot.settings).map_or(settings, Arc::new);
+        self.end_drill("the configuration has changed");
         self.operator(None, Act::Reload { fingerprint: settings.fingerprint }, &By::way("reload"));
         self.engine.reshape(now, settings.shape.clone());
         self.windows.reset(now);
@@ -317,6 +330,7 @@ impl Control {
             paces: self.snapshot.paces.clone(),
             qualities: self.snapshot.qualities.clone(),
             service_routes: Arc::new(routes),
+            drill: None,
         });
         self.configured(now, false);
         self.install_names(now);
@@ -334,21 +348,6 @@ impl Control {
         self.sensor.install(now, &settings.probes);
         self.sensor.install_blames(&settings.blames);
         self.sensor.install_tests(now, &settings.tested());
-    }
-
-    /// The second policy as the configuration names it: begun, changed or ended.
-    fn follow_shadow(&mut self, now: Instant) {
-        let Some(policy) = self.snapshot.settings.shadow.clone() else {
-            self.shadow = None;
-            return;
-        };
-        match &mut self.shadow {
-            Some(shadow) => shadow.replace(now, policy),
-            None => {
-                let table = self.engine.table();
-                self.shadow = Some(Shadow::new(now, policy, |trunk| table.admin(trunk)));
-            }
-        }
     }
 
     fn look_at_groups(&mut self, now: Instant) {
@@ -389,20 +388,11 @@ impl Control {
             self.place_test(now, order);
         }
         self.settle_shadow(now);
+        self.settle_drill(now);
         self.publish(now);
         while let Some(alarm) = self.alarms.poll() {
             self.write(Record::Alarm(alarm));
         }
-    }
-
-    fn settle_shadow(&mut self, now: Instant) {
-        let Some(mut shadow) = self.shadow.take() else { return };
-        shadow.settle(now, self.wall);
-        while let Some(decision) = shadow.poll() {
-            let who = self.who(decision.subject);
-            self.write(Record::Shadow { who, decision });
-        }
-        self.shadow = Some(shadow);
     }
 
     /// Tells the shards of a new epoch at once, and of what has been learned since when it is time.
@@ -415,7 +405,7 @@ impl Control {
         if !changed && !learned && weighed.is_none() {
             return;
         }
-        let Snapshot { settings, mut table, mut paces, mut qualities, service_routes } =
+        let Snapshot { settings, mut table, mut paces, mut qualities, service_routes, drill } =
             Snapshot::clone(&self.snapshot);
         if changed {
             table = Arc::new(self.engine.table().clone());
@@ -430,7 +420,7 @@ impl Control {
         if let Some(weighed) = weighed {
             qualities = Arc::new(weighed);
         }
-        self.snapshot = Arc::new(Snapshot { settings, table, paces, qualities, service_routes });
+        self.snapshot = Arc::new(Snapshot { settings, table, paces, qualities, service_routes, drill });
         self.out.push_back(ControlOutput::Update(self.snapshot.clone()));
     }
 
@@ -460,9 +450,13 @@ impl Control {
         self.alarms.decided(now, self.wall, &who.trunk, &decision, is_down);
         // An operator's word is told by the record of his act, which says who and why.
         let explains = decision.enforced() && decision.cause != Cause::Operator;
+        let harmed = self.harmed(&decision);
         let entry = self.write(Record::Decision { who, decision });
         if explains {
             self.causes.insert(trunk, entry);
+        }
+        if let Some(trunk) = harmed {
+            self.end_drill(&format!("trunk {trunk} went Down, and not by the drill"));
         }
     }
 

@@ -147,6 +147,7 @@ mod tests {
 
     fn call(caller: Option<StreamRecord>, callee: Option<StreamRecord>) -> CallRecord {
         let attempt = AttemptRecord {
+            fault: None,
             target: TargetId { trunk: TrunkId(1), index: 0 },
             trunk: Name::from("acme"),
             call_id: String::new(),
@@ -158,6 +159,7 @@ mod tests {
             outcome: AttemptOutcome::Answered,
         };
         CallRecord {
+            drilled: false,
             notes: Vec::new(),
             call: CallRef(1),
             call_id: String::new(),

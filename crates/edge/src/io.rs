@@ -4,11 +4,12 @@
 //! threads, clocks, rings.
 
 use crate::config::Settings;
+use crate::drill::{DrillAct, DrillRefused};
 use crate::guard::Whom;
 use crate::kept::KeptBindings;
 use crate::names::{Question, Reply};
 use crate::view::{CallView, ShardView, TestCallView};
-use act::ServiceRoutes;
+use act::{Drill, ServiceRoutes};
 use core::net::SocketAddr;
 use decide::{Barred, TrunkTable};
 use explain::{CallRecord, Entry, ShutOutCause};
@@ -229,6 +230,8 @@ pub struct Snapshot {
     pub qualities: Arc<Qualities>,
     /// The ways that registrars want our calls to go.
     pub service_routes: Arc<ServiceRoutes>,
+    /// The drill under way.
+    pub drill: Option<Arc<Drill>>,
 }
 
 /// What reaches the control machine.
@@ -271,6 +274,8 @@ pub enum ControlInput {
         /// By whose word.
         by: By,
     },
+    /// Something is to be done with a drill; answered by `ControlOutput::Drill`.
+    Drill(DrillAct),
     /// The operator forgives whom the guard keeps out.
     Forgive {
         /// Whom.
@@ -356,6 +361,8 @@ pub enum ControlOutput {
         /// What came of it, or why there is none.
         answer: Result<Box<TestCallView>, NotNow>,
     },
+    /// Answer to `ControlInput::Drill`.
+    Drill(Result<(), DrillRefused>),
     /// Look this up; answered by `ControlInput::Resolved`, whatever comes of it.
     Lookup(Question),
     /// For every shard but the one that told it, if one did.

@@ -8,6 +8,7 @@ mod call_record;
 pub mod config;
 mod control;
 pub mod deep;
+pub mod drill;
 mod guard;
 mod hearing;
 pub mod io;

@@ -3,6 +3,7 @@
 //! A shard reads no shared memory and no clock: configuration and trunk table reach it as `Input::Update`, time beside
 //! every input. One mutation, then drain. Refuses to know: sockets, other shards, who judges trunks.
 
+mod drilled;
 mod registrations;
 
 use crate::call_record;
@@ -99,12 +100,21 @@ struct Counters {
     probes_unsent: u64,
     options_answered: u64,
     credentials_refused: u64,
+    /// What was seen of a drill's calls.
+    signals_spared: u64,
 }
 
 impl Counters {
     fn new() -> Self {
         let rejected = Rejected::REASONS.map(|reason| (reason, 0));
-        Self { rejected, forged_ways: 0, probes_unsent: 0, options_answered: 0, credentials_refused: 0 }
+        Self {
+            rejected,
+            forged_ways: 0,
+            probes_unsent: 0,
+            options_answered: 0,
+            credentials_refused: 0,
+            signals_spared: 0,
+        }
     }
 
     fn reject(&mut self, reason: &'static str) {
@@ -232,7 +242,7 @@ impl Shard {
 
     /// Whose a flow is.
     fn standing(&self, flow: Flow) -> Standing {
-        if self.snapshot.settings.profiles.admit(flow.socket, flow.peer).is_some() {
+        if self.is_trunks(flow) {
             Standing::Trunk
         } else if self.registrar.is_bound(flow) {
             Standing::Phone
@@ -329,6 +339,7 @@ impl Shard {
         counters.push(("service_routes_ignored".into(), self.registrants.routes_ignored()));
         counters.push(("options_answered".into(), self.counters.options_answered));
         counters.push(("credentials_refused".into(), self.counters.credentials_refused));
+        counters.push(("drill_signals_spared".into(), self.counters.signals_spared));
         counters.extend(self.endpoint.counters().iter().map(|(name, n)| (format!("sip_{name}"), n)));
         counters.extend(self.b2bua.counters().iter().map(|(name, n)| (format!("call_{name}"), n)));
         counters.extend(self.test_calls.counters().map(|(name, n)| (format!("test_calls_{name}"), n)));
@@ -354,6 +365,7 @@ impl Shard {
     fn update(&mut self, now: Instant, snapshot: Arc<Snapshot>) {
         let epoch = self.snapshot.table.epoch();
         let reloaded = !Arc::ptr_eq(&self.snapshot.settings, &snapshot.settings);
+        let drill_changed = self.snapshot.drill != snapshot.drill;
         self.snapshot = snapshot;
         self.guard.install(&self.snapshot.settings.guard);
         let profiles = &self.snapshot.settings.profiles;
@@ -366,6 +378,7 @@ impl Shard {
             let (b2bua, mut world) = self.split(now);
             b2bua.table_changed(&mut world);
         }
+        self.follow_drill(now, drill_changed);
     }
 
     fn bind(&mut self) {
@@ -379,6 +392,9 @@ impl Shard {
     }
 
     fn probe(&mut self, now: Instant, order: sense::ProbeOrder) {
+        if self.play_probe(now, &order) {
+            return;
+        }
         let profiles = self.snapshot.settings.profiles.clone();
         let sent = options::profile_of(&profiles, order.target)
             .is_some_and(|profile| self.probes.send(now, &mut self.endpoint, &mut self.nonces, profile, order));
@@ -430,6 +446,7 @@ impl Shard {
                     self.counters.credentials_refused += 1;
                     self.guard.tell(now, Notice::CredentialsRefused { trunk, code });
                 }
+                Effect::Signal(signal) if self.is_spared(&signal) => self.counters.signals_spared += 1,
                 Effect::Signal(signal) => self.out.push_back(Output::Signal(signal)),
                 Effect::Bound(bound) => self.out.push_back(Output::Bound(bound)),
                 Effect::RegistrarMoved { trunk, before, now: served_by } => {
@@ -537,6 +554,7 @@ impl Shard {
             table: &self.snapshot.table,
             paces: &self.snapshot.paces,
             service_routes: &self.snapshot.service_routes,
+            drill: self.snapshot.drill.as_deref(),
             phones: self
                 .snapshot
                 .settings

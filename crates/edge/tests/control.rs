@@ -100,6 +100,7 @@ impl World {
                     | ControlOutput::Tested { .. }
                     | ControlOutput::Bindings { .. }
                     | ControlOutput::Forgive(_)
+                    | ControlOutput::Drill(_)
                     | ControlOutput::Keep(_) => {}
                     ControlOutput::Probe(order) => {
                         self.probes += 1;
@@ -479,6 +480,7 @@ fn the_way_that_a_registrar_wants_is_in_the_snapshot_of_all_shards() {
 /// A call from acme to this number, over without a plan.
 fn call(called: &str) -> Box<CallRecord> {
     Box::new(CallRecord {
+        drilled: false,
         call: CallRef(7),
         call_id: "a".into(),
         from: "acme".into(),

@@ -202,6 +202,7 @@ fn condition(cause: Exclusion, story: &Story<'_>) -> Option<String> {
             String::from("had its group taken it back already: it was on Probation")
         }
         Exclusion::OutsideShare { share } => format!("had this call been in its {share} %: it was on Probation"),
+        Exclusion::Drilled => String::from("had no drill taken its address away"),
         Exclusion::NoAddress => String::from("had its names led anywhere"),
         Exclusion::NobodyThere => String::from("had a phone been registered for the called number"),
         Exclusion::Draining => String::from("had the operator not been draining it"),

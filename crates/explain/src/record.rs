@@ -7,7 +7,7 @@ use crate::stream::StreamRecord;
 use alloc::string::String;
 use alloc::vec::Vec;
 use decide::{Decision, NoPlan, Noted, Plan, TrunkFrame};
-use model::{AttemptOutcome, Begun, CallRef, Instant, Name, Seq, Span, TargetId, TrunkId, Wall};
+use model::{AttemptOutcome, Begun, CallRef, DrillFault, Instant, Name, Seq, Span, TargetId, TrunkId, Wall};
 use serde::{Deserialize, Serialize};
 
 /// A record with its number and wall-clock time: one line of the journal.
@@ -174,6 +174,33 @@ pub enum Act {
     },
     /// The whole edge drains.
     Stop,
+    /// A drill began.
+    DrillBegin {
+        /// Trunks that it may break.
+        trunks: Vec<Name>,
+        /// It breaks them for every call.
+        all_calls: bool,
+        /// When it ends at the latest.
+        limit: Span,
+    },
+    /// The drill breaks a trunk.
+    DrillBreak {
+        /// How.
+        fault: DrillFault,
+        /// For every call.
+        all_calls: bool,
+    },
+    /// The drill breaks a trunk no more.
+    DrillMend,
+    /// The drill is over.
+    DrillEnd {
+        /// Why: it was done, or what ended it.
+        why: String,
+        /// Lines of it that passed.
+        passed: u32,
+        /// Lines of it that failed.
+        failed: u32,
+    },
 }
 
 /// A call from its INVITE to its end: plan, attempts, times, media. The CDR is cut from it.
@@ -215,6 +242,9 @@ pub struct CallRecord {
     /// What was seen and done about its audio while it was up, in order. Empty in older records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<Noted>,
+    /// It was one of a drill.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub drilled: bool,
 }
 
 /// One attempt.
@@ -239,6 +269,9 @@ pub struct AttemptRecord {
     pub took: Span,
     /// How it ended.
     pub outcome: AttemptOutcome,
+    /// How a drill has broken it: then its outcome is the drill's doing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<DrillFault>,
 }
 
 /// How a call ended.

@@ -72,6 +72,7 @@ pub(crate) fn call() -> CallRecord {
     };
     let trunks = [(1, "acme"), (3, "globex"), (4, "initech"), (5, "umbrella")];
     CallRecord {
+        drilled: false,
         call: CallRef(0xdead_beef),
         call_id: "abc@192.0.2.20".into(),
         from: "office".into(),
@@ -131,6 +132,7 @@ pub(crate) fn stream() -> StreamRecord {
 
 fn tried(trunk: u16, name: &str, replies: Option<(u64, u64)>, outcome: AttemptOutcome) -> AttemptRecord {
     AttemptRecord {
+        fault: None,
         target: target(trunk),
         trunk: name.into(),
         call_id: "leg".into(),

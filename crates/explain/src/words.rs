@@ -8,6 +8,7 @@ pub mod alarm;
 pub mod audio;
 pub mod call;
 mod decision;
+mod drill;
 mod located;
 mod next;
 pub mod outcome;
@@ -70,6 +71,14 @@ fn operator(wall: Wall, operator: &Operator) -> String {
             let then = format!("refused for {faults}, first: {first}; the old one stays");
             (String::from("reloads the configuration"), then)
         }
+        Act::DrillBegin { trunks, all_calls, limit } => {
+            (String::from("begins a drill"), drill::begun(&list(trunks), *all_calls, *limit))
+        }
+        Act::DrillBreak { fault, all_calls } => {
+            (format!("breaks trunk {trunk} in a drill"), drill::broken(*fault, *all_calls))
+        }
+        Act::DrillMend => (format!("mends trunk {trunk} in the drill"), String::from("it is as it was")),
+        Act::DrillEnd { why, passed, failed } => (String::from("ends the drill"), drill::ended(why, *passed, *failed)),
         Act::Stop => {
             (String::from("stops the edge"), String::from("new calls get 503, live ones are served to their end"))
         }

@@ -11,9 +11,10 @@ use explain::{
     Who, sentence, why_call,
 };
 use model::{
-    Admin, AttemptOutcome, Begun, CallEvidence, CallRef, Epoch, Evidence, GroupId, Health, Instant, MediaEvidence,
-    MediaOutcome, Mos, Name, ProbeEvidence, ProbeResult, RegistrationEvidence, RegistrationState, RouteId, Seq, Span,
-    TargetId, TestCallEvidence, TestCallResult, TransportEvidence, TransportFault, TrunkId, Wall, Wish,
+    Admin, AttemptOutcome, Begun, CallEvidence, CallRef, DrillFault, Epoch, Evidence, GroupId, Health, Instant,
+    MediaEvidence, MediaOutcome, Mos, Name, ProbeEvidence, ProbeResult, RegistrationEvidence, RegistrationState,
+    RouteId, Seq, Span, TargetId, TestCallEvidence, TestCallResult, TransportEvidence, TransportFault, TrunkId, Wall,
+    Wish,
 };
 use std::path::Path;
 
@@ -113,6 +114,7 @@ fn exclusions() -> Vec<Exclusion> {
     each!(Exclusion:
         Exclusion::Down { .. } => Exclusion::Down { since: at(60_000) },
         Exclusion::OutsideShare { .. } => Exclusion::OutsideShare { share: 5 },
+        Exclusion::Drilled => Exclusion::Drilled,
         Exclusion::NoAddress => Exclusion::NoAddress,
         Exclusion::NobodyThere => Exclusion::NobodyThere,
         Exclusion::Draining => Exclusion::Draining,
@@ -208,6 +210,14 @@ fn acts() -> Vec<Act> {
         Act::Reload { .. } => Act::Reload { fingerprint: 0xbeef },
         Act::ReloadRefused { .. } => Act::ReloadRefused { faults: 2, first: "unknown key `listne`".into() },
         Act::Stop => Act::Stop,
+        Act::DrillBegin { .. } => Act::DrillBegin {
+            trunks: ["acme", "globex"].map(Name::from).to_vec(),
+            all_calls: false,
+            limit: Span::from_secs(600),
+        },
+        Act::DrillBreak { .. } => Act::DrillBreak { fault: DrillFault::Silent, all_calls: false },
+        Act::DrillMend => Act::DrillMend,
+        Act::DrillEnd { .. } => Act::DrillEnd { why: "it is done".into(), passed: 7, failed: 1 },
     )
 }
 
@@ -353,6 +363,7 @@ fn held_back(by: Veto) -> Decision {
 fn call() -> CallRecord {
     let candidate = |trunk, tier| Candidate { target: target(trunk), tier, health: Health::Up };
     let attempt = |trunk: u16, name: &str, ms: u64, took, outcome| AttemptRecord {
+        fault: None,
         target: target(trunk),
         trunk: name.into(),
         call_id: "leg".into(),
@@ -364,6 +375,7 @@ fn call() -> CallRecord {
         outcome,
     };
     CallRecord {
+        drilled: false,
         call: CallRef(0xdead_beef),
         call_id: "abc@192.0.2.20".into(),
         from: "office".into(),

@@ -14,7 +14,7 @@ use crate::latch::Latch;
 use crate::outgo::Outgo;
 use crate::quality::Quality;
 use crate::quality::reception::Reception;
-use crate::relay::{PairId, Shaking, Unshaken};
+use crate::relay::{Blocked, PairId, Shaking, Unshaken};
 use crate::reports::Reports;
 use crate::rtp;
 use crate::speech::{Format, Speech};
@@ -107,6 +107,8 @@ pub(crate) struct Side {
     pub(crate) arrivals: Arrivals,
     /// Nobody may hear it yet.
     pub(crate) gated: bool,
+    /// What a drill keeps from passing.
+    pub(crate) blocked: Blocked,
     held: bool,
     last_packet: Option<Instant>,
     /// Its last RTCP packet that was taken.
@@ -153,6 +155,7 @@ impl Side {
             asked: Asked::default(),
             arrivals: Arrivals::default(),
             gated: false,
+            blocked: Blocked::default(),
             held: false,
             last_packet: None,
             last_report: None,

@@ -45,8 +45,8 @@ pub use latch::Latch;
 pub use outbox::Made;
 pub use packet::{NoRoom, Packet};
 pub use relay::{
-    Component, Counters, Dropped, Forward, MediaEvent, NotDialled, NotFree, PairId, Peer, Presence, Relay, TooMany,
-    Unshaken,
+    Blocked, Component, Counters, Dropped, Forward, MediaEvent, NotDialled, NotFree, PairId, Peer, Presence, Relay,
+    TooMany, Unshaken,
 };
 pub use speech::{Codec, Digits, Format, Speech};
 pub use treatment::Unsupported;

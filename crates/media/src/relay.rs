@@ -98,6 +98,17 @@ pub enum Dropped {
     NoKey,
     /// A check of ICE that is not authentic, or not understood.
     BadCheck,
+    /// A drill blocks it.
+    Drilled,
+}
+
+/// What a drill keeps from passing at one side, as a firewall would.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Blocked {
+    /// What it sends comes no further than here.
+    pub from: bool,
+    /// What it is sent leaves as far as anyone here can tell, and never arrives.
+    pub to: bool,
 }
 
 /// Where a side wants its media.
@@ -208,6 +219,13 @@ impl Relay {
     pub fn gate(&mut self, side: PairId, on: bool) {
         if let Some(side) = self.side(side) {
             side.gated = on;
+        }
+    }
+
+    /// A drill blocks the audio of `side` from now on, or lets it pass again; reports are blocked with it, as by the port range they share.
+    pub fn block(&mut self, side: PairId, blocked: Blocked) {
+        if let Some(side) = self.side(side) {
+            side.blocked = blocked;
         }
     }
 
@@ -387,8 +405,9 @@ impl Relay {
         packet: &mut Packet<'_>,
     ) -> Forward {
         let Some(Some(side)) = self.sides.get_mut(pair.index()) else { return self.unjoined(pair) };
-        if side.gated {
-            return self.drop(Dropped::Gated);
+        if side.gated || side.blocked.from {
+            let why = if side.blocked.from { Dropped::Drilled } else { Dropped::Gated };
+            return self.drop(why);
         }
         if side.shape == Shape::Opaque {
             return self.forward_opaque(now, pair, from);
@@ -400,12 +419,16 @@ impl Relay {
         let Some(Some(other)) = self.sides.get_mut(out.index()) else { return self.drop(Dropped::NoPeer) };
         // Whose voice is heard again needs nobody to stand in for it.
         other.comfort = None;
-        let sealed = other.security.is_some();
+        let (sealed, lost) = (other.security.is_some(), other.blocked.to);
         let (Some(to), Some(Some(side))) = (other.latch.send_to(), self.sides.get_mut(pair.index())) else {
             return self.drop(Dropped::NoPeer);
         };
         let clear = side.is_clear();
         side.came(now, header, packet.bytes(), clear);
+        if lost {
+            // It has been heard, and is lost beyond us.
+            return self.drop(Dropped::Drilled);
+        }
         if clear {
             if side.treatment.is_some() {
                 return self.treat(now, pair, header, packet, to);
@@ -429,6 +452,9 @@ impl Relay {
         packet: &mut Packet<'_>,
     ) -> Forward {
         let Some(Some(side)) = self.sides.get_mut(pair.index()) else { return self.unjoined(pair) };
+        if side.blocked.from {
+            return self.drop(Dropped::Drilled);
+        }
         if side.ice.is_some() && component == Component::Rtp && stun::is_stun(packet.bytes()) {
             return self.check(now, pair, from, packet);
         }
@@ -461,6 +487,9 @@ impl Relay {
         let Some(Some(side)) = self.sides.get(pair.index()) else { return self.drop(Dropped::NoAnchor) };
         let out = side.peer;
         let Some(Some(other)) = self.sides.get(out.index()) else { return self.drop(Dropped::NoPeer) };
+        if other.blocked.to {
+            return self.drop(Dropped::Drilled);
+        }
         let Some((component, to)) = other.report_to(side) else { return self.drop(Dropped::NoPeer) };
         let (sender, heard) = (side.continuity.renamed(), other.continuity.renamed());
         if side.is_clear() && (sender.is_some() || heard.is_some() || side.latch.is_stale()) {
@@ -509,6 +538,7 @@ impl Relay {
             Dropped::Replayed => self.counters.replayed += 1,
             Dropped::NoKey => self.counters.no_key += 1,
             Dropped::BadCheck => self.counters.bad_checks += 1,
+            Dropped::Drilled => self.counters.drilled += 1,
         }
         Forward::Drop(why)
     }

@@ -84,6 +84,9 @@ fn two_million_packets_allocate_nothing() {
             Forward::Drop(Dropped::Unauthentic | Dropped::Replayed | Dropped::NoKey | Dropped::BadCheck) => {
                 panic!("no side is secured")
             }
+            Forward::Drop(Dropped::Drilled) => {
+                panic!("nothing is blocked")
+            }
         }
     }
     let after = allocations::made();

@@ -8,6 +8,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod drill;
 mod evidence;
 mod health;
 mod id;
@@ -20,6 +21,7 @@ mod rng;
 mod signal;
 mod time;
 
+pub use drill::DrillFault;
 pub use evidence::{
     CallEvidence, Evidence, MediaEvidence, ProbeEvidence, RegistrationEvidence, Share, TestCallEvidence,
     TransportEvidence,

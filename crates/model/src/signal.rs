@@ -98,3 +98,22 @@ pub enum Observed {
         fault: TransportFault,
     },
 }
+
+impl Observed {
+    /// The call it was seen in, when it was seen in one.
+    pub const fn call(&self) -> Option<CallRef> {
+        match self {
+            Self::AttemptStarted { call }
+            | Self::FirstReply { call, .. }
+            | Self::Waiting { call, .. }
+            | Self::Progress { call, .. }
+            | Self::Attempt { call, .. }
+            | Self::Media { call, .. } => Some(*call),
+            Self::Probe { .. }
+            | Self::Registration { .. }
+            | Self::TestCall { .. }
+            | Self::Overload { .. }
+            | Self::Transport { .. } => None,
+        }
+    }
+}

@@ -4,6 +4,7 @@
 //! judged, which `edge::Control` decides; HTTP.
 
 mod answers;
+mod drill;
 mod dry_run;
 mod links;
 mod meaning;
@@ -113,6 +114,8 @@ pub(crate) struct ControlThread {
     /// Questions that wait for a test call, by ticket.
     tests: Vec<TestWait>,
     next_test: u64,
+    /// What control has said to what was asked of a drill.
+    drilled: Option<Result<(), edge::drill::DrillRefused>>,
     store: Store,
     streams: Option<StreamLink>,
     events: broadcast::Sender<Arc<Entry>>,
@@ -165,6 +168,7 @@ impl ControlThread {
             looks: Looks::new(QUESTIONS),
             tests: Vec::new(),
             next_test: 1,
+            drilled: None,
             store: parts.store,
             streams: parts.streams,
             events: parts.events,
@@ -307,6 +311,7 @@ impl ControlThread {
                         let _counted = shard.orders.send(Order::TestCall(order));
                     }
                 }
+                ControlOutput::Drill(answer) => self.drilled = Some(answer),
                 ControlOutput::Lookup(question) => self.dns.ask(question),
                 ControlOutput::Tested { ticket, answer } => self.answer_test(ticket, answer),
                 ControlOutput::Bindings { except, bound } => self.tell_bindings(except, &bound),

@@ -200,6 +200,7 @@ impl Town {
         let dial = Dial {
             to: SocketAddr::new(IpAddr::V4(Ipv4Addr::from(ip)), 5060),
             number: number.to_owned(),
+            mark: String::new(),
             late_offer,
             tone_hz: 1_000,
             hang_up_after: Some(talk),
@@ -477,7 +478,10 @@ impl Town {
                         self.drain_shard(shard);
                     }
                 }
-                ControlOutput::Tested { .. } | ControlOutput::Keep(_) | ControlOutput::Forgive(_) => {}
+                ControlOutput::Tested { .. }
+                | ControlOutput::Keep(_)
+                | ControlOutput::Forgive(_)
+                | ControlOutput::Drill(_) => {}
                 ControlOutput::Entry(entry) => self.oracle.entry(self.now, &entry),
             }
         }

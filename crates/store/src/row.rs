@@ -77,7 +77,8 @@ fn insert_call(connection: &Connection, entry: &Entry, call: &CallRecord, json: 
     let mut statement = connection.prepare_cached(INSERT_ATTEMPT)?;
     for (number, attempt) in (1i64..).zip(&call.attempts) {
         // Why it was begun, the call's own record tells.
-        let AttemptRecord { target, trunk, call_id, begun: _, sent, first_reply, progress, took, outcome } = attempt;
+        let AttemptRecord { target, trunk, call_id, begun: _, sent, first_reply, progress, took, outcome, fault: _ } =
+            attempt;
         let (word, code) = outcome_words(*outcome);
         statement.execute(params![
             seq,

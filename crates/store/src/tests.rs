@@ -62,6 +62,7 @@ fn ms(ms: u64) -> Instant {
 
 fn call(id: u64) -> Record {
     let attempt = |trunk: u16, name: &str, outcome| AttemptRecord {
+        fault: None,
         target: target(trunk),
         trunk: name.into(),
         call_id: format!("0123456789abcdef-{id:x}-{trunk}"),
@@ -74,6 +75,7 @@ fn call(id: u64) -> Record {
     };
     let candidate = |trunk| Candidate { target: target(trunk), tier: 0, health: Health::Up };
     Record::Call(Box::new(CallRecord {
+        drilled: false,
         notes: Vec::new(),
         call: CallRef(id.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
         call_id: format!("caller-{id}@192.0.2.20"),

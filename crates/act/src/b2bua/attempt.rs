@@ -10,8 +10,8 @@ use super::reliable::Wanted;
 use super::way::destination_of;
 use super::{B2bua, Due, Left, Side, World, between, headers, session};
 use crate::dialog_policy::EarlyMedia;
-use crate::interworking::{self, Crossing, NumberPolicy, Shown};
-use crate::profile::{Challenge, Profiles, Target, TrunkProfile, is_urn};
+use crate::interworking::{self, Crossing, Shown};
+use crate::profile::{Challenge, Profiles, Target, TrunkProfile};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
@@ -66,6 +66,7 @@ impl B2bua {
             progress: None,
             took: Span::ZERO,
             outcome: None,
+            fault: None,
             authorised: 0,
             signed: Vec::new(),
             min_se: Span::ZERO,
@@ -105,6 +106,9 @@ impl B2bua {
             Err(NotOffered::Unfit) => return self.pass_over(world, slot, index, Call::is_unfit),
             Err(NotOffered::Nonsense(code)) => return self.refuse_unsent(world, slot, index, code),
         };
+        if first && self.play(world, slot, index) {
+            return;
+        }
         let Some(call) = self.calls.get(slot) else { return };
         let (Some(invite), Some(attempt)) = (call.invite.as_ref(), call.attempt(index)) else { return };
         let unsendable = AttemptOutcome::Unreachable { fault: TransportFault::Local };
@@ -142,12 +146,7 @@ impl B2bua {
         let Some(client) = sent else { return self.attempt_over(world, slot, index, unsendable, None) };
         self.by_client.insert(client, slot);
         if first {
-            let policy = policy_of(world, target);
-            self.arm_within_hunt(world, slot, index, &policy, policy.first_reply_within(pace, left));
-            self.arm_watch(slot, index, world.now + decide::late_after(pace));
-            if let (Some(_), Some(usual)) = (policy.hedge, pace.first_reply) {
-                self.arm_hedge(slot, index, world.now + usual);
-            }
+            self.arm_first(world, slot, index, left);
         }
     }
 
@@ -241,7 +240,7 @@ impl B2bua {
         }
     }
 
-    fn note_first_reply(&mut self, world: &mut World<'_>, slot: usize, index: usize) {
+    pub(super) fn note_first_reply(&mut self, world: &mut World<'_>, slot: usize, index: usize) {
         let Some(call) = self.calls.get_mut(slot) else { return };
         let id = call.call;
         let Some(attempt) = call.attempt_mut(index).filter(|attempt| attempt.first_reply.is_none()) else { return };
@@ -472,7 +471,14 @@ impl B2bua {
     }
 
     /// The rest of the hunt's time is its deadline, when that is less than its own limit; then it is cut short by it.
-    fn arm_within_hunt(&mut self, world: &World<'_>, slot: usize, index: usize, policy: &AttemptPolicy, limit: Span) {
+    pub(super) fn arm_within_hunt(
+        &mut self,
+        world: &World<'_>,
+        slot: usize,
+        index: usize,
+        policy: &AttemptPolicy,
+        limit: Span,
+    ) {
         let Some(call) = self.calls.get_mut(slot) else { return };
         let rest = policy.hunt - world.now.since(call.hunt_from);
         if let Some(attempt) = call.attempt_mut(index) {
@@ -489,7 +495,7 @@ impl B2bua {
         self.arm(slot, index, at, Due::Watch, |attempt| &mut attempt.watch);
     }
 
-    fn arm_hedge(&mut self, slot: usize, index: usize, at: Instant) {
+    pub(super) fn arm_hedge(&mut self, slot: usize, index: usize, at: Instant) {
         self.arm(slot, index, at, Due::Hedge, |attempt| &mut attempt.hedge);
     }
 
@@ -543,24 +549,6 @@ pub(super) fn policy_of(world: &World<'_>, target: TargetId) -> AttemptPolicy {
     if target == between::TARGET { between::patience() } else { own() }
 }
 
-/// The called number at the target as its trunk writes numbers, or the called name as it is, unless the destination has a URI of its own.
-pub(super) fn request_uri(numbers: &NumberPolicy, called: &[u8], attempt: &Attempt) -> Vec<u8> {
-    if let Some(uri) = &attempt.to.uri {
-        return uri.clone();
-    }
-    uri_at(numbers, called, attempt.to.flow.peer)
-}
-
-/// The called number at an address as its trunk writes numbers, or the called name as it is.
-pub(super) fn uri_at(numbers: &NumberPolicy, called: &[u8], peer: core::net::SocketAddr) -> Vec<u8> {
-    if is_urn(called) {
-        return called.to_vec();
-    }
-    let mut uri = Vec::with_capacity(called.len() + 48);
-    numbers.push_uri(&mut uri, called, format!("{peer}").as_bytes());
-    uri
-}
-
 /// The terms of the caller's trunk and of the one that is tried: each candidate has its own.
 pub(super) fn crossing_of<'p>(profiles: &'p Profiles, call: &Call, target: TargetId) -> Crossing<'p> {
     profiles.crossing(Some(call.caller.trunk), Some(target.trunk), call.emergency)
@@ -577,7 +565,7 @@ fn attempt_draft(
 ) -> (Draft, bool) {
     let mut shown = Shown::of(invite, crossing, &call.number, format!("{}", sent_by.addr).as_bytes());
     shown.divert(crossing, call.redirected.diverted());
-    let uri = request_uri(&crossing.to.numbers, &shown.called, attempt);
+    let uri = headers::request_uri(&crossing.to.numbers, &shown.called, attempt);
     let mut headers = HeaderLines::new();
     for route in &attempt.to.routes {
         headers.push("Route", route);

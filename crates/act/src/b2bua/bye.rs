@@ -207,6 +207,7 @@ impl B2bua {
             ending,
             media,
             notes: call.listening.notes,
+            drilled: call.drilled,
         })));
     }
 }

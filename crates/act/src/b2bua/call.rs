@@ -20,7 +20,7 @@ use crate::tolls::Counted;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use decide::{Candidate, NoPlan, Plan};
-use model::{AttemptOutcome, Begun, CallRef, Instant, Span, TargetId, TrunkId};
+use model::{AttemptOutcome, Begun, CallRef, DrillFault, Instant, Span, TargetId, TrunkId};
 use sip::{ClientKey, Dialog, Draft, Flow, Message, ServerKey, TimerId, Uri};
 use smallvec::SmallVec;
 
@@ -142,6 +142,8 @@ pub(super) struct Attempt {
     pub(super) progress: Option<Span>,
     pub(super) took: Span,
     pub(super) outcome: Option<AttemptOutcome>,
+    /// How a drill has broken it.
+    pub(super) fault: Option<DrillFault>,
     /// How many challenges were answered.
     pub(super) authorised: u8,
     /// The lines that signed its INVITE, which its ACK repeats (RFC 3261 §13.2.2.4).
@@ -261,6 +263,8 @@ pub(super) struct Call {
     pub(super) spared: bool,
     /// It passes throttles, limits and the retry budget (RFC 5031).
     pub(super) emergency: bool,
+    /// It is one of a drill.
+    pub(super) drilled: bool,
     /// It counts among those of these trunks: the one it came from, and those that have sent it on.
     pub(super) tolls: SmallVec<[Counted; 1]>,
     /// What redirections have made of it.
@@ -356,6 +360,7 @@ impl Call {
             held_back: false,
             spared: false,
             emergency: false,
+            drilled: false,
             tolls: SmallVec::new(),
             redirected: Redirected::default(),
             bond: None,
@@ -455,6 +460,7 @@ impl Attempt {
             progress: self.progress,
             took: self.took,
             outcome,
+            fault: self.fault,
         }
     }
 }

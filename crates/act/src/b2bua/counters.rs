@@ -33,6 +33,8 @@ pub struct Counters {
     pub hedged: u64,
     /// Attempts left because another one of their call answered or rang first.
     pub outrun: u64,
+    /// Attempts that a drill has broken.
+    pub drill_faults: u64,
     /// Calls not tried again because too many were.
     pub retries_refused: u64,
     /// Calls answered.
@@ -149,6 +151,7 @@ impl Counters {
             ("beside", self.beside),
             ("hedged", self.hedged),
             ("outrun", self.outrun),
+            ("drill_faults", self.drill_faults),
             ("retries_refused", self.retries_refused),
             ("answered", self.answered),
             ("asked_after", self.asked_after),

@@ -40,6 +40,9 @@ impl B2bua {
         for stream in self.calls.get(slot).iter().flat_map(|call| call.audio.streams.iter().flatten()) {
             world.relay.gate(stream.callee.0, on);
         }
+        if world.drill.is_some() {
+            self.block(world, slot);
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::call::{Phase, Side};
 use alloc::vec::Vec;
 use decide::{NoPlan, Noted, Plan};
 use media::AnchorCounters;
-use model::{AttemptOutcome, Begun, CallRef, Instant, Span, TargetId, TrunkId};
+use model::{AttemptOutcome, Begun, CallRef, DrillFault, Instant, Span, TargetId, TrunkId};
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub struct EndedCall {
     pub attempts: Vec<EndedAttempt>,
     /// How it ended.
     pub ending: Ending,
+    /// It was one of a drill.
+    pub drilled: bool,
     /// Audio, when it was anchored: the caller's side first.
     pub media: Option<AnchorCounters>,
     /// What was seen and done about its audio, in order.
@@ -75,6 +77,8 @@ pub struct EndedAttempt {
     pub took: Span,
     /// How it ended.
     pub outcome: AttemptOutcome,
+    /// How a drill has broken it.
+    pub fault: Option<DrillFault>,
 }
 
 /// A call in progress, for those who look.

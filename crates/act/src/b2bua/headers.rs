@@ -4,8 +4,10 @@
 //! What is said about the call passes by the terms of both trunks (see `interworking`). Refuses to know: what headers mean.
 
 use super::call::Attempt;
-use crate::interworking::{self, Crossing, Shown};
+use crate::interworking::{self, Crossing, NumberPolicy, Shown};
+use crate::profile::is_urn;
 use alloc::format;
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 use sip::{HeaderLines, HeaderName, Message, Method, NameAddr, SentBy, Uri};
 
@@ -136,6 +138,24 @@ pub(super) fn push_addresses(
     to.push("CSeq", format!("{} INVITE", attempt.cseq).as_bytes());
     push_contact(to, sent_by);
     to.push("Allow", ALLOW);
+}
+
+/// The called number at the target as its trunk writes numbers, or the called name as it is, unless the destination has a URI of its own.
+pub(super) fn request_uri(numbers: &NumberPolicy, called: &[u8], attempt: &Attempt) -> Vec<u8> {
+    if let Some(uri) = &attempt.to.uri {
+        return uri.clone();
+    }
+    uri_at(numbers, called, attempt.to.flow.peer)
+}
+
+/// The called number at an address as its trunk writes numbers, or the called name as it is.
+pub(super) fn uri_at(numbers: &NumberPolicy, called: &[u8], peer: SocketAddr) -> Vec<u8> {
+    if is_urn(called) {
+        return called.to_vec();
+    }
+    let mut uri = Vec::with_capacity(called.len() + 48);
+    numbers.push_uri(&mut uri, called, format!("{peer}").as_bytes());
+    uri
 }
 
 #[cfg(test)]

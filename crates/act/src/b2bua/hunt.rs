@@ -88,7 +88,8 @@ impl B2bua {
             self.retries.insist(world.now);
             return true;
         }
-        if self.retries.allow(world.now) {
+        // A drill takes nothing from what real calls may try.
+        if call.drilled || self.retries.allow(world.now) {
             return true;
         }
         // Once per call, however often it asks.

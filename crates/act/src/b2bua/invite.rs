@@ -31,6 +31,11 @@ impl B2bua {
         let known = number_of(world, from, called);
         let Ok(number) = core::str::from_utf8(bare_number(&known)) else { return world.refuse(server, 484) };
         let facts = Facts { from, number, emergency: world.profiles.is_emergency(&known) };
+        let dialled = core::str::from_utf8(bare_number(called)).unwrap_or_default();
+        let drilled = match self.is_drilled(world, flow, message, [number, dialled]) {
+            Ok(drilled) => drilled,
+            Err(code) => return world.refuse(server, code),
+        };
         let Some(wanted) = extensions(world, from, server, message) else { return };
         let tag = world.endpoint.minter().tag();
         let Ok(dialog) = Dialog::uas(message, tag.as_bytes()) else { return world.refuse(server, 400) };
@@ -48,10 +53,15 @@ impl B2bua {
             None => self.plan_of(world, &facts),
         };
         let call = self.next_call(world.rng);
-        self.retries.call(world.now);
+        if drilled {
+            self.remember_drilled(call);
+        } else {
+            self.retries.call(world.now);
+        }
         let mut opened = Call::open(call, leg, message, (called, &known), plan, world.now);
         (opened.server, opened.reliable) = (Some(server), Reliable::new(wanted, server));
-        opened.emergency = facts.emergency;
+        (opened.emergency, opened.drilled) = (facts.emergency, drilled);
+        super::drilled::unname(world, &mut opened);
         opened.tolls.extend(toll);
         if let Some(asked_by) = world.nonces.asked_by(message) {
             // Whoever answers a challenge that was passed to him answers it to that trunk.
@@ -116,7 +126,9 @@ impl B2bua {
         if flow.is_between_shards() {
             return Some((TrunkId::BETWEEN_SHARDS, None));
         }
-        let known = world.profiles.admit(flow.socket, flow.peer).map(|trunk| (trunk, None)).ok_or(Answered(false));
+        let drilled = world.drill.and_then(|drill| drill.caller(flow.peer, message.call_id()));
+        let known = drilled.or_else(|| world.profiles.admit(flow.socket, flow.peer));
+        let known = known.map(|trunk| (trunk, None)).ok_or(Answered(false));
         let phone = |(trunk, user)| (trunk, Some(user));
         match known.or_else(|_| world.phone(server, flow, message).map(phone)) {
             Ok(from) => Some(from),

@@ -18,6 +18,7 @@ mod closing;
 mod connectivity;
 mod counters;
 mod digits;
+mod drilled;
 mod ear;
 mod early;
 mod early_media;
@@ -57,6 +58,7 @@ pub use phones::Phones;
 pub(crate) use way::reach;
 pub use way::way_anew;
 
+use crate::drill::Drill;
 use crate::nonces::Nonces;
 use crate::ports::Ports;
 use crate::profile::Profiles;
@@ -64,7 +66,7 @@ use crate::registrar::Bound;
 use crate::service_routes::ServiceRoutes;
 use crate::tolls::Tolls;
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use call::{Call, Leg};
@@ -111,6 +113,8 @@ pub struct World<'a> {
     pub phones: Option<Phones<'a>>,
     /// What trunks carry.
     pub load: &'a mut Load,
+    /// The drill under way.
+    pub drill: Option<&'a Drill>,
     /// Challenges of trunks.
     pub nonces: &'a mut Nonces,
     /// For weights and numbers.
@@ -255,6 +259,8 @@ pub struct B2bua {
     setting_up: BTreeSet<usize>,
     /// Targets that were in doubt or down when the table was last looked at, in order.
     doubted: Vec<(TargetId, Health)>,
+    /// The last calls of a drill.
+    drilled: VecDeque<CallRef>,
     retries: RetryBudget,
     tolls: Tolls,
     /// Trunks that report what they hear.
@@ -295,6 +301,7 @@ impl B2bua {
             telling: telling::Telling::default(),
             timers: Timers::new(limit.saturating_mul(TIMERS_PER_CALL)),
             serial: 0,
+            drilled: VecDeque::new(),
             draining: false,
             closing: None,
             counters: Counters::default(),

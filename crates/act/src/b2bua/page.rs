@@ -4,7 +4,6 @@
 //! one after the other until one takes it, the preferred first: a text that rings nobody need not be on every desk. It says nothing about a
 //! trunk's health, and takes no place of a call. Refuses to know: what it says.
 
-use super::attempt::uri_at;
 use super::invite::number_of;
 use super::phones::{Way, unfold};
 use super::way::destination_of;
@@ -237,7 +236,7 @@ fn draft(world: &World<'_>, page: &Page, attempt: &Attempt) -> Option<(Draft, Fl
         return None;
     }
     let shown = Shown::of(&page.message, &crossing, &page.number, format!("{}", sent_by.addr).as_bytes());
-    let uri = to.uri.unwrap_or_else(|| uri_at(&crossing.to.numbers, &shown.called, flow.peer));
+    let uri = to.uri.unwrap_or_else(|| headers::uri_at(&crossing.to.numbers, &shown.called, flow.peer));
     let mut draft = Draft::new(Method::Message, uri);
     draft.max_forwards = page.message.max_forwards().map_or(70, |hops| hops.saturating_sub(1));
     to.routes.iter().for_each(|route| draft.headers.push("Route", route));

@@ -194,6 +194,7 @@ impl B2bua {
         call.listening.tried_now(world.now, side);
         self.bridge_aside(world, slot, side, message);
         self.renew_by_response(world, slot, side, message);
+        self.gate(world, slot);
     }
 
     /// The call is over, and with it what was under way.

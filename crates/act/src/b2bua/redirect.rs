@@ -3,7 +3,7 @@
 //! A contact is a wish of the trunk that redirects, and is routed as a call of that trunk: a number at our own address goes by its
 //! routes, a target of a trunk is called as it stands, and no other host is. Refuses to know: who is called when no contact is good.
 
-use super::attempt::{flow_of, profile_of, request_uri};
+use super::attempt::{flow_of, profile_of};
 use super::call::{Call, Destination};
 use super::hunt::{has_place, is_reachable};
 use super::invite::number_of;
@@ -84,7 +84,7 @@ impl B2bua {
         let Some(terms) = world.profiles.trunk(by).map(|trunk| &trunk.interworking.numbers) else { return false };
         // A number for help is dialled the same everywhere.
         let called = if call.emergency { call.number[..].into() } else { terms.write(&call.number) };
-        let asked = request_uri(terms, &called, attempt);
+        let asked = super::headers::request_uri(terms, &called, attempt);
         let whose = match &attempt.to.uri {
             Some(uri) => Uri::parse(uri).map(|uri| terms.read(uri.user()).into_owned()).unwrap_or_default(),
             None => call.number.clone(),

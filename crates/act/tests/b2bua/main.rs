@@ -9,6 +9,7 @@ mod calls;
 mod challenges;
 mod deadlines;
 mod digits;
+mod drilled;
 mod early;
 mod ends;
 mod fraud;

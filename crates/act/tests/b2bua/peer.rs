@@ -76,6 +76,8 @@ struct Due {
 /// A peer.
 pub struct Peer {
     pub addr: SocketAddr,
+    /// What the Call-IDs of its calls begin with.
+    pub mark: &'static str,
     pub endpoint: Endpoint,
     /// Answers to an INVITE that begins a call; the last entry is used again and again.
     pub steps: Vec<Vec<Step>>,
@@ -129,6 +131,7 @@ impl Peer {
         endpoint.bind(SocketId(0), Transport::Udp, addr);
         Self {
             addr,
+            mark: "",
             endpoint,
             steps: vec![vec![say(20, 180), sdp(200, 200)]],
             inside: vec![sdp(10, 200)],
@@ -435,11 +438,12 @@ impl Peer {
         let uri = if number.contains(':') { number.to_string() } else { format!("sip:{number}@{edge}") };
         let mut draft = Draft::new(Method::Invite, uri.into_bytes());
         let (tag, call_id) = (self.endpoint.minter().tag(), self.endpoint.minter().call_id());
+        let call_id = [self.mark.as_bytes(), call_id.as_bytes()].concat();
         let from = format!("\"Ann\" <sip:201@{}>", self.addr);
         draft.headers.push("From", format!("{from};tag={}", tag.as_str()).as_bytes());
         let to = [b"<", &draft.uri[..], b">"].concat();
         draft.headers.push("To", &to);
-        draft.headers.push("Call-ID", call_id.as_bytes());
+        draft.headers.push("Call-ID", &call_id);
         draft.headers.push("CSeq", b"7 INVITE");
         draft.headers.push("Contact", format!("<sip:201@{}>", self.addr).as_bytes());
         for (name, value) in extra {
@@ -452,7 +456,7 @@ impl Peer {
         draft.body = body;
         let flow = Flow { socket: SocketId(0), peer: edge, transport: Transport::Udp };
         let dialog = Dialog {
-            call_id: call_id.as_bytes().to_vec(),
+            call_id,
             local_tag: tag.as_bytes().to_vec(),
             remote_tag: Vec::new(),
             local_uri: from.into_bytes(),

@@ -57,6 +57,7 @@ pub struct Lab {
     pub shape: Shape,
     pub paces: model::Paces,
     pub service_routes: act::ServiceRoutes,
+    pub drill: Option<act::Drill>,
     pub table: TrunkTable,
     pub load: Load,
     pub nonces: act::Nonces,
@@ -187,6 +188,7 @@ impl Lab {
             profiles,
             paces: model::Paces::new(),
             service_routes: act::ServiceRoutes::default(),
+            drill: None,
             table: TrunkTable::new(&shape),
             shape,
             load,
@@ -269,12 +271,20 @@ impl Lab {
             shape: &self.shape,
             table: &self.table,
             phones: self.rules.as_ref().map(|rules| Phones { registrar: &mut self.registrar, rules }),
+            drill: self.drill.as_ref(),
             load: &mut self.load,
             nonces: &mut self.nonces,
             rng: &mut self.rng,
             out: &mut self.effects,
         };
         (&mut self.b2bua, world)
+    }
+
+    /// What the drill breaks has changed.
+    pub fn drill_changed(&mut self) {
+        let (b2bua, mut world) = self.world();
+        b2bua.drill_changed(&mut world);
+        self.flush();
     }
 
     /// The office calls `number` with an offer.

@@ -93,5 +93,6 @@ pub(super) fn heard(audio: &Audio) -> Heard {
         longest_gap: audio.listener.longest_gap(),
         spells: audio.ear.spells.clone(),
         stream: audio.ear.stream.clone(),
+        tones: audio.listener.heard().filter(|(_, long)| *long > Span::ZERO).collect(),
     }
 }

@@ -21,7 +21,7 @@ impl Agent {
         let mut headers = HeaderLines::new();
         headers.push("From", format!("<sip:{}@{}>;tag={}", self.config.user, self.config.sip, tag.as_str()).as_bytes());
         headers.push("To", format!("<sip:{}@{}>", dial.number, dial.to).as_bytes());
-        headers.push("Call-ID", call_id.as_bytes());
+        headers.push("Call-ID", &[dial.mark.as_bytes(), call_id.as_bytes()].concat());
         headers.push("CSeq", b"1 INVITE");
         headers.push("Contact", self.contact().as_bytes());
         let mut draft =

@@ -60,6 +60,8 @@ pub struct Dial {
     pub to: SocketAddr,
     /// User part of the request URI.
     pub number: String,
+    /// What its Call-ID begins with.
+    pub mark: String,
     /// Sends no SDP in the INVITE; the answer offers and our ACK answers.
     pub late_offer: bool,
     /// What it plays, in hertz.

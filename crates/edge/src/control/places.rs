@@ -59,9 +59,9 @@ impl Control {
             }
         }
         self.watch(now, &settings);
-        let Snapshot { paces, qualities, service_routes, .. } = Snapshot::clone(&self.snapshot);
+        let Snapshot { paces, qualities, service_routes, drill, .. } = Snapshot::clone(&self.snapshot);
         let table = Arc::new(self.engine.table().clone());
-        self.snapshot = Arc::new(Snapshot { settings, table, paces, qualities, service_routes });
+        self.snapshot = Arc::new(Snapshot { settings, table, paces, qualities, service_routes, drill });
         self.follow_shadow(now);
         self.look_at_groups(now);
         self.out.push_back(ControlOutput::Update(self.snapshot.clone()));

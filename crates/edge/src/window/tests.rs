@@ -245,6 +245,7 @@ impl World {
                 | ControlOutput::Lookup(_)
                 | ControlOutput::Bindings { .. }
                 | ControlOutput::Forgive(_)
+                | ControlOutput::Drill(_)
                 | ControlOutput::Keep(_) => {}
             }
         }

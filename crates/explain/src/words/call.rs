@@ -48,7 +48,8 @@ pub(crate) fn opening(call: &CallRecord) -> String {
         Ok(made) => plan(made, call.group.as_ref(), &call.trunks, call.invited),
         Err(none) => no_plan(none, call.group.as_ref(), &call.trunks, call.invited),
     };
-    format!("call {id} from {from}: {caller} calls {called}; {plan}")
+    let drilled = if call.drilled { ", in a drill" } else { "" };
+    format!("call {id} from {from}: {caller} calls {called}{drilled}; {plan}")
 }
 
 /// A plan made at `now`. `names` are those of the trunks it mentions.
@@ -129,6 +130,9 @@ pub fn attempt(number: usize, attempt: &AttemptRecord) -> String {
         AttemptOutcome::Answered | AttemptOutcome::Redirected { .. } | AttemptOutcome::Refused { .. }
     ) {
         words += &format!(" after {}", attempt.took);
+    }
+    if let Some(fault) = attempt.fault {
+        words += &format!(" (the drill breaks it: {})", fault.word());
     }
     words
 }

@@ -143,6 +143,7 @@ pub fn exclusion(cause: Exclusion, now: Instant) -> String {
         Exclusion::Down { since } => format!("is Down for {}", now.since(since)),
         Exclusion::OutsideShare { share: 0 } => String::from("is on Probation and gets no calls yet"),
         Exclusion::OutsideShare { share } => format!("is on Probation and this call is not in its {share} %"),
+        Exclusion::Drilled => String::from("has no address: the drill takes it away"),
         Exclusion::NoAddress => String::from("has no address: its names lead nowhere yet"),
         Exclusion::NobodyThere => String::from("has no phone registered for the called number"),
         Exclusion::Draining => String::from("is draining"),

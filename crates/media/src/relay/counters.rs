@@ -30,6 +30,8 @@ pub struct Counters {
     pub no_key: u64,
     /// See [`Dropped::BadCheck`].
     pub bad_checks: u64,
+    /// See [`Dropped::Drilled`].
+    pub drilled: u64,
     /// Checks of ICE that were answered.
     pub checks: u64,
     /// Packets of handshakes for the keys of secured sides.
@@ -90,6 +92,7 @@ impl Counters {
             ("dropped_replayed", self.replayed),
             ("dropped_no_key", self.no_key),
             ("dropped_bad_check", self.bad_checks),
+            ("dropped_drilled", self.drilled),
             ("checks", self.checks),
             ("handshakes", self.handshakes),
             ("handshakes_failed", self.handshakes_failed),

@@ -27,6 +27,7 @@ impl ControlThread {
                     let _gone = reply.send(self.forgive(&source, word));
                 }
                 Ask::TestCall { trunk, word, reply } => self.ask_test(trunk, word, reply),
+                Ask::Drill { what, reply } => self.ask_drill(what, reply),
                 Ask::Reload { reply } => {
                     self.said = Some(Vec::new());
                     let done = self.reload();
@@ -109,6 +110,9 @@ impl ControlThread {
                 let snapshot = self.control.snapshot();
                 let view = dry_run::route(self.now, snapshot, &seen.trunk_calls(), from.as_deref(), &number);
                 let _gone = reply.send(view.and_then(|view| value(&view)));
+            }
+            Ask::Drill { what, reply } => {
+                let _gone = reply.send(self.drill_answer(&what));
             }
             Ask::Health { reply } => {
                 let _gone = reply.send(Ok(self.health(seen)));

@@ -53,6 +53,7 @@ pub(super) struct Tally {
     plans: Counts<1>,
     alarms: Counts<1>,
     extra: u64,
+    drilled_calls: u64,
 }
 
 impl Tally {
@@ -61,6 +62,8 @@ impl Tally {
         match &entry.record {
             Record::Decision { who, decision } => self.decisions.add(decision_labels(&who.trunk, decision)),
             Record::Shadow { who, decision } => self.shadow.add(decision_labels(&who.trunk, decision)),
+            // How a trunk serves people is told of their calls alone.
+            Record::Call(call) if call.drilled => self.drilled_calls += 1,
             Record::Call(call) => self.call(call),
             Record::Alarm(alarm) if !alarm.over => self.alarms.add([alarm.what.kind()]),
             Record::Located(located) => self.located.add([located.trunk.as_str()]),
@@ -102,6 +105,12 @@ impl Tally {
         self.alarms.measure(metrics, "alarms_raised", "Alarms raised.", ["kind"]);
         let extra = "Attempts after the first of their call, of calls that ended.";
         metrics.counter("attempts_extra", extra, &[], self.extra);
+        metrics.counter(
+            "drilled_calls",
+            "Calls of drills that ended; no other metric of calls counts them.",
+            &[],
+            self.drilled_calls,
+        );
     }
 }
 

@@ -15,6 +15,8 @@ use std::thread::{Builder, JoinHandle};
 
 /// Orders and reports that may wait.
 const BACKLOG: usize = 4_096;
+/// First of the ports that a caller hears audio at.
+const CALLER_PORTS: u16 = 46_000;
 /// Longest wait before orders are looked at, in milliseconds.
 const LONGEST_WAIT_MS: i32 = 10;
 
@@ -62,6 +64,24 @@ impl LiveAgent {
     pub fn start(config: AgentConfig, behaviour: Behaviour) -> io::Result<Self> {
         let sip = Port::Datagrams(bind(config.sip)?);
         Self::start_by(config, sip, None, behaviour)
+    }
+
+    /// One that calls by UDP from `own`, a few calls at once.
+    ///
+    /// # Errors
+    /// When that address cannot be bound or no thread can be had.
+    pub fn caller(own: SocketAddr, behaviour: Behaviour) -> io::Result<Self> {
+        let config = AgentConfig {
+            user: "drill".to_owned(),
+            sip: own,
+            transport: sip::Transport::Udp,
+            media_ip: own.ip(),
+            first_port: CALLER_PORTS,
+            calls: 4,
+            seed: crate::net::process::secret()?,
+            timers: sip::TimerSet::default(),
+        };
+        Self::start(config, behaviour)
     }
 
     /// The same for one that speaks TCP, or TLS when it is told who it is.

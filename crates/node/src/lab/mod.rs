@@ -29,6 +29,7 @@ Now, from another terminal:
   throughline lab fail acme --how silent     acme dies; also refuse, 503, stall, grey, no-rtp
   throughline lab call                       goes through globex
   throughline test-call acme                 a call of the edge's own through acme alone: times, and audio both ways
+  throughline drill --fault silent           breaks acme for calls of its own, and proves that globex stands in
   throughline why trunk acme                 each change in one sentence
   throughline lab fail acme --how heal       acme works again
 A phone or SIPp calls in at 127.0.0.10:5060. (The binary is target/release/throughline.)
@@ -115,6 +116,7 @@ impl Lab {
         self.office.order(Order::Dial(Dial {
             to: EDGE,
             number: number.to_owned(),
+            mark: String::new(),
             late_offer: false,
             tone_hz: OFFICE_HZ,
             hang_up_after: Some(TALK),

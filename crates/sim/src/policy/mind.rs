@@ -148,6 +148,7 @@ impl Mind {
                     | ControlOutput::Lookup(_)
                     | ControlOutput::Bindings { .. }
                     | ControlOutput::Forgive(_)
+                    | ControlOutput::Drill(_)
                     | ControlOutput::Keep(_) => continue,
                 };
             },
