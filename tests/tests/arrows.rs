@@ -20,7 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &["explain"]),
     ("api", &["edge", "explain"]),
     ("node", &["edge", "agent", "store", "api", "sip", "media", "explain", "decide", "sense", "act"]),
-    ("throughline", &["node", "sim", "api", "explain", "edge"]),
+    ("throughline", &["node", "sim", "api", "explain", "edge", "agent"]),
 ];
 
 /// Crates without clock, socket, thread or file.

@@ -7,6 +7,7 @@ mod calls;
 mod check;
 mod deep;
 mod docs;
+mod drill;
 mod events;
 mod guard;
 mod http;
@@ -45,6 +46,7 @@ Examples:
   throughline trunk acme drain                 no new calls for acme
   throughline guard                            who is shut out or limited, and why
   throughline test-call acme                   a call of our own through acme, heard in both directions or not
+  throughline drill                            breaks each trunk for calls of its own, and proves that others stand in
 
 Exit codes:
   0  done        1  a fault, or refused        2  wrong usage";
@@ -74,6 +76,7 @@ enum Command {
     Guard(guard::Args),
     Trunk(trunk::Args),
     TestCall(test_call::Args),
+    Drill(drill::Args),
     Reload(reload::Args),
     #[command(subcommand)]
     Lab(lab::What),
@@ -96,6 +99,7 @@ fn main() -> ExitCode {
         Command::Guard(args) => guard::run(&args, &api),
         Command::Trunk(args) => trunk::run(&args, &api),
         Command::TestCall(args) => test_call::run(&args, &api),
+        Command::Drill(args) => drill::run(&args, &api),
         Command::Reload(args) => reload::run(&args, &api),
         Command::Lab(what) => lab::run(&what, &api),
         Command::Simulate(args) => simulate::run(&args),

@@ -1,0 +1,328 @@
+//! What a drill finds out, line by line: each is one thing that had to be so, whether it was, and what shows it.
+//!
+//! Refuses to know: how calls are placed, how lines are shown.
+
+use super::caller::{OURS_HZ, Placed};
+use super::plan::Bounds;
+use model::{DrillFault, Span};
+use serde_json::Value;
+
+/// How long our own tone must have come back to prove that audio passes both ways.
+const PROVES: Span = Span::from_millis(300);
+
+/// What became of one thing that had to be so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It was.
+    Passed,
+    /// It was not.
+    Failed,
+    /// Nothing could show it; why is told.
+    Unproven,
+}
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    /// What had to be so: `stand-in`, `ringback`.
+    pub(super) check: &'static str,
+    pub(super) verdict: Verdict,
+    /// What was seen.
+    pub(super) told: String,
+}
+
+/// One call and what it showed.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Step {
+    pub(super) trunk: String,
+    /// None for a call while nothing is broken.
+    pub(super) fault: Option<DrillFault>,
+    pub(super) title: String,
+    pub(super) lines: Vec<Line>,
+    /// The edge's number of the call.
+    pub(super) call: Option<String>,
+    pub(super) ringback: Option<Span>,
+    pub(super) answer: Option<Span>,
+    /// Why it went as it did, in the edge's words.
+    pub(super) why: Vec<String>,
+}
+
+impl Step {
+    pub(super) fn failed(&self) -> usize {
+        self.count(Verdict::Failed)
+    }
+
+    pub(super) fn count(&self, verdict: Verdict) -> usize {
+        self.lines.iter().filter(|line| line.verdict == verdict).count()
+    }
+}
+
+/// What a call is held against.
+pub(super) struct Terms<'a> {
+    pub(super) trunk: &'a str,
+    pub(super) fault: Option<DrillFault>,
+    pub(super) bounds: Bounds,
+    /// The far end sends back what it hears.
+    pub(super) echo: bool,
+    /// The codec of the call while nothing was broken.
+    pub(super) codec: Option<&'a str>,
+    pub(super) title: String,
+}
+
+/// What a call showed.
+pub(super) fn judge(terms: &Terms<'_>, placed: &Placed) -> Step {
+    let mut lines = vec![broken(terms, placed), carried(terms, placed)];
+    lines.extend(delays(terms.bounds, placed));
+    if terms.fault.is_some_and(DrillFault::is_of_audio) {
+        lines.push(noticed(placed));
+    } else {
+        lines.extend(audio(terms, placed));
+        lines.extend(codec(terms, placed));
+    }
+    Step {
+        trunk: terms.trunk.to_owned(),
+        fault: terms.fault,
+        title: terms.title.clone(),
+        lines: lines.into_iter().filter(|line| !line.told.is_empty()).collect(),
+        call: placed.record["call"].as_str().map(str::to_owned),
+        ringback: placed.lived.ringback,
+        answer: placed.lived.answer,
+        why: placed.why.clone(),
+    }
+}
+
+fn line(check: &'static str, passed: bool, told: impl Into<String>) -> Line {
+    let verdict = if passed { Verdict::Passed } else { Verdict::Failed };
+    Line { check, verdict, told: told.into() }
+}
+
+fn unproven(check: &'static str, told: impl Into<String>) -> Line {
+    Line { check, verdict: Verdict::Unproven, told: told.into() }
+}
+
+fn attempts(placed: &Placed) -> &[Value] {
+    placed.record["attempts"].as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+/// The trunk that carried it.
+fn carrier(placed: &Placed) -> Option<&str> {
+    let answered = |attempt: &&Value| attempt["outcome"] == "answered";
+    attempts(placed).iter().rev().find(answered).and_then(|attempt| attempt["trunk"].as_str())
+}
+
+/// The call must have met what was broken, or it proves nothing.
+fn broken(terms: &Terms<'_>, placed: &Placed) -> Line {
+    let (trunk, check) = (terms.trunk, "met");
+    let Some(fault) = terms.fault else { return line(check, true, "") };
+    if placed.record.is_null() {
+        return line(
+            check,
+            false,
+            "the edge has no record of the call: it was refused before it was one, or the edge is behind",
+        );
+    }
+    if fault == DrillFault::Dns {
+        let told = placed.why.iter().any(|sentence| sentence.contains("the drill takes it away"));
+        return line(check, told, format!("{trunk} had no address and was left out"));
+    }
+    let met = attempts(placed).iter().find(|attempt| attempt["trunk"] == trunk);
+    match met {
+        Some(attempt) if !attempt["fault"].is_null() => {
+            line(check, true, format!("the call met {trunk} while it was broken: {}", fault.word()))
+        }
+        Some(_) => line(check, false, format!("the call met {trunk}, and it was not broken")),
+        None => line(check, false, format!("the call never came to {trunk}: another trunk comes before it")),
+    }
+}
+
+/// Somebody else must have carried it; with audio broken or nothing, the trunk itself.
+fn carried(terms: &Terms<'_>, placed: &Placed) -> Line {
+    let trunk = terms.trunk;
+    let by = carrier(placed);
+    let Some(by) = by.filter(|_| placed.lived.answer.is_some()) else {
+        let code = match placed.lived.refused {
+            None => String::from("got no answer"),
+            Some(code) => format!("was refused with {code}"),
+        };
+        let check = if terms.fault.is_some() { "stand-in" } else { "sound" };
+        return line(check, false, format!("nobody carried the call: the caller {code}"));
+    };
+    match terms.fault {
+        Some(fault) if !fault.is_of_audio() => line("stand-in", by != trunk, format!("{by} carried the call")),
+        Some(_) => line("answered", by == trunk, format!("{by} answered the call")),
+        None => line("sound", by == trunk, format!("{by} carried the call while nothing was broken")),
+    }
+}
+
+fn delays(bounds: Bounds, placed: &Placed) -> [Line; 2] {
+    let one = |check, what, seen: Option<Span>, most: Span| match seen {
+        Some(seen) => line(check, seen <= most, format!("{what} after {seen}, {most} at most")),
+        None => line(check, false, format!("no {what}")),
+    };
+    let ringback = placed.lived.ringback.or(placed.lived.answer);
+    [one("ringback", "ringing", ringback, bounds.ringback), one("answer", "answer", placed.lived.answer, bounds.answer)]
+}
+
+/// Tone out and back, and no hole in it.
+fn audio(terms: &Terms<'_>, placed: &Placed) -> Vec<Line> {
+    let Some(heard) = &placed.lived.heard else {
+        return vec![line("audio", false, "no audio: the call was not answered")];
+    };
+    let ours = heard.tones.iter().find(|(hz, _)| *hz == OURS_HZ).map_or(Span::ZERO, |(_, long)| *long);
+    let theirs = heard.packets > 0;
+    let mut lines = vec![line("audio-from", theirs, format!("{} packets came from the far end", heard.packets))];
+    lines.push(if ours >= PROVES {
+        line("audio-to", true, format!("our tone came back for {ours}"))
+    } else if terms.echo {
+        line(
+            "audio-to",
+            false,
+            format!("our tone came back for {ours}: what we say does not arrive, or the far end does not echo"),
+        )
+    } else {
+        reported(placed)
+    });
+    if theirs {
+        let gap = heard.longest_gap;
+        lines.push(line(
+            "gap",
+            gap <= terms.bounds.gap,
+            format!("longest hole in the audio {gap}, {} at most", terms.bounds.gap),
+        ));
+    }
+    lines
+}
+
+/// A far end that does not echo tells by its reports whether it hears.
+fn reported(placed: &Placed) -> Line {
+    match placed.record.pointer("/media/callee/told_loss_permille").and_then(Value::as_u64) {
+        Some(loss) if loss < 100 => {
+            line("audio-to", true, format!("by its reports the far end has lost {loss} of 1000 packets"))
+        }
+        Some(loss) => line("audio-to", false, format!("by its reports the far end has lost {loss} of 1000 packets")),
+        None => unproven("audio-to", "the far end neither echoes nor reports (RTCP)"),
+    }
+}
+
+/// The edge must see that nobody is heard.
+fn noticed(placed: &Placed) -> Line {
+    let notes = placed.record["notes"].as_array().map_or(0, Vec::len);
+    let told = placed.why.iter().find(|sentence| sentence.contains("audio") && sentence.contains("after the answer"));
+    match told {
+        Some(sentence) if notes > 0 => line("noticed", true, sentence.clone()),
+        _ => line("noticed", false, "the edge has seen nothing wrong with the audio"),
+    }
+}
+
+/// The codec that the far end spoke: that of the trunk which stands in is to be the one the caller had before.
+fn codec(terms: &Terms<'_>, placed: &Placed) -> Option<Line> {
+    let spoken = codec_of(placed)?;
+    Some(match terms.codec {
+        None => line("codec", true, format!("{spoken} is spoken")),
+        Some(before) if before == spoken => line("codec", true, format!("{spoken}, as before")),
+        Some(before) => line("codec", false, format!("{spoken}, and {before} while nothing was broken")),
+    })
+}
+
+/// By the edge's record.
+pub(super) fn codec_of(placed: &Placed) -> Option<&str> {
+    placed.record.pointer("/media/callee/codec").and_then(Value::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::caller::Lived;
+    use super::*;
+    use agent::Heard;
+    use serde_json::json;
+
+    const BOUNDS: Bounds =
+        Bounds { ringback: Span::from_secs(4), answer: Span::from_secs(8), gap: Span::from_millis(400) };
+
+    fn terms(fault: Option<DrillFault>) -> Terms<'static> {
+        Terms { trunk: "acme", fault, bounds: BOUNDS, echo: true, codec: Some("PCMA"), title: String::from("t") }
+    }
+
+    fn placed() -> Placed {
+        let attempt =
+            |trunk: &str, fault: Value, outcome: Value| json!({ "trunk": trunk, "fault": fault, "outcome": outcome });
+        let heard = Heard {
+            packets: 150,
+            tones: vec![(850, Span::from_secs(1)), (OURS_HZ, Span::from_secs(1))],
+            longest_gap: Span::from_millis(40),
+            ..Heard::default()
+        };
+        Placed {
+            lived: Lived {
+                ringback: Some(Span::from_millis(900)),
+                answer: Some(Span::from_millis(1_100)),
+                refused: None,
+                heard: Some(heard),
+            },
+            record: json!({
+                "call": "00", "notes": [],
+                "attempts": [
+                    attempt("acme", json!("silent"), json!({ "no_reply": { "after": 1 } })),
+                    attempt("globex", Value::Null, json!("answered")),
+                ],
+                "media": { "callee": { "codec": "PCMA" } },
+            }),
+            why: Vec::new(),
+        }
+    }
+
+    fn failing(step: &Step) -> Vec<&'static str> {
+        step.lines.iter().filter(|line| line.verdict == Verdict::Failed).map(|line| line.check).collect()
+    }
+
+    #[test]
+    fn a_call_that_another_trunk_carried_passes_every_line() {
+        let step = judge(&terms(Some(DrillFault::Silent)), &placed());
+        assert_eq!((step.failed(), step.count(Verdict::Passed)), (0, 8), "{:?}", step.lines);
+    }
+
+    #[test]
+    fn each_thing_that_is_wrong_fails_its_own_line() {
+        let fails = |change: &dyn Fn(&mut Placed)| {
+            let mut placed = placed();
+            change(&mut placed);
+            failing(&judge(&terms(Some(DrillFault::Silent)), &placed))
+        };
+        assert_eq!(fails(&|placed| placed.record["attempts"][0]["fault"] = Value::Null), ["met"]);
+        assert_eq!(fails(&|placed| placed.record["attempts"][1]["trunk"] = json!("acme")), ["stand-in"]);
+        assert_eq!(fails(&|placed| placed.lived.ringback = Some(Span::from_secs(5))), ["ringback"]);
+        assert_eq!(fails(&|placed| placed.lived.answer = Some(Span::from_secs(9))), ["answer"]);
+        assert_eq!(fails(&|placed| placed.lived.heard.as_mut().unwrap().tones.pop().map_or((), |_| ())), ["audio-to"]);
+        assert_eq!(fails(&|placed| placed.lived.heard.as_mut().unwrap().longest_gap = Span::from_secs(1)), ["gap"]);
+        assert_eq!(fails(&|placed| placed.record["media"]["callee"]["codec"] = json!("PCMU")), ["codec"]);
+        let mute = |placed: &mut Placed| *placed.lived.heard.as_mut().unwrap() = Heard::default();
+        assert_eq!(fails(&mute), ["audio-from", "audio-to"]);
+    }
+
+    #[test]
+    fn a_far_end_that_neither_echoes_nor_reports_proves_nothing() {
+        let mut placed = placed();
+        placed.lived.heard.as_mut().unwrap().tones.pop();
+        let told = |placed: &Placed| {
+            let step = judge(&Terms { echo: false, ..terms(None) }, placed);
+            step.lines.iter().find(|line| line.check == "audio-to").unwrap().verdict
+        };
+        assert_eq!(told(&placed), Verdict::Unproven);
+        placed.record["media"]["callee"]["told_loss_permille"] = json!(0);
+        assert_eq!(told(&placed), Verdict::Passed);
+        placed.record["media"]["callee"]["told_loss_permille"] = json!(1_000);
+        assert_eq!(told(&placed), Verdict::Failed);
+    }
+
+    #[test]
+    fn audio_that_is_blocked_must_be_noticed() {
+        let mut placed = placed();
+        placed.record["attempts"] = json!([{ "trunk": "acme", "fault": "rtp_from", "outcome": "answered" }]);
+        assert_eq!(failing(&judge(&terms(Some(DrillFault::RtpFrom)), &placed)), ["noticed"]);
+        placed.record["notes"] = json!([{}]);
+        placed.why = vec![String::from("5.0 s after the answer: audio of acme stopped")];
+        assert_eq!(judge(&terms(Some(DrillFault::RtpFrom)), &placed).failed(), 0);
+    }
+}

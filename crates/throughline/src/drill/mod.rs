@@ -1,0 +1,211 @@
+//! `throughline drill`: breaks trunks of a configured edge on purpose, places calls, and says line by line whether others stood in.
+//!
+//! The edge plays the faults, for the drill's own calls unless told otherwise; here calls are placed and judged. Refuses to know: how a
+//! fault is played.
+
+mod caller;
+mod desk;
+mod lines;
+mod page;
+mod plan;
+mod report;
+
+use crate::ask;
+use crate::http::Client;
+use crate::say::{Failure, say};
+use caller::Caller;
+use desk::{Desk, Wanted};
+use lines::{Step, Terms, Verdict, judge};
+use model::{DrillFault, Span};
+use plan::{Line, Plan};
+use report::Findings;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Without a plan every trunk is broken that others stand in for and that has a number for testing (`test_call`). The faults are played \
+inside the edge and for the drill's own calls alone: no real call meets them, and what is seen of the drill's calls is held against no \
+trunk. The drill ends by itself when this command ends, when its time is over, when a trunk goes Down, and when real calls suffer. \
+Ends with 1 when a line fails.
+
+Examples:
+  throughline drill                                  everything that can be drilled
+  throughline drill --trunk acme --fault silent      one trunk, one way
+  throughline drill plan.toml --html drill.html      a plan of your own, and a page for the file
+  throughline drill --junit drill.xml --json         for build servers and programs
+  throughline drill plan.toml --all-calls --yes      real calls too: for an edge that nobody needs now";
+
+/// How long a call talks: the far end's own tone, then ours come back.
+const TALK: Span = Span::from_millis(2_600);
+/// How long one talks whose audio is blocked: longer than a trunk may be silent unnoticed.
+const TALK_BLOCKED: Span = Span::from_secs(9);
+
+/// Break trunks on purpose, for calls of the drill's own, and prove that others stand in
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The plan: who is broken how, who calls what [default: what the edge says can be drilled]
+    #[arg(value_name = "PLAN.toml")]
+    plan: Option<PathBuf>,
+    /// Only this trunk; may be given several times
+    #[arg(long = "trunk", value_name = "NAME")]
+    trunks: Vec<String>,
+    /// Only this way to break it: dns, refuse, silent, stall, grey, rtp-from, rtp-to, or a code; may be given several times
+    #[arg(long = "fault", value_name = "WAY", value_parser = way)]
+    faults: Vec<DrillFault>,
+    /// Break trunks for every call, real ones too
+    #[arg(long, requires = "yes")]
+    all_calls: bool,
+    /// Yes, real calls may fail
+    #[arg(long)]
+    yes: bool,
+    /// As JSON, times in microseconds
+    #[arg(long)]
+    json: bool,
+    /// Write a report for build servers into this file
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Write a page into this file
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+fn way(word: &str) -> Result<DrillFault, String> {
+    let known = "dns, refuse, silent, stall, grey, rtp-from, rtp-to, or a code such as 503";
+    DrillFault::from_word(word).ok_or_else(|| format!("no way to break a trunk; there are {known}"))
+}
+
+pub(crate) fn run(args: &Args, api: &Client) -> Result<(), Failure> {
+    let known = ask::get(api, "/v1/drill")?;
+    let plan = plan_of(args, &known)?;
+    let findings = drill(&plan, args, api, &known)?;
+    if args.json {
+        ask::raw(&report::json(&findings));
+    }
+    write(args.junit.as_ref(), || report::junit(&findings))?;
+    write(args.html.as_ref(), || page::page(&findings))?;
+    if !findings.is_good() {
+        return Err(Failure(findings.verdict()));
+    }
+    if !args.json {
+        say(&findings.verdict());
+    }
+    Ok(())
+}
+
+fn write(path: Option<&PathBuf>, text: impl FnOnce() -> String) -> Result<(), Failure> {
+    let Some(path) = path else { return Ok(()) };
+    std::fs::write(path, text()).map_err(|error| Failure(format!("{} cannot be written: {error}", path.display())))
+}
+
+fn plan_of(args: &Args, known: &Value) -> Result<Plan, Failure> {
+    let mut plan = match &args.plan {
+        None => Plan::of_candidates(&known["candidates"]),
+        Some(path) => {
+            let file = path.display().to_string();
+            let text = std::fs::read_to_string(path).map_err(|error| Failure(format!("{file}: {error}")))?;
+            let (plan, faults) = Plan::read(&text, &file);
+            plan.ok_or_else(|| Failure(edge::config::render(&faults, &text, &file)))?
+        }
+    };
+    let absent = plan.keep(&args.trunks, &args.faults);
+    if let Some(name) = absent.first() {
+        return Err(Failure(format!("trunk `{name}` is not in the plan, or no other one stands in for it")));
+    }
+    if plan.lines.is_empty() {
+        let hint = "give a first trunk of a group a `test_call`, or write a plan (examples/drill.toml)";
+        return Err(Failure(format!(
+            "nothing can be drilled: no trunk with a number for testing has others behind it; {hint}"
+        )));
+    }
+    plan.all_calls |= args.all_calls;
+    if plan.all_calls && !args.yes {
+        return Err(Failure(String::from(
+            "the plan breaks trunks for every call, real ones too: say --yes when that is meant",
+        )));
+    }
+    Ok(plan)
+}
+
+fn drill(plan: &Plan, args: &Args, api: &Client, known: &Value) -> Result<Findings, Failure> {
+    let mut callers: BTreeMap<&str, Caller> = BTreeMap::new();
+    for line in &plan.lines {
+        if !callers.contains_key(line.from.as_str()) {
+            callers.insert(&line.from, Caller::open(door(known, &line.from)?, plan.caller)?);
+        }
+    }
+    let mut trunks: Vec<&str> = plan.lines.iter().map(|line| line.trunk.as_str()).collect();
+    trunks.sort_unstable();
+    trunks.dedup();
+    let desk = Desk::begin(
+        api,
+        &Wanted {
+            who: &plan.who,
+            trunks,
+            callers: callers.iter().map(|(from, caller)| (*from, caller.address())).collect(),
+            all_calls: plan.all_calls,
+            limit_s: plan.limit.as_micros() / 1_000_000,
+        },
+    )?;
+    let mut findings = Findings {
+        who: plan.who.clone(),
+        edge: api.host().to_owned(),
+        all_calls: plan.all_calls,
+        steps: Vec::new(),
+        cut: None,
+        real: (0, 0),
+    };
+    for line in &plan.lines {
+        let Some(caller) = callers.get_mut(line.from.as_str()) else { continue };
+        let mut tell = |step: Step| {
+            if !args.json {
+                say(&report::terminal(&step));
+            }
+            findings.steps.push(step);
+        };
+        if let Err(Failure(why)) = drill_line(plan, line, &desk, caller, &mut tell) {
+            findings.cut = Some(why);
+            break;
+        }
+    }
+    if let Ok(last) = desk.keep() {
+        let count = |name: &str| last["drill"]["real_calls"][name].as_u64().unwrap_or(0);
+        findings.real = (count("ended"), count("failed"));
+        desk.end(findings.count(Verdict::Passed), findings.count(Verdict::Failed))?;
+    }
+    Ok(findings)
+}
+
+/// First as it is, then broken in one way after another, then as it is again.
+fn drill_line(
+    plan: &Plan,
+    line: &Line,
+    desk: &Desk<'_>,
+    caller: &mut Caller,
+    tell: &mut dyn FnMut(Step),
+) -> Result<(), Failure> {
+    let trunk = line.trunk.as_str();
+    let terms = |fault, title, codec| Terms { trunk, fault, bounds: plan.bounds, echo: line.echo, codec, title };
+    let before = caller.call(desk, &line.number, TALK)?;
+    tell(judge(&terms(None, format!("{trunk} as it is"), None), &before));
+    let codec = lines::codec_of(&before);
+    for fault in &line.faults {
+        desk.set(trunk, Some(*fault))?;
+        let talk = if fault.is_of_audio() { TALK_BLOCKED } else { TALK };
+        let placed = caller.call(desk, &line.number, talk)?;
+        tell(judge(&terms(Some(*fault), format!("{trunk} broken: {}", fault.word()), codec), &placed));
+    }
+    desk.set(trunk, None)?;
+    let after = caller.call(desk, &line.number, TALK)?;
+    tell(judge(&terms(None, format!("{trunk} mended"), codec), &after));
+    Ok(())
+}
+
+/// Where the edge takes calls of this trunk.
+fn door(known: &Value, from: &str) -> Result<std::net::SocketAddr, Failure> {
+    let addr = known["at"][from].as_str().and_then(|addr| addr.parse().ok());
+    addr.ok_or_else(|| {
+        Failure(format!("no call of `{from}` can be placed: there is no such trunk, or its listen takes no UDP"))
+    })
+}
