@@ -124,6 +124,7 @@ fn node(ask: Ask) {
             reply.send(Ok(json!({ "sentences": ["good"] }))).is_err()
         }
         Ask::TestCall { trunk, reply, .. } => reply.send(Err(Fault::no_trunk(&trunk))).is_err(),
+        Ask::Drill { what, reply } => reply.send(Ok(json!({ "asked": format!("{what:?}") }))).is_err(),
         Ask::Reload { reply } => reply.send(Err(Fault::new(Kind::Conflict, "2 faults", "throughline check"))).is_err(),
         Ask::Journal { from, limit, reply } => {
             reply.send(Ok(vec![alarm(from.0, &format!("limit {limit}")), alarm(from.0 + 1, "next")])).is_err()
