@@ -17,7 +17,7 @@ const HEAD: u64 = 16 << 10;
 const LONGEST: u64 = 64 << 20;
 
 /// Asks one API.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Client {
     host: String,
     token: Option<Token>,
