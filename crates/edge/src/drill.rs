@@ -103,7 +103,7 @@ pub struct RealCalls {
 
 impl RealCalls {
     fn percent(self) -> u32 {
-        if self.ended == 0 { 0 } else { self.failed.saturating_mul(100) / self.ended }
+        self.failed.saturating_mul(100).checked_div(self.ended).unwrap_or(0)
     }
 }
 

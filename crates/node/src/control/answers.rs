@@ -5,7 +5,7 @@
 use super::{ControlThread, OWED_FORGIVEN, dry_run, metrics};
 use crate::looks::Seen;
 use crate::shard::Order;
-use api::{Ask, Fault, Health, Kind, Word};
+use api::{Ask, Fault, Health, Kind, MetricsSnapshot, Word};
 use edge::{By, CallView, ControlInput, DeskOrder, DeskQuery, TrunkAct, Whom};
 use model::{CallRef, TrunkId};
 use serde::Serialize;
@@ -118,19 +118,7 @@ impl ControlThread {
                 let _gone = reply.send(Ok(self.health(seen)));
             }
             Ask::Metrics { reply } => {
-                let trunks = self.control.view(self.now, &seen.trunk_calls());
-                let orders_lost = self.shards.iter().map(|shard| shard.orders.refused()).sum();
-                let journal = self.store.counters();
-                let mut metrics = metrics::snapshot(seen, &trunks, journal, orders_lost);
-                metrics::alarms(&mut metrics, self.control.alarms().map(|active| active.alarm.kind()));
-                let unasked = self.control.unasked_answers();
-                metrics.counter("names_unasked", "Answers of name servers that nobody waited for.", &[], unasked);
-                self.dns.measure(&mut metrics);
-                if let Some(streams) = &self.streams {
-                    metrics::streams(&mut metrics, streams, self.clock.wall());
-                }
-                self.tally.measure(&mut metrics);
-                let _gone = reply.send(Ok(metrics));
+                let _gone = reply.send(Ok(self.metrics(seen)));
             }
             // The journal and the lab are asked elsewhere, acts are answered at once.
             Ask::Operate { .. }
@@ -149,6 +137,23 @@ impl ControlThread {
             | Ask::Events { .. }
             | Ask::Extra { .. } => {}
         }
+    }
+
+    /// Everything that is counted and measured.
+    fn metrics(&mut self, seen: &Seen) -> MetricsSnapshot {
+        let trunks = self.control.view(self.now, &seen.trunk_calls());
+        let orders_lost = self.shards.iter().map(|shard| shard.orders.refused()).sum();
+        let journal = self.store.counters();
+        let mut metrics = metrics::snapshot(seen, &trunks, journal, orders_lost);
+        metrics::alarms(&mut metrics, self.control.alarms().map(|active| active.alarm.kind()));
+        let unasked = self.control.unasked_answers();
+        metrics.counter("names_unasked", "Answers of name servers that nobody waited for.", &[], unasked);
+        self.dns.measure(&mut metrics);
+        if let Some(streams) = &self.streams {
+            metrics::streams(&mut metrics, streams, self.clock.wall());
+        }
+        self.tally.measure(&mut metrics);
+        metrics
     }
 
     /// A trunk with its targets, and in one line as the desk has it.
