@@ -69,7 +69,8 @@ fn every_link_leads_to_a_file_and_a_heading() {
             let to = if file.is_empty() { page.clone() } else { page.parent().expect("a folder").join(file) };
             let there = fs::read_to_string(&to).ok();
             let good = match (there, heading) {
-                (None, _) => to.is_dir(),
+                // A folder, or a picture.
+                (None, heading) => to.exists() && heading.is_none(),
                 (Some(text), Some(heading)) => anchors(&text).contains(heading),
                 (Some(_), None) => true,
             };
@@ -99,6 +100,8 @@ fn every_example_passes_the_check_and_says_what_the_other_side_needs() {
         .expect("examples")
         .map(|entry| entry.expect("an entry").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        // A plan for `throughline drill` is no configuration; whoever reads it tries it in a test of his own.
+        .filter(|path| !path.ends_with("drill.toml"))
         .chain([root.join("packaging/edge.toml")])
         .collect();
     assert!(examples.len() >= 6, "{examples:?}");
