@@ -5,7 +5,7 @@ mod line;
 
 use line::{B, Line, Speaker, assert_same, at, events, format, listen, speech, understood};
 use media::dtmf::Told;
-use media::dtmf::telephone_event::Sender;
+use media::dtmf::telephone_event::{Block, Sender};
 use media::{Codec, Digit, Digits, Speech};
 use model::{Instant, Span};
 
@@ -157,5 +157,37 @@ fn tones_made_of_events_alone_are_as_long_as_the_keys_were_pressed_and_leave_at_
     assert!(most <= Some(2), "{most:?} packets at once");
     for talk in line.got.chunk_by(|_, next| !next.header.marker) {
         assert!(talk.len() * 20 >= 120 + 65, "{} packets of tone and pause", talk.len());
+    }
+}
+
+/// A talker who is held up for a moment, wherever in a key or behind it, and makes up for it at once: no key becomes two.
+#[test]
+fn what_comes_late_and_at_once_leaves_no_hole_in_a_tone() {
+    let dials = speech(format(Codec::Pcma, 8, 20), events(101, 8_000));
+    let hears = speech(format(Codec::Pcmu, 0, 20), Digits::Inband);
+    for (from, long) in (200..480).step_by(20).flat_map(|from| [60, 80, 100, 140].map(|long| (from, long))) {
+        let arrives = |ms: u64| if (from..from + long).contains(&ms) { from + long } else { ms };
+        let (mut line, mut speaker) = (Line::new(&dials, &hears), Speaker::new(&dials));
+        let mut ms = 0;
+        for key in [None, Some(b'C'), Some(b'#')] {
+            let timestamp = speaker.timestamp();
+            for update in 1..=6_u16 {
+                speaker.sound(&mut line, arrives(ms), key.is_none());
+                if let Some(key) = key {
+                    let (code, end) = (Digit::of_key(key).unwrap().event(), update == 6);
+                    let block = Block { code, end, volume: 10, duration: 160 * update };
+                    let header = speaker.header(update == 1, 101, timestamp);
+                    line.send(arrives(ms), &header, &block.write());
+                }
+                ms += 20;
+            }
+            for _ in 0..10 {
+                speaker.sound(&mut line, arrives(ms), true);
+                ms += 20;
+            }
+        }
+        line.go_on(ms + 1_000);
+        let keys: Vec<u8> = understood(&line, &hears).into_iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, *b"C#", "held up for {long} ms at {from} ms");
     }
 }

@@ -122,6 +122,12 @@ impl Path {
             {
                 samples.fill(0);
             }
+            // What comes late leaves no hole in a tone that is being made.
+            if let Some(dialler) = dialler.as_deref_mut().filter(|dialler| dialler.is_under_way())
+                && at.saturating_sub(*next) <= behind_max
+            {
+                go_on(at, next, (dialler, rate), packetizer, packet);
+            }
             // In its place something was made already.
             let skip = next.saturating_sub(at).min(samples.len() as u64);
             give(
@@ -174,20 +180,7 @@ impl Path {
             if due.saturating_sub(self.next) > self.samples(most) {
                 self.next = due - self.samples(behind);
             }
-            while self.next < due && dialler.is_playing() {
-                let mut piece = [0; PIECE];
-                let count = PIECE.min((due - self.next) as usize);
-                let at = self.next;
-                give(
-                    &mut piece[..count],
-                    at,
-                    Origin::Spoken,
-                    &mut self.next,
-                    Some((&mut *dialler, self.rate.hz())),
-                    &mut self.packetizer,
-                    packet,
-                );
-            }
+            go_on(due, &mut self.next, (&mut *dialler, self.rate.hz()), &mut self.packetizer, packet);
         }
         if !dialler.is_playing() {
             // The rest of the last tone is not to wait for a packet to come.
@@ -197,6 +190,21 @@ impl Path {
 
     fn samples(&self, span: Span) -> u64 {
         span.as_micros().saturating_mul(u64::from(self.rate.hz())) / 1_000_000
+    }
+}
+
+/// What is dialled is made from where the sound has come to until then, or until there is no more of it.
+fn go_on(
+    until: u64,
+    next: &mut u64,
+    (dialler, rate): (&mut Dialler, u32),
+    packetizer: &mut Packetizer,
+    packet: &mut dyn FnMut(Encoded<'_>),
+) {
+    while *next < until && dialler.is_playing() {
+        let mut piece = [0; PIECE];
+        let (at, count) = (*next, PIECE.min((until - *next) as usize));
+        give(&mut piece[..count], at, Origin::Spoken, next, Some((&mut *dialler, rate)), packetizer, packet);
     }
 }
 
