@@ -30,27 +30,39 @@ pub(crate) async fn begin(State(api): State<Api>, params: Params) -> Answer {
     ask(&api, DrillAsk::Begin { who, trunks, callers, all_calls, limit }).await
 }
 
-pub(crate) async fn act(State(api): State<Api>, path: Part<(String, String)>, params: Params) -> Answer {
-    let (id, word) = part(path)?;
-    let params = parsed(params, &["trunk", "fault", "passed", "failed"])?;
-    let hint = "the `id` that POST /v1/drill has answered";
-    let id = u64::from_str_radix(&id, 16)
-        .map_err(|_| Fault::new(Kind::Invalid, format!("`{}` is no drill", short(&id)), hint))?;
-    let trunk = || named("trunk", value(&params, "trunk").unwrap_or_default().to_owned());
+pub(crate) async fn damage(State(api): State<Api>, drill: Part<String>, params: Params) -> Answer {
+    let (id, params) = (number_of(drill)?, parsed(params, &["trunk", "fault"])?);
+    let fault = Some(fault(value(&params, "fault").unwrap_or_default())?);
+    ask(&api, DrillAsk::Break { id, trunk: trunk(&params)?, fault }).await
+}
+
+pub(crate) async fn mend(State(api): State<Api>, drill: Part<String>, params: Params) -> Answer {
+    let (id, params) = (number_of(drill)?, parsed(params, &["trunk"])?);
+    ask(&api, DrillAsk::Break { id, trunk: trunk(&params)?, fault: None }).await
+}
+
+pub(crate) async fn keep(State(api): State<Api>, drill: Part<String>) -> Answer {
+    ask(&api, DrillAsk::Keep { id: number_of(drill)? }).await
+}
+
+pub(crate) async fn end(State(api): State<Api>, drill: Part<String>, params: Params) -> Answer {
+    let (id, params) = (number_of(drill)?, parsed(params, &["passed", "failed"])?);
     let lines = |name| number(&params, name, 0).map(|lines| u32::try_from(lines).unwrap_or(u32::MAX));
-    let what = match word.as_str() {
-        "break" => {
-            DrillAsk::Break { id, trunk: trunk()?, fault: Some(fault(value(&params, "fault").unwrap_or_default())?) }
-        }
-        "mend" => DrillAsk::Break { id, trunk: trunk()?, fault: None },
-        "keep" => DrillAsk::Keep { id },
-        "end" => DrillAsk::End { id, passed: lines("passed")?, failed: lines("failed")? },
-        word => {
-            let hint = "POST /v1/drill/{id}/break, /mend, /keep or /end";
-            return Err(Fault::new(Kind::NotFound, format!("a drill cannot be told to `{}`", short(word)), hint));
-        }
-    };
-    ask(&api, what).await
+    ask(&api, DrillAsk::End { id, passed: lines("passed")?, failed: lines("failed")? }).await
+}
+
+fn trunk(params: &[(String, String)]) -> Result<String, Fault> {
+    named("trunk", value(params, "trunk").unwrap_or_default().to_owned())
+}
+
+/// The number that the answer to its beginning bore. A number in Rust may have a plus before it, this one has none.
+fn number_of(drill: Part<String>) -> Result<u64, Fault> {
+    let text = part(drill)?;
+    let digits = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    u64::from_str_radix(&text, 16).ok().filter(|_| digits).ok_or_else(|| {
+        let hint = "the `id` that POST /v1/drill has answered";
+        Fault::new(Kind::Invalid, format!("`{}` is no drill", short(&text)), hint)
+    })
 }
 
 async fn ask(api: &Api, what: DrillAsk) -> Answer {

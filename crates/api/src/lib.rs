@@ -33,7 +33,8 @@
 //! | `POST /v1/drill/{id}/break?trunk=&fault=`, `…/mend?trunk=`, `…/keep`, `…/end?passed=&failed=` | breaks a trunk for the drill, mends it, goes on, ends it |
 //! | `POST /v1/reload` | reads the configuration again |
 //! | `POST /v1/lab/{what}?…` | the lab's own questions |
-//! | `GET /metrics` | OpenMetrics text |
+//! | `GET /v1/openapi.json` | all of this as an OpenAPI 3.1 document |
+//! | `GET /metrics` | Prometheus text, or OpenMetrics text for whoever accepts it |
 //! | `GET /healthz`, `GET /readyz` | the threads answer; new calls are taken |
 //!
 //! An error is `{"error": what is wrong, "hint": what to do}`.
@@ -46,6 +47,7 @@ mod drill;
 mod events;
 mod fault;
 mod metrics;
+mod openapi;
 mod routes;
 mod serve;
 #[cfg(test)]

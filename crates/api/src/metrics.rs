@@ -1,13 +1,13 @@
-//! Metrics: a snapshot of values, written as OpenMetrics text.
+//! Metrics: a snapshot of values, written as Prometheus text or, for whoever asks for it, as OpenMetrics text.
 //!
-//! The node counts in its own way, per shard and without locks; a scrape takes a copy. Refuses to know: what is counted.
+//! The two differ in little, and each reader of the one stumbles over the other. The node counts in its own way, per shard and without locks; a scrape takes a copy. Refuses to know: what is counted.
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// All names begin with this and an underscore.
 const PREFIX: &str = "throughline";
@@ -67,8 +67,27 @@ impl MetricsSnapshot {
         family.samples.push(Sample { labels: labels.to_vec(), value });
     }
 
+    /// Prometheus text, version 0.0.4: a counter's family has the name that its samples have, with `_total`.
+    pub(crate) fn render_plain(&self) -> Result<String, fmt::Error> {
+        let mut text = String::with_capacity(64 << 10);
+        for (name, family) in &self.families {
+            let (total, kind) = if family.counter { ("_total", "counter") } else { ("", "gauge") };
+            let help = family.help.replace('\\', "\\\\").replace('\n', "\\n");
+            writeln!(text, "# HELP {PREFIX}_{name}{total} {help}\n# TYPE {PREFIX}_{name}{total} {kind}")?;
+            for sample in &family.samples {
+                write!(text, "{PREFIX}_{name}{total}")?;
+                for (index, (label, value)) in sample.labels.iter().enumerate() {
+                    let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+                    write!(text, "{}{label}=\"{value}\"", if index == 0 { '{' } else { ',' })?;
+                }
+                writeln!(text, "{} {}", if sample.labels.is_empty() { "" } else { "}" }, sample.value)?;
+            }
+        }
+        Ok(text)
+    }
+
     /// OpenMetrics text, with `# EOF` at the end.
-    pub(crate) fn render(self) -> Result<String, fmt::Error> {
+    pub(crate) fn render_open(self) -> Result<String, fmt::Error> {
         let mut registry = Registry::with_prefix(PREFIX);
         registry.register_collector(Box::new(self));
         let mut text = String::with_capacity(16 << 10);
@@ -108,4 +127,35 @@ impl Family {
 /// A name that the format allows: lower case, digits, underscores.
 fn plain(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prometheus_text_names_a_counter_as_its_samples_and_says_what_it_is() {
+        let mut metrics = MetricsSnapshot::new();
+        metrics.counter(
+            "attempts",
+            "Attempts\nby \\ outcome",
+            &[("trunk", "a\"b".to_owned()), ("n", "1".to_owned())],
+            9,
+        );
+        metrics.gauge("calls", "Calls.", &[], 3.5);
+        metrics.state("trunk_health", "Health.", &[("trunk", "acme".to_owned())], &["up", "down"], "down");
+        let lines = [
+            "# HELP throughline_attempts_total Attempts\\nby \\\\ outcome",
+            "# TYPE throughline_attempts_total counter",
+            "throughline_attempts_total{trunk=\"a\\\"b\",n=\"1\"} 9",
+            "# HELP throughline_calls Calls.",
+            "# TYPE throughline_calls gauge",
+            "throughline_calls 3.5",
+            "# HELP throughline_trunk_health Health.",
+            "# TYPE throughline_trunk_health gauge",
+            "throughline_trunk_health{trunk=\"acme\",state=\"up\"} 0",
+            "throughline_trunk_health{trunk=\"acme\",state=\"down\"} 1",
+        ];
+        assert_eq!(metrics.render_plain(), Ok(lines.join("\n") + "\n"));
+    }
 }

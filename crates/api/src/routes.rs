@@ -9,12 +9,13 @@ use crate::desk;
 use crate::drill;
 use crate::events;
 use crate::fault::{Fault, Kind};
+use crate::openapi;
 use crate::serve::Api;
 use crate::views;
 use axum::body::Bytes;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Extension, Path, Query, Request, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -38,6 +39,9 @@ const PROBE: Duration = Duration::from_secs(2);
 /// What OpenMetrics text calls itself.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// What Prometheus text calls itself.
+const PLAIN_METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 pub(crate) type Answer = Result<Json<Value>, Fault>;
 pub(crate) type Part<T> = Result<Path<T>, PathRejection>;
 pub(crate) type Params = Result<Query<Vec<(String, String)>>, QueryRejection>;
@@ -55,8 +59,8 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/v1/guard", get(guard))
         .route("/v1/guard/{source}/forgive", post(forgive))
         .route("/v1/calls", get(calls))
-        .route("/v1/calls/{id}", get(call))
-        .route("/v1/why/call/{id}", get(why_call))
+        .route("/v1/calls/{call}", get(call))
+        .route("/v1/why/call/{call}", get(why_call))
         .route("/v1/why/trunk/{name}", get(why_trunk))
         .route("/v1/why/group/{name}", get(why_group))
         .route("/v1/table", get(table))
@@ -65,9 +69,13 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/v1/route", get(route))
         .route("/v1/journal", get(journal))
         .route("/v1/drill", get(drill::look).post(drill::begin))
-        .route("/v1/drill/{id}/{act}", post(drill::act))
+        .route("/v1/drill/{drill}/break", post(drill::damage))
+        .route("/v1/drill/{drill}/mend", post(drill::mend))
+        .route("/v1/drill/{drill}/keep", post(drill::keep))
+        .route("/v1/drill/{drill}/end", post(drill::end))
         .route("/v1/reload", post(reload))
         .route("/v1/lab/{what}", post(extra))
+        .route("/v1/openapi.json", get(described))
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
@@ -256,6 +264,10 @@ async fn journal(State(api): State<Api>, params: Params) -> Answer {
     Ok(Json(json!({ "entries": entries, "next": next })))
 }
 
+async fn described() -> Json<Value> {
+    Json(openapi::document())
+}
+
 async fn reload(State(api): State<Api>) -> Answer {
     api.ask(api.limits().answer, |reply| Ask::Reload { reply }).await.map(Json)
 }
@@ -270,13 +282,17 @@ async fn extra(State(api): State<Api>, what: Part<String>, params: Params) -> An
     api.ask(api.limits().extra, |reply| Ask::Extra { what, params, reply }).await.map(Json)
 }
 
-async fn metrics(State(api): State<Api>) -> Result<Response, Fault> {
+/// Prometheus says that it takes OpenMetrics; tools that say nothing want what Prometheus has always read.
+async fn metrics(State(api): State<Api>, headers: HeaderMap) -> Result<Response, Fault> {
     let mut snapshot = api.ask(api.limits().answer, |reply| Ask::Metrics { reply }).await?;
     api.listeners().measure(&mut snapshot);
-    let text = snapshot
-        .render()
-        .map_err(|_| Fault::new(Kind::Failed, "the metrics cannot be written", "report this with the version"))?;
-    Ok(([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response())
+    let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let open = accepts.contains("application/openmetrics-text");
+    let (kind, text) =
+        if open { (OPEN_METRICS, snapshot.render_open()) } else { (PLAIN_METRICS, snapshot.render_plain()) };
+    let text =
+        text.map_err(|_| Fault::new(Kind::Failed, "the metrics cannot be written", "report this with the version"))?;
+    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }
 
 async fn healthz(State(api): State<Api>) -> Answer {
@@ -300,7 +316,7 @@ async fn health(api: &Api) -> Result<Health, Fault> {
 
 async fn unknown(request: Request) -> Fault {
     let path = short(request.uri().path()).to_owned();
-    let hint = "the desk at /, /v1/desk, /v1/timeline, /v1/trunks, /v1/guard, /v1/calls, /v1/why/call/ID, /v1/why/trunk/NAME, /v1/why/group/NAME, /v1/route, /v1/journal, /v1/events, /v1/alarms, /v1/table, /v1/drill, /metrics, /healthz, /readyz";
+    let hint = "the desk at /, /v1/desk, /v1/timeline, /v1/trunks, /v1/guard, /v1/calls, /v1/why/call/ID, /v1/why/trunk/NAME, /v1/why/group/NAME, /v1/route, /v1/journal, /v1/events, /v1/alarms, /v1/table, /v1/drill, /v1/openapi.json, /metrics, /healthz, /readyz";
     Fault::new(Kind::NotFound, format!("there is nothing at {path}"), hint)
 }
 
@@ -317,7 +333,10 @@ pub(crate) fn part<T>(path: Part<T>) -> Result<T, Fault> {
 
 fn reference(id: &str) -> Result<CallRef, Fault> {
     let hint = "up to sixteen hexadecimal digits, as GET /v1/calls shows them";
-    id.parse().map_err(|_| Fault::new(Kind::Invalid, format!("`{}` is no call", short(id)), hint))
+    // A number in Rust may have a plus before it, a reference has none.
+    let digits = id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let error = || Fault::new(Kind::Invalid, format!("`{}` is no call", short(id)), hint);
+    id.parse().ok().filter(|_| digits).ok_or_else(error)
 }
 
 pub(crate) fn named(what: &str, text: String) -> Result<String, Fault> {
@@ -355,7 +374,8 @@ pub(crate) fn value<'a>(params: &'a [(String, String)], name: &str) -> Option<&'
 pub(crate) fn number(params: &[(String, String)], name: &str, usual: u64) -> Result<u64, Fault> {
     value(params, name).map_or(Ok(usual), |text| {
         let error = || Fault::new(Kind::Invalid, format!("`{name}` is no number"), "digits only");
-        text.parse().map_err(|_| error())
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse().ok().filter(|_| digits).ok_or_else(error)
     })
 }
 

@@ -1,6 +1,7 @@
 //! The API on a real loopback listener, asked by a client of our own, answered by a task in the place of the node.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use crate::openapi::tests as openapi;
 use crate::{Access, Api, Ask, DeskOrder, Fault, Health, Kind, Limits, MetricsSnapshot, TrunkAct};
 use explain::{Alarm, AlarmRecord, Entry, GroupView, MemberView, Record, TierView};
 use model::{Admin, CallRef, Health as Seen, Seq, Span, Wall};
@@ -13,6 +14,8 @@ use tokio::net::TcpStream;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+mod drill;
+mod events;
 mod page;
 
 const KNOWN: CallRef = CallRef(0xdead_beef);
@@ -60,7 +63,13 @@ impl Served {
 
     /// Status, head and body.
     async fn ask(&self, method: &str, path: &str) -> (u16, String, String) {
-        let answer = self.raw(&format!("{method} {path} HTTP/1.1\r\nHost: edge\r\nConnection: close\r\n\r\n")).await;
+        self.ask_for(method, path, "*/*").await
+    }
+
+    /// The same, for this type of answer.
+    async fn ask_for(&self, method: &str, path: &str, accept: &str) -> (u16, String, String) {
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: edge\r\nAccept: {accept}\r\nConnection: close\r\n\r\n");
+        let answer = self.raw(&head).await;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_owned(), body.to_owned())
     }
@@ -68,7 +77,9 @@ impl Served {
     async fn json(&self, method: &str, path: &str) -> (u16, Value) {
         let (code, head, body) = self.ask(method, path).await;
         assert!(head.to_lowercase().contains("content-type: application/json"), "{head}");
-        (code, serde_json::from_str(&body).unwrap())
+        let answer = serde_json::from_str(&body).unwrap();
+        openapi::hold(method, path, code, &answer);
+        (code, answer)
     }
 
     /// The error of a request that must fail with this code.
@@ -83,23 +94,33 @@ impl Served {
 /// A node that knows one trunk and one call, and repeats what it was asked.
 fn node(ask: Ask) {
     let gone = match ask {
-        Ask::Trunks { reply } => reply.send(Ok(json!([{ "name": "acme" }]))).is_err(),
-        Ask::Trunk { trunk, reply } if trunk == "acme" => reply.send(Ok(json!({ "name": "acme" }))).is_err(),
+        Ask::Trunks { reply } => reply.send(Ok(json!([openapi::trunk()]))).is_err(),
+        Ask::Trunk { trunk, reply } if trunk == "acme" => {
+            let mut one = openapi::trunk();
+            one["line"] = openapi::line();
+            reply.send(Ok(one)).is_err()
+        }
         Ask::Trunk { trunk, reply } => reply.send(Err(Fault::no_trunk(&trunk))).is_err(),
         Ask::Desk { query, reply } => {
             let order = if query.order == DeskOrder::Calls { "calls" } else { "other" };
-            reply.send(Ok(json!([query.find, query.troubled, order, query.skip, query.limit]))).is_err()
+            let asked = format!("{} {} {order} {} {}", query.find, query.troubled, query.skip, query.limit);
+            reply.send(Ok(openapi::desk(&asked))).is_err()
         }
-        Ask::Groups { skip, limit, reply } => reply.send(Ok(json!([skip, limit]))).is_err(),
-        Ask::Live { limit, reply } => reply.send(Ok(json!([limit]))).is_err(),
-        Ask::Ended { before, limit, reply } => reply.send(Ok(json!([before, limit]))).is_err(),
+        Ask::Groups { skip, limit, reply } => {
+            reply.send(Ok(json!({ "groups": [], "more": skip * 1_000 + limit }))).is_err()
+        }
+        Ask::Live { limit, reply } => reply.send(Ok(json!({ "all": limit, "calls": [] }))).is_err(),
+        Ask::Ended { before, limit, reply } => {
+            let cdr = openapi::cdr(&limit.to_string());
+            reply.send(Ok(json!([{ "seq": before, "cdr": cdr }]))).is_err()
+        }
         Ask::Timeline { trunk, before, limit, reply } => {
             let last = before.map_or(9, |before| before.0 - 1);
             let text = format!("of {trunk:?}");
             reply.send(Ok((0..limit.min(2) as u64).map(|back| alarm(last - back, &text)).collect())).is_err()
         }
-        Ask::Calls { limit, reply } => reply.send(Ok(json!([limit]))).is_err(),
-        Ask::Call { call: KNOWN, reply } => reply.send(Ok(json!({ "call": KNOWN }))).is_err(),
+        Ask::Calls { limit, reply } => reply.send(Ok(json!([openapi::call(CallRef(1), &limit.to_string())]))).is_err(),
+        Ask::Call { call: KNOWN, reply } => reply.send(Ok(json!(openapi::call(KNOWN, "+4722")))).is_err(),
         Ask::Call { call, reply } => reply.send(Err(Fault::no_call(call))).is_err(),
         Ask::WhyCall { call: KNOWN, reply } => reply.send(Ok(vec!["answered".to_owned()])).is_err(),
         Ask::WhyCall { call, reply } => reply.send(Err(Fault::no_call(call))).is_err(),
@@ -107,7 +128,12 @@ fn node(ask: Ask) {
             reply.send(Ok(vec![format!("{limit}{}", if shadow { " and shadow" } else { "" })])).is_err()
         }
         Ask::WhyTrunk { trunk, reply, .. } => reply.send(Err(Fault::no_trunk(&trunk))).is_err(),
-        Ask::Route { from, number, reply } => reply.send(Ok(json!({ "from": from, "number": number }))).is_err(),
+        Ask::Route { from, number, reply } => {
+            let order = from.map_or_else(Vec::new, |from| vec![from]);
+            let answer =
+                json!({ "epoch": 1, "order": order, "excluded": [], "last_resort": false, "sentences": [number] });
+            reply.send(Ok(answer)).is_err()
+        }
         Ask::Operate { trunk, act, word, reply } if trunk == "acme" => {
             let done = match act {
                 TrunkAct::Drain => "drained",
@@ -115,16 +141,17 @@ fn node(ask: Ask) {
                 TrunkAct::Restore => "restored",
                 TrunkAct::Probe => "probed",
             };
-            reply.send(Ok(json!({ "sentences": [done, word.who, word.why] }))).is_err()
+            reply.send(Ok(json!({ "trunk": trunk, "sentences": [done, word.who, word.why] }))).is_err()
         }
         Ask::Operate { trunk, reply, .. } => reply.send(Err(Fault::no_trunk(&trunk))).is_err(),
         Ask::Guard { limit, reply } => reply.send(Ok(json!({ "sources": [], "more": limit }))).is_err(),
-        Ask::Forgive { source, reply, .. } => reply.send(Ok(json!({ "source": source }))).is_err(),
+        Ask::Forgive { source, reply, .. } => reply.send(Ok(json!({ "source": source, "sentences": [] }))).is_err(),
         Ask::TestCall { trunk, reply, .. } if trunk == "acme" => {
-            reply.send(Ok(json!({ "sentences": ["good"] }))).is_err()
+            let test_call = openapi::trunk()["test_calls"]["last"].clone();
+            reply.send(Ok(json!({ "trunk": trunk, "sentences": ["good"], "test_call": test_call }))).is_err()
         }
         Ask::TestCall { trunk, reply, .. } => reply.send(Err(Fault::no_trunk(&trunk))).is_err(),
-        Ask::Drill { what, reply } => reply.send(Ok(json!({ "asked": format!("{what:?}") }))).is_err(),
+        Ask::Drill { what, reply } => reply.send(Ok(openapi::drill(&format!("{what:?}")))).is_err(),
         Ask::Reload { reply } => reply.send(Err(Fault::new(Kind::Conflict, "2 faults", "throughline check"))).is_err(),
         Ask::Journal { from, limit, reply } => {
             reply.send(Ok(vec![alarm(from.0, &format!("limit {limit}")), alarm(from.0 + 1, "next")])).is_err()
@@ -135,9 +162,12 @@ fn node(ask: Ask) {
             reply.send(Ok(vec![alarm(9, &format!("{} up to {limit}", trunks.join(" and ")))])).is_err()
         }
         Ask::Table { reply } => reply.send(Ok(json!({ "fingerprint": 7, "seq": 4, "table": {} }))).is_err(),
-        Ask::Alarms { reply } => reply.send(Ok(json!([{ "kind": "prober_stalled" }]))).is_err(),
+        Ask::Alarms { reply } => reply.send(Ok(json!([prober_stalled()]))).is_err(),
         Ask::Events { reply } => reply.send(Ok(broadcast::channel(4).1)).is_err(),
-        Ask::Extra { what, params, reply } if what == "fail" => reply.send(Ok(json!(params))).is_err(),
+        Ask::Extra { what, params, reply } if what == "fail" => {
+            let said: Vec<String> = params.iter().map(|(name, value)| format!("{name} {value}")).collect();
+            reply.send(Ok(json!({ "sentences": said }))).is_err()
+        }
         Ask::Extra { reply, .. } => reply.send(Err(Fault::no_lab())).is_err(),
         Ask::Health { reply } => reply.send(Ok(Health { silent: None, unready: Some("draining".to_owned()) })).is_err(),
         Ask::Metrics { reply } => reply.send(Ok(snapshot())).is_err(),
@@ -148,6 +178,11 @@ fn node(ask: Ask) {
 fn alarm(seq: u64, text: &str) -> Entry {
     let record = Record::Alarm(AlarmRecord { what: Alarm::Text { text: text.to_owned() }, over: false });
     Entry { seq: Seq(seq), wall: Wall::from_micros(1_795_521_847_112_345), record }
+}
+
+fn prober_stalled() -> Value {
+    let since = "2026-11-24T12:04:07.112Z";
+    json!({ "kind": "prober_stalled", "since": since, "sentence": "late", "alarm": "prober_stalled" })
 }
 
 fn carriers() -> GroupView {
@@ -184,38 +219,42 @@ fn quick() -> Limits {
 #[tokio::test]
 async fn every_route_asks_the_node_and_repeats_its_answer() {
     let served = serve(Limits::default(), node);
+    let call = |called| openapi::call(CallRef(1), called);
     let expected = [
-        ("GET", "/v1/trunks", json!({ "trunks": [{ "name": "acme" }] })),
-        ("GET", "/v1/calls", json!({ "calls": [100] })),
-        ("GET", "/v1/calls?limit=1000", json!({ "calls": [1000] })),
-        ("GET", "/v1/calls/00000000deadbeef", json!({ "call": "00000000deadbeef" })),
+        ("GET", "/v1/trunks", json!({ "trunks": [openapi::trunk()] })),
+        ("GET", "/v1/calls", json!({ "calls": [call("100")] })),
+        ("GET", "/v1/calls?limit=1000", json!({ "calls": [call("1000")] })),
+        ("GET", "/v1/calls/00000000deadbeef", json!(openapi::call(KNOWN, "+4722"))),
         ("GET", "/v1/why/call/deadbeef", json!({ "call": "00000000deadbeef", "sentences": ["answered"] })),
         ("GET", "/v1/why/trunk/acme?limit=7", json!({ "trunk": "acme", "sentences": ["7"] })),
         ("GET", "/v1/why/trunk/acme?shadow=true", json!({ "trunk": "acme", "sentences": ["100 and shadow"] })),
         ("GET", "/v1/table", json!({ "fingerprint": 7, "seq": 4, "table": {} })),
-        ("GET", "/v1/alarms", json!({ "alarms": [{ "kind": "prober_stalled" }] })),
-        ("GET", "/v1/route?number=+4722&from=office", json!({ "from": "office", "number": "+4722" })),
-        ("GET", "/v1/route?number=%2B4722", json!({ "from": null, "number": "+4722" })),
         ("GET", "/v1/guard?limit=7", json!({ "sources": [], "more": 7 })),
-        ("POST", "/v1/guard/2001:db8::%2F64/forgive", json!({ "source": "2001:db8::/64" })),
-        ("POST", "/v1/trunks/acme/drain", json!({ "sentences": ["drained", "local", ""] })),
-        ("POST", "/v1/trunks/acme/out", json!({ "sentences": ["out", "local", ""] })),
-        ("POST", "/v1/trunks/acme/restore", json!({ "sentences": ["restored", "local", ""] })),
-        ("POST", "/v1/trunks/acme/probe", json!({ "sentences": ["probed", "local", ""] })),
-        ("GET", "/v1/trunks/acme", json!({ "name": "acme" })),
+        ("POST", "/v1/guard/2001:db8::%2F64/forgive", json!({ "source": "2001:db8::/64", "sentences": [] })),
+        ("POST", "/v1/trunks/acme/drain", json!({ "trunk": "acme", "sentences": ["drained", "local", ""] })),
+        ("POST", "/v1/trunks/acme/out", json!({ "trunk": "acme", "sentences": ["out", "local", ""] })),
+        ("POST", "/v1/trunks/acme/restore", json!({ "trunk": "acme", "sentences": ["restored", "local", ""] })),
+        ("POST", "/v1/trunks/acme/probe", json!({ "trunk": "acme", "sentences": ["probed", "local", ""] })),
         ("GET", "/v1/access", json!({ "who": "local", "role": "operator", "by_token": false, "tokens": false })),
-        ("GET", "/v1/desk?find=Acme&troubled=true&order=calls&skip=50&limit=7", json!(["acme", true, "calls", 50, 7])),
-        ("GET", "/v1/desk", json!(["", false, "other", 0, 100])),
-        ("GET", "/v1/desk/groups?skip=20&limit=5", json!([20, 5])),
-        ("GET", "/v1/desk/live?limit=9", json!([9])),
-        ("GET", "/v1/desk/ended?before=70&limit=9", json!({ "calls": [70, 9] })),
-        ("POST", "/v1/trunks/acme/test-call", json!({ "sentences": ["good"] })),
-        ("POST", "/v1/lab/fail?trunk=acme&how=silent", json!([["trunk", "acme"], ["how", "silent"]])),
+        ("GET", "/v1/desk?find=Acme&troubled=true&order=calls&skip=50&limit=7", openapi::desk("acme true calls 50 7")),
+        ("GET", "/v1/desk", openapi::desk(" false other 0 100")),
+        ("GET", "/v1/desk/groups?skip=20&limit=5", json!({ "groups": [], "more": 20_005 })),
+        ("GET", "/v1/desk/live?limit=9", json!({ "all": 9, "calls": [] })),
+        ("GET", "/v1/desk/ended?before=70&limit=9", json!({ "calls": [{ "seq": 70, "cdr": openapi::cdr("9") }] })),
+        ("POST", "/v1/lab/fail?trunk=acme&how=silent", json!({ "sentences": ["trunk acme", "how silent"] })),
         ("GET", "/healthz", json!({ "alive": true })),
     ];
     for (method, path, answer) in expected {
         assert_eq!(served.json(method, path).await, (200, answer), "{path}");
     }
+    assert_eq!(served.json("POST", "/v1/trunks/acme/test-call").await.1["sentences"], json!(["good"]));
+    for (query, from) in [("number=+4722&from=office", json!(["office"])), ("number=%2B4722", json!([]))] {
+        let (_, answer) = served.json("GET", &format!("/v1/route?{query}")).await;
+        assert_eq!((&answer["order"], &answer["sentences"]), (&from, &json!(["+4722"])));
+    }
+    assert_eq!(served.json("GET", "/v1/trunks/acme").await.1["line"], openapi::line());
+    let (code, document) = served.json("GET", "/v1/openapi.json").await;
+    assert_eq!((code, &document["openapi"]), (200, &json!("3.1.0")));
 }
 
 #[tokio::test]
@@ -245,159 +284,6 @@ async fn a_group_is_told_as_it_is_and_then_by_what_was_decided() {
     assert_eq!(answer["sentences"], json!(sentences));
 }
 
-/// Server-sent events as a client reads them: the fields of one event.
-struct Listener {
-    stream: BufReader<TcpStream>,
-}
-
-impl Listener {
-    async fn open(at: SocketAddr, path: &str, header: &str) -> (u16, Self) {
-        let mut stream = TcpStream::connect(at).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: edge\r\n{header}\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut listener = Self { stream: BufReader::new(stream) };
-        let status = listener.line().await.split(' ').nth(1).unwrap().parse().unwrap();
-        while !listener.line().await.is_empty() {}
-        (status, listener)
-    }
-
-    async fn line(&mut self) -> String {
-        let mut line = String::new();
-        let read = tokio::time::timeout(Duration::from_secs(20), self.stream.read_line(&mut line));
-        read.await.expect("a line within twenty seconds").unwrap();
-        line.trim_end().to_owned()
-    }
-
-    /// The next event as (id, event, data); a comment is one without fields. Chunk sizes are lines of their own.
-    async fn event(&mut self) -> (String, String, Value) {
-        let (mut id, mut event, mut data) = (String::new(), String::new(), Value::Null);
-        loop {
-            let line = self.line().await;
-            match line.split_once(": ") {
-                Some(("id", value)) => id = value.to_owned(),
-                Some(("event", value)) => event = value.to_owned(),
-                Some(("data", value)) => data = serde_json::from_str(value).unwrap(),
-                _ if line.is_empty() && !event.is_empty() => return (id, event, data),
-                _ if line.starts_with(':') => return (String::new(), "comment".to_owned(), Value::Null),
-                _ => {}
-            }
-        }
-    }
-}
-
-/// A node that streams, and whose journal holds the records from `first` to `last`.
-fn streaming(limits: Limits, first: u64, last: u64, ring: usize) -> (Served, broadcast::Sender<Arc<Entry>>) {
-    let (events, _) = broadcast::channel(ring);
-    let ours = events.clone();
-    let served = serve(limits, move |ask| match ask {
-        Ask::Events { reply } => drop(reply.send(Ok(events.subscribe()))),
-        Ask::Journal { from, limit, reply } => {
-            let page = (from.0.max(first)..=last).take(limit).map(|seq| alarm(seq, "kept")).collect();
-            drop(reply.send(Ok(page)));
-        }
-        Ask::Metrics { reply } => drop(reply.send(Ok(MetricsSnapshot::new()))),
-        other => node(other),
-    });
-    (served, ours)
-}
-
-fn send(events: &broadcast::Sender<Arc<Entry>>, seq: u64) {
-    assert!(events.send(Arc::new(alarm(seq, "live"))).is_ok(), "somebody listens");
-}
-
-#[tokio::test]
-async fn records_are_streamed_as_they_are_written() {
-    let (served, events) = streaming(Limits::default(), 1, 0, 16);
-    let (code, mut listener) = Listener::open(served.at, "/v1/events?kind=alarm,call", "").await;
-    assert_eq!(code, 200);
-    send(&events, 41);
-    let (id, event, data) = listener.event().await;
-    assert_eq!((id.as_str(), event.as_str()), ("41", "alarm"));
-    assert_eq!(data["sentence"], "alarm at 2026-11-24T12:04:07.112Z: live");
-    assert_eq!(data["record"]["alarm"]["over"], false);
-    let operator = explain::Operator {
-        trunk: None,
-        act: explain::Act::Stop,
-        via: "api".into(),
-        who: String::new(),
-        why: String::new(),
-    };
-    let other = Entry { record: Record::Operator(operator), ..alarm(42, "") };
-    assert!(events.send(Arc::new(other)).is_ok());
-    send(&events, 43);
-    assert_eq!(listener.event().await.0, "43", "kinds not asked for are not told");
-}
-
-#[tokio::test]
-async fn who_comes_back_gets_the_rest_from_the_journal_first_and_each_record_once() {
-    let (served, events) = streaming(Limits::default(), 1, 12, 16);
-    let (_, mut listener) = Listener::open(served.at, "/v1/events?from=1", "Last-Event-ID: 9\r\n").await;
-    // Written while the journal is read: twelve is in both.
-    send(&events, 12);
-    send(&events, 13);
-    for id in ["10", "11", "12", "13"] {
-        assert_eq!(listener.event().await.0, id);
-    }
-    let (code, _) = Listener::open(served.at, "/v1/events", "Last-Event-ID: x\r\n").await;
-    assert_eq!(code, 400);
-}
-
-/// Numbers begin at 1 again with a new journal, and a client keeps the one it saw last.
-#[tokio::test]
-async fn who_comes_back_after_the_journal_began_anew_hears_what_is_written_from_then_on() {
-    let (served, events) = streaming(Limits::default(), 1, 2, 16);
-    for (path, header) in [("/v1/events", "Last-Event-ID: 50000\r\n"), ("/v1/events?from=50000", "")] {
-        let (_, mut listener) = Listener::open(served.at, path, header).await;
-        send(&events, 3);
-        send(&events, 4);
-        assert_eq!((listener.event().await.0, listener.event().await.0), ("3".to_owned(), "4".to_owned()), "{path}");
-    }
-}
-
-#[tokio::test]
-async fn what_a_slow_client_or_the_journal_has_lost_is_told_and_counted() {
-    let (served, events) = streaming(Limits::default(), 5, 6, 4);
-    let (_, mut listener) = Listener::open(served.at, "/v1/events?from=3", "").await;
-    let (id, event, data) = listener.event().await;
-    assert_eq!((id.as_str(), event.as_str(), &data["missed"]), ("", "missed", &json!(2)), "3 and 4 are pruned");
-    assert_eq!((listener.event().await.0, listener.event().await.0), ("5".to_owned(), "6".to_owned()));
-    // No turn for the reader in between: a ring of four keeps the last four of ten.
-    (7..17).for_each(|seq| send(&events, seq));
-    assert_eq!(listener.event().await.2["missed"], 6);
-    for id in ["13", "14", "15", "16"] {
-        assert_eq!(listener.event().await.0, id);
-    }
-    let (_, _, metrics) = served.ask("GET", "/metrics").await;
-    assert!(metrics.contains("throughline_events_missed_total 8.0"), "{metrics}");
-    assert!(metrics.contains("throughline_event_clients 1.0"), "{metrics}");
-}
-
-#[tokio::test]
-async fn listeners_are_limited_and_a_silent_stream_stays_alive() {
-    let short = Duration::from_millis(100);
-    let limits = Limits { listeners: 1, keep_alive: short, idle: Duration::from_millis(400), ..Limits::default() };
-    let (served, events) = streaming(limits, 1, 0, 16);
-    let (_, mut listener) = Listener::open(served.at, "/v1/events", "").await;
-    assert_eq!(served.error(503, "GET", "/v1/events").await, "too many listen already (limit 1)");
-    // Well beyond the time in which a silent connection is closed.
-    for _ in 0..8 {
-        assert_eq!(listener.event().await.1, "comment");
-    }
-    send(&events, 1);
-    while listener.event().await.1 != "alarm" {}
-    drop(listener);
-    // Its place is free as soon as the server has noticed.
-    let mut code = 503;
-    for _ in 0..100 {
-        if code == 200 {
-            break;
-        }
-        tokio::time::sleep(short).await;
-        code = Listener::open(served.at, "/v1/events", "").await.0;
-    }
-    assert_eq!(code, 200);
-}
-
 #[tokio::test]
 async fn errors_say_what_is_wrong_and_what_to_do() {
     let served = serve(Limits::default(), node);
@@ -417,6 +303,8 @@ async fn errors_say_what_is_wrong_and_what_to_do() {
         (405, "GET", "/v1/reload", "GET is not taken here"),
         (409, "POST", "/v1/reload", "2 faults"),
         (400, "GET", "/v1/why/call/xyz", "`xyz` is no call"),
+        (400, "GET", "/v1/why/call/+1", "`+1` is no call"),
+        (400, "GET", "/v1/journal?from=%2B1", "`from` is no number"),
         (400, "GET", "/v1/calls?limit=1001", "`limit` is 1001"),
         (400, "GET", "/v1/calls?limit=0", "`limit` is 0"),
         (400, "GET", "/v1/journal?from=-1", "`from` is no number"),
@@ -441,9 +329,12 @@ async fn errors_say_what_is_wrong_and_what_to_do() {
 }
 
 #[tokio::test]
-async fn metrics_are_open_metrics_text() {
+async fn metrics_are_open_metrics_text_for_whoever_accepts_it() {
     let served = serve(Limits::default(), node);
-    let (code, head, body) = served.ask("GET", "/metrics").await;
+    let (_, head, _) = served.ask("GET", "/metrics").await;
+    assert!(head.contains("text/plain; version=0.0.4"), "{head}");
+    let accept = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1";
+    let (code, head, body) = served.ask_for("GET", "/metrics", accept).await;
     assert_eq!(code, 200);
     assert!(head.contains("application/openmetrics-text; version=1.0.0"), "{head}");
     let lines: Vec<&str> = body.lines().collect();
@@ -567,11 +458,11 @@ async fn a_slow_answer_does_not_count_against_the_client() {
         if let Ask::Extra { reply, .. } = ask {
             tokio::spawn(async move {
                 tokio::time::sleep(Duration::from_millis(600)).await;
-                let _sent = reply.send(Ok(json!("late")));
+                let _sent = reply.send(Ok(json!({ "sentences": ["late"] })));
             });
         }
     });
-    assert_eq!(served.json("POST", "/v1/lab/call").await, (200, json!("late")));
+    assert_eq!(served.json("POST", "/v1/lab/call").await, (200, json!({ "sentences": ["late"] })));
 }
 
 #[tokio::test]
