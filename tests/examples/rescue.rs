@@ -78,6 +78,7 @@ fn place(office: &LiveAgent, count: usize) -> BTreeMap<CallNo, usize> {
                 mark: String::new(),
                 late_offer: false,
                 tone_hz: OFFICE_HZ,
+                presses: Vec::new(),
                 hang_up_after: None,
                 give_up_after: None,
             }));

@@ -40,6 +40,7 @@ pub fn dial(to: &str, tone_hz: u16, talk: Option<Span>) -> Order {
         mark: String::new(),
         late_offer: false,
         tone_hz,
+        presses: Vec::new(),
         hang_up_after: talk,
         give_up_after: None,
     })

@@ -65,6 +65,7 @@ fn rescues(loss: Loss) {
         mark: String::new(),
         late_offer: false,
         tone_hz: 1_300,
+        presses: Vec::new(),
         hang_up_after: Some(Span::from_secs(3)),
         give_up_after: None,
     }));

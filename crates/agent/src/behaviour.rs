@@ -2,6 +2,7 @@
 //!
 //! Each way of failing is one that carriers really show. Refuses to know: how it is done in SIP.
 
+use crate::digits::DigitWay;
 use model::Span;
 
 /// How an agent treats calls that reach it.
@@ -19,6 +20,8 @@ pub struct Behaviour {
     pub reports: bool,
     /// Calls to this number are echoed: they get its tone for a second, and then what they say themselves.
     pub echo_number: Option<&'static str>,
+    /// It takes digits told in this way alone; none takes them in any. Calls that are echoed get them back as they came.
+    pub only_digits: Option<DigitWay>,
     /// Ends the call so long after the answer.
     pub hang_up_after: Option<Span>,
     /// Refuses every call with this code, as a called party would (486, 404, 603).
@@ -53,6 +56,7 @@ impl Default for Behaviour {
             early_media: false,
             reports: false,
             echo_number: None,
+            only_digits: None,
             hang_up_after: None,
             refuse: None,
             failing: None,

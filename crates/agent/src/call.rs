@@ -2,11 +2,13 @@
 //!
 //! Refuses to know: transactions beyond their keys, and the agent's other calls.
 
+use crate::digits::{DigitWay, Digits, KeyPress};
 use crate::ear::Ear;
 use crate::reporter::Reporter;
+use alloc::collections::VecDeque;
 use core::net::SocketAddr;
 use media::player::{ToneListener, ToneTalker};
-use media::sdp::{Direction, Sdp};
+use media::sdp::{Direction, Formats, Sdp};
 use model::{Instant, Span};
 use sip::{ClientKey, Dialog, Flow, ServerKey};
 
@@ -36,6 +38,7 @@ pub(crate) enum Due {
     Answer,
     HangUp,
     GiveUp,
+    Press,
     Packet,
 }
 
@@ -58,6 +61,10 @@ pub(crate) struct Call {
     pub(crate) give_up_at: Option<Instant>,
     /// The other side offers in its 200, and our ACK carries the answer.
     pub(crate) late_offer: bool,
+    /// When the other side had answered us.
+    pub(crate) answered: Option<Instant>,
+    /// Keys that are still to be pressed, in order.
+    pub(crate) presses: VecDeque<KeyPress>,
     pub(crate) audio: Audio,
 }
 
@@ -90,6 +97,9 @@ pub(crate) struct Audio {
     pub(crate) reporter: Option<Reporter>,
     /// What it hears is sent back, once its own tone is over.
     pub(crate) echo: Option<Echo>,
+    pub(crate) digits: Digits,
+    /// Digits that are told otherwise are not taken.
+    pub(crate) only_digits: Option<DigitWay>,
 }
 
 /// The echo of a call.
@@ -107,10 +117,25 @@ impl Audio {
         let sdp = Sdp::parse(body).ok()?;
         let stream = sdp.streams().iter().find(|stream| stream.kind == b"audio" && stream.port != 0)?;
         self.remote = stream.addr.map(|ip| SocketAddr::new(ip, stream.port));
+        let events = Formats::of(&sdp, stream).and_then(|formats| formats.events(8_000));
+        self.digits.event_type = events.and_then(|events| match events {
+            media::Digits::Events { payload_type, .. } => Some(payload_type),
+            _ => None,
+        });
         if self.next_packet.is_none() {
             self.next_packet = Some(now);
         }
         Some(stream.direction)
+    }
+
+    /// Whether it takes digits told in this way.
+    pub(crate) fn takes(&self, way: DigitWay) -> bool {
+        self.only_digits.is_none_or(|only| only == way)
+    }
+
+    /// It sends back what it hears by now.
+    pub(crate) fn echoes(&self, now: Instant) -> bool {
+        self.echo.is_some_and(|echo| echo.from.is_some_and(|from| from <= now))
     }
 
     pub(crate) fn may_send(&self) -> bool {
@@ -122,11 +147,13 @@ impl Call {
     /// The earliest thing that falls due.
     pub(crate) fn due(&self) -> Option<(Instant, Due)> {
         let packet = self.audio.next_packet.filter(|_| self.audio.remote.is_some() && self.audio.may_send());
+        let press = self.answered.zip(self.presses.front()).map(|(answered, press)| answered + press.after);
         [
             self.ring_at.map(|at| (at, Due::Ring)),
             self.answer_at.map(|at| (at, Due::Answer)),
             self.hang_up_at.map(|at| (at, Due::HangUp)),
             self.give_up_at.map(|at| (at, Due::GiveUp)),
+            press.map(|at| (at, Due::Press)),
             packet.map(|at| (at, Due::Packet)),
         ]
         .into_iter()

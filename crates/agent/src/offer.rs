@@ -7,6 +7,9 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use media::sdp::Direction;
 
+/// Number of telephone-events in what we describe.
+pub(crate) const EVENTS: u8 = 101;
+
 /// A session description of ours.
 pub(crate) fn describe(session: u64, version: u64, rtp: SocketAddr, direction: Direction) -> Vec<u8> {
     let family = if rtp.is_ipv4() { "IP4" } else { "IP6" };
@@ -20,8 +23,8 @@ pub(crate) fn describe(session: u64, version: u64, rtp: SocketAddr, direction: D
     };
     format!(
         "v=0\r\no=- {session} {version} IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\n\
-         m=audio {port} RTP/AVP 8 0 101\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\n\
-         a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na={direction}\r\n"
+         m=audio {port} RTP/AVP 8 0 {EVENTS}\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\n\
+         a=rtpmap:{EVENTS} telephone-event/8000\r\na=fmtp:{EVENTS} 0-15\r\na=ptime:20\r\na={direction}\r\n"
     )
     .into_bytes()
 }

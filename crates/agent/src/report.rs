@@ -1,9 +1,11 @@
 //! What an agent tells whoever drives it.
 
 use crate::call::CallNo;
+use crate::digits::DigitWay;
 use crate::ear::{Spell, Stream};
 use alloc::string::String;
 use alloc::vec::Vec;
+use media::Digit;
 use model::{Span, TransportFault};
 
 /// Something happened to a call.
@@ -88,4 +90,6 @@ pub struct Heard {
     pub stream: Stream,
     /// Every tone heard, in hertz, and for how long.
     pub tones: Vec<(u16, Span)>,
+    /// Digits that it was told of, in order, each with how.
+    pub digits: Vec<(Digit, DigitWay)>,
 }

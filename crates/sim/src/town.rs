@@ -203,6 +203,7 @@ impl Town {
             mark: String::new(),
             late_offer,
             tone_hz: 1_000,
+            presses: Vec::new(),
             hang_up_after: Some(talk),
             give_up_after: give_up,
         };

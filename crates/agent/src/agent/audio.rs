@@ -4,7 +4,9 @@
 
 use super::{Agent, LATE_PACKET, Output, PACKET_TIME, TONES};
 use crate::call::Audio;
+use crate::digits::{DigitWay, Digits};
 use crate::ear::Ear;
+use crate::offer::EVENTS;
 use crate::report::Heard;
 use crate::reporter::Reporter;
 use alloc::vec::Vec;
@@ -33,6 +35,8 @@ impl Agent {
             next_packet: None,
             reporter: self.behaviour.reports.then(|| Reporter::new(ssrc)),
             echo: None,
+            digits: Digits::new(),
+            only_digits: self.behaviour.only_digits,
         })
     }
 
@@ -41,13 +45,14 @@ impl Agent {
         // In step with the last one, unless that was long ago: then nothing is made up for.
         let step = if now.since(at) > LATE_PACKET { now } else { at };
         audio.next_packet = Some(step + PACKET_TIME);
-        if audio.echo.is_some_and(|echo| echo.from.is_some_and(|from| from <= now)) {
+        if audio.echoes(now) {
             return;
         }
         let packet = audio.talker.next_packet();
         if let Some(to) = audio.remote.filter(|_| audio.may_send()) {
             let port = audio.local.port();
-            self.out.push_back(Output::Media { port, to, packet: packet.to_vec() });
+            let packet = audio.digits.in_place_of(&packet).unwrap_or_else(|| packet.to_vec());
+            self.out.push_back(Output::Media { port, to, packet });
             let report = audio.reporter.as_mut().and_then(Reporter::sent);
             self.out.extend(report.map(|packet| Output::Media { port, to, packet }));
         }
@@ -55,6 +60,10 @@ impl Agent {
 
     pub(super) fn media(&mut self, now: Instant, port: u16, packet: &[u8]) {
         if let Some((_, call)) = self.calls.iter_mut().find(|(_, call)| call.audio.local.port() == port) {
+            if is_event(packet) && !call.audio.takes(DigitWay::Event) {
+                return;
+            }
+            call.audio.digits.hear(now, packet);
             let tone = call.audio.listener.feed(now, packet);
             call.audio.ear.hear(now, packet, tone);
             if let Some(reporter) = &mut call.audio.reporter {
@@ -71,14 +80,21 @@ impl Agent {
     }
 }
 
+/// Whether a packet is of a telephone-event.
+fn is_event(packet: &[u8]) -> bool {
+    rtp::read(packet).is_some_and(|header| header.payload_type == EVENTS)
+}
+
 /// A packet as it goes back: the same sound, under a source and a number of its own (RFC 3550 §5.1).
 fn echo(now: Instant, audio: &mut Audio, packet: &[u8]) -> Option<(SocketAddr, Vec<u8>)> {
     let to = audio.remote.filter(|_| audio.may_send())?;
     let echo = audio.echo.as_mut().filter(|echo| echo.from.is_some_and(|from| from <= now))?;
     let header = rtp::read(packet)?;
     echo.sequence = echo.sequence.wrapping_add(1);
+    let events = audio.digits.event_type.filter(|_| is_event(packet));
+    let payload_type = events.unwrap_or(header.payload_type);
     let mut back = [0; rtp::HEADER];
-    rtp::write(&mut back, &rtp::Header { sequence: echo.sequence, ssrc: !header.ssrc, ..header });
+    rtp::write(&mut back, &rtp::Header { payload_type, sequence: echo.sequence, ssrc: !header.ssrc, ..header });
     let mut back = back.to_vec();
     back.extend_from_slice(rtp::payload(packet)?);
     Some((to, back))
@@ -93,6 +109,7 @@ pub(super) fn heard(audio: &Audio) -> Heard {
         longest_gap: audio.listener.longest_gap(),
         spells: audio.ear.spells.clone(),
         stream: audio.ear.stream.clone(),
+        digits: audio.digits.heard.clone(),
         tones: audio.listener.heard().filter(|(_, long)| *long > Span::ZERO).collect(),
     }
 }

@@ -7,6 +7,7 @@ use crate::behaviour::Failing;
 use crate::call::{Call, CallNo, Echo, State};
 use crate::offer;
 use crate::report::Report;
+use alloc::collections::VecDeque;
 use alloc::string::String;
 use model::{Instant, Span};
 use sip::{Answer, Dialog, Flow, Message, Method, ServerKey, Uri};
@@ -74,6 +75,8 @@ impl Agent {
             hang_up_at: None,
             give_up_at: None,
             late_offer,
+            answered: None,
+            presses: VecDeque::new(),
             audio,
         });
         self.report(Report::Incoming { call: no, number });

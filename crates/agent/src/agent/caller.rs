@@ -51,6 +51,8 @@ impl Agent {
             hang_up_at: None,
             give_up_at: dial.give_up_after.map(|after| now + after),
             late_offer: dial.late_offer,
+            answered: None,
+            presses: dial.presses.into(),
             audio,
         });
     }
@@ -106,6 +108,7 @@ impl Agent {
         call.dialog = Some(dialog);
         call.state = State::Up;
         call.give_up_at = None;
+        call.answered = Some(now);
         call.hang_up_at = call.hang_up_after.map(|after| now + after);
         let (flow, no, after) = (call.flow, call.no, now.since(call.started));
         self.endpoint.ack(now, client, flow, ack);

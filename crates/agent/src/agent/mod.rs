@@ -9,6 +9,7 @@ mod session;
 
 use crate::behaviour::{Behaviour, Failing};
 use crate::call::{Call, CallNo, Due, State};
+use crate::digits::KeyPress;
 use crate::report::{Heard, Report};
 use alloc::collections::VecDeque;
 use alloc::format;
@@ -66,6 +67,8 @@ pub struct Dial {
     pub late_offer: bool,
     /// What it plays, in hertz.
     pub tone_hz: u16,
+    /// Keys it presses, in order.
+    pub presses: Vec<KeyPress>,
     /// BYE so long after the answer; none talks until told.
     pub hang_up_after: Option<Span>,
     /// CANCEL so long after the INVITE when there is no answer yet.
@@ -331,6 +334,7 @@ impl Agent {
                     Due::Ring => self.ring(now, slot),
                     Due::Answer => self.answer(now, slot),
                     Due::Packet => self.play(now, slot, at),
+                    Due::Press => self.press(now, slot),
                     Due::HangUp => {
                         self.calls[slot].hang_up_at = None;
                         self.hang_up(now, no);

@@ -4,12 +4,17 @@
 
 use super::{Agent, audio::heard};
 use crate::call::{Audio, Call, CallNo, State};
+use crate::digits::{DigitWay, KeyPress};
 use crate::offer;
 use crate::report::Report;
 use alloc::vec::Vec;
+use media::dtmf::info::{self, Kind, Press};
 use media::sdp::{Direction, Sdp, Stream};
-use model::Instant;
+use model::{Instant, Span};
 use sip::{Answer, ClientKey, Message, Method, ServerKey};
+
+/// How long a key is said to have been down.
+const PRESSED: Span = Span::from_millis(160);
 
 impl Agent {
     pub(super) fn in_dialog(
@@ -30,7 +35,47 @@ impl Agent {
                 self.end(slot, false);
             }
             Method::Invite => self.reinvited(now, slot, server, message),
+            Method::Info => self.informed(now, slot, server, message),
             _ => self.endpoint.respond(now, server, Answer::new(200)),
+        }
+    }
+
+    /// A digit by INFO; one whose call is echoed sends it back.
+    fn informed(&mut self, now: Instant, slot: usize, server: ServerKey, message: &Message) {
+        let audio = &self.calls[slot].audio;
+        let press = message.content_type().and_then(Kind::of).and_then(|_| info::read(message.body()).ok());
+        if press.is_some() && !audio.takes(DigitWay::Info) {
+            // RFC 3261 §21.4.13.
+            return self.endpoint.respond(now, server, Answer::new(415));
+        }
+        self.endpoint.respond(now, server, Answer::new(200));
+        let Some(press) = press else { return };
+        let audio = &mut self.calls[slot].audio;
+        audio.digits.told(press.digit, DigitWay::Info);
+        if audio.echoes(now) {
+            self.inform(now, slot, press);
+        }
+    }
+
+    /// Tells of a digit by INFO.
+    fn inform(&mut self, now: Instant, slot: usize, press: Press) {
+        let contact = self.contact();
+        let call = &mut self.calls[slot];
+        let Some(dialog) = call.dialog.as_mut() else { return };
+        let mut draft = dialog.request(Method::Info);
+        draft.headers.push("Contact", contact.as_bytes());
+        draft.headers.push("Content-Type", Kind::Relay.content_type().as_bytes());
+        draft.body = info::write(Kind::Relay, press);
+        // A digit whose request cannot be had is one that was not pressed.
+        let _sent = self.endpoint.request(now, call.way(), draft, &self.config.timers);
+    }
+
+    /// The next key goes down.
+    pub(super) fn press(&mut self, now: Instant, slot: usize) {
+        let Some(KeyPress { digit, way, .. }) = self.calls[slot].presses.pop_front() else { return };
+        match way {
+            DigitWay::Event => self.calls[slot].audio.digits.press(digit),
+            DigitWay::Info => self.inform(now, slot, Press { digit, duration: PRESSED }),
         }
     }
 

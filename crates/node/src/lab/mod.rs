@@ -119,6 +119,7 @@ impl Lab {
             mark: String::new(),
             late_offer: false,
             tone_hz: OFFICE_HZ,
+            presses: Vec::new(),
             hang_up_after: Some(TALK),
             give_up_after: Some(Span::from_secs(14)),
         }));

@@ -80,6 +80,7 @@ impl Caller {
             mark: mark.clone(),
             late_offer: false,
             tone_hz: OURS_HZ,
+            presses: Vec::new(),
             hang_up_after: Some(talk),
             give_up_after: Some(GIVE_UP),
         }));
