@@ -152,13 +152,13 @@ impl B2bua {
         let invite = invite_for(first, kept, &target, description_of(call, gone), None, says_who)?;
         let leg = stand_in(world, kept);
         let (trunk, lost_trunk, anchored) = (leg.trunk, gone.trunk, call.audio.anchored);
-        let (emergency, rescues) = (call.emergency, call.listening.rescues);
+        let (emergency, rescues, drilled) = (call.emergency, call.listening.rescues, call.drilled);
         // It has been counted among the calls of its trunk when it was begun.
         let plan = decide::plan(world.shape, world.table, world.load, &facts, world.now, world.rng);
         let plan = plan.map(|plan| without(plan, lost_trunk));
         let id = self.next_call(world.rng);
         let mut errand = Call::open(id, leg, &invite, (&called, &known), plan, world.now);
-        errand.emergency = facts.emergency || emergency;
+        (errand.emergency, errand.drilled) = (facts.emergency || emergency, drilled);
         errand.audio.anchored = anchored;
         errand.listening.rescues = rescues + 1;
         errand.coming.retain(|candidate| !anchored || world.profiles.media_of(candidate.target.trunk).is_some());
@@ -166,6 +166,9 @@ impl B2bua {
             errand.find_phones(world, &uri);
         }
         errand.bond = Some(Bond::Errand(Errand { of: Some((slot, lost.other())), ..Errand::default() }));
+        if drilled {
+            self.remember_drilled(id);
+        }
         self.retries.call(world.now);
         let errand = self.calls.insert(errand);
         super::invite::count_in(world, trunk);

@@ -3,7 +3,7 @@
 use crate::peer::say;
 use crate::world::Lab;
 use act::{Drill, Ending};
-use decide::Exclusion;
+use decide::{Exclusion, Rescue};
 use model::{AttemptOutcome, DrillFault, Span, TransportFault, TrunkId};
 use sip::Method;
 
@@ -157,4 +157,20 @@ fn audio_is_blocked_in_one_direction_until_the_trunk_is_mended() {
         assert_eq!((passes(&mut lab, 1), passes(&mut lab, 0)), (true, true), "{fault:?}");
         assert!(lab.relay.counters().drilled > 0);
     }
+}
+
+#[test]
+fn who_is_called_again_in_a_drill_is_called_by_it() {
+    let mut lab = drilling(DrillFault::RtpFrom);
+    lab.shape.trunks[1].as_mut().unwrap().audio.rescue = Rescue::On;
+    lab.call(NUMBER);
+    lab.run(1_000);
+    lab.talk(8_000, &[0, 1]);
+    assert_eq!((tried(&lab, 1), tried(&lab, 2)), (1, 1));
+    lab.talk(1_000, &[0, 2]);
+    lab.hear_each_other(0, 2);
+    lab.send(2, Method::Bye, "", vec![]);
+    lab.settle();
+    assert_eq!(lab.ended.len(), 2);
+    assert!(lab.ended.iter().all(|ended| ended.drilled && lab.b2bua.is_of_drill(ended.call)), "{:?}", lab.ended);
 }
