@@ -175,6 +175,14 @@ impl Edge {
         Duration::from_millis(ticks * 1_000 / TICKS)
     }
 
+    /// The same to the nanosecond, as the scheduler has counted it for the threads that live.
+    pub fn cpu_exactly(&self) -> Duration {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.process.id())).into_iter().flatten().flatten();
+        let told = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("schedstat")).ok());
+        let nanos: u64 = told.filter_map(|told| told.split(' ').next()?.parse::<u64>().ok()).sum();
+        Duration::from_nanos(nanos)
+    }
+
     /// Bytes of its store on the disk.
     pub fn store_bytes(&self) -> u64 {
         let files = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();

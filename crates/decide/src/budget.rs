@@ -7,7 +7,8 @@ use crate::decision::{Change, Veto};
 use crate::policy::GroupPolicy;
 use crate::shape::Shape;
 use crate::table::TrunkTable;
-use alloc::collections::BTreeSet;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use model::{Admin, Health, Instant, Span, TargetId, TrunkId};
 
 /// Trunks that fall within this time of one another may have one cause, and it may be ours.
@@ -17,13 +18,13 @@ const TOO_MANY_AT_ONCE: usize = 3;
 /// Falls are counted over this time.
 pub(crate) const FLIP_SPAN: Span = Span::from_secs(600);
 
-/// What holds `change` of `target` back, if anything. `fallen` are the trunks that fell within [`SAME_TIME`].
+/// What holds `change` of `target` back, if anything. `fallen` are the trunks that fell within [`SAME_TIME`], each with when.
 pub(crate) fn veto(
     shape: &Shape,
     table: &TrunkTable,
     target: TargetId,
     change: Change,
-    fallen: &BTreeSet<TrunkId>,
+    fallen: &BTreeMap<TrunkId, Instant>,
     now: Instant,
 ) -> Option<Veto> {
     match change {
@@ -44,7 +45,7 @@ pub(crate) fn is_last(shape: &Shape, table: &TrunkTable, trunk: TrunkId, now: In
     })
 }
 
-fn down(shape: &Shape, table: &TrunkTable, target: TargetId, fallen: &BTreeSet<TrunkId>) -> Option<Veto> {
+fn down(shape: &Shape, table: &TrunkTable, target: TargetId, fallen: &BTreeMap<TrunkId, Instant>) -> Option<Veto> {
     let trunk = target.trunk;
     let mut others = table.targets(trunk).iter().filter(|other| other.index() != target.index);
     if others.any(|other| other.health() != Health::Down) {
@@ -57,27 +58,39 @@ fn down(shape: &Shape, table: &TrunkTable, target: TargetId, fallen: &BTreeSet<T
 
 /// Unrelated trunks that fail together: three, or all there are when no group holds them all. The trunks of one group
 /// are never compared among fewer than three, so that one carrier's death is not held back by another's.
-fn ourselves(shape: &Shape, table: &TrunkTable, trunk: TrunkId, fallen: &BTreeSet<TrunkId>) -> Option<Veto> {
-    let mut together = fallen.clone();
-    together.insert(trunk);
+fn ourselves(shape: &Shape, table: &TrunkTable, trunk: TrunkId, fallen: &BTreeMap<TrunkId, Instant>) -> Option<Veto> {
+    let trunks = fallen.len() + usize::from(!fallen.contains_key(&trunk));
+    let suspects = Some(Veto::SuspectOurselves { trunks: trunks as u32 });
+    // Of a region of which hundreds fall at once this is asked for each, whenever one of them has fallen.
+    if trunks >= TOO_MANY_AT_ONCE {
+        return suspects;
+    }
+    if trunks < 2 {
+        return None;
+    }
+    let together = |id: &TrunkId| *id == trunk || fallen.contains_key(id);
     let in_service = |id: &TrunkId| table.admin(*id) == Admin::InService;
-    let all = (0u16..).zip(&shape.trunks).filter(|(_, trunk)| trunk.is_some()).map(|(id, _)| TrunkId(id));
-    let everyone = all.filter(in_service).all(|id| together.contains(&id));
-    let related = |group: &GroupPolicy| together.iter().all(|id| group.members().any(|member| member.trunk == *id));
-    let unrelated = together.len() >= 2 && everyone && !shape.groups().iter().any(related);
-    let trunks = together.len();
-    (trunks >= TOO_MANY_AT_ONCE || unrelated).then_some(Veto::SuspectOurselves { trunks: trunks as u32 })
+    let mut all = (0u16..).zip(&shape.trunks).filter(|(_, trunk)| trunk.is_some()).map(|(id, _)| TrunkId(id));
+    let everyone = all.all(|id| !in_service(&id) || together(&id));
+    let holds = |group: &GroupPolicy, id: TrunkId| group.members().any(|member| member.trunk == id);
+    let related = |group: &GroupPolicy| holds(group, trunk) && fallen.keys().all(|id| holds(group, *id));
+    suspects.filter(|_| everyone && !shape.groups().iter().any(related))
 }
 
 fn group_limit(group: &GroupPolicy, table: &TrunkTable, trunk: TrunkId) -> Option<Veto> {
-    let members: BTreeSet<TrunkId> = group.members().map(|member| member.trunk).collect();
-    if !members.iter().any(|other| *other != trunk && table.usable(*other)) {
+    if !group.members().any(|other| other.trunk != trunk && table.usable(other.trunk)) {
         return Some(Veto::LastUsable);
     }
-    let in_service = members.iter().copied().filter(|id| table.admin(*id) == Admin::InService);
-    let total = in_service.clone().count().max(1);
-    let out = in_service.filter(|id| *id != trunk && table.trunk_health(*id) == Health::Down).count() + 1;
-    let percent = (out * 100 / total) as u32;
+    let mut members: Vec<TrunkId> = group.members().map(|member| member.trunk).collect();
+    members.sort_unstable();
+    members.dedup();
+    let in_service = members.into_iter().filter(|id| table.admin(*id) == Admin::InService);
+    let (mut total, mut out) = (0, 1);
+    for id in in_service {
+        total += 1;
+        out += usize::from(id != trunk && table.trunk_health(id) == Health::Down);
+    }
+    let percent = (out * 100 / total.max(1)) as u32;
     (out > 1 && percent > group.eject_share).then_some(Veto::TooManyOut { percent, limit: group.eject_share })
 }
 

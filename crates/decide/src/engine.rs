@@ -71,7 +71,8 @@ pub struct Engine {
     /// Those of which nothing may be held until somebody else on their side is heard.
     unwitnessed: BTreeMap<TargetId, Unwitnessed>,
     windows: BTreeMap<GroupId, Window>,
-    fallen: Vec<(Instant, TrunkId)>,
+    /// Trunks that fell lately, each with when it did last.
+    fallen: BTreeMap<TrunkId, Instant>,
     refused_throttles: BTreeMap<TrunkId, Instant>,
 }
 
@@ -87,7 +88,7 @@ impl Engine {
             agenda: BTreeSet::new(),
             unwitnessed: BTreeMap::new(),
             windows: BTreeMap::new(),
-            fallen: Vec::new(),
+            fallen: BTreeMap::new(),
             refused_throttles: BTreeMap::new(),
         }
     }
@@ -168,7 +169,8 @@ impl Engine {
         if from == to && to != Admin::InService {
             return None;
         }
-        let decision = self.decision(now, Subject::Trunk(trunk), Change::Admin { from, to }, Cause::Operator, trunk);
+        let change = Change::Admin { from, to };
+        let decision = self.decision(now, Subject::Trunk(trunk), change, Cause::Operator, trunk);
         self.table.apply(&decision);
         let own: Vec<TargetId> = self.watches.keys().copied().filter(|target| target.trunk == trunk).collect();
         for target in own {
@@ -177,7 +179,7 @@ impl Engine {
             }
             self.look_at(target, Some(now));
         }
-        self.wake_others(now);
+        self.wake_others(now, change);
         Some(decision)
     }
 
@@ -261,13 +263,13 @@ impl Engine {
 
     /// Applies a judgement if the budget allows. Who may not go Down is demoted to Suspect first, then the veto is said.
     fn carry_out(&mut self, now: Instant, target: TargetId, seen: &Evidence, judgement: Judgement) -> Option<Decision> {
-        let fallen = self.fallen_lately(now);
+        self.fallen.retain(|_, at| now.since(*at) < budget::SAME_TIME);
         let change = judgement.change;
         let (change, veto) = match self.lacks_witness(now, target, change, seen) {
             Some(veto) => (change, Some(veto)),
             None => {
                 let veto = judgement.veto;
-                let veto = veto.or_else(|| budget::veto(&self.shape, &self.table, target, change, &fallen, now));
+                let veto = veto.or_else(|| budget::veto(&self.shape, &self.table, target, change, &self.fallen, now));
                 demote(change, veto)
             }
         };
@@ -282,7 +284,7 @@ impl Engine {
     fn enforce(&mut self, now: Instant, target: TargetId, mut decision: Decision) -> Decision {
         self.table.apply(&decision);
         if matches!(decision.change, Change::Health { to: Health::Suspect | Health::Down, .. }) {
-            self.fallen.push((now, target.trunk));
+            self.fallen.insert(target.trunk, now);
         }
         if let (Some(trunk), Some(held)) = (self.shape.trunk(target.trunk), self.table.target(target)) {
             let terms = failback::terms(&self.shape, &self.table, &self.windows, target.trunk);
@@ -292,7 +294,7 @@ impl Engine {
             watch.held_back = None;
         }
         self.unwitnessed.remove(&target);
-        self.wake_others(now);
+        self.wake_others(now, decision.change);
         decision
     }
 
@@ -406,10 +408,14 @@ impl Engine {
         (!known).then(|| hold_back(decision, veto))
     }
 
-    /// What one trunk does may free another, or leave it alone: those that wait for that are looked at again.
-    fn wake_others(&mut self, now: Instant) {
+    /// What one trunk does may free another, or leave it alone: those that wait for that are looked at again. One that comes into doubt is
+    /// still usable, still counted and still a witness: nothing is held back less for it, and where hundreds do so at once each would have
+    /// all the others judged anew.
+    fn wake_others(&mut self, now: Instant, change: Change) {
+        let doubt = matches!(change, Change::Health { from, to: Health::Suspect } if from != Health::Down);
         let waits = |(target, watch): (&TargetId, &Watch)| {
-            (watch.held_back.is_some() || self.table.health(*target) == Health::Probation).then_some(*target)
+            let freed = watch.held_back.is_some() && !doubt;
+            (freed || self.table.health(*target) == Health::Probation).then_some(*target)
         };
         let waiting: Vec<TargetId> = self.watches.iter().filter_map(waits).collect();
         for target in waiting {
@@ -439,11 +445,6 @@ impl Engine {
             _ => None,
         };
         self.look_at(target, [look, freed, asked].into_iter().flatten().min());
-    }
-
-    fn fallen_lately(&mut self, now: Instant) -> BTreeSet<TrunkId> {
-        self.fallen.retain(|(at, _)| now.since(*at) < budget::SAME_TIME);
-        self.fallen.iter().map(|(_, trunk)| *trunk).collect()
     }
 
     fn decision(&self, at: Instant, subject: Subject, change: Change, cause: Cause, trunk: TrunkId) -> Decision {

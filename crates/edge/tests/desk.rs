@@ -147,7 +147,28 @@ fn traffic_flows_where_attempts_end() {
     let group = &groups[0];
     assert_eq!((group.group.active, &group.attempts), (Some(1), &vec![vec![0], vec![3, 1]]));
     assert!(group.sentence.starts_with("group carriers: tier 2"), "{}", group.sentence);
+    assert_eq!((group.attempts_all, &group.more), (4, &vec![0, 0]));
     assert_eq!(world.control.groups(world.now, 0, 0).1, 1);
+}
+
+#[test]
+fn of_a_tier_of_hundreds_fifty_are_told_those_with_most_attempts_first() {
+    let names: Vec<String> = (0..500).map(|number| format!("t{number:03}")).collect();
+    let mut text = String::from("[listen.wan]\nsip = [\"udp:192.0.2.1:5060\"]\n");
+    for (number, name) in names.iter().enumerate() {
+        let at = format!("198.18.{}.{}", number / 250, number % 250 + 1);
+        text += &format!("[trunk.{name}]\nat = \"sip:{at}:5060\"\nlisten = \"wan\"\n");
+    }
+    text += &format!("[group.region]\ntiers = [{names:?}]\n[[route]]\nto = \"region\"\n");
+    let settings = Arc::new(compile(&text, "test.toml", &|_| None, None).settings.unwrap());
+    let control = Control::new(Instant::ZERO, Wall::from_micros(0), settings, 7, Seq(1));
+    let mut world = World { control, now: Instant::ZERO, probes: Vec::new(), sentences: Vec::new() };
+    world.attempt(TrunkId(499), AttemptOutcome::Answered);
+    let group = &world.control.groups(world.now, 0, 1).0[0];
+    let members = &group.group.tiers[0].members;
+    assert_eq!((members.len(), group.more[0], group.attempts_all), (50, 450, 1));
+    assert_eq!((members[0].trunk.as_str(), members[1].trunk.as_str()), ("t499", "t000"));
+    assert!(group.sentence.ends_with("and 484 more) carries calls"), "{}", group.sentence);
 }
 
 #[test]

@@ -11,6 +11,9 @@ use decide::{Engine, Failback, GroupPolicy, HealthPolicy, Member, TargetState, W
 use model::{Admin, GroupId, Health, Instant, Name, Span, TargetId, TrunkId};
 use serde::{Deserialize, Serialize};
 
+/// Members named in one sentence: each has a line of its own, and hundreds would hide what the sentence says.
+const NAMED: usize = 16;
+
 /// One group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GroupView {
@@ -90,25 +93,35 @@ pub fn why_group(view: &GroupView) -> Vec<String> {
 
 fn who_carries(view: &GroupView) -> String {
     let GroupView { name, active, tiers, .. } = view;
-    let reasons = |tiers: &[TierView]| -> Vec<String> {
-        tiers.iter().flat_map(|tier| &tier.members).map(|one| format!("{} {}", one.trunk, one.state())).collect()
+    let reasons = |tiers: &[TierView]| {
+        listed(
+            tiers.iter().flat_map(|tier| &tier.members).map(|one| format!("{} {}", one.trunk, one.state())).collect(),
+        )
     };
     let Some(active) = active.map(usize::from) else {
         let left = tiers.iter().flat_map(|tier| &tier.members).any(MemberView::is_free);
         let then = if left { "; whoever is Down is tried as a last resort" } else { "; calls are refused" };
-        return format!("group {name}: no tier carries calls: {}{then}", reasons(tiers).join(", "));
+        return format!("group {name}: no tier carries calls: {}{then}", reasons(tiers));
     };
     let of = |tier: &TierView| {
         let carriers = tier.members.iter().filter(|one| one.takes || (one.is_free() && one.health != Health::Down));
         let named = carriers.map(|one| format!("{}{}", one.trunk, if one.takes { "" } else { ", in doubt" }));
-        named.collect::<Vec<_>>().join(", ")
+        listed(named.collect())
     };
     let carrier = tiers.get(active).map(of).unwrap_or_default();
     let words = format!("group {name}: tier {} ({carrier}) carries calls", active + 1);
     if active == 0 {
         return words;
     }
-    format!("{words}, since no better one can: {}", reasons(tiers.get(..active).unwrap_or_default()).join(", "))
+    format!("{words}, since no better one can: {}", reasons(tiers.get(..active).unwrap_or_default()))
+}
+
+fn listed(all: Vec<String>) -> String {
+    let shown = all.get(..NAMED).unwrap_or(&all).join(", ");
+    match all.len().saturating_sub(NAMED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 impl MemberView {

@@ -128,6 +128,33 @@ impl Devtools {
         std::fs::write(file, bytes).expect("a file");
     }
 
+    /// From now on the page notes how long its frames are apart, and [`Devtools::busy`] counts from here.
+    pub fn watch(&mut self) {
+        // By the thread's own clock, so that what else the machine does is not counted.
+        self.tell("Performance.enable", json!({ "timeDomain": "threadTicks" }));
+        self.value(
+            "if (globalThis.gaps) gaps.length = 0;
+             else { globalThis.gaps = []; (function next(last) { requestAnimationFrame((now) => { if (last) gaps.push(now - last); next(now); }); })(0); } 0",
+        );
+    }
+
+    /// Time for which the page's thread has worked so far.
+    pub fn busy(&mut self) -> Duration {
+        let told = self.tell("Performance.getMetrics", json!({}));
+        let metrics = told["metrics"].as_array().expect("metrics");
+        let worked = metrics.iter().find(|one| one["name"] == "TaskDuration").expect("what tasks took");
+        Duration::from_secs_f64(worked["value"].as_f64().expect("seconds"))
+    }
+
+    /// Milliseconds between frames since this was asked last: the one that so many percent do not reach, for each of these.
+    pub fn frames<const N: usize>(&mut self, percents: [u64; N]) -> [f64; N] {
+        let taken = self.value("globalThis.gaps.splice(0)");
+        let mut taken: Vec<f64> = taken.as_array().expect("frames").iter().filter_map(Value::as_f64).collect();
+        taken.sort_by(f64::total_cmp);
+        assert!(!taken.is_empty(), "the page draws");
+        percents.map(|percent| taken[(taken.len() - 1) * percent as usize / 100])
+    }
+
     /// What went wrong within the page since this was asked last.
     pub fn wrong(&mut self) -> Vec<String> {
         std::mem::take(&mut self.wrong)

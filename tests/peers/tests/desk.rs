@@ -200,7 +200,8 @@ fn everyone_can_use_every_view_dark_and_light_on_a_desk_and_on_a_phone() {
     page.open(DESK);
     shows(&mut page, "globex", "up");
     assert!(Sipp::caller("caller_brief", "127.0.0.20", LAN, "+4722334455", 30, 10).finished(LIMIT));
-    let _long = Sipp::caller("caller_long", "127.0.0.20", LAN, "+4722334455", 3, 3);
+    // Each lasts for half a minute, and looking at everything takes longer on a busy machine: new ones all the while.
+    let _long = Sipp::caller("caller_long", "127.0.0.20", LAN, "+4722334455", 10_000, 1);
     wait_until("calls are up", LIMIT, || edge.held().0 >= 3.0);
     acme.kill();
     shows(&mut page, "acme", "down");
@@ -229,7 +230,7 @@ fn everyone_can_use_every_view_dark_and_light_on_a_desk_and_on_a_phone() {
             let name = view.split('/').next().unwrap_or_default();
             let tone = if dark { "dark" } else { "light" };
             let size = if width < 500 { "phone" } else { "desk" };
-            page.picture(&built(&format!("desk/{name}-{size}-{tone}.png")));
+            page.picture(&built(&format!("interop/desk/{name}-{size}-{tone}.png")));
         }
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
@@ -255,8 +256,10 @@ fn five_hundred_trunks_are_fifty_lines_at_a_time() {
     page.until("document.querySelectorAll('.card').length === 50");
     page.until("document.body.innerText.includes('503 trunks')");
     let size = |path: &str| http::ask("GET", path).expect("an answer").1.len();
+    // All of them at once may be our own fault, so most are held in doubt.
     wait_until("their probes have failed", LIMIT, || {
-        http::get("/v1/desk?limit=1")["trunks"]["down"].as_u64() > Some(400)
+        let trunks = http::get("/v1/desk?limit=1")["trunks"].take();
+        trunks["down"].as_u64().zip(trunks["suspect"].as_u64()).is_some_and(|(down, doubt)| down + doubt >= 500)
     });
     assert!(size("/v1/desk?limit=50") < 60_000, "{} bytes", size("/v1/desk?limit=50"));
     page.click(".buttons button:not([hidden])");

@@ -10,9 +10,10 @@ import * as trunks from "./trunks.js";
 const VIEWS = { trunks: trunks.list, trunk: trunks.one, groups: groups.list, timeline: timeline.view, calls: calls.lists, call: calls.one };
 // Under which entry of the menu a view is.
 const UNDER = { trunk: "trunks", call: "calls" };
-// Asked anew so often, and this soon after a decision.
+// Asked anew so often, and this soon after a decision; while decisions rain, no more often than this.
 const EVERY_MS = 2000;
 const SOON_MS = 80;
+const RAIN_MS = 400;
 
 const at = (id) => document.getElementById(id);
 const main = at("main");
@@ -20,6 +21,7 @@ let open = null;
 let asking = false;
 let again = false;
 let soon = 0;
+let asked = -RAIN_MS;
 
 /** What views may use of the desk. */
 const desk = { me: { role: "viewer" }, act, refresh, say, mayAct: () => desk.me.role === "operator", signIn };
@@ -37,6 +39,7 @@ async function refresh() {
     return;
   }
   asking = true;
+  asked = performance.now();
   const view = open;
   try {
     await view?.refresh();
@@ -163,8 +166,11 @@ follow(
   "decision,operator,alarm,configured,located",
   (kind, data) => {
     open?.told?.(kind, data);
-    clearTimeout(soon);
-    soon = setTimeout(refresh, SOON_MS);
+    // Not put off by the next one: there may be no end to them.
+    soon ||= setTimeout(() => {
+      soon = 0;
+      refresh();
+    }, Math.max(SOON_MS, asked + RAIN_MS - performance.now()));
   },
   (how) => {
     write(at("link"), how);

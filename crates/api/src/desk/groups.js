@@ -29,7 +29,7 @@ export function list(main, desk) {
 }
 
 function group(view) {
-  const sum = view.attempts.flat().reduce((one, other) => one + other, 0);
+  const sum = view.attempts_all;
   const tiers = view.tiers.map((tier, number) => {
     const carries = view.active === number;
     const members = tier.members.map((member, index) => {
@@ -49,7 +49,8 @@ function group(view) {
       );
     });
     return h("section", { class: carries ? "tier active" : "tier" },
-      h("h3", {}, `Tier ${number + 1}${carries ? ": carries calls now" : ""}`), h("ul", {}, members));
+      h("h3", {}, `Tier ${number + 1}${carries ? ": carries calls now" : ""}`), h("ul", {}, members),
+      view.more[number] > 0 ? h("p", { class: "muted" }, `And ${view.more[number]} more, with fewer attempts.`) : null);
   });
   return h("section", { class: "wide" }, h("h2", {}, view.name), h("p", {}, view.sentence), h("div", { class: "tiers" }, tiers),
     h("p", { class: "muted" }, `Failback: ${view.failback}`));

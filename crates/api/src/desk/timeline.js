@@ -3,6 +3,8 @@ import { get, path } from "./edge.js";
 import { clock, facts, fill, h, moment, s, state } from "./words.js";
 
 const PAGE = 100;
+// How soon what has come is drawn.
+const DRAWN_MS = 150;
 // Lines drawn at most; of more trunks, those with most changes.
 const LANES = 12;
 const [LEFT, WIDTH, HIGH] = [110, 900, 18];
@@ -37,6 +39,17 @@ export function view(main, desk, trunk) {
     entries = [...page.entries.toReversed(), ...newer];
     const kept = entries.findIndex((entry) => entry.seq === keep);
     choose(kept >= 0 && !following ? kept : entries.length - 1, true);
+  }
+
+  // Records may come by the hundred, and all of them are drawn at once.
+  let drawing_due = false;
+  function drawSoon() {
+    if (drawing_due) return;
+    drawing_due = true;
+    setTimeout(() => {
+      drawing_due = false;
+      if (main.contains(rows)) choose(following ? entries.length - 1 : chosen, true);
+    }, DRAWN_MS);
   }
 
   // At the last record one sees what comes; further back one is left where one is.
@@ -76,14 +89,13 @@ export function view(main, desk, trunk) {
       if (kind === "missed") return void (began = false);
       const about = names(data.record);
       if (!began || (trunk && about !== null && about !== trunk) || entries.some((entry) => entry.seq === data.seq)) return;
-      const last = following;
       entries.push(data);
       // What is pushed out can be turned back to.
-      if (last && entries.length > 10 * PAGE) {
+      if (following && entries.length > 10 * PAGE) {
         entries = entries.slice(-PAGE);
         more = true;
       }
-      choose(last ? entries.length - 1 : chosen, true);
+      drawSoon();
     },
   };
 }

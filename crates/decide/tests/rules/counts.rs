@@ -133,3 +133,23 @@ fn synthetic_calls_doubt_condemn_and_earn() {
     let relapse = engine.consider(at(101), trunk(0), &tested(at(101), 0, 1)).unwrap();
     assert_eq!((change(&relapse), relapse.cause), ((Health::Probation, Health::Down), Cause::Relapse));
 }
+
+#[test]
+fn of_a_region_that_falls_at_once_each_is_judged_a_few_times_and_not_once_for_each_other() {
+    let region: Vec<u16> = (0..500).collect();
+    let mut engine = all_up(&[&region]);
+    let (now, mut judged, mut held_back) = (at(5), 0, 0);
+    let mut judge = |engine: &mut Engine, target: TargetId| {
+        let decision = engine.consider(now, target, &refused(now, 2));
+        judged += 1;
+        held_back += usize::from(decision.is_some_and(|decision| decision.veto.is_some()));
+    };
+    for id in region {
+        judge(&mut engine, trunk(id));
+        while let Some(target) = engine.due(now) {
+            judge(&mut engine, target);
+        }
+    }
+    assert!(held_back >= 490, "so many at once are our own fault: {held_back}");
+    assert!(judged < 2_500, "{judged} judgements of five hundred");
+}

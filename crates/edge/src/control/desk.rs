@@ -5,12 +5,14 @@
 
 use super::Control;
 use crate::traffic::Tally;
-use explain::GroupView;
+use explain::{GroupView, MemberView};
 use model::{Admin, Epoch, GroupId, Health, Instant, Mos, Name, RegistrationState, Seq, Span, TargetId, TrunkId, Wall};
 use serde::{Deserialize, Serialize};
 
 /// Alarms told at once.
 const ALARMS: usize = 20;
+/// Members of one tier told at once.
+const MEMBERS: usize = 50;
 
 /// Which trunks are asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -134,6 +136,10 @@ pub struct GroupTraffic {
     pub sentence: String,
     /// Attempts of five minutes at each member, tier by tier.
     pub attempts: Vec<Vec<u64>>,
+    /// Those at all of its members.
+    pub attempts_all: u64,
+    /// Of each tier, how many members are not told: of large tiers those with most attempts are.
+    pub more: Vec<usize>,
 }
 
 impl Control {
@@ -213,26 +219,32 @@ impl Control {
 
     /// Groups in the order of the configuration: so many of them after so many, and how many more there are.
     pub fn groups(&self, now: Instant, skip: usize, limit: usize) -> (Vec<GroupTraffic>, usize) {
-        let settings = &self.snapshot.settings;
-        let count = settings.names.groups.len();
+        let count = self.snapshot.settings.names.groups.len();
         let ids = (0..count).skip(skip).take(limit).filter_map(|index| u16::try_from(index).ok().map(GroupId));
-        let views = ids.filter_map(|id| explain::group_view(&self.engine, id, &settings.names, now));
-        let views = views.map(|group| {
-            let attempts = group.tiers.iter().map(|tier| {
-                let members = tier.members.iter();
-                members.map(|member| self.named(&member.trunk).map_or(0, |id| self.traffic.of(now, id).attempts))
-            });
-            let attempts = attempts.map(Iterator::collect).collect();
-            let sentence = explain::why_group(&group).first().cloned().unwrap_or_default();
-            GroupTraffic { group, sentence, attempts }
-        });
+        let views = ids.filter_map(|id| self.group_traffic(now, id));
         (views.collect(), count.saturating_sub(skip.saturating_add(limit)))
     }
 
-    fn named(&self, name: &Name) -> Option<TrunkId> {
-        let names = &self.snapshot.settings.names.trunks;
-        let index = names.iter().position(|known| known == name)?;
-        u16::try_from(index).ok().map(TrunkId)
+    fn group_traffic(&self, now: Instant, id: GroupId) -> Option<GroupTraffic> {
+        let settings = &self.snapshot.settings;
+        let mut group = explain::group_view(&self.engine, id, &settings.names, now)?;
+        let sentence = explain::why_group(&group).first().cloned().unwrap_or_default();
+        let (mut attempts, mut attempts_all, mut more) = (Vec::new(), 0, Vec::new());
+        for (tier, ids) in group.tiers.iter_mut().zip(&settings.shape.group(id)?.tiers) {
+            let members = std::mem::take(&mut tier.members).into_iter().zip(ids);
+            let mut counted: Vec<(u64, MemberView)> =
+                members.map(|(member, of)| (self.traffic.of(now, of.trunk).attempts, member)).collect();
+            attempts_all += counted.iter().map(|(attempts, _)| attempts).sum::<u64>();
+            more.push(counted.len().saturating_sub(MEMBERS));
+            if counted.len() > MEMBERS {
+                counted.sort_by_key(|(attempts, _)| std::cmp::Reverse(*attempts));
+                counted.truncate(MEMBERS);
+            }
+            let (of, told) = counted.into_iter().unzip();
+            attempts.push(of);
+            tier.members = told;
+        }
+        Some(GroupTraffic { group, sentence, attempts, attempts_all, more })
     }
 }
 
