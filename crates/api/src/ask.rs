@@ -5,7 +5,7 @@
 use crate::fault::Fault;
 use crate::metrics::MetricsSnapshot;
 use explain::{Entry, GroupView};
-use model::{CallRef, DrillFault, Seq};
+use model::{CallRef, DrillFault, Seq, Wall};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -200,6 +200,17 @@ pub enum Ask {
         limit: usize,
         /// The way back.
         reply: Reply<Vec<Entry>>,
+    },
+    /// Calls that are over, in the order of their records, with their attempts. Answer: a list of rows, each with its `seq`.
+    Cdrs {
+        /// First number.
+        from: Seq,
+        /// Over at this time or later.
+        since: Option<Wall>,
+        /// 1000 at most.
+        limit: usize,
+        /// The way back.
+        reply: Reply<Value>,
     },
     /// A question that only some nodes know, such as the lab's. Answer [`Fault::no_lab`] when it is none of yours.
     Extra {

@@ -17,6 +17,7 @@
 //! | `GET /v1/trunks/{name}` | one of them |
 //! | `GET /v1/calls?limit=` | calls in progress |
 //! | `GET /v1/calls/{id}` | one call, in progress or over |
+//! | `GET /v1/cdrs?from=&since=&limit=` | calls that are over, one row each with its attempts, oldest first |
 //! | `GET /v1/why/call/{id}`, `GET /v1/why/trunk/{name}?limit=&shadow=` | sentences |
 //! | `GET /v1/why/group/{name}?limit=` | the group as it is now, and sentences |
 //! | `GET /v1/route?number=&from=` | who would be tried now |
@@ -47,6 +48,7 @@ mod drill;
 mod events;
 mod fault;
 mod metrics;
+mod moment;
 mod openapi;
 mod routes;
 mod serve;

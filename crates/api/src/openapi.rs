@@ -69,6 +69,7 @@ enum Param {
     Passed,
     Seconds,
     Shadow,
+    Since,
     Skip,
     Source,
     Troubled,
@@ -108,7 +109,7 @@ impl Operation {
 }
 
 /// All of them, in the order of the reference.
-pub(crate) static OPERATIONS: [Operation; 34] = [
+pub(crate) static OPERATIONS: [Operation; 35] = [
     get("/v1/access", "access", "Who asks, and what that one may.", "Access"),
     get("/v1/desk", "desk", "Totals, alarms and a page of trunks with a line each.", "Desk").asks(&[
         Param::Find,
@@ -147,6 +148,11 @@ pub(crate) static OPERATIONS: [Operation; 34] = [
     .fails(&[404, 409]),
     get("/v1/calls", "calls", "Calls in progress.", "Calls").asks(&[Param::Limit]),
     get("/v1/calls/{call}", "call", "One call: in progress, or its record when it is over.", "Call").fails(&[404]),
+    get("/v1/cdrs", "cdrs", "Calls that are over, one row each with its attempts, oldest first.", "Cdrs").asks(&[
+        Param::From,
+        Param::Since,
+        Param::Limit,
+    ]),
     get("/v1/why/call/{call}", "whyCall", "Why a call went as it did.", "WhyCall").fails(&[404]),
     get("/v1/why/trunk/{name}", "whyTrunk", "Each change of a trunk, oldest first.", "WhyTrunk")
         .asks(&[Param::Limit, Param::Shadow])
@@ -321,6 +327,10 @@ impl Param {
             Self::Limit => ("limit", "Rows in the answer; 100 unless told.", number(1, 1_000)),
             Self::Number => ("number", "Called number.", text()),
             Self::Shadow => ("shadow", "With what the second policy would have decided.", json!({ "type": "boolean" })),
+            Self::Since => {
+                let forms = ["date-time", "date"].map(|form| json!({ "type": "string", "format": form }));
+                ("since", "Those alone that ended then or later.", json!({ "anyOf": forms }))
+            }
             Self::Skip => ("skip", "So many are passed over.", number(0, u64::MAX)),
             Self::Source => ("source", "As GET /v1/guard shows it.", source()),
             _ => return None,
@@ -331,12 +341,14 @@ impl Param {
     fn of_trunks(self) -> Option<Described> {
         Some(match self {
             Self::Act => ("act", "What it is told.", words(&["drain", "out", "restore", "probe"])),
-            Self::Find => ("find", "Part of their names.", text()),
+            Self::Find => {
+                ("find", "Part of their names.", json!({ "type": "string", "maxLength": 128, "pattern": PRINTED }))
+            }
             Self::How => {
                 let ways = ["silent", "refuse", "503", "stall", "grey", "no-rtp", "heal"];
                 ("how", "How the carrier fails.", words(&ways))
             }
-            Self::Name => ("name", "Its name.", text()),
+            Self::Name => ("name", "Its name.", segment()),
             Self::OfTrunk => ("trunk", "Only what concerns this one.", text()),
             Self::Order => ("order", "Those in trouble first, unless told.", words(&["worst", "name", "calls"])),
             Self::Troubled => ("troubled", "Only those that are not as they should be.", json!({ "type": "boolean" })),
@@ -382,9 +394,16 @@ impl Param {
 /// Name, meaning and schema.
 type Described = (&'static str, &'static str, Value);
 
-/// 128 bytes, whatever the characters.
+/// No control characters.
+const PRINTED: &str = "^[^\\x00-\\x1f\\x7f-\\x9f]*$";
+
 fn text() -> Value {
-    json!({ "type": "string", "minLength": 1, "maxLength": 32, "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f/]+$" })
+    json!({ "type": "string", "minLength": 1, "maxLength": 128, "pattern": PRINTED })
+}
+
+/// Part of a path: not what clients take for a way within it.
+fn segment() -> Value {
+    json!({ "type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f/]+$" })
 }
 
 fn words(words: &[&str]) -> Value {

@@ -9,6 +9,7 @@ use crate::desk;
 use crate::drill;
 use crate::events;
 use crate::fault::{Fault, Kind};
+use crate::moment;
 use crate::openapi;
 use crate::serve::Api;
 use crate::views;
@@ -20,7 +21,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use model::{CallRef, Seq};
+use model::{CallRef, Seq, Wall};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -28,9 +29,9 @@ use std::time::Duration;
 const MOST: usize = 1_000;
 /// Rows in an answer when nothing else is asked for.
 const USUAL: usize = 100;
-/// Bytes of a name, a number or a parameter at most.
+/// Characters of a name, a number or a parameter at most: what a description of the API can say.
 const TEXT: usize = 128;
-/// Bytes of a reason at most.
+/// Characters of a reason at most.
 const WHY: usize = 200;
 /// Parameters at most.
 const PARAMS: usize = 16;
@@ -60,6 +61,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/v1/guard/{source}/forgive", post(forgive))
         .route("/v1/calls", get(calls))
         .route("/v1/calls/{call}", get(call))
+        .route("/v1/cdrs", get(cdrs))
         .route("/v1/why/call/{call}", get(why_call))
         .route("/v1/why/trunk/{name}", get(why_trunk))
         .route("/v1/why/group/{name}", get(why_group))
@@ -129,7 +131,7 @@ async fn trunk(State(api): State<Api>, name: Part<String>) -> Answer {
 
 /// Why somebody acts: a body that is missing or empty says nothing.
 fn word(caller: Caller, body: &[u8]) -> Result<Word, Fault> {
-    let hint = format!("a JSON object `{{\"why\": \"…\"}}` of up to {WHY} bytes in one line, or no body at all");
+    let hint = format!("a JSON object `{{\"why\": \"…\"}}` of up to {WHY} characters in one line, or no body at all");
     let wrong = |error: &str| Fault::new(Kind::Invalid, error, hint.clone());
     if body.is_empty() {
         return Ok(Word { who: caller.who, why: String::new() });
@@ -143,7 +145,7 @@ fn word(caller: Caller, body: &[u8]) -> Result<Word, Fault> {
         None | Some(Value::Null) => "",
         Some(why) => why.as_str().ok_or_else(|| wrong("`why` is no text"))?,
     };
-    if why.len() > WHY || why.chars().any(char::is_control) {
+    if why.chars().count() > WHY || why.chars().any(char::is_control) {
         return Err(wrong("`why` is too long, or more than one line"));
     }
     Ok(Word { who: caller.who, why: why.trim().to_owned() })
@@ -264,6 +266,17 @@ async fn journal(State(api): State<Api>, params: Params) -> Answer {
     Ok(Json(json!({ "entries": entries, "next": next })))
 }
 
+/// Calls that are over, one row each.
+async fn cdrs(State(api): State<Api>, params: Params) -> Answer {
+    let params = parsed(params, &["from", "since", "limit"])?;
+    let (limit, from) = (limit(&params)?, number(&params, "from", 1)?);
+    let since = value(&params, "since").map(moment).transpose()?;
+    let rows = api.ask(api.limits().answer, |reply| Ask::Cdrs { from: Seq(from), since, limit, reply }).await?;
+    let last = rows.as_array().and_then(|rows| rows.last()?.get("seq")?.as_u64());
+    let next = last.map_or(from, |last| last.saturating_add(1));
+    Ok(Json(json!({ "cdrs": rows, "next": next })))
+}
+
 async fn described() -> Json<Value> {
     Json(openapi::document())
 }
@@ -274,8 +287,10 @@ async fn reload(State(api): State<Api>) -> Answer {
 
 async fn extra(State(api): State<Api>, what: Part<String>, params: Params) -> Answer {
     let Query(params) = params.map_err(|error| bad_query(&error))?;
-    if params.len() > PARAMS || params.iter().any(|(name, value)| name.len() > TEXT || value.len() > TEXT) {
-        let hint = format!("at most {PARAMS} of {TEXT} bytes each");
+    if params.len() > PARAMS
+        || params.iter().any(|(name, value)| [name, value].iter().any(|text| text.chars().count() > TEXT))
+    {
+        let hint = format!("at most {PARAMS} of {TEXT} characters each");
         return Err(Fault::new(Kind::Invalid, "too many or too long parameters", hint));
     }
     let what = named("question", part(what)?)?;
@@ -316,7 +331,7 @@ async fn health(api: &Api) -> Result<Health, Fault> {
 
 async fn unknown(request: Request) -> Fault {
     let path = short(request.uri().path()).to_owned();
-    let hint = "the desk at /, /v1/desk, /v1/timeline, /v1/trunks, /v1/guard, /v1/calls, /v1/why/call/ID, /v1/why/trunk/NAME, /v1/why/group/NAME, /v1/route, /v1/journal, /v1/events, /v1/alarms, /v1/table, /v1/drill, /v1/openapi.json, /metrics, /healthz, /readyz";
+    let hint = "the desk at /, /v1/desk, /v1/timeline, /v1/trunks, /v1/guard, /v1/calls, /v1/cdrs, /v1/why/call/ID, /v1/why/trunk/NAME, /v1/why/group/NAME, /v1/route, /v1/journal, /v1/events, /v1/alarms, /v1/table, /v1/drill, /v1/openapi.json, /metrics, /healthz, /readyz";
     Fault::new(Kind::NotFound, format!("there is nothing at {path}"), hint)
 }
 
@@ -339,9 +354,16 @@ fn reference(id: &str) -> Result<CallRef, Fault> {
     id.parse().ok().filter(|_| digits).ok_or_else(error)
 }
 
+fn moment(text: &str) -> Result<Wall, Fault> {
+    moment::parse(text).ok_or_else(|| {
+        let hint = "as 2026-11-24T12:04:07Z, 2026-11-24T13:04:07+01:00 or 2026-11-24";
+        Fault::new(Kind::Invalid, format!("`{}` is no moment", short(text)), hint)
+    })
+}
+
 pub(crate) fn named(what: &str, text: String) -> Result<String, Fault> {
-    if text.is_empty() || text.len() > TEXT || text.chars().any(char::is_control) {
-        let hint = format!("1 to {TEXT} bytes without control characters");
+    if text.is_empty() || text.chars().count() > TEXT || text.chars().any(char::is_control) {
+        let hint = format!("1 to {TEXT} characters without control characters");
         return Err(Fault::new(Kind::Invalid, format!("`{what}` is not fit to be one"), hint));
     }
     Ok(text)

@@ -104,6 +104,10 @@ fn node(ask: Ask) {
         Ask::Calls { limit, reply } => reply.send(Ok(json!([openapi::call(CallRef(1), &limit.to_string())]))).is_err(),
         Ask::Call { call: KNOWN, reply } => reply.send(Ok(json!(openapi::call(KNOWN, "+4722")))).is_err(),
         Ask::Call { call, reply } => reply.send(Err(Fault::no_call(call))).is_err(),
+        Ask::Cdrs { from, since, limit, reply } => {
+            let first = from.0.max(since.map_or(1, |since| since.as_micros().unsigned_abs() / 1_000_000));
+            reply.send(Ok((first..=5).take(limit).map(openapi::stitched).collect())).is_err()
+        }
         Ask::WhyCall { call: KNOWN, reply } => reply.send(Ok(vec!["answered".to_owned()])).is_err(),
         Ask::WhyCall { call, reply } => reply.send(Err(Fault::no_call(call))).is_err(),
         Ask::WhyTrunk { trunk, limit, shadow, reply } if trunk == "acme" => {
@@ -266,6 +270,26 @@ async fn every_route_asks_the_node_and_repeats_its_answer() {
 }
 
 #[tokio::test]
+async fn call_records_come_in_pages_each_once_and_from_a_moment_on() {
+    let served = serve(Limits::default(), node);
+    for (query, wanted) in [("", vec![1, 2, 3, 4, 5]), ("since=1970-01-01T01:00:04+01:00", vec![4, 5])] {
+        let (mut found, mut from) = (Vec::new(), 1);
+        loop {
+            let (code, page) = served.json("GET", &format!("/v1/cdrs?from={from}&limit=2&{query}")).await;
+            assert_eq!(code, 200);
+            let rows = page["cdrs"].as_array().unwrap();
+            found.extend(rows.iter().map(|row| row["seq"].as_u64().unwrap()));
+            if rows.is_empty() {
+                assert_eq!(page["next"], from, "it stays where it is for whoever comes again");
+                break;
+            }
+            from = page["next"].as_u64().unwrap();
+        }
+        assert_eq!(found, wanted, "{query}");
+    }
+}
+
+#[tokio::test]
 async fn the_journal_comes_in_pages_with_sentences() {
     let served = serve(Limits::default(), node);
     let (code, page) = served.json("GET", "/v1/journal?from=41&limit=2").await;
@@ -318,6 +342,7 @@ async fn errors_say_what_is_wrong_and_what_to_do() {
         (400, "GET", "/v1/journal?from=-1", "`from` is no number"),
         (400, "GET", "/v1/calls?limits=1", "there is no parameter `limits`"),
         (400, "GET", "/v1/route", "`number` is missing"),
+        (400, "GET", "/v1/cdrs?since=yesterday", "`yesterday` is no moment"),
         (400, "GET", "/v1/desk?order=best", "`order` is none that is known"),
         (400, "GET", "/v1/desk?skip=x", "`skip` is no number"),
         (400, "GET", "/v1/timeline?before=x", "`before` is no number"),

@@ -115,6 +115,13 @@ async fn forward(mut questions: mpsc::Receiver<Ask>, answerers: Answerers) {
                 let reader = reader.clone();
                 wait_for(reply, move || reader.timeline(trunk.as_deref(), limit as u64, before).map_err(unreadable));
             }
+            Ask::Cdrs { from, since, limit, reply } => {
+                let reader = reader.clone();
+                wait_for(reply, move || {
+                    let rows = reader.cdrs(from, since, limit as u64).map_err(unreadable)?;
+                    serde_json::to_value(rows).map_err(|error| unwritable(&error))
+                });
+            }
             Ask::Ended { before, limit, reply } => {
                 let reader = reader.clone();
                 wait_for(reply, move || {

@@ -6,6 +6,7 @@
 //! whole in both cases. Refuses to know: why records are made, who asks.
 
 mod binding;
+mod export;
 mod journal;
 mod peak;
 mod place;
@@ -17,6 +18,7 @@ mod tests;
 mod writer;
 
 pub use binding::BindingRow;
+pub use export::{CdrRow, Tried};
 pub use place::{Place, StoreError};
 pub use reader::{CallRow, Reader};
 pub use writer::{Counters, Dropped, Limits, Lost, Store};

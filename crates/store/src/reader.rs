@@ -31,9 +31,21 @@ const TIMELINE_OF: &str = "SELECT * FROM (SELECT seq, at, 0, json FROM journal W
     UNION ALL SELECT * FROM (SELECT seq, at, 0, json FROM journal WHERE trunk = '*' AND seq < ?1 ORDER BY seq DESC LIMIT ?2) \
     ORDER BY 1 DESC LIMIT ?2";
 const OF_CALL: &str = "SELECT seq, ended_at, 1, json FROM calls WHERE call = ?1 ORDER BY seq DESC LIMIT 1";
-const CALLS: &str = "SELECT seq, ended_at, call, call_id, from_trunk, caller, called, invited_at, answered_at, pdd_us, \
-    setup_us, duration_us, code, ending, attempts, trunk, caller_codec, caller_packets, caller_loss_permille, caller_jitter_us, \
-    caller_mos, callee_codec, callee_packets, callee_loss_permille, callee_jitter_us, callee_mos FROM calls WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2";
+/// What `call_row` reads, of calls that meet a condition.
+macro_rules! calls {
+    ($rest:literal) => {
+        concat!(
+            "SELECT seq, ended_at, call, call_id, from_trunk, caller, called, invited_at, answered_at, pdd_us, setup_us, ",
+            "duration_us, code, ending, attempts, trunk, caller_codec, caller_packets, caller_loss_permille, ",
+            "caller_jitter_us, caller_mos, callee_codec, callee_packets, callee_loss_permille, callee_jitter_us, ",
+            "callee_mos FROM calls WHERE ",
+            $rest
+        )
+    };
+}
+pub(crate) use calls;
+
+const CALLS: &str = calls!("seq < ?1 ORDER BY seq DESC LIMIT ?2");
 const LAST: &str = "SELECT max(coalesce((SELECT max(seq) FROM journal), 0), coalesce((SELECT max(seq) FROM calls), 0))";
 
 /// Reads the journal. Clones share one connection.
@@ -167,7 +179,7 @@ impl Reader {
     }
 }
 
-fn capped(limit: u64) -> rusqlite::types::Value {
+pub(crate) fn capped(limit: u64) -> rusqlite::types::Value {
     row::limit(limit.min(MOST))
 }
 
@@ -176,7 +188,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     Ok(row::entry(row.get(0)?, row.get(1)?, row.get(2)?, json))
 }
 
-fn call_row(row: &Row<'_>) -> rusqlite::Result<CallRow> {
+pub(crate) fn call_row(row: &Row<'_>) -> rusqlite::Result<CallRow> {
     let text = |column: usize| row.get::<_, String>(column).map(Cow::Owned);
     let wall = |column: usize| row.get::<_, Option<i64>>(column).map(|at| at.map(Wall::from_micros));
     let span = |column: usize| -> rusqlite::Result<Option<Span>> {

@@ -17,6 +17,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
+mod export;
+
 const SMALL: Limits = Limits { queue: 4_096, calls: 1_000_000, others: 1_000_000 };
 
 /// A folder of its own, removed at the end.

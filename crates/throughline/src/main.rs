@@ -4,6 +4,7 @@
 
 mod ask;
 mod calls;
+mod cdrs;
 mod check;
 mod deep;
 mod docs;
@@ -68,6 +69,7 @@ enum Command {
     Check(check::Args),
     Trunks(trunks::Args),
     Calls(calls::Args),
+    Cdrs(cdrs::Args),
     #[command(subcommand)]
     Why(why::What),
     Docs(docs::Args),
@@ -98,6 +100,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Trunks(args) => trunks::run(&args, &api),
         Command::Calls(args) => calls::run(&args, &api),
+        Command::Cdrs(args) => cdrs::run(&args, &api),
         Command::Why(what) => why::run(&what, &api),
         Command::Docs(args) => docs::run(&args),
         Command::Events(args) => events::run(&args, &api),

@@ -132,6 +132,7 @@ fn answers() -> Shapes {
         ),
         ("Calls", object(&[("calls", list(named("CallInProgress")))])),
         ("Call", json!({ "anyOf": [named("CallInProgress"), named("CallRecord")] })),
+        ("Cdrs", object(&[("cdrs", list(named("Cdr"))), ("next", next())])),
         ("WhyCall", object(&[("call", reference()), ("sentences", sentences())])),
         ("WhyTrunk", object(&[("trunk", text("Its name.")), ("sentences", sentences())])),
         ("WhyGroup", object(&[("group", text("Its name.")), ("now", named("Group")), ("sentences", sentences())])),
@@ -143,8 +144,7 @@ fn answers() -> Shapes {
                 (
                     "excluded",
                     list(json!({
-                        "type": "array", "prefixItems": [text("A trunk."), text("Why it would not be tried.")],
-                        "minItems": 2, "maxItems": 2,
+                        "type": "array", "items": text("A trunk, and why it would not be tried."), "minItems": 2, "maxItems": 2,
                     })),
                 ),
                 ("last_resort", flag("Every candidate is Down.")),
@@ -354,7 +354,26 @@ fn calls() -> Shapes {
         ("notes?", list(anything("What was seen and done about its audio, in order."))),
         ("drilled?", flag("It was one of a drill.")),
     ]);
-    vec![("Attempt", attempt), ("CallInProgress", in_progress), ("CallRecord", record)]
+    vec![("Attempt", attempt), ("CallInProgress", in_progress), ("CallRecord", record), ("Cdr", stitched())]
+}
+
+/// A call in one row with its attempts; the columns of the command line have the same names.
+fn stitched() -> Value {
+    let tried = object(&[
+        ("trunk", text("Whom.")),
+        ("target", count("Number of the target within the trunk.")),
+        ("call_id", text("Call-ID of that leg.")),
+        ("sent", wall("INVITE sent")),
+        ("first_reply", maybe(span("INVITE to the first response"))),
+        ("progress", maybe(span("INVITE to the first response other than 100"))),
+        ("took", span("INVITE to the end of the attempt")),
+        ("outcome", text("How it ended: `answered`, `refused`, `no_reply` and so on.")),
+        ("code", maybe(code("Of the refusal or the redirection."))),
+    ]);
+    let mut row = vec![("seq", count("Number of its record; it only grows."))];
+    row.extend(cdr());
+    row.push(("tried", list(tried)));
+    object(&row)
 }
 
 /// A call in one row, as billing and statistics want it.

@@ -116,10 +116,9 @@ impl Checked<'_> {
                     self.meets(one, value, at, &mut none);
                     none.is_empty()
                 }),
-                "items" | "prefixItems" => {
+                "items" => {
                     for (index, item) in value.as_array().into_iter().flatten().enumerate() {
-                        let of = wanted.as_array().map_or(Some(wanted), |each| each.get(index));
-                        of.iter().for_each(|of| self.meets(of, item, &format!("{at}[{index}]"), faults));
+                        self.meets(wanted, item, &format!("{at}[{index}]"), faults);
                     }
                     true
                 }
@@ -243,6 +242,17 @@ pub(crate) fn cdr(called: &str) -> Value {
         "answered": null, "ended": 1_000_000, "pdd": 80_000, "setup": null, "duration": 0, "code": 503,
         "ending": "refused", "attempts": 1, "trunk": null, "caller_heard": heard, "callee_heard": null,
     })
+}
+
+/// The same with its number and its attempts.
+pub(crate) fn stitched(seq: u64) -> Value {
+    let mut row = cdr("+4722");
+    row["seq"] = json!(seq);
+    row["tried"] = json!([{
+        "trunk": "acme", "target": 0, "call_id": "1@edge", "sent": 0, "first_reply": null, "progress": null,
+        "took": 1_000_000, "outcome": "refused", "code": 503,
+    }]);
+    row
 }
 
 /// A drill of somebody.

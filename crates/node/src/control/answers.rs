@@ -127,6 +127,7 @@ impl ControlThread {
             | Ask::Reload { .. }
             | Ask::Group { .. }
             | Ask::Groups { .. }
+            | Ask::Cdrs { .. }
             | Ask::Ended { .. }
             | Ask::Timeline { .. }
             | Ask::Table { .. }
