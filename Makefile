@@ -21,6 +21,7 @@ interop: ## install peers of other makers, place calls among them through the ed
 	@scripts/install-interop
 	@cargo build --release --quiet --bin throughline
 	@scripts/interop
+	@scripts/check-api
 
 town: ## a hundred thousand phones at the edge, killed and in a power cut: make town PHONES=100000 RATE=1000 EXPIRES=600
 	@scripts/install-build

@@ -30,9 +30,9 @@ async fn desk(State(api): State<Api>, params: Params) -> Answer {
         Some("calls") => DeskOrder::Calls,
         Some(_) => return Err(Fault::new(Kind::Invalid, "`order` is none that is known", "worst, name or calls")),
     };
-    let find = value(&params, "find").filter(|text| !text.is_empty()).map(|text| named("find", text.to_lowercase()));
+    let find = value(&params, "find").filter(|text| !text.is_empty()).map(|text| named("find", text.to_owned()));
     let query = DeskQuery {
-        find: find.transpose()?.unwrap_or_default(),
+        find: find.transpose()?.unwrap_or_default().to_lowercase(),
         troubled: flag(&params, "troubled")?,
         order,
         skip: skip(&params)?,

@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// What to do
     #[arg(value_enum)]
     act: Act,
-    /// Why, for the record: up to 200 bytes
+    /// Why, for the record: up to 200 characters
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     why: String,
 }

@@ -36,6 +36,11 @@ async fn who_acts_and_why_goes_on_record_and_who_may_not_is_told_what_he_needs()
     for body in ["[]", "x", r#"{"why": 5}"#, r#"{"because": "x"}"#, r#"{"why": "two\nlines"}"#] {
         assert_eq!(drain("old-anna", body).await.0, 400, "{body}");
     }
+    // As many characters as the document says, however many bytes they take.
+    for (characters, code) in [(200, 200), (201, 400)] {
+        let body = json!({ "why": "é".repeat(characters) }).to_string();
+        assert_eq!(drain("old-anna", &body).await.0, code, "{characters}");
+    }
     // A reload changes who may.
     told.send(access("new")).unwrap();
     assert_eq!(drain("old-anna", "").await.0, 401);

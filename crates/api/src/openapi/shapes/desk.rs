@@ -31,8 +31,8 @@ pub(super) fn desk() -> Shapes {
         ("more", count("How many more there are behind them.")),
     ]);
     let ended = object(&[("seq", count("Number of its record.")), ("cdr", object(&cdr()))]);
-    let why = json!({ "type": "string", "maxLength": 50, "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
-        "description": "Why, in one line of up to 200 bytes." });
+    let why = json!({ "type": "string", "maxLength": 200, "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
+        "description": "Why, in one line." });
     let mut said = object(&[("why?", maybe(why))]);
     said["additionalProperties"] = Value::Bool(false);
     vec![
