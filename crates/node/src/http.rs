@@ -92,11 +92,8 @@ async fn forward(mut questions: mpsc::Receiver<Ask>, answerers: Answerers) {
     let Answerers { mut control, reader, events, lab, access: _ } = answerers;
     let lab = lab.map(Arc::new);
     while let Some(ask) = questions.recv().await {
+        let Some(ask) = of_journal(&reader, ask) else { continue };
         match ask {
-            Ask::Journal { from, limit, reply } => {
-                let reader = reader.clone();
-                wait_for(reply, move || reader.entries(from, limit as u64).map_err(unreadable));
-            }
             Ask::WhyTrunk { trunk, limit, shadow, reply } => match told(&reader, &trunk, limit, shadow).await {
                 // Control knows whether there is such a trunk, of which nothing is on record yet.
                 Ok(sentences) if sentences.is_empty() => {
@@ -106,29 +103,6 @@ async fn forward(mut questions: mpsc::Receiver<Ask>, answerers: Answerers) {
                     let _gone = reply.send(answer);
                 }
             },
-            Ask::Decisions { trunks, limit, reply } => {
-                let reader = reader.clone();
-                let names = move || reader.trunks_entries(trunks.iter().map(String::as_str), limit as u64);
-                wait_for(reply, move || names().map_err(unreadable));
-            }
-            Ask::Timeline { trunk, before, limit, reply } => {
-                let reader = reader.clone();
-                wait_for(reply, move || reader.timeline(trunk.as_deref(), limit as u64, before).map_err(unreadable));
-            }
-            Ask::Cdrs { from, since, limit, reply } => {
-                let reader = reader.clone();
-                wait_for(reply, move || {
-                    let rows = reader.cdrs(from, since, limit as u64).map_err(unreadable)?;
-                    serde_json::to_value(rows).map_err(|error| unwritable(&error))
-                });
-            }
-            Ask::Ended { before, limit, reply } => {
-                let reader = reader.clone();
-                wait_for(reply, move || {
-                    let rows = reader.calls(limit as u64, before).map_err(unreadable)?;
-                    Ok(rows.into_iter().map(|row| json!({ "seq": row.seq, "cdr": row.cdr })).collect())
-                });
-            }
             Ask::Events { reply } => {
                 let _gone = reply.send(Ok(events.subscribe()));
             }
@@ -164,6 +138,37 @@ async fn forward(mut questions: mpsc::Receiver<Ask>, answerers: Answerers) {
             ask => pass(&mut control, ask),
         }
     }
+}
+
+/// Answers what the journal alone knows; gives back what it does not.
+fn of_journal(reader: &Reader, ask: Ask) -> Option<Ask> {
+    let reader = reader.clone();
+    match ask {
+        Ask::Journal { from, limit, reply } => {
+            wait_for(reply, move || reader.entries(from, limit as u64).map_err(unreadable));
+        }
+        Ask::Decisions { trunks, limit, reply } => {
+            let names = move || reader.trunks_entries(trunks.iter().map(String::as_str), limit as u64);
+            wait_for(reply, move || names().map_err(unreadable));
+        }
+        Ask::Timeline { trunk, before, limit, reply } => {
+            wait_for(reply, move || reader.timeline(trunk.as_deref(), limit as u64, before).map_err(unreadable));
+        }
+        Ask::Cdrs { from, since, limit, reply } => {
+            wait_for(reply, move || {
+                let rows = reader.cdrs(from, since, limit as u64).map_err(unreadable)?;
+                serde_json::to_value(rows).map_err(|error| unwritable(&error))
+            });
+        }
+        Ask::Ended { before, limit, reply } => {
+            wait_for(reply, move || {
+                let rows = reader.calls(limit as u64, before).map_err(unreadable)?;
+                Ok(rows.into_iter().map(|row| json!({ "seq": row.seq, "cdr": row.cdr })).collect())
+            });
+        }
+        other => return Some(other),
+    }
+    None
 }
 
 /// To control; a full ring drops the question, which tells whoever asked to come again.

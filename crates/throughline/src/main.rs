@@ -142,7 +142,7 @@ mod tests {
             let help = command.render_long_help().to_string();
             assert!(!leaf || help.contains("throughline "), "{} has no example:\n{help}", command.get_name());
         }
-        assert_eq!(leaves, 19);
+        assert_eq!(leaves, 20);
     }
 
     #[test]
