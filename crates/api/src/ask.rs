@@ -240,8 +240,8 @@ pub enum DrillAsk {
     Look,
     /// Begin one.
     Begin {
-        /// Who drills.
-        who: String,
+        /// Who drills, and why.
+        word: Word,
         /// Names of the trunks that it may break.
         trunks: Vec<String>,
         /// Where its calls come from, and the name of the trunk that each counts as.

@@ -2,12 +2,14 @@
 //!
 //! Refuses to know: what a drill tries.
 
+use crate::access::Caller;
 use crate::ask::{Ask, DrillAsk};
 use crate::fault::{Fault, Kind};
-use crate::routes::{Answer, Params, Part, flag, named, number, parsed, part, short, value};
+use crate::routes::{Answer, Params, Part, flag, named, number, parsed, part, short, value, word};
 use crate::serve::Api;
-use axum::Json;
+use axum::body::Bytes;
 use axum::extract::State;
+use axum::{Extension, Json};
 use model::DrillFault;
 use std::net::SocketAddr;
 
@@ -20,14 +22,19 @@ pub(crate) async fn look(State(api): State<Api>) -> Answer {
     ask(&api, DrillAsk::Look).await
 }
 
-pub(crate) async fn begin(State(api): State<Api>, params: Params) -> Answer {
-    let params = parsed(params, &["who", "trunks", "callers", "all_calls", "limit"])?;
-    let who = named("who", value(&params, "who").unwrap_or("somebody").to_owned())?;
+pub(crate) async fn begin(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    params: Params,
+    body: Bytes,
+) -> Answer {
+    let params = parsed(params, &["trunks", "callers", "all_calls", "limit"])?;
+    let word = word(caller, &body)?;
     let trunks = list(value(&params, "trunks").unwrap_or_default())?;
     let callers = list(value(&params, "callers").unwrap_or_default())?;
     let callers = callers.iter().map(|caller| caller_of(caller)).collect::<Result<Vec<_>, Fault>>()?;
     let (all_calls, limit) = (flag(&params, "all_calls")?, number(&params, "limit", USUAL_LIMIT)?);
-    ask(&api, DrillAsk::Begin { who, trunks, callers, all_calls, limit }).await
+    ask(&api, DrillAsk::Begin { word, trunks, callers, all_calls, limit }).await
 }
 
 pub(crate) async fn damage(State(api): State<Api>, drill: Part<String>, params: Params) -> Answer {

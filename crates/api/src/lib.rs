@@ -30,7 +30,7 @@
 //! | `POST /v1/trunks/{name}/drain`, `…/out`, `…/restore`, `…/probe` | the operator's word; a body `{"why": …}` goes on record |
 //! | `POST /v1/trunks/{name}/test-call` | places a test call and tells what came of it |
 //! | `GET /v1/drill` | the drill under way, and what may be drilled |
-//! | `POST /v1/drill?who=&trunks=&callers=&all_calls=&limit=` | begins one; its answer bears the `id` that the others want |
+//! | `POST /v1/drill?trunks=&callers=&all_calls=&limit=` | begins one; its answer bears the `id` that the others want |
 //! | `POST /v1/drill/{id}/break?trunk=&fault=`, `…/mend?trunk=`, `…/keep`, `…/end?passed=&failed=` | breaks a trunk for the drill, mends it, goes on, ends it |
 //! | `POST /v1/reload` | reads the configuration again |
 //! | `POST /v1/lab/{what}?…` | the lab's own questions |

@@ -76,7 +76,6 @@ enum Param {
     Trunk,
     Trunks,
     What,
-    Who,
 }
 
 /// An operation that looks.
@@ -175,8 +174,9 @@ pub(crate) static OPERATIONS: [Operation; 35] = [
         .told_why(),
     get("/v1/drill", "drill", "The drill under way, and what may be drilled.", "Drill"),
     post("/v1/drill", "beginDrill", "Begins a drill; `id` in the answer is what the others want.", "Drill")
-        .asks(&[Param::Who, Param::Trunks, Param::Callers, Param::AllCalls, Param::Seconds])
-        .fails(&[404, 409]),
+        .asks(&[Param::Trunks, Param::Callers, Param::AllCalls, Param::Seconds])
+        .fails(&[404, 409])
+        .told_why(),
     post("/v1/drill/{drill}/break", "breakTrunk", "Breaks a trunk for the calls of the drill.", "Drill")
         .asks(&[Param::Broken, Param::Fault])
         .fails(&[404, 409]),
@@ -384,7 +384,6 @@ impl Param {
                 let about = "Names of the trunks that it may break, with commas between them.";
                 ("trunks", about, json!({ "type": "string", "pattern": names }))
             }
-            Self::Who => ("who", "Who drills.", text()),
             // Trunks that it was told of when it began.
             _ => ("trunk", "The trunk.", text()),
         }

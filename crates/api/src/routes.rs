@@ -130,7 +130,7 @@ async fn trunk(State(api): State<Api>, name: Part<String>) -> Answer {
 }
 
 /// Why somebody acts: a body that is missing or empty says nothing.
-fn word(caller: Caller, body: &[u8]) -> Result<Word, Fault> {
+pub(crate) fn word(caller: Caller, body: &[u8]) -> Result<Word, Fault> {
     let hint = format!("a JSON object `{{\"why\": \"…\"}}` of up to {WHY} characters in one line, or no body at all");
     let wrong = |error: &str| Fault::new(Kind::Invalid, error, hint.clone());
     if body.is_empty() {

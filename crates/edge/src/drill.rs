@@ -3,6 +3,7 @@
 //! One at a time. It ends by itself: when whoever began it goes away, when its time is over, and when real calls suffer while it runs. Refuses
 //! to know: what is tried in it, how the shards play its faults.
 
+use crate::io::By;
 use act::Drill;
 use core::net::SocketAddr;
 use explain::{CallRecord, Ending};
@@ -33,8 +34,8 @@ const WORSE: u32 = 10;
 pub struct DrillOrder {
     /// Its number, known to nobody else.
     pub id: u64,
-    /// Who drills.
-    pub who: Name,
+    /// Who drills, and why.
+    pub by: By,
     /// Trunks that it may break.
     pub trunks: Vec<TrunkId>,
     /// Where its calls come from, and as whose.
@@ -147,6 +148,12 @@ struct Running {
     calls: VecDeque<DrilledCall>,
 }
 
+impl Running {
+    fn who(&self) -> Name {
+        Name::from(self.order.by.who.as_str())
+    }
+}
+
 /// The one place where drills are begun and ended.
 #[derive(Debug, Default)]
 pub(crate) struct Drills {
@@ -171,7 +178,7 @@ impl Drills {
         numbers: Vec<String>,
     ) -> Result<(), DrillRefused> {
         if let Some(running) = &self.running {
-            return Err(DrillRefused::Busy(running.order.who.clone()));
+            return Err(DrillRefused::Busy(running.who()));
         }
         let fits = (1..=TRUNKS).contains(&order.trunks.len()) && (1..=CALLERS).contains(&order.callers.len());
         if !fits || order.limit > LONGEST || order.limit == Span::ZERO {
@@ -218,6 +225,11 @@ impl Drills {
         drill.faults.retain(|(broken, _)| *broken != trunk);
         drill.faults.extend(fault.map(|fault| (trunk, fault)));
         Ok(true)
+    }
+
+    /// Who began it.
+    pub(crate) fn by(&self) -> Option<By> {
+        self.running.as_ref().map(|running| running.order.by.clone())
     }
 
     /// Whoever began it is still there.
@@ -292,7 +304,11 @@ impl Drills {
     /// A trunk has gone Down by what was seen of it: real harm, unless it is the drill that breaks it for all.
     pub(crate) fn is_harm(&self, trunk: TrunkId) -> bool {
         let running = self.running.as_ref();
-        running.is_some_and(|running| running.drill.fault(trunk, false).is_none())
+        running.is_some_and(|running| {
+            // One that it breaks for all may go Down a moment after it was mended.
+            let is_meant = running.order.all_calls && running.order.trunks.contains(&trunk);
+            !is_meant && running.drill.fault(trunk, false).is_none()
+        })
     }
 
     /// When [`Drills::must_end`] is to be asked next.
@@ -311,7 +327,7 @@ impl Drills {
         let running = self.running.as_ref()?;
         let age = now.since(running.began);
         Some(DrillView {
-            who: running.order.who.clone(),
+            who: running.who(),
             age,
             left: running.order.limit - age,
             trunks: running.order.trunks.iter().map(|trunk| name(*trunk)).collect(),

@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use edge::drill::{DrillAct, DrillOrder, DrillRefused};
-use edge::{Control, ControlInput, ControlOutput, config};
+use edge::{By, Control, ControlInput, ControlOutput, config};
 use explain::{CallRecord, Ending};
-use model::{CallRef, DrillFault, Instant, Name, Observed, ProbeResult, Seq, Signal, Span, TrunkId, Wall};
+use model::{
+    CallRef, DrillFault, Instant, Name, Observed, ProbeResult, Seq, Signal, Span, TransportFault, TrunkId, Wall,
+};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -20,6 +22,8 @@ struct Bench {
     said: Vec<String>,
     answers: Vec<Result<(), DrillRefused>>,
     updates: usize,
+    /// Its probes are refused by the network.
+    gone: Option<TrunkId>,
 }
 
 impl Bench {
@@ -27,7 +31,8 @@ impl Bench {
         let text = EXAMPLE.replacen("[trunk.acme]", &format!("[trunk.acme]\n{test_call}"), 1);
         let settings = Arc::new(config::compile(&text, "edge.toml", &|_| None, None).settings.unwrap());
         let control = Control::new(Instant::ZERO, Wall::from_micros(0), settings, 1, Seq(1));
-        let mut bench = Self { control, now: Instant::ZERO, said: Vec::new(), answers: Vec::new(), updates: 0 };
+        let mut bench =
+            Self { control, now: Instant::ZERO, said: Vec::new(), answers: Vec::new(), updates: 0, gone: None };
         bench.drain();
         bench.said.clear();
         bench
@@ -45,7 +50,11 @@ impl Bench {
                 ControlOutput::Drill(answer) => self.answers.push(answer),
                 ControlOutput::Update(_) => self.updates += 1,
                 ControlOutput::Probe(order) => {
-                    let result = ProbeResult::Answered { code: 200, rtt: Span::from_millis(1) };
+                    let result = if self.gone == Some(order.target.trunk) {
+                        ProbeResult::Unreachable { fault: TransportFault::PortUnreachable }
+                    } else {
+                        ProbeResult::Answered { code: 200, rtt: Span::from_millis(1) }
+                    };
                     let what = Observed::Probe { order: order.order, result };
                     let signal = Signal { at: self.now, target: order.target, what };
                     self.control.handle(self.now, Wall::from_micros(0), ControlInput::Signal(signal));
@@ -88,7 +97,7 @@ impl Bench {
 fn order() -> DrillOrder {
     DrillOrder {
         id: ID,
-        who: Name::from("Kari"),
+        by: By { via: "api", who: "Kari".into(), why: "acceptance".into() },
         trunks: vec![ACME],
         callers: vec![(SocketAddr::from(([192, 0, 2, 9], 5090)), OFFICE)],
         all_calls: false,
@@ -121,7 +130,10 @@ fn it_is_begun_told_what_to_break_and_ended_and_each_step_is_written_down() {
         told[0].starts_with("operator Kari (api) begins a drill")
             && told[0].contains("it may break acme, for its own calls only")
     );
-    assert!(told[1].contains("breaks trunk acme in a drill") && told[1].ends_with("it answers nothing"));
+    assert!(
+        told[1].starts_with("operator Kari (api) breaks trunk acme in a drill")
+            && told[1].ends_with("it answers nothing")
+    );
     assert!(told[2].contains("mends trunk acme in the drill"));
     assert!(told[3].ends_with("it is done; 3 of 4 lines passed"), "{}", told[3]);
 }
@@ -226,4 +238,22 @@ fn a_reload_ends_it() {
     bench.input(ControlInput::Reload(Ok(settings)));
     assert!(bench.control.snapshot().drill.is_none());
     assert!(bench.told().last().unwrap().ends_with("the configuration has changed"));
+}
+
+#[test]
+fn a_trunk_that_it_breaks_for_all_may_go_down_and_no_other_one() {
+    for (all_calls, gone, ends) in [(true, ACME, false), (true, GLOBEX, true), (false, ACME, true)] {
+        let mut bench = Bench::new(NUMBER);
+        bench.pass(Span::from_secs(60));
+        bench.said.clear();
+        bench.act(DrillAct::Begin(Box::new(DrillOrder { all_calls, limit: Span::from_secs(600), ..order() }))).unwrap();
+        bench.gone = Some(gone);
+        for _ in 0..20 {
+            bench.pass(Span::from_secs(3));
+            let _over = bench.act(DrillAct::Keep { id: ID });
+        }
+        let told = bench.said.join("\n");
+        assert!(told.contains("Down"), "{all_calls} {gone:?}: {told}");
+        assert_eq!(bench.control.drill_view(bench.now).is_none(), ends, "{all_calls} {gone:?}: {told}");
+    }
 }

@@ -3,7 +3,7 @@
 use crate::deep;
 use crate::say::{Failure, say};
 use edge::config;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
 Secrets named \"env:NAME\" are looked up, so run it where the edge will run. Warnings do not fail the check.
@@ -38,6 +38,15 @@ pub(crate) struct Args {
     reference: bool,
 }
 
+/// The text of a configuration, and what it means.
+pub(crate) fn compile(path: &Path) -> Result<(String, config::Compiled), Failure> {
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure(format!("{file}: {error}; give the path of a configuration that you may read")))?;
+    let compiled = config::compile(&text, &file, &secret, None);
+    Ok((text, compiled))
+}
+
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if args.print_defaults {
         say(&config::print_defaults());
@@ -47,9 +56,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     let Some(path) = &args.config else { return Ok(()) };
     let file = path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure(format!("{file}: {error}; give the path of a configuration that you may read")))?;
-    let compiled = config::compile(&text, &file, &secret, None);
+    let (text, compiled) = compile(path)?;
     let shown = config::render(&compiled.faults, &text, &file);
     let Some(settings) = compiled.settings else { return Err(Failure(shown)) };
     let soon = node::files(&settings, path).map_err(|refused| Failure(format!("{shown}{}", refused.text)))?;

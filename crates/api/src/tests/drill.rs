@@ -9,8 +9,8 @@ async fn a_drill_is_begun_kept_and_ended_by_its_number() {
         ("GET", "/v1/drill", "Look"),
         (
             "POST",
-            "/v1/drill?who=anna&trunks=acme,globex&callers=office@127.0.0.1:5998&all_calls=true&limit=60",
-            "Begin { who: \"anna\", trunks: [\"acme\", \"globex\"], callers: [(127.0.0.1:5998, \"office\")], all_calls: true, limit: 60 }",
+            "/v1/drill?trunks=acme,globex&callers=office@127.0.0.1:5998&all_calls=true&limit=60",
+            "Begin { word: Word { who: \"local\", why: \"\" }, trunks: [\"acme\", \"globex\"], callers: [(127.0.0.1:5998, \"office\")], all_calls: true, limit: 60 }",
         ),
         (
             "POST",

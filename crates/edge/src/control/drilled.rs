@@ -9,11 +9,8 @@ use decide::{Change, Decision, Subject};
 use explain::Act;
 use model::{Health, Instant, Name, TargetId, TrunkId};
 use std::collections::BTreeSet;
-use std::string::ToString;
+use std::string::{String, ToString};
 use std::sync::Arc;
-
-/// Where its records say they come from.
-const VIA: &str = "api";
 
 impl Control {
     /// Something is to be done with a drill; the answer is an output.
@@ -23,10 +20,11 @@ impl Control {
             DrillAct::Break { id, trunk, fault } => self.break_trunk(now, id, trunk, fault),
             DrillAct::Keep { id } => self.drills.keep(now, id),
             DrillAct::End { id, passed, failed } => {
+                let by = self.beginner();
                 let done = self.drills.done(id);
                 if done.is_ok() {
                     let why = self.drills.last().map(Name::to_string).unwrap_or_default();
-                    self.operator(None, Act::DrillEnd { why, passed, failed }, &By::way(VIA));
+                    self.operator(None, Act::DrillEnd { why, passed, failed }, &by);
                     self.tell_drill();
                 }
                 done
@@ -60,13 +58,18 @@ impl Control {
         if let Some((addr, _)) = order.callers.iter().find(|(addr, _)| taken(*addr)) {
             return Err(DrillRefused::Taken(*addr));
         }
-        let by = By { who: order.who.to_string(), ..By::way(VIA) };
+        let by = order.by.clone();
         let (all_calls, limit) = (order.all_calls, order.limit);
         let trunks = order.trunks.iter().map(|trunk| self.trunk_name(*trunk)).collect();
         self.drills.begin(now, order, self.drill_numbers())?;
         self.operator(None, Act::DrillBegin { trunks, all_calls, limit }, &by);
         self.tell_drill();
         Ok(())
+    }
+
+    /// Who breaks, mends and ends: the one who holds its number, and whose reason was told when it began.
+    fn beginner(&self) -> By {
+        self.drills.by().map_or_else(|| By::way("api"), |by| By { why: String::new(), ..by })
     }
 
     fn break_trunk(
@@ -82,7 +85,8 @@ impl Control {
         let all_calls = self.drills.drill().is_some_and(|drill| drill.all_calls);
         let act = fault.map_or(Act::DrillMend, |fault| Act::DrillBreak { fault, all_calls });
         let name = self.trunk_name(trunk);
-        self.operator(Some(name), act, &By::way(VIA));
+        let by = self.beginner();
+        self.operator(Some(name), act, &by);
         self.tell_drill();
         Ok(())
     }

@@ -2,6 +2,7 @@
 //!
 //! Refuses to know: what a drill tries, when it ends by itself.
 
+use super::answers::by;
 use super::{ControlThread, dry_run};
 use crate::net::process;
 use api::{Ask, DrillAsk, Fault, Kind, Reply};
@@ -35,7 +36,7 @@ impl ControlThread {
     fn obey_drill(&mut self, what: DrillAsk) -> Result<Option<DrillAsk>, Fault> {
         match what {
             DrillAsk::Look => Ok(Some(DrillAsk::Look)),
-            DrillAsk::Begin { who, trunks, callers, all_calls, limit } => {
+            DrillAsk::Begin { word, trunks, callers, all_calls, limit } => {
                 let id = process::secret().map_err(|error| {
                     Fault::new(Kind::Failed, format!("the system gives no random number: {error}"), "look at the log")
                 })?;
@@ -43,7 +44,7 @@ impl ControlThread {
                 let callers = callers.iter().map(|(addr, name)| Ok((*addr, self.trunk_id(name)?)));
                 let callers = callers.collect::<Result<Vec<_>, Fault>>()?;
                 let limit = Span::from_secs(limit.min(86_400));
-                let order = DrillOrder { id, who: Name::from(who.as_str()), trunks, callers, all_calls, limit };
+                let order = DrillOrder { id, by: by(word), trunks, callers, all_calls, limit };
                 self.tell_control(DrillAct::Begin(Box::new(order)))?;
                 Ok(Some(DrillAsk::Keep { id }))
             }

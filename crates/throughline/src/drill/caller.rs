@@ -4,8 +4,8 @@
 
 use super::desk::Desk;
 use crate::say::Failure;
-use agent::{Behaviour, Dial, Heard, Report};
-use model::Span;
+use agent::{Behaviour, Dial, Digit, DigitWay, Heard, KeyPress, Report};
+use model::{Instant, Span};
 use node::lab::{LiveAgent, Order};
 use serde_json::Value;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -14,6 +14,9 @@ use std::time::Duration;
 
 /// What we play, in hertz: none of the tones that the far end has of its own.
 pub(super) const OURS_HZ: u16 = 1_300;
+/// Keys that we press, each told in another way, once the far end's own tone is over: when, which, how.
+pub(super) const KEYS: [(Span, u8, DigitWay); 2] =
+    [(Span::from_millis(1_500), b'5', DigitWay::Event), (Span::from_millis(1_900), b'8', DigitWay::Info)];
 /// Longest wait for an answer.
 const GIVE_UP: Span = Span::from_secs(30);
 /// How often the edge hears that we are still there.
@@ -29,6 +32,8 @@ const RECORD_EVERY: Duration = Duration::from_millis(100);
 pub(super) struct Lived {
     pub(super) ringback: Option<Span>,
     pub(super) answer: Option<Span>,
+    /// The same, by the clock of what was heard.
+    pub(super) answered_at: Option<Instant>,
     /// The code it was refused with; none when it was answered, or by nobody.
     pub(super) refused: Option<u16>,
     pub(super) heard: Option<Heard>,
@@ -69,6 +74,16 @@ impl Caller {
         self.agent.address()
     }
 
+    /// What its clock shows.
+    pub(super) fn now(&self) -> Instant {
+        self.agent.now()
+    }
+
+    /// Lets time pass; nothing that the agent tells meanwhile is of a call.
+    pub(super) fn pass(&self, length: Span) {
+        let _silence = self.agent.reports.recv_timeout(Duration::from_micros(length.as_micros()));
+    }
+
     /// Places one and waits for its end and its record.
     pub(super) fn call(&mut self, desk: &Desk<'_>, number: &str, talk: Span) -> Result<Placed, Failure> {
         self.calls += 1;
@@ -80,7 +95,7 @@ impl Caller {
             mark: mark.clone(),
             late_offer: false,
             tone_hz: OURS_HZ,
-            presses: Vec::new(),
+            presses: keys(),
             hang_up_after: Some(talk),
             give_up_after: Some(GIVE_UP),
         }));
@@ -106,7 +121,9 @@ impl Caller {
                     Ok(Report::Progress { code, after, .. }) if code >= 180 => {
                         lived.ringback.get_or_insert(after);
                     }
-                    Ok(Report::Answered { after, .. }) => lived.answer = Some(after),
+                    Ok(Report::Answered { after, .. }) => {
+                        (lived.answer, lived.answered_at) = (Some(after), Some(self.agent.now()));
+                    }
                     Ok(Report::Refused { code, .. }) => {
                         lived.refused = Some(code);
                         break true;
@@ -130,6 +147,11 @@ impl Caller {
         }
         ended.map_or(Ok(lived), Err)
     }
+}
+
+fn keys() -> Vec<KeyPress> {
+    let press = |(after, key, way)| Digit::of_key(key).map(|digit| KeyPress { after, digit, way });
+    KEYS.into_iter().filter_map(press).collect()
 }
 
 /// A port of ours that is free, at the address by which this machine reaches the edge.

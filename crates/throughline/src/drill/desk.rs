@@ -15,11 +15,13 @@ pub(super) struct Desk<'a> {
     id: String,
     /// What the Call-IDs of its calls begin with.
     pub(super) mark: String,
+    /// Who drills, as the edge knows him.
+    pub(super) who: String,
 }
 
 /// What is asked for.
 pub(super) struct Wanted<'a> {
-    pub(super) who: &'a str,
+    pub(super) why: &'a str,
     pub(super) trunks: Vec<&'a str>,
     pub(super) callers: Vec<(&'a str, SocketAddr)>,
     pub(super) all_calls: bool,
@@ -31,17 +33,17 @@ impl<'a> Desk<'a> {
     pub(super) fn begin(api: &'a Client, wanted: &Wanted<'_>) -> Result<Self, Failure> {
         let callers: Vec<String> = wanted.callers.iter().map(|(trunk, addr)| format!("{trunk}@{addr}")).collect();
         let path = format!(
-            "/v1/drill?who={}&trunks={}&callers={}&all_calls={}&limit={}",
-            encode(wanted.who),
+            "/v1/drill?trunks={}&callers={}&all_calls={}&limit={}",
             encode(&wanted.trunks.join(",")),
             encode(&callers.join(",")),
             wanted.all_calls,
             wanted.limit_s
         );
-        let answer = ask::post(api, &path)?;
+        let answer = ask::post_why(api, &path, wanted.why)?;
         let word = |name: &str| answer[name].as_str().map(str::to_owned);
         let strange = || Failure(String::from("the edge has begun no drill; is it of this version?"));
-        Ok(Self { api, id: word("id").ok_or_else(strange)?, mark: word("mark").ok_or_else(strange)? })
+        let who = answer.pointer("/drill/who").and_then(Value::as_str).unwrap_or_default().to_owned();
+        Ok(Self { api, id: word("id").ok_or_else(strange)?, mark: word("mark").ok_or_else(strange)?, who })
     }
 
     /// Breaks a trunk, or mends it; done when every part of the edge plays it.
@@ -57,6 +59,13 @@ impl<'a> Desk<'a> {
     /// It goes on; what the edge says of it.
     pub(super) fn keep(&self) -> Result<Value, Failure> {
         ask::post(self.api, &format!("/v1/drill/{}/keep", self.id))
+    }
+
+    /// Whom a call would try first now.
+    pub(super) fn first(&self, from: &str, number: &str) -> Result<Option<String>, Failure> {
+        let path = format!("/v1/route?number={}&from={}", encode(number), encode(from));
+        let route = ask::get(self.api, &path)?;
+        Ok(route.pointer("/order/0").and_then(Value::as_str).map(str::to_owned))
     }
 
     /// It is done.

@@ -2,13 +2,19 @@
 //!
 //! Refuses to know: how calls are placed, how lines are shown.
 
-use super::caller::{OURS_HZ, Placed};
+use super::caller::{KEYS, OURS_HZ, Placed};
 use super::plan::Bounds;
+use agent::DigitWay;
 use model::{DrillFault, Span};
 use serde_json::Value;
 
 /// How long our own tone must have come back to prove that audio passes both ways.
 const PROVES: Span = Span::from_millis(300);
+
+/// Shorter holes than this are not told one by one.
+const HOLE: Span = Span::from_millis(80);
+/// Less than this between two sounds is no silence.
+const SILENCE: Span = Span::from_millis(200);
 
 /// What became of one thing that had to be so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +63,20 @@ impl Step {
     }
 }
 
+/// What a call was like while nothing was broken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Before {
+    pub(super) codec: Option<String>,
+    /// Which of the keys came back.
+    pub(super) keys: [bool; 2],
+}
+
+impl Before {
+    pub(super) fn of(placed: &Placed) -> Self {
+        Self { codec: codec_of(placed).map(str::to_owned), keys: keys_back(placed) }
+    }
+}
+
 /// What a call is held against.
 pub(super) struct Terms<'a> {
     pub(super) trunk: &'a str,
@@ -64,8 +84,8 @@ pub(super) struct Terms<'a> {
     pub(super) bounds: Bounds,
     /// The far end sends back what it hears.
     pub(super) echo: bool,
-    /// The codec of the call while nothing was broken.
-    pub(super) codec: Option<&'a str>,
+    /// What the call while nothing was broken was like.
+    pub(super) before: Option<&'a Before>,
     pub(super) title: String,
 }
 
@@ -75,9 +95,11 @@ pub(super) fn judge(terms: &Terms<'_>, placed: &Placed) -> Step {
     lines.extend(delays(terms.bounds, placed));
     if terms.fault.is_some_and(DrillFault::is_of_audio) {
         lines.push(noticed(placed));
+        lines.extend(hears(placed));
     } else {
         lines.extend(audio(terms, placed));
         lines.extend(codec(terms, placed));
+        lines.extend(keys(terms, placed));
     }
     Step {
         trunk: terms.trunk.to_owned(),
@@ -91,7 +113,7 @@ pub(super) fn judge(terms: &Terms<'_>, placed: &Placed) -> Step {
     }
 }
 
-fn line(check: &'static str, passed: bool, told: impl Into<String>) -> Line {
+pub(super) fn line(check: &'static str, passed: bool, told: impl Into<String>) -> Line {
     let verdict = if passed { Verdict::Passed } else { Verdict::Failed };
     Line { check, verdict, told: told.into() }
 }
@@ -183,7 +205,8 @@ fn audio(terms: &Terms<'_>, placed: &Placed) -> Vec<Line> {
         reported(placed)
     });
     if theirs {
-        let gap = heard.longest_gap;
+        // While a key is down events come in place of sound, and no hole is heard.
+        let gap = heard.stream.gaps.iter().max().copied().unwrap_or_else(|| heard.longest_gap.min(HOLE));
         lines.push(line(
             "gap",
             gap <= terms.bounds.gap,
@@ -207,7 +230,7 @@ fn reported(placed: &Placed) -> Line {
 /// The edge must see that nobody is heard.
 fn noticed(placed: &Placed) -> Line {
     let notes = placed.record["notes"].as_array().map_or(0, Vec::len);
-    let told = placed.why.iter().find(|sentence| sentence.contains("audio") && sentence.contains("after the answer"));
+    let told = placed.why.iter().find(|sentence| sentence.contains(" after the answer: "));
     match told {
         Some(sentence) if notes > 0 => line("noticed", true, sentence.clone()),
         _ => line("noticed", false, "the edge has seen nothing wrong with the audio"),
@@ -217,15 +240,71 @@ fn noticed(placed: &Placed) -> Line {
 /// The codec that the far end spoke: that of the trunk which stands in is to be the one the caller had before.
 fn codec(terms: &Terms<'_>, placed: &Placed) -> Option<Line> {
     let spoken = codec_of(placed)?;
-    Some(match terms.codec {
+    Some(match terms.before.and_then(|before| before.codec.as_deref()) {
         None => line("codec", true, format!("{spoken} is spoken")),
         Some(before) if before == spoken => line("codec", true, format!("{spoken}, as before")),
         Some(before) => line("codec", false, format!("{spoken}, and {before} while nothing was broken")),
     })
 }
 
+/// Keys are told to the trunk that stands in as they are to the one it stands in for. Whoever sends none back proves nothing.
+fn keys(terms: &Terms<'_>, placed: &Placed) -> Vec<Line> {
+    if !terms.echo || placed.lived.heard.is_none() {
+        return Vec::new();
+    }
+    let back = keys_back(placed);
+    let before = terms.before.map_or([false; 2], |before| before.keys);
+    let one = |(index, (_, key, way)): (usize, (Span, u8, DigitWay))| {
+        let (check, how) = match way {
+            DigitWay::Event => ("dtmf-event", "as a telephone-event (RFC 4733)"),
+            DigitWay::Info => ("dtmf-info", "by INFO"),
+        };
+        let key = char::from(key);
+        match (back[index], before[index]) {
+            (true, _) => line(check, true, format!("key {key}, told {how}, came back")),
+            (false, true) => line(
+                check,
+                false,
+                format!(
+                    "key {key}, told {how}, did not come back, and did while nothing was broken: see `dtmf` of both trunks"
+                ),
+            ),
+            (false, false) => unproven(check, format!("the far end sends no key back that is told {how}")),
+        }
+    };
+    KEYS.into_iter().enumerate().map(one).collect()
+}
+
+/// Which of our keys came back, however they were told then.
+fn keys_back(placed: &Placed) -> [bool; 2] {
+    let digits = placed.lived.heard.as_ref().map(|heard| heard.digits.as_slice()).unwrap_or_default();
+    KEYS.map(|(_, key, _)| digits.iter().any(|(digit, _)| digit.key() == char::from(key)))
+}
+
+/// What the caller hears while the one he talks to is lost: what came, in order. Somebody must be heard in the end, where somebody was called.
+fn hears(placed: &Placed) -> Option<Line> {
+    let (heard, mut from) = (placed.lived.heard.as_ref()?, placed.lived.answered_at?);
+    let mut told = Vec::new();
+    for spell in &heard.spells {
+        if spell.from.since(from) > SILENCE {
+            told.push(format!("nothing for {}", spell.from.since(from)));
+        }
+        let what = spell.tone_hz.map_or_else(|| String::from("noise"), |hz| format!("{hz} Hz"));
+        told.push(format!("{what} for {}", spell.until.since(spell.from)));
+        from = spell.until;
+    }
+    let order = if told.is_empty() { String::from("nothing at all") } else { told.join(", ") };
+    let rescued = placed.why.iter().any(|sentence| sentence.contains("is called again"));
+    Some(if rescued {
+        let reached = heard.spells.last().is_some_and(|spell| spell.tone_hz.is_some());
+        line("rescue", reached, format!("the caller heard {order}"))
+    } else {
+        unproven("rescue", format!("nobody was called again, see `rescue` of the trunk; the caller heard {order}"))
+    })
+}
+
 /// By the edge's record.
-pub(super) fn codec_of(placed: &Placed) -> Option<&str> {
+fn codec_of(placed: &Placed) -> Option<&str> {
     placed.record.pointer("/media/callee/codec").and_then(Value::as_str)
 }
 
@@ -235,14 +314,22 @@ mod tests {
 
     use super::super::caller::Lived;
     use super::*;
-    use agent::Heard;
+    use agent::{Digit, Heard, Spell};
+    use model::Instant;
     use serde_json::json;
 
-    const BOUNDS: Bounds =
-        Bounds { ringback: Span::from_secs(4), answer: Span::from_secs(8), gap: Span::from_millis(400) };
+    const BOUNDS: Bounds = Bounds {
+        ringback: Span::from_secs(4),
+        answer: Span::from_secs(8),
+        gap: Span::from_millis(400),
+        failback: Span::from_secs(300),
+    };
 
-    fn terms(fault: Option<DrillFault>) -> Terms<'static> {
-        Terms { trunk: "acme", fault, bounds: BOUNDS, echo: true, codec: Some("PCMA"), title: String::from("t") }
+    fn judged(fault: Option<DrillFault>, echo: bool, placed: &Placed) -> Step {
+        let before = Before { codec: Some(String::from("PCMA")), keys: [true, false] };
+        let terms =
+            Terms { trunk: "acme", fault, bounds: BOUNDS, echo, before: Some(&before), title: String::from("t") };
+        judge(&terms, placed)
     }
 
     fn placed() -> Placed {
@@ -252,12 +339,14 @@ mod tests {
             packets: 150,
             tones: vec![(850, Span::from_secs(1)), (OURS_HZ, Span::from_secs(1))],
             longest_gap: Span::from_millis(40),
+            digits: vec![(Digit::of_key(b'5').unwrap(), DigitWay::Info)],
             ..Heard::default()
         };
         Placed {
             lived: Lived {
                 ringback: Some(Span::from_millis(900)),
                 answer: Some(Span::from_millis(1_100)),
+                answered_at: Some(Instant::ZERO),
                 refused: None,
                 heard: Some(heard),
             },
@@ -279,8 +368,9 @@ mod tests {
 
     #[test]
     fn a_call_that_another_trunk_carried_passes_every_line() {
-        let step = judge(&terms(Some(DrillFault::Silent)), &placed());
-        assert_eq!((step.failed(), step.count(Verdict::Passed)), (0, 8), "{:?}", step.lines);
+        let step = judged(Some(DrillFault::Silent), true, &placed());
+        assert_eq!((step.failed(), step.count(Verdict::Passed)), (0, 9), "{:?}", step.lines);
+        assert_eq!(step.count(Verdict::Unproven), 1, "a far end that sends no INFO back proves nothing by it");
     }
 
     #[test]
@@ -288,17 +378,18 @@ mod tests {
         let fails = |change: &dyn Fn(&mut Placed)| {
             let mut placed = placed();
             change(&mut placed);
-            failing(&judge(&terms(Some(DrillFault::Silent)), &placed))
+            failing(&judged(Some(DrillFault::Silent), true, &placed))
         };
         assert_eq!(fails(&|placed| placed.record["attempts"][0]["fault"] = Value::Null), ["met"]);
         assert_eq!(fails(&|placed| placed.record["attempts"][1]["trunk"] = json!("acme")), ["stand-in"]);
         assert_eq!(fails(&|placed| placed.lived.ringback = Some(Span::from_secs(5))), ["ringback"]);
         assert_eq!(fails(&|placed| placed.lived.answer = Some(Span::from_secs(9))), ["answer"]);
         assert_eq!(fails(&|placed| placed.lived.heard.as_mut().unwrap().tones.pop().map_or((), |_| ())), ["audio-to"]);
-        assert_eq!(fails(&|placed| placed.lived.heard.as_mut().unwrap().longest_gap = Span::from_secs(1)), ["gap"]);
+        assert_eq!(fails(&|placed| placed.lived.heard.as_mut().unwrap().stream.gaps.push(Span::from_secs(1))), ["gap"]);
         assert_eq!(fails(&|placed| placed.record["media"]["callee"]["codec"] = json!("PCMU")), ["codec"]);
+        assert_eq!(fails(&|placed| placed.lived.heard.as_mut().unwrap().digits.clear()), ["dtmf-event"]);
         let mute = |placed: &mut Placed| *placed.lived.heard.as_mut().unwrap() = Heard::default();
-        assert_eq!(fails(&mute), ["audio-from", "audio-to"]);
+        assert_eq!(fails(&mute), ["audio-from", "audio-to", "dtmf-event"]);
     }
 
     #[test]
@@ -306,7 +397,7 @@ mod tests {
         let mut placed = placed();
         placed.lived.heard.as_mut().unwrap().tones.pop();
         let told = |placed: &Placed| {
-            let step = judge(&Terms { echo: false, ..terms(None) }, placed);
+            let step = judged(None, false, placed);
             step.lines.iter().find(|line| line.check == "audio-to").unwrap().verdict
         };
         assert_eq!(told(&placed), Verdict::Unproven);
@@ -320,9 +411,32 @@ mod tests {
     fn audio_that_is_blocked_must_be_noticed() {
         let mut placed = placed();
         placed.record["attempts"] = json!([{ "trunk": "acme", "fault": "rtp_from", "outcome": "answered" }]);
-        assert_eq!(failing(&judge(&terms(Some(DrillFault::RtpFrom)), &placed)), ["noticed"]);
+        assert_eq!(failing(&judged(Some(DrillFault::RtpFrom), true, &placed)), ["noticed"]);
         placed.record["notes"] = json!([{}]);
         placed.why = vec![String::from("5.0 s after the answer: audio of acme stopped")];
-        assert_eq!(judge(&terms(Some(DrillFault::RtpFrom)), &placed).failed(), 0);
+        let step = judged(Some(DrillFault::RtpFrom), true, &placed);
+        assert_eq!((step.failed(), step.count(Verdict::Unproven)), (0, 1), "nobody was called again: {:?}", step.lines);
+    }
+
+    #[test]
+    fn who_is_kept_while_the_other_is_called_again_hears_somebody_in_the_end() {
+        let mut placed = placed();
+        placed.record["notes"] = json!([{}]);
+        placed.why = vec![String::from("5.0 s after the answer: acme was let go and is called again by call 7")];
+        let at = |ms| Instant::ZERO + Span::from_millis(ms);
+        let heard = placed.lived.heard.as_mut().unwrap();
+        heard.spells = vec![
+            Spell { tone_hz: None, from: at(4_000), until: at(4_500) },
+            Spell { tone_hz: Some(850), from: at(4_520), until: at(8_000) },
+        ];
+        let rescue = |placed: &Placed| {
+            let step = judged(Some(DrillFault::RtpFrom), true, placed);
+            step.lines.iter().find(|line| line.check == "rescue").cloned().unwrap()
+        };
+        let line = rescue(&placed);
+        assert_eq!(line.verdict, Verdict::Passed);
+        assert_eq!(line.told, "the caller heard nothing for 4 s, noise for 500 ms, 850 Hz for 3.4 s");
+        placed.lived.heard.as_mut().unwrap().spells.pop();
+        assert_eq!(rescue(&placed).verdict, Verdict::Failed);
     }
 }

@@ -5,6 +5,8 @@
 
 mod caller;
 mod desk;
+mod failback;
+mod fate;
 mod lines;
 mod page;
 mod plan;
@@ -15,7 +17,7 @@ use crate::http::Client;
 use crate::say::{Failure, say};
 use caller::Caller;
 use desk::{Desk, Wanted};
-use lines::{Step, Terms, Verdict, judge};
+use lines::{Before, Step, Terms, Verdict, judge};
 use model::{DrillFault, Span};
 use plan::{Line, Plan};
 use report::Findings;
@@ -34,10 +36,12 @@ Examples:
   throughline drill --trunk acme --fault silent      one trunk, one way
   throughline drill plan.toml --html drill.html      a plan of your own, and a page for the file
   throughline drill --junit drill.xml --json         for build servers and programs
-  throughline drill plan.toml --all-calls --yes      real calls too: for an edge that nobody needs now";
+  throughline drill --config /etc/throughline/edge.toml
+                                                     looks also for what primary and backup share
+  throughline drill --trunk acme --all-calls --yes   real calls too, and whether they come back: for an edge that nobody needs now";
 
 /// How long a call talks: the far end's own tone, then ours come back.
-const TALK: Span = Span::from_millis(2_600);
+const TALK: Span = Span::from_millis(3_200);
 /// How long one talks whose audio is blocked: longer than a trunk may be silent unnoticed.
 const TALK_BLOCKED: Span = Span::from_secs(9);
 
@@ -60,6 +64,12 @@ pub(crate) struct Args {
     /// Yes, real calls may fail
     #[arg(long)]
     yes: bool,
+    /// Why, for the record: up to 200 bytes [default: what the plan says]
+    #[arg(long, value_name = "TEXT")]
+    why: Option<String>,
+    /// Look also for what its trunks and those that stand in share, as `check --deep` does, in this configuration
+    #[arg(long, value_name = "EDGE.toml")]
+    config: Option<PathBuf>,
     /// As JSON, times in microseconds
     #[arg(long)]
     json: bool,
@@ -120,6 +130,9 @@ fn plan_of(args: &Args, known: &Value) -> Result<Plan, Failure> {
         )));
     }
     plan.all_calls |= args.all_calls;
+    if let Some(why) = &args.why {
+        plan.why.clone_from(why);
+    }
     if plan.all_calls && !args.yes {
         return Err(Failure(String::from(
             "the plan breaks trunks for every call, real ones too: say --yes when that is meant",
@@ -138,10 +151,11 @@ fn drill(plan: &Plan, args: &Args, api: &Client, known: &Value) -> Result<Findin
     let mut trunks: Vec<&str> = plan.lines.iter().map(|line| line.trunk.as_str()).collect();
     trunks.sort_unstable();
     trunks.dedup();
+    let fate = args.config.as_ref().map(|path| fate::look(path, &trunks)).transpose()?;
     let desk = Desk::begin(
         api,
         &Wanted {
-            who: &plan.who,
+            why: &plan.why,
             trunks,
             callers: callers.iter().map(|(from, caller)| (*from, caller.address())).collect(),
             all_calls: plan.all_calls,
@@ -149,22 +163,21 @@ fn drill(plan: &Plan, args: &Args, api: &Client, known: &Value) -> Result<Findin
         },
     )?;
     let mut findings = Findings {
-        who: plan.who.clone(),
+        who: desk.who.clone(),
+        why: plan.why.clone(),
         edge: api.host().to_owned(),
         all_calls: plan.all_calls,
         steps: Vec::new(),
         cut: None,
         real: (0, 0),
     };
+    if let Some(step) = fate {
+        tell(args, &mut findings, step);
+    }
     for line in &plan.lines {
         let Some(caller) = callers.get_mut(line.from.as_str()) else { continue };
-        let mut tell = |step: Step| {
-            if !args.json {
-                say(&report::terminal(&step));
-            }
-            findings.steps.push(step);
-        };
-        if let Err(Failure(why)) = drill_line(plan, line, &desk, caller, &mut tell) {
+        let told = drill_line(plan, line, &desk, caller, &mut |step| tell(args, &mut findings, step));
+        if let Err(Failure(why)) = told {
             findings.cut = Some(why);
             break;
         }
@@ -177,6 +190,14 @@ fn drill(plan: &Plan, args: &Args, api: &Client, known: &Value) -> Result<Findin
     Ok(findings)
 }
 
+/// Tells of a step at once, where people read along.
+fn tell(args: &Args, findings: &mut Findings, step: Step) {
+    if !args.json {
+        say(&report::terminal(&step));
+    }
+    findings.steps.push(step);
+}
+
 /// First as it is, then broken in one way after another, then as it is again.
 fn drill_line(
     plan: &Plan,
@@ -186,19 +207,28 @@ fn drill_line(
     tell: &mut dyn FnMut(Step),
 ) -> Result<(), Failure> {
     let trunk = line.trunk.as_str();
-    let terms = |fault, title, codec| Terms { trunk, fault, bounds: plan.bounds, echo: line.echo, codec, title };
-    let before = caller.call(desk, &line.number, TALK)?;
-    tell(judge(&terms(None, format!("{trunk} as it is"), None), &before));
-    let codec = lines::codec_of(&before);
-    for fault in &line.faults {
+    let terms = |fault, title, before| Terms { trunk, fault, bounds: plan.bounds, echo: line.echo, before, title };
+    let placed = caller.call(desk, &line.number, TALK)?;
+    tell(judge(&terms(None, format!("{trunk} as it is"), None), &placed));
+    let before = Before::of(&placed);
+    // For every call, one way is enough: until calls have come back minutes may pass.
+    let faults = if plan.all_calls { &line.faults[..line.faults.len().min(1)] } else { &line.faults[..] };
+    for fault in faults {
         desk.set(trunk, Some(*fault))?;
         let talk = if fault.is_of_audio() { TALK_BLOCKED } else { TALK };
         let placed = caller.call(desk, &line.number, talk)?;
-        tell(judge(&terms(Some(*fault), format!("{trunk} broken: {}", fault.word()), codec), &placed));
+        tell(judge(&terms(Some(*fault), format!("{trunk} broken: {}", fault.word()), Some(&before)), &placed));
+        if plan.all_calls && !fault.is_of_audio() {
+            tell(failback::watch(desk, caller, line, *fault, plan.bounds.failback)?);
+        }
     }
     desk.set(trunk, None)?;
+    if plan.all_calls {
+        // Calls come back by and by: a single one may still go elsewhere.
+        return Ok(());
+    }
     let after = caller.call(desk, &line.number, TALK)?;
-    tell(judge(&terms(None, format!("{trunk} mended"), codec), &after));
+    tell(judge(&terms(None, format!("{trunk} mended"), Some(&before)), &after));
     Ok(())
 }
 

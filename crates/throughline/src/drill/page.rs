@@ -24,10 +24,11 @@ pub(super) fn page(findings: &Findings) -> String {
     let head = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
          <title>Drill: {verdict}</title><style>{STYLE}</style></head><body>\n<h1>Drill of {edge}</h1>\n\
-         <p>By {who}; trunks were broken {whose}. <strong class=\"{class}\">{verdict}</strong></p>\n",
+         <p>By {who}{why}; trunks were broken {whose}. <strong class=\"{class}\">{verdict}</strong></p>\n",
         verdict = escape(&findings.verdict()),
         edge = escape(&findings.edge),
         who = escape(&findings.who),
+        why = if findings.why.is_empty() { String::new() } else { format!(" ({})", escape(&findings.why)) },
         class = if findings.is_good() { "passed" } else { "failed" },
     );
     let steps: String = findings.steps.iter().map(section).collect();
@@ -47,10 +48,11 @@ fn section(step: &Step) -> String {
     let rows: String = step.lines.iter().map(row).collect();
     let why: String = step.why.iter().map(|sentence| format!("<li>{}</li>", escape(sentence))).collect();
     let call = step.call.as_deref().map(|call| format!(" (call {})", escape(call))).unwrap_or_default();
-    format!(
-        "<h2>{}</h2>\n<table>{rows}</table>\n<details><summary>Why it went so{call}</summary><ol>{why}</ol></details>\n",
-        escape(&step.title)
-    )
+    let table = format!("<h2>{}</h2>\n<table>{rows}</table>\n", escape(&step.title));
+    if why.is_empty() {
+        return table;
+    }
+    table + &format!("<details><summary>Why it went so{call}</summary><ol>{why}</ol></details>\n")
 }
 
 /// Two bars for each call: until it rang, until it was answered.
@@ -58,11 +60,12 @@ fn plot(steps: &[Step]) -> String {
     let times = || steps.iter().flat_map(|step| [step.ringback, step.answer]).flatten();
     let Some(longest) = times().max().filter(|longest| *longest > Span::ZERO) else { return String::new() };
     let scale = |span: Span| span.as_micros() * WIDTH / longest.as_micros().max(1);
-    let height = steps.len() * ROW + 10;
+    let calls: Vec<&Step> = steps.iter().filter(|step| step.call.is_some()).collect();
+    let height = calls.len() * ROW + 10;
     let mut svg = format!(
         "<svg role=\"img\" aria-label=\"Time to ringing and to answer\" width=\"100%\" viewBox=\"0 0 760 {height}\">\n"
     );
-    for (row, step) in steps.iter().enumerate() {
+    for (row, step) in calls.into_iter().enumerate() {
         let top = row * ROW + 8;
         svg += &format!("<text x=\"0\" y=\"{}\">{}</text>\n", top + 16, escape(&step.title));
         for (at, span, colour, what) in

@@ -22,11 +22,11 @@ static DRILL: Section = Section {
     about: "Who drills, and what counts as good.",
     keys: &[
         other(
-            "who",
+            "why",
             "text",
-            "\"throughline drill\"",
-            "\"Kari, acceptance\"",
-            "Who is written down as the one who drills.",
+            "nothing",
+            "\"acceptance\"",
+            "Why, for the record; who drills is told by the token that is shown.",
         ),
         is("limit", "duration", "\"10min\"", "When it ends at the latest."),
         is(
@@ -36,6 +36,7 @@ static DRILL: Section = Section {
             "INVITE to ringing at most, whatever is broken: a trunk that stalls is left after its `progress`, 6 s.",
         ),
         is("answer", "duration", "\"12s\"", "INVITE to answer at most, whatever is broken."),
+        is("failback", "duration", "\"5min\"", "Mending to where calls come back at most; looked at with `all_calls`."),
         is("gap", "duration", "\"400ms\"", "Longest time between two packets of audio that counts as good."),
         other(
             "caller",
@@ -91,7 +92,7 @@ const USUAL: [DrillFault; 8] = [
 /// What is drilled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Plan {
-    pub(super) who: String,
+    pub(super) why: String,
     pub(super) limit: Span,
     pub(super) bounds: Bounds,
     pub(super) caller: Option<IpAddr>,
@@ -105,6 +106,7 @@ pub(super) struct Bounds {
     pub(super) ringback: Span,
     pub(super) answer: Span,
     pub(super) gap: Span,
+    pub(super) failback: Span,
 }
 
 /// One trunk, and the ways in which it is broken.
@@ -120,9 +122,14 @@ pub(super) struct Line {
 impl Default for Plan {
     fn default() -> Self {
         Self {
-            who: String::from("throughline drill"),
+            why: String::new(),
             limit: Span::from_secs(600),
-            bounds: Bounds { ringback: Span::from_secs(8), answer: Span::from_secs(12), gap: Span::from_millis(400) },
+            bounds: Bounds {
+                ringback: Span::from_secs(8),
+                answer: Span::from_secs(12),
+                gap: Span::from_millis(400),
+                failback: Span::from_secs(300),
+            },
             caller: None,
             all_calls: false,
             lines: Vec::new(),
@@ -183,13 +190,14 @@ impl Plan {
 fn read_drill(root: &Reader<'_, '_>, plan: &mut Plan, faults: &mut Faults<'_>) {
     let Some(node) = root.get("drill") else { return };
     let Some(reader) = Reader::open(node, &node.span(), &DRILL, faults) else { return };
-    if let Some(who) = reader.read("who", faults, text) {
-        plan.who = who;
+    if let Some(why) = reader.read("why", faults, text) {
+        plan.why = why;
     }
     let patience = || span(Span::from_millis(50), Span::from_secs(60));
     reader.set("limit", &mut plan.limit, faults, span(Span::from_secs(10), Span::from_secs(3_600)));
     reader.set("ringback", &mut plan.bounds.ringback, faults, patience());
     reader.set("answer", &mut plan.bounds.answer, faults, patience());
+    reader.set("failback", &mut plan.bounds.failback, faults, span(Span::from_secs(1), Span::from_secs(3_600)));
     reader.set("gap", &mut plan.bounds.gap, faults, patience());
     reader.set("all_calls", &mut plan.all_calls, faults, flag);
     plan.caller = reader.read("caller", faults, address);

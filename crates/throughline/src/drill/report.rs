@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Findings {
     pub(super) who: String,
+    /// Why, in his own words.
+    pub(super) why: String,
     pub(super) edge: String,
     pub(super) all_calls: bool,
     pub(super) steps: Vec<Step>,
@@ -86,7 +88,7 @@ pub(super) fn json(findings: &Findings) -> Value {
         })
     };
     json!({
-        "who": findings.who, "edge": findings.edge, "all_calls": findings.all_calls, "good": findings.is_good(),
+        "who": findings.who, "why": findings.why, "edge": findings.edge, "all_calls": findings.all_calls, "good": findings.is_good(),
         "passed": findings.count(Verdict::Passed), "failed": findings.count(Verdict::Failed),
         "unproven": findings.count(Verdict::Unproven), "cut": findings.cut,
         "real_calls": { "ended": findings.real.0, "failed": findings.real.1 },
@@ -170,6 +172,7 @@ pub(super) mod tests {
         };
         Findings {
             who: "Kari".into(),
+            why: "acceptance".into(),
             edge: "127.0.0.1:8060".into(),
             all_calls: false,
             steps: vec![step],
