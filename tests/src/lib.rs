@@ -8,6 +8,7 @@ pub mod agents;
 pub mod browser;
 pub mod certificates;
 pub mod dns;
+pub mod drills;
 pub mod edge;
 pub mod flood;
 pub mod http;
