@@ -47,8 +47,6 @@ pub struct Heard {
     pub quiet_for: Option<Span>,
     /// Packets lost within the last five seconds, per thousand; none when too little came to tell.
     pub loss_permille: Option<u16>,
-    /// Estimated by the last five seconds; none when too little came, or nothing is known of the codec.
-    pub mos: Option<Mos>,
 }
 
 impl Heard {
@@ -226,13 +224,22 @@ impl Watch {
         heard.pauses = self.noise_since.is_some() || reception.pauses() > 0;
         heard.noise_only_for = self.noise_since.map(|since| now.since(since));
         heard.quiet_for = self.quiet_since.map(|since| now.since(since));
-        let oldest = if self.turns < MOMENTS { Prior::default() } else { self.moments[self.turns % MOMENTS] };
-        if now.since(self.last) < RECENT && reception.expected_since(&oldest) >= TELLING {
-            heard.loss_permille = reception.loss_permille(&oldest);
-            let loss = f64::from(heard.loss_permille.unwrap_or(0)) / 1_000.0;
-            heard.mos = self.measured(reception, loss, Span::ZERO).map(|measured| measured.mos());
-        }
+        heard.loss_permille = self.lost_lately(now, reception);
         heard
+    }
+
+    fn lost_lately(&self, now: Instant, reception: &Reception) -> Option<u16> {
+        let oldest = if self.turns < MOMENTS { Prior::default() } else { self.moments[self.turns % MOMENTS] };
+        let tells = now.since(self.last) < RECENT && reception.expected_since(&oldest) >= TELLING;
+        tells.then(|| reception.loss_permille(&oldest)).flatten()
+    }
+
+    /// How it sounds, estimated by the last five seconds; none when too little came, or nothing is known of the codec. Working it out takes
+    /// long enough to be asked only about who is held to a score: a thousand calls are looked at within a moment.
+    pub(crate) fn mos(&self, now: Instant) -> Option<Mos> {
+        let reception = self.reception.as_ref()?;
+        let loss = f64::from(self.lost_lately(now, reception)?) / 1_000.0;
+        self.measured(reception, loss, Span::ZERO).map(|measured| measured.mos())
     }
 
     /// For the E-model: what is known of this direction. Delay is that of the way, and of the buffer which such jitter asks for.
@@ -353,14 +360,15 @@ mod tests {
         let mut watch = Watch::default();
         let mut tell = |from: u32, to: u32, every: u32| {
             (from..to).filter(|n| every == 0 || n % every != 1).for_each(|n| hear(&mut watch, n, 8, 0x2b));
-            watch.heard(at(1_000 + 20 * u64::from(to)), false, false)
+            let now = at(1_000 + 20 * u64::from(to));
+            (watch.heard(now, false, false).loss_permille, watch.mos(now))
         };
         let clean = tell(0, 1_000, 0);
-        assert_eq!(clean.loss_permille, Some(0));
+        assert_eq!(clean.0, Some(0));
         let lossy = tell(1_000, 1_400, 5);
-        assert!((150..=210).contains(&lossy.loss_permille.unwrap()), "{lossy:?}");
-        assert!(lossy.mos < clean.mos && lossy.mos.is_some());
-        assert_eq!(tell(1_400, 1_800, 0).loss_permille, Some(0));
+        assert!((150..=210).contains(&lossy.0.unwrap()), "{lossy:?}");
+        assert!(lossy.1 < clean.1 && lossy.1.is_some());
+        assert_eq!(tell(1_400, 1_800, 0).0, Some(0));
         let quality = watch.quality(Span::ZERO).unwrap();
         assert_eq!(quality.missing, 80);
         assert_eq!(watch.heard(at(60_000), false, false).loss_permille, None, "nothing came of late");

@@ -423,10 +423,12 @@ fn hear(world: &World<'_>, call: &mut Call) -> (u64, SmallVec<[ClientKey; 2]>) {
     for side in [Side::Caller, Side::Callee] {
         let Some(pair) = call.pair_of(side) else { continue };
         let (presence, heard) = (world.relay.presence(world.now, pair), world.relay.heard(world.now, pair));
+        let is_held = call.leg(side).is_some_and(|leg| policy_of(world, leg.trunk).mos.is_some());
         let (Some(presence), Some(ear)) = (presence, call.listening.ear_mut(side)) else { continue };
         let missed = ear.hear(world.now, &presence);
         let heard = heard.unwrap_or_default();
-        (ear.pauses, ear.loss, ear.mos) = (heard.pauses, heard.loss_permille, heard.mos);
+        (ear.pauses, ear.loss) = (heard.pauses, heard.loss_permille);
+        ear.mos = is_held.then(|| world.relay.mos(world.now, pair)).flatten();
         if !ear.silent {
             ear.refused = presence.refused;
             forgotten.extend(core::mem::take(&mut ear.question).client());

@@ -5,12 +5,17 @@
 use super::{PairId, Relay};
 use crate::speech::{Format, Speech};
 use crate::watch::Heard;
-use model::Instant;
+use model::{Instant, Mos};
 
 impl Relay {
     /// What is heard of `side`; none when it is joined to nothing.
     pub fn heard(&self, now: Instant, side: PairId) -> Option<Heard> {
         Some(self.sides.get(side.index())?.as_ref()?.heard(now))
+    }
+
+    /// How `side` sounds of late, as an estimate; none when too little was heard of it, or its codec is not known.
+    pub fn mos(&self, now: Instant, side: PairId) -> Option<Mos> {
+        self.sides.get(side.index())?.as_ref()?.watch.mos(now)
     }
 
     /// What `side` sends and is sent its sound by, as its description says: without it, payload types mean what RFC 3551 §6 says.
