@@ -1,7 +1,7 @@
 //! Audio that is lost while signalling lives, on real sockets: found, explained as audio, steered around, and acted on in live calls.
 #![allow(clippy::expect_used, clippy::panic)]
 
-use agent::{Behaviour, CallNo, Report};
+use agent::{Behaviour, CallNo, Heard, Report};
 use interop::agents::{agent, dial, ended, expect, plays};
 use interop::edge::{CONFIG, Edge};
 use interop::namespace::{self, Way};
@@ -26,6 +26,14 @@ fn answered(report: &Report) -> Option<CallNo> {
         Report::Answered { call, .. } => Some(*call),
         _ => None,
     }
+}
+
+/// The office hangs up: what it has heard and what acme has, each the tone of the other at the end.
+fn hung_up(office: &LiveAgent, acme: &LiveAgent, call: CallNo) -> (Heard, Heard) {
+    office.order(Order::HangUp(call));
+    let (there, here) = (expect(office, "its end", ended), expect(acme, "its end", ended));
+    assert_eq!((there.tone_hz, here.tone_hz), (Some(440), Some(1_300)), "{there:?} {here:?}");
+    (there, here)
 }
 
 /// The office has so many calls up at once.
@@ -151,10 +159,7 @@ fn audio_of_live_calls_moves_to_the_other_interface() {
     wait_until("all have moved", LIMIT, || http::metric("throughline_call_audio_moved") >= 20.0);
     let_pass(Duration::from_secs(1));
     for call in up {
-        office.order(Order::HangUp(call));
-        let there = expect(&office, "its end", ended);
-        let here = expect(&acme, "its end", ended);
-        assert_eq!((there.tone_hz, here.tone_hz), (Some(440), Some(1_300)), "{there:?} {here:?}");
+        let (there, here) = hung_up(&office, &acme, call);
         for heard in [there, here] {
             // Three seconds are the limit, two more what may be done within.
             assert!(heard.longest_gap >= Span::from_secs(2) && heard.longest_gap <= Span::from_secs(5), "{heard:?}");
@@ -176,10 +181,7 @@ fn a_carrier_that_reports_that_it_hears_nothing_has_its_audio_moved() {
     wait_until("all have moved", LIMIT, || http::metric("throughline_call_audio_moved") >= 4.0);
     let_pass(Duration::from_secs(1));
     for call in up {
-        office.order(Order::HangUp(call));
-        let there = expect(&office, "its end", ended);
-        let here = expect(&acme, "its end", ended);
-        assert_eq!((there.tone_hz, here.tone_hz), (Some(440), Some(1_300)), "{there:?} {here:?}");
+        let (there, here) = hung_up(&office, &acme, call);
         assert!(there.longest_gap < Span::from_secs(1), "the office has heard acme all the while: {there:?}");
         // Reports of a second, and three of them for the limit.
         assert!(here.longest_gap >= Span::from_secs(2) && here.longest_gap <= Span::from_secs(10), "{here:?}");
@@ -232,9 +234,7 @@ fn one_way((from, to): (&str, &str), named: &str) {
     wait_until("those that are up have moved", LIMIT, || http::metric("throughline_call_audio_moved") >= 4.0);
     let_pass(Duration::from_secs(1));
     for call in up {
-        office.order(Order::HangUp(call));
-        let (there, here) = (expect(&office, "its end", ended), expect(&acme, "its end", ended));
-        assert_eq!((there.tone_hz, here.tone_hz), (Some(440), Some(1_300)), "{there:?} {here:?}");
+        hung_up(&office, &acme, call);
     }
     wait_until("all are recorded", LIMIT, || journal::calls().len() == 9);
     let calls = journal::calls();

@@ -187,12 +187,7 @@ fn a_page_and_a_phone_by_udp_call_each_other() {
     one.hangs_up();
     one.says("ended local");
     rests(&edge);
-    acme.calls("201");
-    one.says("talks");
-    hear_each_other(&one, &acme);
-    acme.hangs_up();
-    one.says("ended remote Terminated");
-    rests(&edge);
+    is_called_and_left(&one, &acme, &edge);
     let outcomes: Vec<_> = recorded(2).iter().flat_map(attempts).collect();
     assert_eq!(outcomes, [("acme", "answered"), ("phones", "answered")].map(|(a, b)| (a.to_owned(), b.to_owned())));
 }
@@ -217,6 +212,16 @@ fn a_page_and_a_carrier_without_dtls_part_decently() {
     rests(&edge);
 }
 
+/// The carrier calls the page, both hear each other, and the carrier hangs up.
+fn is_called_and_left(one: &Browser, acme: &Baresip, edge: &Edge) {
+    acme.calls("201");
+    one.says("talks");
+    hear_each_other(one, acme);
+    acme.hangs_up();
+    one.says("ended remote Terminated");
+    rests(edge);
+}
+
 /// A page and a carrier whose audio is secured so, and that speaks this codec, call each other through the anchor; the page holds and resumes.
 fn anchored(srtp: &str, setup: &baresip::Setup<'_>) {
     namespace::enter();
@@ -236,12 +241,7 @@ fn anchored(srtp: &str, setup: &baresip::Setup<'_>) {
     one.hangs_up();
     one.says("ended local");
     rests(&edge);
-    acme.calls("201");
-    one.says("talks");
-    hear_each_other(&one, &acme);
-    acme.hangs_up();
-    one.says("ended remote Terminated");
-    rests(&edge);
+    is_called_and_left(&one, &acme, &edge);
     let protected = site.said(one.user()).iter().filter(|line| line.starts_with("audio dtls connected ")).count();
     assert_eq!(protected, 2, "the page's audio of both calls is protected");
     let outcomes: Vec<_> = recorded(2).iter().flat_map(attempts).collect();
