@@ -5,7 +5,9 @@
 use crate::record::{CallRecord, Ending};
 use crate::stream::StreamRecord;
 use alloc::borrow::Cow;
-use model::{AttemptOutcome, CallRef, Instant, Mos, Span, Wall};
+use alloc::string::String;
+use alloc::vec::Vec;
+use model::{AttemptOutcome, CallRef, Instant, Mos, Seq, Span, Wall};
 use serde::{Deserialize, Serialize};
 
 /// One call as billing and statistics want it.
@@ -60,6 +62,41 @@ pub struct Heard<'a> {
     pub jitter: Option<Span>,
     /// Mean opinion score, estimated.
     pub mos: Option<Mos>,
+}
+
+/// One call with its attempts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CdrRow {
+    /// Number of its record; the next page begins after it.
+    pub seq: Seq,
+    /// The call.
+    #[serde(flatten)]
+    pub cdr: Cdr<'static>,
+    /// Its attempts on the wire, in order.
+    pub tried: Vec<Tried>,
+}
+
+/// One attempt of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tried {
+    /// Whom.
+    pub trunk: String,
+    /// Number of the target within the trunk.
+    pub target: u8,
+    /// Our Call-ID of that leg.
+    pub call_id: String,
+    /// INVITE sent.
+    pub sent: Wall,
+    /// INVITE to the first response.
+    pub first_reply: Option<Span>,
+    /// INVITE to the first response other than 100.
+    pub progress: Option<Span>,
+    /// INVITE to the end of the attempt.
+    pub took: Span,
+    /// How it ended: `answered`, `refused`, `no_reply` and so on.
+    pub outcome: String,
+    /// Status code of the refusal or the redirection.
+    pub code: Option<u16>,
 }
 
 fn heard(stream: &StreamRecord) -> Heard<'_> {

@@ -22,7 +22,7 @@ mod why;
 pub mod words;
 
 pub use alarm::{Alarm, AlarmRecord, ShutOutCause};
-pub use cdr::{Cdr, Heard, cdr};
+pub use cdr::{Cdr, CdrRow, Heard, Tried, cdr};
 pub use group::{GroupView, MemberView, TierView, group_view, trunk_next, why_group};
 pub use record::{
     Act, AttemptRecord, CallRecord, Direction, Ending, Entry, Frames, Located, LocatedTarget, MediaRecord, Names,

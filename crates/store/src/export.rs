@@ -5,51 +5,15 @@
 
 use crate::place::StoreError;
 use crate::reader::{CallRow, Reader, call_row, calls, capped};
-use explain::Cdr;
+use explain::{CdrRow, Tried};
 use model::{Seq, Span, Wall};
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use serde::{Deserialize, Serialize};
 
 const CDRS: &str = calls!("seq >= ?1 ORDER BY seq LIMIT ?2");
 const TRIED: &str = "SELECT seq, trunk, target, call_id, sent_at, first_reply_us, progress_us, took_us, outcome, code \
     FROM attempts WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq, number";
 const BOUNDS: &str = "SELECT min(seq), max(seq) FROM calls";
 const ENDED: &str = "SELECT seq, ended_at FROM calls WHERE seq >= ?1 ORDER BY seq LIMIT 1";
-
-/// One call with its attempts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CdrRow {
-    /// Number of its record; the next page begins after it.
-    pub seq: Seq,
-    /// The call.
-    #[serde(flatten)]
-    pub cdr: Cdr<'static>,
-    /// Its attempts on the wire, in order.
-    pub tried: Vec<Tried>,
-}
-
-/// One attempt of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tried {
-    /// Whom.
-    pub trunk: String,
-    /// Number of the target within the trunk.
-    pub target: u8,
-    /// Our Call-ID of that leg.
-    pub call_id: String,
-    /// INVITE sent.
-    pub sent: Wall,
-    /// INVITE to the first response.
-    pub first_reply: Option<Span>,
-    /// INVITE to the first response other than 100.
-    pub progress: Option<Span>,
-    /// INVITE to the end of the attempt.
-    pub took: Span,
-    /// How it ended: `answered`, `refused`, `no_reply` and so on.
-    pub outcome: String,
-    /// Status code of the refusal or the redirection.
-    pub code: Option<u16>,
-}
 
 impl Reader {
     /// Calls that are over from number `from` on, in order, with their attempts: 1000 at most. With `since`, those alone that ended then

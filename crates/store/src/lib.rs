@@ -18,7 +18,6 @@ mod tests;
 mod writer;
 
 pub use binding::BindingRow;
-pub use export::{CdrRow, Tried};
 pub use place::{Place, StoreError};
 pub use reader::{CallRow, Reader};
 pub use writer::{Counters, Dropped, Limits, Lost, Store};

@@ -5,10 +5,9 @@
 use crate::ask;
 use crate::http::{Client, encode};
 use crate::say::{Failure, tell};
-use explain::Heard;
+use explain::{CdrRow, Heard, Tried};
 use model::{Span, Wall};
 use serde_json::Value;
-use store::{CdrRow, Tried};
 
 const EXAMPLES: &str = "\
 CSV has a head and one line per call (RFC 4180): moments in UTC, lengths of time in seconds. JSON is one object a line, as

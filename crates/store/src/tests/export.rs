@@ -1,7 +1,7 @@
 //! Exports: each call once, with its attempts.
 
 use super::*;
-use crate::CdrRow;
+use explain::CdrRow;
 
 #[test]
 fn an_export_has_each_call_once_with_its_attempts_in_order_by_pages_and_from_a_moment_on() {
