@@ -1,7 +1,7 @@
-//! The media path that every Linux has: one receiving call for each ready socket and one sending call for each packet.
+//! The media path that every Linux has: one receiving and one sending call for each packet.
 //!
 //! A socket is told once for what has come (edge-triggered): asked again each time, as a level would be, it would cost another look at
-//! a socket that has left the cache. So one call takes two packets of it if they are there, and a socket that had two is looked at again
+//! a socket that has left the cache. So two packets of it are taken if they are there, and a socket that had two is looked at again
 //! in the next turn. Refuses to know: where a packet goes.
 
 use super::super::address::{ROOM, RawAddress};
@@ -10,11 +10,10 @@ use super::{BATCH, BEHIND, LARGEST, MediaCounters, Pair, Relays, Turn, count_sen
 use media::{Component, Forward, Packet, PairId};
 use std::collections::VecDeque;
 use std::io;
-use std::mem::zeroed;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-/// Packets of a socket in one call. Sockets rarely hold two, but a call that finds one must also find that there is no other.
+/// Packets taken of a socket at once. Sockets rarely hold two, but who takes one must also find that there is no other.
 const EACH: usize = 2;
 /// Sockets looked at again in one turn, before those that have something new.
 const AGAIN: usize = BATCH / 4;
@@ -63,7 +62,7 @@ impl Portable {
         Ok((received, set.full() || !self.again.is_empty()))
     }
 
-    /// Takes what one socket has, two packets at most.
+    /// Takes what one socket has, two packets at most, and relays it.
     #[inline]
     fn serve(&mut self, token: u64, pairs: &[Pair], counters: &mut MediaCounters, relays: &mut impl Relays) -> u32 {
         let (pair, component) = from_token(token);
@@ -71,16 +70,8 @@ impl Portable {
         let by = |pair: PairId, on: Component, to, bytes: &[u8]| {
             pairs.get(pair.0 as usize).map_or(Err(libc::EBADF), |pair| send(pair.of(on), to, bytes))
         };
-        let count = match self.room.receive(socket) {
-            Ok(count) => count,
-            Err(libc::EAGAIN) => return 0,
-            // Whatever it was, packets may wait behind it, and nobody will tell of them.
-            Err(_) => {
-                self.look_again(token);
-                return 0;
-            }
-        };
-        if count == EACH {
+        let (count, rest) = self.room.receive(socket);
+        if rest == Rest::Unknown {
             self.look_again(token);
         }
         for place in 0..count {
@@ -111,6 +102,14 @@ impl Portable {
     }
 }
 
+/// What a socket has besides what was taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    None,
+    /// Perhaps something, and nobody will tell of it.
+    Unknown,
+}
+
 /// Room for packets and their senders.
 struct Room {
     bytes: Vec<u8>,
@@ -123,25 +122,40 @@ impl Room {
         Self { bytes: vec![0; EACH * STRIDE], peers: [RawAddress::EMPTY; EACH], lengths: [0; EACH] }
     }
 
-    /// Takes what a socket has, and says how many; or the error.
+    /// Takes what a socket has, and says how many. One call a packet and one more that finds nothing cost less than one for several (recvmmsg),
+    /// which reads a header, a list of parts and an address of each before it looks.
     #[inline]
-    fn receive(&mut self, socket: &OwnedFd) -> Result<usize, i32> {
-        // SAFETY: all zero is a valid iovec and mmsghdr: null pointers with zero lengths.
-        let (mut parts, mut headers): ([libc::iovec; EACH], [libc::mmsghdr; EACH]) = unsafe { (zeroed(), zeroed()) };
-        for (place, room) in self.bytes.chunks_exact_mut(STRIDE).enumerate() {
-            parts[place] = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: LARGEST };
-            let header = &mut headers[place].msg_hdr;
-            (header.msg_name, header.msg_namelen) = ((&raw mut self.peers[place]).cast(), ROOM);
-            (header.msg_iov, header.msg_iovlen) = (&raw mut parts[place], 1);
+    fn receive(&mut self, socket: &OwnedFd) -> (usize, Rest) {
+        for place in 0..EACH {
+            match self.receive_into(place, socket) {
+                Ok(()) => {}
+                Err(libc::EAGAIN) => return (place, Rest::None),
+                // Whatever it was, packets may wait behind it.
+                Err(_) => return (place, Rest::Unknown),
+            }
         }
-        let (flags, none) = (libc::MSG_DONTWAIT as _, std::ptr::null_mut());
-        // SAFETY: each header points to its own live room, address and part, which outlive the call.
-        let count = unsafe { libc::recvmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), EACH as u32, flags, none) };
-        let count = usize::try_from(count).map_err(|_| io::Error::last_os_error().raw_os_error().unwrap_or(0))?;
-        for (length, header) in self.lengths.iter_mut().zip(&headers[..count]) {
-            *length = header.msg_len as usize;
-        }
-        Ok(count)
+        (EACH, Rest::Unknown)
+    }
+
+    #[inline]
+    fn receive_into(&mut self, place: usize, socket: &OwnedFd) -> Result<(), i32> {
+        let room = &mut self.bytes[place * STRIDE..place * STRIDE + LARGEST];
+        let mut length = ROOM;
+        let address = (&raw mut self.peers[place]).cast();
+        // SAFETY: the room and the address are live and as long as is said.
+        let count = unsafe {
+            libc::recvfrom(
+                socket.as_raw_fd(),
+                room.as_mut_ptr().cast(),
+                LARGEST,
+                libc::MSG_DONTWAIT,
+                address,
+                &raw mut length,
+            )
+        };
+        self.lengths[place] =
+            usize::try_from(count).map_err(|_| io::Error::last_os_error().raw_os_error().unwrap_or(0))?;
+        Ok(())
     }
 
     /// A packet of those that were taken; none when its sender's address is of no known family.
