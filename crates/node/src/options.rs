@@ -37,7 +37,7 @@ impl Default for Options {
             config: None,
             shards: None,
             drain_limit: None,
-            gather: Span::from_millis(1),
+            gather: Span::from_micros(500),
             first_stock: 64,
             relief: || {},
             supervision: Supervision::default(),
