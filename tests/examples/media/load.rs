@@ -23,6 +23,8 @@ const WARM: Duration = Duration::from_secs(2);
 const DRAIN: Duration = Duration::from_millis(500);
 /// Receive buffer of each side: seconds of all streams.
 const BUFFER: i32 = 64 << 20;
+/// A turn of the load takes some hundred microseconds with its rest. One that took longer was held up by the machine.
+const HELD_UP: Duration = Duration::from_millis(1);
 
 /// Where each side of a call sends to.
 pub(crate) type Ways = Vec<[SocketAddr; 2]>;
@@ -36,6 +38,8 @@ pub(crate) struct Row {
     /// In microseconds, sorted.
     delays: Vec<u32>,
     disturbed: f64,
+    /// How long the load itself was held up, in turns of more than a millisecond: as long as that, the machine had stopped it, and the relay no less.
+    held_up: Duration,
 }
 
 impl Row {
@@ -62,7 +66,8 @@ impl fmt::Display for Row {
         for share in [0.5, 0.99, 0.999] {
             write!(out, " | {:.2} ms", f64::from(self.delay(share)) / 1_000.0)?;
         }
-        write!(out, " | {:.2}", self.disturbed)
+        let held_up = self.held_up.as_secs_f64() / self.window.as_secs_f64() * 100.0;
+        write!(out, " | {:.2} | {held_up:.1} %", self.disturbed)
     }
 }
 
@@ -90,8 +95,11 @@ impl Load {
         let mut run = Run::new(streams);
         let start = Instant::now();
         let mut row: Option<(Duration, Duration, Duration)> = None;
+        let mut turned = Duration::ZERO;
         while start.elapsed() < WARM + window + DRAIN {
             let elapsed = start.elapsed();
+            run.turn_took(elapsed - turned);
+            turned = elapsed;
             if row.is_none() && elapsed >= WARM {
                 row = Some((machine::used(relay), machine::used(std::process::id()), machine::busy()));
                 run.counts = true;
@@ -114,7 +122,7 @@ impl Load {
         run.delays.sort_unstable();
         let received = run.delays.len() as u64;
         let disturbed = others.as_secs_f64() / window.as_secs_f64();
-        Row { sent: run.sent, received, used, window, delays: run.delays, disturbed }
+        Row { sent: run.sent, received, used, window, delays: run.delays, disturbed, held_up: run.held_up }
     }
 }
 
@@ -126,13 +134,29 @@ struct Run {
     sent: u64,
     delays: Vec<u32>,
     over: Option<(Duration, Duration)>,
+    held_up: Duration,
     packets: Box<[[u8; PACKET]; BATCH]>,
 }
 
 impl Run {
     fn new(streams: Vec<(usize, SocketAddr)>) -> Self {
         let packets = Box::new([[0xd5; PACKET]; BATCH]);
-        Self { streams, total: 0, counts: false, sent: 0, delays: Vec::new(), over: None, packets }
+        Self {
+            streams,
+            total: 0,
+            counts: false,
+            sent: 0,
+            delays: Vec::new(),
+            over: None,
+            held_up: Duration::ZERO,
+            packets,
+        }
+    }
+
+    fn turn_took(&mut self, turn: Duration) {
+        if self.counts && turn > HELD_UP {
+            self.held_up += turn;
+        }
     }
 
     /// Sends what is due: of all streams one packet in 20 ms, one after the other.
