@@ -5,10 +5,10 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 .PHONY: run test interop town check fmt sim policy-table clean
 
-run: ## build, start the lab, print what to do next
+run: ## build (quickly: the linker of a release takes minutes more), start the lab, print what to do next
 	@scripts/install-build
-	@cargo build --release --quiet --bin throughline
-	@exec target/release/throughline run
+	@cargo build --profile quick --quiet --bin throughline
+	@exec target/quick/throughline run
 
 test: ## install what tests need, run everything
 	@scripts/install-build
