@@ -143,6 +143,8 @@ pub struct TestCall {
     timers: TimerSet,
     trunk: TrunkId,
     auth: Option<Credentials>,
+    /// What its URI names.
+    host: Vec<u8>,
     call_id: Vec<u8>,
     tag: Vec<u8>,
     from: Vec<u8>,
@@ -193,6 +195,7 @@ impl TestCall {
             trunk: id,
             auth: trunk.auth.clone(),
             call_id: world.endpoint.minter().call_id().as_bytes().to_vec(),
+            host: trunk.interworking.host_at(target.addr).into_owned(),
             tag: world.endpoint.minter().tag().as_bytes().to_vec(),
             from: script.from.clone().or(user).unwrap_or_else(|| NOBODY.to_vec()),
             cseq: 1,
@@ -208,7 +211,7 @@ impl TestCall {
             outcome: None,
             script: script.clone(),
         };
-        if call.invite(world, sent_by) {
+        if call.invite(world, &sent_by) {
             return Ok(call);
         }
         call.free(world);
@@ -444,15 +447,16 @@ impl TestCall {
     }
 
     /// Sends the INVITE, signed with what is known of the trunk's challenges. False when that cannot be.
-    fn invite(&mut self, world: &mut TestCallWorld<'_>, sent_by: SentBy) -> bool {
+    fn invite(&mut self, world: &mut TestCallWorld<'_>, sent_by: &SentBy) -> bool {
         let mut headers = HeaderLines::new();
-        let party = |user: &[u8], at: SocketAddr| [b"<sip:", user, b"@", format!("{at}").as_bytes()].concat();
-        headers.push("From", &[&party(&self.from, sent_by.addr)[..], b">;tag=", &self.tag].concat());
-        headers.push("To", &[&party(&self.script.number, self.flow.peer)[..], b">"].concat());
+        let ours = format!("{}", sent_by.host());
+        let ours = [b"<sip:", &self.from[..], b"@", ours.as_bytes()].concat();
+        headers.push("From", &[&ours[..], b">;tag=", &self.tag].concat());
+        headers.push("To", &[b"<", &self.uri()[..], b">"].concat());
         headers.push("Call-ID", &self.call_id);
         headers.push("CSeq", format!("{} INVITE", self.cseq).as_bytes());
         let parameters = format!("{}>", sent_by.parameters());
-        headers.push("Contact", &[&party(&self.from, sent_by.addr)[..], parameters.as_bytes()].concat());
+        headers.push("Contact", &[&ours[..], parameters.as_bytes()].concat());
         headers.push("Allow", ALLOW);
         headers.push("Content-Type", b"application/sdp");
         let mut draft = Draft { headers, body: self.offer.clone(), ..Draft::new(Method::Invite, self.uri()) };
@@ -463,7 +467,7 @@ impl TestCall {
     }
 
     fn uri(&self) -> Vec<u8> {
-        [b"sip:", &self.script.number[..], b"@", format!("{}", self.flow.peer).as_bytes()].concat()
+        [b"sip:", &self.script.number[..], b"@", &self.host].concat()
     }
 
     /// Answers a challenge of the INVITE: once, and once more when only the nonce was too old.
@@ -478,7 +482,7 @@ impl TestCall {
         let Some(sent_by) = world.endpoint.sent_by(self.flow.socket) else { return false };
         self.authorised.0 += 1;
         self.cseq += 1;
-        self.invite(world, sent_by)
+        self.invite(world, &sent_by)
     }
 
     fn challenged(&self, world: &mut TestCallWorld<'_>, challenge: &Message) -> bool {

@@ -52,13 +52,13 @@ impl Probes {
         let mut headers = HeaderLines::new();
         let tag = endpoint.minter().tag();
         let call_id = endpoint.minter().call_id();
-        headers.push("From", format!("<sip:edge@{}>;tag={}", sent_by.addr, tag.as_str()).as_bytes());
-        headers.push("To", format!("<sip:{}>", target.addr).as_bytes());
+        headers.push("From", format!("<sip:edge@{}>;tag={}", sent_by.host(), tag.as_str()).as_bytes());
+        let uri = [b"sip:", &profile.interworking.host_at(target.addr)[..]].concat();
+        headers.push("To", &[b"<", &uri[..], b">"].concat());
         headers.push("Call-ID", call_id.as_bytes());
         headers.push("CSeq", b"1 OPTIONS");
-        headers.push("Contact", format!("<sip:edge@{}{}>", sent_by.addr, sent_by.parameters()).as_bytes());
+        headers.push("Contact", format!("<sip:edge@{}{}>", sent_by.host(), sent_by.parameters()).as_bytes());
         headers.push("Accept", b"application/sdp");
-        let uri = format!("sip:{}", target.addr).into_bytes();
         let draft = Draft { headers, overload: profile.overload, ..Draft::new(Method::Options, uri) };
         let flow = Flow { socket: target.socket, peer: target.addr, transport: target.transport };
         let again = profile.auth.is_some().then(|| Box::new(draft.clone()));
@@ -206,7 +206,7 @@ mod tests {
     use super::*;
     use crate::config::{Settings, compile};
     use decide::{Cause, Change, Decision, Subject};
-    use model::{Epoch, Health, SocketId};
+    use model::{Epoch, Health, SocketId, Span};
 
     const TEXT: &str = "[listen.lan]\nsip = [\"udp:192.0.2.10:5060\"]\n\
         [trunk.office]\nat = \"sip:192.0.2.20:5060\"\nlisten = \"lan\"\n\
@@ -261,5 +261,28 @@ mod tests {
             policy: 0,
         });
         assert_eq!(ask(&settings, &table, &load, false, office), (503, true), "all that is left is a last resort");
+    }
+
+    /// Microsoft Teams serves only whose OPTIONS names it, and has the name of its certificate in Contact.
+    #[test]
+    fn a_probe_names_the_trunks_host_and_ours() {
+        let text = TEXT.replace("[listen.lan]", "[listen.lan]\nhost = \"sbc.example.com\"");
+        let text = text.replace("limits =", "host = \"pstn.example\"\nlimits =");
+        let settings = compile(&text, "edge.toml", &|_| None, None).settings.expect("a good configuration");
+        let mut endpoint = Endpoint::new(sip::Minter::new(1, model::ShardId(0), 1, 1), sip::Limits::default(), 1);
+        settings.sockets.iter().for_each(|socket| endpoint.bind_as(socket.id, socket.seen_as()));
+        let target = TargetId { trunk: TrunkId(1), index: 0 };
+        let order = ProbeOrder { target, order: 1, deadline: Span::from_secs(1), fast: false };
+        let profile = settings.profiles.trunk(target.trunk).expect("acme");
+        assert!(Probes::new(1).send(Instant::ZERO, &mut endpoint, &mut Nonces::default(), profile, order));
+        let sent = String::from_utf8(endpoint.poll_transmit().expect("it leaves").bytes).expect("text");
+        assert!(sent.starts_with("OPTIONS sip:pstn.example SIP/2.0\r\n"), "{sent}");
+        for line in [
+            "To: <sip:pstn.example>\r\n",
+            "From: <sip:edge@sbc.example.com:5060>;",
+            "Contact: <sip:edge@sbc.example.com:5060>\r\n",
+        ] {
+            assert!(sent.contains(line), "{line} in {sent}");
+        }
     }
 }

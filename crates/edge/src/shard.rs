@@ -384,7 +384,7 @@ impl Shard {
     fn bind(&mut self) {
         self.endpoint.name(&self.snapshot.settings.product);
         for socket in &self.snapshot.settings.sockets {
-            self.endpoint.bind(socket.id, socket.transport, socket.sent_by);
+            self.endpoint.bind_as(socket.id, socket.seen_as());
         }
         self.endpoint.large_requests_by(self.snapshot.settings.large_ways());
         self.load.resize(self.snapshot.settings.profiles.trunks.len());

@@ -11,10 +11,16 @@ const ACME: TargetId = TargetId { trunk: TrunkId(1), index: 0 };
 
 /// Shard 1 of `shards` of an edge whose acme has these limits.
 fn shard(shards: u8, limits: &str) -> Shard {
+    shard_with(shards, limits, "", "")
+}
+
+/// The same with more lines of the listen and of acme.
+fn shard_with(shards: u8, limits: &str, listen: &str, acme: &str) -> Shard {
     let text = format!(
         r#"
 [listen.wan]
 sip = ["udp:192.0.2.10:5060"]
+{listen}
 [trunk.office]
 at = ["sip:192.0.2.20:5060"]
 listen = "wan"
@@ -22,6 +28,7 @@ listen = "wan"
 at = ["sip:192.0.2.31:5060"]
 listen = "wan"
 limits = {limits}
+{acme}
 test_call = {{ number = "+4721000000", tone = false }}
 [group.carriers]
 tiers = [["acme"]]
@@ -58,6 +65,19 @@ fn drain(shard: &mut Shard) -> (Vec<Vec<u8>>, Vec<Option<NoVerdict>>) {
         }
     }
     (sent, told)
+}
+
+#[test]
+fn a_test_call_names_the_trunks_host_and_ours_as_calls_do() {
+    let mut shard = shard_with(1, "{ calls = 1 }", "host = \"sbc.example.com\"", "host = \"pstn.example\"");
+    let (sent, _) = order(&mut shard, Instant::ZERO, 1);
+    let sent = String::from_utf8_lossy(&sent[0]);
+    assert!(sent.starts_with("INVITE sip:+4721000000@pstn.example SIP/2.0\r\n"), "{sent}");
+    for line in
+        ["To: <sip:+4721000000@pstn.example>\r\n", "@sbc.example.com:5060>;tag=", "@sbc.example.com:5060>\r\nAllow"]
+    {
+        assert!(sent.contains(line), "{line} in {sent}");
+    }
 }
 
 #[test]

@@ -75,7 +75,7 @@ mod tests {
     use sip::Transport;
 
     fn socket(transport: Transport, bind: SocketAddr) -> Socket {
-        Socket { id: SocketId(0), listen: ListenId(0), transport, bind, sent_by: bind }
+        Socket { id: SocketId(0), listen: ListenId(0), transport, bind, sent_by: bind, host: None }
     }
 
     #[test]

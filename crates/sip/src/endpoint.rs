@@ -251,19 +251,24 @@ impl Endpoint {
 
     /// Makes a local socket known: its transport, and the address that Via and, by default, Contact advertise.
     pub fn bind(&mut self, socket: SocketId, transport: Transport, sent_by: SocketAddr) {
+        self.bind_as(socket, SentBy::new(sent_by, transport));
+    }
+
+    /// The same for one that may have a name.
+    pub fn bind_as(&mut self, socket: SocketId, sent_by: SentBy) {
         if self.sockets.len() <= socket.index() {
             self.sockets.resize(socket.index() + 1, None);
         }
-        self.sockets[socket.index()] = Some(SentBy { addr: sent_by, transport });
+        self.sockets[socket.index()] = Some(sent_by);
     }
 
     /// The advertised address and the transport of a socket.
     pub fn sent_by(&self, socket: SocketId) -> Option<SentBy> {
         if socket == SocketId::BETWEEN_SHARDS {
             let Flow { peer: addr, transport, .. } = Flow::to_shard(self.minter.shard());
-            return Some(SentBy { addr, transport });
+            return Some(SentBy::new(addr, transport));
         }
-        self.sockets.get(socket.index()).copied().flatten()
+        self.sockets.get(socket.index()).cloned().flatten()
     }
 
     /// The request behind a key, until its final response was given.

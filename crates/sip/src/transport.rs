@@ -1,11 +1,12 @@
 //! What carries a message and where it goes: rules of RFC 3261 §18 and RFC 3581, not sockets.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use model::{ShardId, SocketId};
 
-use crate::wire::{HeaderName, Via, lines};
+use crate::wire::{HeaderName, Uri, Via, lines};
 
 /// A transport of SIP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,15 +77,43 @@ impl Transport {
 }
 
 /// Where we say that we are: what Via, From and Contact name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SentBy {
     /// The address peers see.
     pub addr: SocketAddr,
     /// The transport they reach it by.
     pub transport: Transport,
+    /// The host that stands for the address in Contact and the like, for peers who want to read a name. Via has the address: by it answers come back.
+    pub name: Option<Arc<str>>,
 }
 
 impl SentBy {
+    /// One that goes by its address.
+    pub const fn new(addr: SocketAddr, transport: Transport) -> Self {
+        Self { addr, transport, name: None }
+    }
+
+    /// Our host and port as a URI has them: by name if we have one.
+    pub fn host(&self) -> impl fmt::Display {
+        struct Shown<'a>(&'a SentBy);
+        impl fmt::Display for Shown<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match &self.0.name {
+                    Some(name) => write!(f, "{name}:{}", self.0.addr.port()),
+                    None => self.0.addr.fmt(f),
+                }
+            }
+        }
+        Shown(self)
+    }
+
+    /// Whether a URI leads here.
+    pub fn is_named_by(&self, uri: &Uri<'_>) -> bool {
+        let named = self.name.as_ref().is_some_and(|name| uri.host().eq_ignore_ascii_case(name.as_bytes()));
+        let port = uri.port().unwrap_or(self.transport.default_port());
+        uri.socket_addr(self.transport) == Some(self.addr) || (named && port == self.addr.port())
+    }
+
     /// The parameters a Contact needs behind its address, so that requests come back by the same transport.
     pub fn parameters(&self) -> impl fmt::Display {
         struct Shown(Transport);
@@ -205,10 +234,27 @@ mod tests {
     #[test]
     fn a_contact_names_the_transport_unless_it_is_udp() {
         let addr = "192.0.2.1:5060".parse().unwrap();
-        let parameters = |transport| SentBy { addr, transport }.parameters().to_string();
+        let parameters = |transport| SentBy::new(addr, transport).parameters().to_string();
         assert_eq!(parameters(Transport::Udp), "");
         assert_eq!(parameters(Transport::Tcp), ";transport=tcp");
         assert_eq!(parameters(Transport::Tls), ";transport=tls");
         assert_eq!(parameters(Transport::Wss), ";transport=ws");
+    }
+
+    #[test]
+    fn a_name_stands_for_the_address_and_leads_here_as_it_does() {
+        let addr = "192.0.2.10:5061".parse().unwrap();
+        let ours = SentBy { name: Some("sbc.example.com".into()), ..SentBy::new(addr, Transport::Tls) };
+        assert_eq!(format!("{}{}", ours.host(), ours.parameters()), "sbc.example.com:5061;transport=tls");
+        assert_eq!(SentBy::new(addr, Transport::Tls).host().to_string(), "192.0.2.10:5061");
+        for (uri, leads) in [
+            ("sip:1@SBC.example.com", true),
+            ("sip:1@sbc.example.com:5061;transport=tls", true),
+            ("sip:1@192.0.2.10:5061", true),
+            ("sip:1@sbc.example.com:5060", false),
+            ("sip:1@example.com", false),
+        ] {
+            assert_eq!(ours.is_named_by(&Uri::parse(uri.as_bytes()).unwrap()), leads, "{uri}");
+        }
     }
 }

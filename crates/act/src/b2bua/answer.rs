@@ -160,7 +160,7 @@ impl B2bua {
         answer.to_tag = Some(call.caller.dialog.local_tag.clone());
         headers::pass(message, &call.crossing(world.profiles, Side::Callee), None, &mut answer.headers);
         if let Some(sent_by) = world.endpoint.sent_by(call.caller.flow.socket) {
-            headers::push_contact(&mut answer.headers, sent_by);
+            headers::push_contact(&mut answer.headers, &sent_by);
         }
         answer.headers.push("Allow", headers::ALLOW);
         if call.caller.is_between_shards() {

@@ -123,7 +123,7 @@ impl B2bua {
             self.counters.not_hidden += 1;
             return self.pass_over(world, slot, index, |call| call.exposed = true);
         }
-        let (mut draft, unsigned) = attempt_draft(call, invite, &crossing, attempt, sent_by, body);
+        let (mut draft, unsigned) = attempt_draft(call, invite, &crossing, attempt, &sent_by, body);
         self.counters.signatures_dropped += u64::from(unsigned);
         draft.overload = profile.overload;
         push_abilities(profile, call, attempt, &mut draft);
@@ -311,7 +311,7 @@ impl B2bua {
         answer.to_tag = Some(call.caller.dialog.local_tag.clone());
         headers::pass(message, &call.crossing(world.profiles, Side::Callee), None, &mut answer.headers);
         if let Some(sent_by) = world.endpoint.sent_by(call.caller.flow.socket) {
-            headers::push_contact(&mut answer.headers, sent_by);
+            headers::push_contact(&mut answer.headers, &sent_by);
         }
         if !body.is_empty() {
             headers::push_body_type(message, &mut answer.headers);
@@ -560,19 +560,19 @@ fn attempt_draft(
     invite: &Message,
     crossing: &Crossing<'_>,
     attempt: &Attempt,
-    sent_by: sip::SentBy,
+    sent_by: &sip::SentBy,
     body: Vec<u8>,
 ) -> (Draft, bool) {
-    let mut shown = Shown::of(invite, crossing, &call.number, format!("{}", sent_by.addr).as_bytes());
+    let mut shown = Shown::of(invite, crossing, &call.number, format!("{}", sent_by.host()).as_bytes());
     shown.divert(crossing, call.redirected.diverted());
-    let uri = headers::request_uri(&crossing.to.numbers, &shown.called, attempt);
+    let uri = headers::request_uri(crossing.to, &shown.called, attempt);
     let mut headers = HeaderLines::new();
     for route in &attempt.to.routes {
         headers.push("Route", route);
     }
     headers::push_addresses(&mut headers, crossing, &shown, attempt, &uri, sent_by);
     let unsigned = headers::pass(invite, crossing, Some(&shown), &mut headers);
-    headers::push_referred_by(&mut headers, invite, crossing, sent_by.addr);
+    headers::push_referred_by(&mut headers, invite, crossing, sent_by);
     if let Some(name) = call.names(invite) {
         headers.push("Replaces", name);
     }

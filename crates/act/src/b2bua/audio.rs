@@ -327,7 +327,7 @@ impl B2bua {
         let Some(leg) = call.leg_mut(side).filter(|leg| !leg.gone) else { return };
         let mut draft = leg.dialog.request(Method::Options);
         if let Some(sent_by) = world.endpoint.sent_by(leg.flow.socket) {
-            headers::push_contact(&mut draft.headers, sent_by);
+            headers::push_contact(&mut draft.headers, &sent_by);
         }
         draft.headers.push("Accept", b"application/sdp");
         let timers = world.timers_of(leg.trunk);

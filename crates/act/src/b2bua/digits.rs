@@ -104,7 +104,7 @@ impl B2bua {
             self.calls.get_mut(slot).and_then(|call| call.leg_mut(side)).filter(|leg| !leg.gone).and_then(|leg| {
                 let sent_by = world.endpoint.sent_by(leg.flow.socket)?;
                 let mut draft = leg.dialog.request(Method::Info);
-                headers::push_contact(&mut draft.headers, sent_by);
+                headers::push_contact(&mut draft.headers, &sent_by);
                 draft.headers.push("Content-Type", Kind::Relay.content_type().as_bytes());
                 draft.body = info::write(Kind::Relay, press);
                 let mut again = Again::new(Some(leg.trunk), draft, leg.way(), world.timers_of(leg.trunk));

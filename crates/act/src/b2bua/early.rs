@@ -345,7 +345,7 @@ impl B2bua {
         let (flow, trunk) = (attempt.to.flow, attempt.target.trunk);
         let early = attempt.early_mut(tag)?;
         let mut draft = early.dialog.request(Method::Update);
-        headers::push_contact(&mut draft.headers, world.endpoint.sent_by(flow.socket)?);
+        headers::push_contact(&mut draft.headers, &world.endpoint.sent_by(flow.socket)?);
         headers::push_body_type(message, &mut draft.headers);
         draft.body = body;
         Some((draft, world.way_of(Some(trunk), &early.dialog, flow), world.timers_of(trunk)))
@@ -407,7 +407,7 @@ impl B2bua {
         let up = call.callee.is_some();
         let mut answer = Answer::new(200);
         if let Some(sent_by) = socket.and_then(|socket| world.endpoint.sent_by(socket)) {
-            headers::push_contact(&mut answer.headers, sent_by);
+            headers::push_contact(&mut answer.headers, &sent_by);
         }
         answer.headers.push("Allow", headers::ALLOW);
         if up {

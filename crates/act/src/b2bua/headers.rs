@@ -4,7 +4,7 @@
 //! What is said about the call passes by the terms of both trunks (see `interworking`). Refuses to know: what headers mean.
 
 use super::call::Attempt;
-use crate::interworking::{self, Crossing, NumberPolicy, Shown};
+use crate::interworking::{self, Crossing, Interworking, Shown};
 use crate::profile::is_urn;
 use alloc::format;
 use alloc::vec::Vec;
@@ -100,12 +100,12 @@ pub(super) const fn says_where(method: Method) -> bool {
 }
 
 /// Our Contact on a socket.
-pub(super) fn push_contact(to: &mut HeaderLines, sent_by: SentBy) {
-    to.push("Contact", format!("<sip:{}{}>", sent_by.addr, sent_by.parameters()).as_bytes());
+pub(super) fn push_contact(to: &mut HeaderLines, sent_by: &SentBy) {
+    to.push("Contact", format!("<sip:{}{}>", sent_by.host(), sent_by.parameters()).as_bytes());
 }
 
 /// Who referred (RFC 3892): by name and number as the reader writes numbers, at our address.
-pub(super) fn push_referred_by(to: &mut HeaderLines, from: &Message, crossing: &Crossing<'_>, sent_by: SocketAddr) {
+pub(super) fn push_referred_by(to: &mut HeaderLines, from: &Message, crossing: &Crossing<'_>, sent_by: &SentBy) {
     for value in from.values(HeaderName::ReferredBy).take(1) {
         let party = NameAddr::of(value);
         let Ok(uri) = Uri::parse(party.uri) else { continue };
@@ -115,7 +115,11 @@ pub(super) fn push_referred_by(to: &mut HeaderLines, from: &Message, crossing: &
         if uri.host().eq_ignore_ascii_case(b"anonymous.invalid") {
             out.extend_from_slice(b"sip:anonymous@anonymous.invalid");
         } else {
-            crossing.to.numbers.push_uri(&mut out, &crossing.number(uri.user()), format!("{sent_by}").as_bytes());
+            crossing.to.numbers.push_uri(
+                &mut out,
+                &crossing.number(uri.user()),
+                format!("{}", sent_by.host()).as_bytes(),
+            );
         }
         out.push(b'>');
         to.push("Referred-By", &out);
@@ -129,7 +133,7 @@ pub(super) fn push_addresses(
     shown: &Shown,
     attempt: &Attempt,
     uri: &[u8],
-    sent_by: SentBy,
+    sent_by: &SentBy,
 ) {
     shown.push_from(crossing, &attempt.tag, to);
     let callee = [b"<", uri, b">"].concat();
@@ -141,20 +145,21 @@ pub(super) fn push_addresses(
 }
 
 /// The called number at the target as its trunk writes numbers, or the called name as it is, unless the destination has a URI of its own.
-pub(super) fn request_uri(numbers: &NumberPolicy, called: &[u8], attempt: &Attempt) -> Vec<u8> {
+pub(super) fn request_uri(terms: &Interworking, called: &[u8], attempt: &Attempt) -> Vec<u8> {
     if let Some(uri) = &attempt.to.uri {
         return uri.clone();
     }
-    uri_at(numbers, called, attempt.to.flow.peer)
+    uri_at(terms, called, attempt.to.flow.peer)
 }
 
-/// The called number at an address as its trunk writes numbers, or the called name as it is.
-pub(super) fn uri_at(numbers: &NumberPolicy, called: &[u8], peer: SocketAddr) -> Vec<u8> {
+/// The called number at the trunk's host as it writes numbers, or the called name as it is. RFC 3263 §4: that a name was resolved leaves the URI as it
+/// was; the address is where it is sent.
+pub(super) fn uri_at(terms: &Interworking, called: &[u8], peer: SocketAddr) -> Vec<u8> {
     if is_urn(called) {
         return called.to_vec();
     }
     let mut uri = Vec::with_capacity(called.len() + 48);
-    numbers.push_uri(&mut uri, called, format!("{peer}").as_bytes());
+    terms.numbers.push_uri(&mut uri, called, &terms.host_at(peer));
     uri
 }
 

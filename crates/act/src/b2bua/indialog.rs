@@ -211,7 +211,7 @@ impl B2bua {
             // RFC 3311 §5.2, RFC 6665 §4.1.2.1: a 2xx says where we are.
             let sent_by = call.leg(relayed.from).and_then(|leg| world.endpoint.sent_by(leg.flow.socket));
             if let Some(sent_by) = sent_by {
-                headers::push_contact(&mut answer.headers, sent_by);
+                headers::push_contact(&mut answer.headers, &sent_by);
             }
             if code < 300 && self.calls.get(slot).is_some_and(|call| call.callee.is_some()) {
                 self.renew_by_response(world, slot, towards, message);

@@ -183,7 +183,7 @@ impl B2bua {
                 super::challenge::push_challenges(said, &mut answer.headers);
             }
             if let (300..400, Some(sent_by)) = (answer.code, world.endpoint.sent_by(call.caller.flow.socket)) {
-                super::redirect::push_contacts(said, &mut answer.headers, &terms, sent_by);
+                super::redirect::push_contacts(said, &mut answer.headers, &terms, &sent_by);
             }
         } else {
             terms.to.causes.push_cause(code, &mut answer.headers);

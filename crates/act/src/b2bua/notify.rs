@@ -88,7 +88,7 @@ pub(super) struct Told {
 fn send(world: &mut World<'_>, leg: &mut Leg, id: u32, state: &str, fragment: &str) -> Option<(ClientKey, Told)> {
     let sent_by = world.endpoint.sent_by(leg.flow.socket)?;
     let mut draft = leg.dialog.request(Method::Notify);
-    headers::push_contact(&mut draft.headers, sent_by);
+    headers::push_contact(&mut draft.headers, &sent_by);
     // RFC 3515 §2.4.6: the number tells this REFER's notifications from another's.
     draft.headers.push("Event", format!("refer;id={id}").as_bytes());
     draft.headers.push("Subscription-State", state.as_bytes());

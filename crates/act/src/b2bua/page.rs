@@ -235,8 +235,8 @@ fn draft(world: &World<'_>, page: &Page, attempt: &Attempt) -> Option<(Draft, Fl
         // RFC 3323 §5: who insists on privacy is not shown.
         return None;
     }
-    let shown = Shown::of(&page.message, &crossing, &page.number, format!("{}", sent_by.addr).as_bytes());
-    let uri = to.uri.unwrap_or_else(|| headers::uri_at(&crossing.to.numbers, &shown.called, flow.peer));
+    let shown = Shown::of(&page.message, &crossing, &page.number, format!("{}", sent_by.host()).as_bytes());
+    let uri = to.uri.unwrap_or_else(|| headers::uri_at(crossing.to, &shown.called, flow.peer));
     let mut draft = Draft::new(Method::Message, uri);
     draft.max_forwards = page.message.max_forwards().map_or(70, |hops| hops.saturating_sub(1));
     to.routes.iter().for_each(|route| draft.headers.push("Route", route));

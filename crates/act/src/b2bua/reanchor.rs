@@ -94,7 +94,7 @@ impl B2bua {
         let leg = self.calls.get_mut(slot)?.leg_mut(side)?;
         let sent_by = world.endpoint.sent_by(leg.flow.socket)?;
         let mut draft = leg.dialog.request(Method::Invite);
-        headers::push_contact(&mut draft.headers, sent_by);
+        headers::push_contact(&mut draft.headers, &sent_by);
         draft.headers.push("Allow", headers::ALLOW);
         session::push_request(session::policy_of(world, leg.trunk), leg, &mut draft.headers);
         draft.headers.push("Content-Type", b"application/sdp");

@@ -81,12 +81,12 @@ impl B2bua {
         let Some(call) = self.calls.get_mut(slot) else { return false };
         let Some(attempt) = call.attempt(index) else { return false };
         let (by, rang) = (attempt.target.trunk, attempt.progress.is_some());
-        let Some(terms) = world.profiles.trunk(by).map(|trunk| &trunk.interworking.numbers) else { return false };
+        let Some(terms) = world.profiles.trunk(by).map(|trunk| &trunk.interworking) else { return false };
         // A number for help is dialled the same everywhere.
-        let called = if call.emergency { call.number[..].into() } else { terms.write(&call.number) };
+        let called = if call.emergency { call.number[..].into() } else { terms.numbers.write(&call.number) };
         let asked = super::headers::request_uri(terms, &called, attempt);
         let whose = match &attempt.to.uri {
-            Some(uri) => Uri::parse(uri).map(|uri| terms.read(uri.user()).into_owned()).unwrap_or_default(),
+            Some(uri) => Uri::parse(uri).map(|uri| terms.numbers.read(uri.user()).into_owned()).unwrap_or_default(),
             None => call.number.clone(),
         };
         if call.redirected.tried.is_empty() {
@@ -208,12 +208,12 @@ impl Redirected {
 }
 
 /// The contacts of a 3xx for a caller who shall follow them himself: their numbers at our address, so that he comes to us.
-pub(super) fn push_contacts(said: &Message, to: &mut HeaderLines, terms: &Crossing<'_>, sent_by: SentBy) {
+pub(super) fn push_contacts(said: &Message, to: &mut HeaderLines, terms: &Crossing<'_>, sent_by: &SentBy) {
     for value in said.values(HeaderName::Contact).take(FOLLOWED_MAX) {
         let contact = NameAddr::of(value);
         let Ok(uri) = Uri::parse(contact.uri) else { continue };
         let mut out = [&b"<sip:"[..], &terms.number(uri.user()), b"@"].concat();
-        out.extend_from_slice(format!("{}{}>", sent_by.addr, sent_by.parameters()).as_bytes());
+        out.extend_from_slice(format!("{}{}>", sent_by.host(), sent_by.parameters()).as_bytes());
         if let Some(q) = contact.params.get("q") {
             out.extend([&b";q="[..], q].concat());
         }
@@ -258,7 +258,7 @@ fn way(world: &World<'_>, by: TrunkId, uri: &[u8]) -> Option<Way> {
     let sockets = world.profiles.listens.iter().flat_map(|listen| &listen.sockets);
     let mut ours = sockets.filter_map(|socket| world.endpoint.sent_by(*socket));
     // Our routes may lead by UDP, where `sips:` must not go (RFC 3261 §26.2.2).
-    if !secure && ours.any(|ours| is_at(ours.addr, ours.transport)) {
+    if !secure && ours.any(|ours| ours.is_named_by(&parsed)) {
         return Some(Way::Routes);
     }
     let is_here = |target: &&Target| is_at(target.addr, target.transport) && is_by(&parsed, secure, target.transport);

@@ -89,7 +89,7 @@ impl B2bua {
         if !uri.user().is_empty() {
             out.extend([uri.user(), b"@"].concat());
         }
-        out.extend_from_slice(format!("{}{}", sent_by.addr, sent_by.parameters()).as_bytes());
+        out.extend_from_slice(format!("{}{}", sent_by.host(), sent_by.parameters()).as_bytes());
         if let Some(written) = wanted.replaces.as_deref().and_then(Replaces::parse) {
             let name = self.mapped(&written).unwrap_or(written);
             out.extend([&b"?Replaces="[..], &name.escaped()].concat());
@@ -141,7 +141,7 @@ impl B2bua {
         let mut answer = Answer::new(if told { 202 } else { 200 });
         if let Some(sent_by) = self.calls.get(slot).and_then(|call| world.endpoint.sent_by(call.leg(side)?.flow.socket))
         {
-            super::headers::push_contact(&mut answer.headers, sent_by);
+            super::headers::push_contact(&mut answer.headers, &sent_by);
         }
         if !told {
             answer.headers.push("Refer-Sub", b"false");

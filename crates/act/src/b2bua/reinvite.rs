@@ -142,7 +142,7 @@ impl B2bua {
         let mut answer = Answer::new(code);
         headers::pass(message, &crossing, None, &mut answer.headers);
         if let Some(sent_by) = world.endpoint.sent_by(leg.flow.socket) {
-            headers::push_contact(&mut answer.headers, sent_by);
+            headers::push_contact(&mut answer.headers, &sent_by);
         }
         if !body.is_empty() {
             headers::push_body_type(message, &mut answer.headers);
@@ -217,7 +217,7 @@ pub(super) fn draft_in(
     draft.max_forwards = message.max_forwards().map_or(70, |hops| hops.saturating_sub(1));
     let sent_by = world.endpoint.sent_by(leg.flow.socket)?;
     if headers::says_where(method) {
-        headers::push_contact(&mut draft.headers, sent_by);
+        headers::push_contact(&mut draft.headers, &sent_by);
     }
     if matches!(method, Method::Invite | Method::Update) {
         draft.headers.push("Allow", headers::ALLOW);
@@ -227,7 +227,7 @@ pub(super) fn draft_in(
     }
     headers::pass(message, crossing, None, &mut draft.headers);
     world.carried(leg.trunk, message).iter().for_each(|line| draft.headers.push_raw(line));
-    headers::push_referred_by(&mut draft.headers, message, crossing, sent_by.addr);
+    headers::push_referred_by(&mut draft.headers, message, crossing, &sent_by);
     if !body.is_empty() {
         headers::push_body_type(message, &mut draft.headers);
         draft.body = body;

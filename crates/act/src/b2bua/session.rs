@@ -193,7 +193,7 @@ impl B2bua {
         let waits = leg.keeping.own.is_some() || (method == Method::Invite && (busy || leg.acking.is_some()));
         let (Some(sent_by), false) = (sent_by, waits) else { return self.refresh_later(world, slot, side, AGAIN) };
         let mut draft = leg.dialog.request(method);
-        headers::push_contact(&mut draft.headers, sent_by);
+        headers::push_contact(&mut draft.headers, &sent_by);
         draft.headers.push("Allow", headers::ALLOW);
         // A reload may have taken the trunk away: what was agreed with it holds.
         push_request(Some(policy.unwrap_or_default()), leg, &mut draft.headers);

@@ -21,7 +21,9 @@ pub use numbers::{NumberForm, NumberPolicy, NumberRule, UriForm};
 pub(crate) use identity::{Shown, cannot_hide};
 
 use alloc::borrow::Cow;
+use alloc::format;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 use sip::{Header, HeaderLines, HeaderName, Message, NameAddr, Uri};
 
 /// The terms between the edge and one trunk.
@@ -35,6 +37,8 @@ pub struct Interworking {
     pub identity: IdentityPolicy,
     /// Which causes.
     pub causes: CausePolicy,
+    /// The host of URIs that lead to it, with a port if need be; empty when they name its address.
+    pub host: Vec<u8>,
 }
 
 impl Interworking {
@@ -44,7 +48,13 @@ impl Interworking {
         numbers: NumberPolicy::NEUTRAL,
         identity: IdentityPolicy::NEUTRAL,
         causes: CausePolicy::NEUTRAL,
+        host: Vec::new(),
     };
+
+    /// The host of a URI that leads to this address of it.
+    pub fn host_at(&self, peer: SocketAddr) -> Cow<'_, [u8]> {
+        if self.host.is_empty() { format!("{peer}").into_bytes().into() } else { Cow::Borrowed(&self.host) }
+    }
 
     /// Nothing but the names of parties is written anew.
     fn is_neutral(&self) -> bool {

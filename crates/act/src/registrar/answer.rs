@@ -14,7 +14,7 @@ use sip::{Answer, SentBy};
 pub(super) fn ok(
     now: Instant,
     rules: &RegistrarRules,
-    sent_by: SentBy,
+    sent_by: &SentBy,
     wish: &Wish<'_>,
     bindings: &[Binding],
 ) -> Answer {

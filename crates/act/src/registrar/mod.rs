@@ -374,7 +374,7 @@ impl Registrar {
         let held: Vec<Binding> = self.find(now, &wish.aor).cloned().collect();
         if matches!(wish.contacts, Contacts::Query) {
             self.counters.accepted += 1;
-            return answered(answer::ok(now, rules, sent_by, wish, &held));
+            return answered(answer::ok(now, rules, &sent_by, wish, &held));
         }
         if held.is_empty() && self.entries.len() >= self.limit {
             return answered(self.put_off(rules, rng));
@@ -392,7 +392,7 @@ impl Registrar {
         };
         self.counters.accepted += 1;
         self.counters.displaced += displaced;
-        let answer = answer::ok(now, rules, sent_by, wish, &left);
+        let answer = answer::ok(now, rules, &sent_by, wish, &left);
         Registered { answer, bound: Some(self.put(now, wish.aor.clone(), left.into())), failed: false }
     }
 

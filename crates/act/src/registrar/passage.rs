@@ -118,7 +118,7 @@ impl Passages {
         (server, flow, sent_by): (ServerKey, Flow, SentBy),
         message: &Message,
     ) {
-        if let Some(answer) = world.kept_out(self.under_way.len(), flow, sent_by, message) {
+        if let Some(answer) = world.kept_out(self.under_way.len(), flow, &sent_by, message) {
             return world.endpoint.respond(world.now, server, answer);
         }
         if self.trunk != Some(trunk) {
@@ -224,7 +224,7 @@ impl Passages {
 
 impl PassageWorld<'_> {
     /// The answer to a REGISTER that is not sent on: of no domain of ours, malformed, one too many, or nobody's who has room here.
-    fn kept_out(&mut self, under_way: usize, flow: Flow, sent_by: SentBy, message: &Message) -> Option<Answer> {
+    fn kept_out(&mut self, under_way: usize, flow: Flow, sent_by: &SentBy, message: &Message) -> Option<Answer> {
         let registrar = &mut *self.registrar;
         let standing = registrar.standing(self.now, self.rules, flow, message);
         let rate = self.rules.rate.div_ceil(registrar.shards);
@@ -296,7 +296,7 @@ impl PassageWorld<'_> {
         };
         self.registrar.counters.accepted += 1;
         self.registrar.counters.displaced += displaced;
-        let answer = answer::ok(self.now, self.rules, passage.sent_by, &wish, &left);
+        let answer = answer::ok(self.now, self.rules, &passage.sent_by, &wish, &left);
         if !matches!(wish.contacts, Contacts::Query) {
             let bound: Bound = self.registrar.put(self.now, wish.aor.clone(), left.into());
             self.out.push(Effect::Bound(bound));
@@ -327,7 +327,7 @@ impl PassageWorld<'_> {
         }
         self.registrar.counters.survived += 1;
         wish.gruu = false;
-        Some(answer::ok(self.now, self.rules, passage.sent_by, &wish, &held))
+        Some(answer::ok(self.now, self.rules, &passage.sent_by, &wish, &held))
     }
 }
 

@@ -77,7 +77,7 @@ impl World {
             rules: &self.rules,
             rng: &mut self.rng,
             flow: Self::flow(port),
-            sent_by: SentBy { addr: OURS.parse().unwrap(), transport: Transport::Udp },
+            sent_by: SentBy::new(OURS.parse().unwrap(), Transport::Udp),
             message: &message,
         };
         let registered = self.registrar.register(registering);

@@ -1,13 +1,13 @@
 //! Each trunk has its terms: what a call shows to one candidate is made anew for the next.
 
 use crate::peer::{Step, say, sdp};
-use crate::world::Lab;
+use crate::world::{EDGE, Lab};
 use act::{
     DiversionForm, FromForm, HeaderPattern, Interworking, NumberForm, NumberRule, ReasonForm, SetHeader, UriForm,
 };
-use model::AttemptOutcome;
+use model::{AttemptOutcome, SocketId};
 use sip::auth::Credentials;
-use sip::{HeaderName, Message, Method};
+use sip::{HeaderName, Message, Method, SentBy, Transport};
 
 fn terms(lab: &mut Lab, trunk: usize) -> &mut Interworking {
     &mut lab.profiles.trunks[trunk].as_mut().unwrap().interworking
@@ -266,4 +266,47 @@ fn our_own_answers_bear_the_name_too() {
             assert_eq!(answer.matches("Server: Edge").count(), usize::from(!product.is_empty()), "{answer}");
         }
     }
+}
+
+/// RFC 3261 §8.1.1.1, RFC 3263 §4: a carrier that wants to read its own host, and ours by name, reads them in each request and answer; packets go
+/// to its address all the same, and answers come to ours.
+#[test]
+fn a_carrier_reads_its_host_and_our_name_in_everything_it_is_sent() {
+    let mut lab = Lab::new(1);
+    terms(&mut lab, 1).host = b"acme.pstn.example".to_vec();
+    for (index, addr) in EDGE.iter().enumerate() {
+        let by_address = SentBy::new(addr.parse().unwrap(), Transport::Udp);
+        let name = (index == 1).then(|| "sbc.example.com".into());
+        lab.endpoint.bind_as(SocketId(index as u16), SentBy { name, ..by_address });
+    }
+    let client = lab.call("+4722334455");
+    lab.run(500);
+    assert_eq!(lab.peers[0].codes(client), [180, 200]);
+    let asked = invite(&lab, 1);
+    assert!(asked.starts_with("INVITE sip:+4722334455@acme.pstn.example SIP/2.0\r\n"), "{asked}");
+    for line in [
+        "To: <sip:+4722334455@acme.pstn.example>\r\n",
+        "From: \"Ann\" <sip:201@sbc.example.com:5060>;tag=",
+        "Contact: <sip:sbc.example.com:5060>\r\n",
+        "Via: SIP/2.0/UDP 203.0.113.1:5060;",
+    ] {
+        assert!(asked.contains(line), "{line} in {asked}");
+    }
+    // Inside the call, both ways: a re-INVITE of the office and the answer to one of the carrier.
+    lab.send_sdp(0, Method::Invite);
+    lab.run(500);
+    let again = text(lab.peers[1].requests(Method::Invite)[1]);
+    assert!(again.contains("Contact: <sip:sbc.example.com:5060>\r\n"), "{again}");
+    let theirs = lab.send_sdp(1, Method::Invite);
+    lab.run(500);
+    let answer = text(lab.peers[1].last(theirs));
+    assert!(
+        answer.starts_with("SIP/2.0 200 ") && answer.contains("Contact: <sip:sbc.example.com:5060>\r\n"),
+        "{answer}"
+    );
+    // The office, on another side, knows nothing of it.
+    let there = text(lab.peers[0].last(client));
+    assert!(there.contains("Contact: <sip:198.51.100.1:5060>\r\n"), "{there}");
+    lab.send(1, Method::Bye, "", vec![]);
+    lab.settle();
 }

@@ -9,6 +9,7 @@ use crate::names::Spot;
 use crate::names::locate::Named;
 use model::Name;
 use sip::Transport;
+use std::sync::Arc;
 
 /// `"sip:ADDRESS:PORT"` or `"sip:NAME"` of a trunk.
 pub(super) fn spot(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<Spot> {
@@ -21,6 +22,21 @@ pub(super) fn spot(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<Spot> {
         }
         None => value::sip_target(node, faults).map(|SipAddress { transport, addr }| Spot::At(addr, transport)),
     }
+}
+
+/// The name of a host, for others to read.
+pub(super) fn host_name(node: &Node<'_>, faults: &mut Faults<'_>) -> Option<Arc<str>> {
+    let text = node.get_ref().as_str().unwrap_or_default();
+    let name = is_name(text).then(|| Arc::from(text));
+    if name.is_none() {
+        faults.error(
+            &node.span(),
+            format!("this is {}", value::found(node)),
+            "a host name, such as \"sbc.example.com\"",
+            None,
+        );
+    }
+    name
 }
 
 type Unfit = (String, Option<String>);

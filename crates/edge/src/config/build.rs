@@ -334,6 +334,7 @@ fn sides(draft: &Draft) -> (Vec<Listen>, Vec<Socket>) {
                 transport: bind.value.transport,
                 bind: bind.value.addr,
                 sent_by,
+                host: listen.host.clone(),
             });
         }
         let media = listen.media.as_ref().map(|media: &At<MediaRange>| media.value);
@@ -386,10 +387,18 @@ fn profile(trunk: TrunkDraft, numbers: &TargetNumbers, listens: &[Listen], socke
     };
     // Where it reaches us: by the way to its first address, or, while names lead nowhere yet, by the first of its side.
     let first = trunk.targets.first().and_then(|address| way_to(&address.value));
-    let ours = first.or_else(|| sockets.iter().find(|socket| socket.listen == listen))?.sent_by;
+    let ours = first.or_else(|| sockets.iter().find(|socket| socket.listen == listen))?;
     let mut interworking = trunk.interworking;
     if interworking.identity.host.is_empty() {
-        interworking.identity.host = format!("{ours}").into_bytes();
+        interworking.identity.host = ours
+            .host
+            .as_ref()
+            .map_or_else(|| format!("{}", ours.sent_by).into_bytes(), |name| name.as_bytes().to_vec());
+    }
+    // RFC 3261 §8.1.1.1: a name that calls are to be sent to is what they name. Of several names each target would have its own.
+    if let ([At { value: Spot::Named(named), .. }], true) = (&trunk.spots[..], interworking.host.is_empty()) {
+        let port = named.port.map(|port| format!(":{port}")).unwrap_or_default();
+        interworking.host = format!("{}{port}", named.host).into_bytes();
     }
     let target = |address: SipAddress| {
         let socket = way_to(&address)?;

@@ -186,6 +186,7 @@ const NUMBER_MAX: usize = 40;
 
 pub(super) fn read(trunk: &Reader<'_, '_>, faults: &mut Faults<'_>) -> Interworking {
     let mut terms = Interworking::NEUTRAL;
+    trunk.set("host", &mut terms.host, faults, host);
     if let Some(reader) = open(trunk, "headers", &HEADERS, faults) {
         terms.headers = headers(&reader, faults);
     }

@@ -1,5 +1,6 @@
 //! `[listen.NAME]`: one local side of the edge, its SIP addresses and its media ports.
 
+use super::at;
 use super::fault::Faults;
 use super::reader::{At, Reader, many};
 use super::schema::{Section, needed, other, table};
@@ -8,6 +9,7 @@ use super::streams::{self, ListenStreams};
 use super::tls::{self, ListenTls};
 use super::value::{self, Network, SipAddress};
 use core::net::IpAddr;
+use std::sync::Arc;
 
 pub(super) static LISTEN: Section = Section {
     title: "[listen.NAME]",
@@ -42,6 +44,14 @@ pub(super) static LISTEN: Section = Section {
             "What the far side sees in Via, Contact and SDP, when the edge is behind a one-to-one NAT.",
         ),
         other(
+            "host",
+            "host name",
+            "its address",
+            "\"sbc.example.com\"",
+            "The name that the far side reads in Contact and From instead of that address, for trunks that know us by it, such as Microsoft Teams. \
+             Via, SDP and our own registrations have the address.",
+        ),
+        other(
             "origins",
             "list of origins",
             "needed for `ws` and `wss`",
@@ -69,6 +79,8 @@ pub(super) struct ListenDraft {
     pub(super) sockets: Vec<At<SipAddress>>,
     pub(super) media: Option<At<MediaRange>>,
     pub(super) advertise: Option<IpAddr>,
+    /// The name it goes by.
+    pub(super) host: Option<Arc<str>>,
     /// Who is heard, besides trunks; empty is everybody.
     pub(super) allow: Vec<At<Network>>,
     pub(super) tls: Option<ListenTls>,
@@ -93,6 +105,7 @@ fn read_one(name: At<String>, node: &super::reader::Node<'_>, faults: &mut Fault
         sockets: sockets.unwrap_or_default(),
         media,
         advertise,
+        host: reader.read("host", faults, at::host_name),
         allow,
         tls: tls::of_listen(&reader, faults),
         streams: streams::of_listen(&reader, faults),

@@ -13,7 +13,7 @@ use crate::window::Calendar;
 use core::net::{IpAddr, SocketAddr};
 use model::{GroupId, ListenId, Name, SocketId, TargetId, TrunkId};
 use sense::BlamePolicy;
-use sip::{Flow, Transport};
+use sip::{Flow, SentBy, Transport};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -128,6 +128,15 @@ pub struct Socket {
     pub bind: SocketAddr,
     /// What the far side sees (Via sent-by, Contact).
     pub sent_by: SocketAddr,
+    /// The name that it sees instead in Contact and the like.
+    pub host: Option<Arc<str>>,
+}
+
+impl Socket {
+    /// What it says of itself.
+    pub fn seen_as(&self) -> SentBy {
+        SentBy { name: self.host.clone(), ..SentBy::new(self.sent_by, self.transport) }
+    }
 }
 
 /// One local side of the edge.

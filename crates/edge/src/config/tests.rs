@@ -374,6 +374,33 @@ fn printed_defaults_compile_to_the_defaults() {
     assert_eq!(self::settings(&EXAMPLE.replace("name = \"edge-1\"", "")).name.as_str(), name);
 }
 
+/// RFC 3261 §8.1.1.1: what URIs to a trunk name, and what it reads of us.
+#[test]
+fn a_trunk_is_called_by_its_name_and_reads_ours() {
+    for (at, host) in [
+        ("at = \"sip:203.0.113.5:5060\"", ""),
+        ("at = \"sip:203.0.113.5:5060\"\nhost = \"acme.pstn.example:5070\"", "acme.pstn.example:5070"),
+        ("at = \"sip:Acme.Example\"", "acme.example"),
+        ("at = \"sip:acme.example:5080;transport=udp\"", "acme.example:5080"),
+        ("at = \"sip:acme.example\"\nhost = \"203.0.113.5\"", "203.0.113.5"),
+        ("at = [\"sip:acme.example\", \"sip:203.0.113.9\"]", ""),
+    ] {
+        let text = EXAMPLE.replace("at     = \"sip:203.0.113.5:5060\"", at);
+        let text = text.replace("[listen.wan]", "[listen.wan]\nhost = \"sbc.example.com\"");
+        let settings = settings(&text);
+        let acme = settings.profiles.trunk(TrunkId(1)).unwrap();
+        assert_eq!(String::from_utf8_lossy(&acme.interworking.host), host, "{at}");
+        assert_eq!(acme.interworking.identity.host, b"sbc.example.com");
+        let seen: Vec<String> = settings.sockets.iter().map(|socket| socket.seen_as().host().to_string()).collect();
+        assert_eq!(seen, ["192.0.2.10:5060", "sbc.example.com:5060"]);
+    }
+    let wrong = EXAMPLE.replace("[listen.wan]", "[listen.wan]\nhost = \"198.51.100.10\"");
+    assert!(
+        compiled(&wrong).faults.iter().any(|fault| fault.to_string().contains("host name")),
+        "an address is no name"
+    );
+}
+
 #[test]
 fn examples_in_comments_compile_too() {
     let uncomment = |line: &str| {
@@ -404,7 +431,7 @@ fn faults_look_like_a_compilers() {
     let wanted = "edge.toml:14:1: error: unknown key `listne` in [trunk.NAME]
    |
 14 | listne = \"lan\"
-   | ^^^^^^ expected one of `at`, `listen`, `accept`, `ptime`, `transcode`, `dtmf`, `srtp`, `overload`, `transfer`, `redirect`, `challenge`, `large`, `media`, `rescue`, `auth`, `tls`, `codecs`, `limits`, `register`, `headers`, `numbers`, `identity`, `causes`, `fraud`, `probe`, `test_call`, `calls`, `audio`, `session`, `timers` or `health`
+   | ^^^^^^ expected one of `at`, `listen`, `accept`, `host`, `ptime`, `transcode`, `dtmf`, `srtp`, `overload`, `transfer`, `redirect`, `challenge`, `large`, `media`, `rescue`, `auth`, `tls`, `codecs`, `limits`, `register`, `headers`, `numbers`, `identity`, `causes`, `fraud`, `probe`, `test_call`, `calls`, `audio`, `session`, `timers` or `health`
    = help: did you mean `listen`?
 ";
     assert!(shown.contains(wanted), "{shown}");

@@ -38,6 +38,13 @@ pub(super) static TRUNK: Section = Section {
             "Who may send calls as this trunk, besides its targets. The narrowest claim on an address wins.",
         ),
         other(
+            "host",
+            "name or address",
+            "its name, when `at` is one name alone; else the address that is called",
+            "\"acme.pstn.example.com\"",
+            "Host in the URIs that it is sent (RFC 3261 §8.1.1.1), with a port if need be. Many carriers tell their customers apart by it.",
+        ),
+        other(
             "ptime",
             "duration",
             "what the other side wants",

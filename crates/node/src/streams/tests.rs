@@ -69,8 +69,14 @@ impl Rig {
         limits: StreamLimits,
         tls: impl FnOnce(SocketAddr) -> Sides,
     ) -> Self {
-        let mut bound =
-            Bound { id: SOCKET, listen: ListenId(0), transport, bind: address(last), sent_by: address(last) };
+        let mut bound = Bound {
+            id: SOCKET,
+            listen: ListenId(0),
+            transport,
+            bind: address(last),
+            sent_by: address(last),
+            host: None,
+        };
         let listener = Listener::open(&bound).expect("a listener");
         bound.bind = listener.socket.local_addr().expect("an address");
         let at = bound.bind;

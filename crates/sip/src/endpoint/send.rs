@@ -31,7 +31,8 @@ impl Endpoint {
         let branch = self.minter.branch();
         let method = draft.method;
         let bound = self.sent_by(to.socket);
-        let bytes = bound.map(|own| compose::request(&draft, own.transport, own.addr, &branch)).unwrap_or_default();
+        let bytes =
+            bound.as_ref().map(|own| compose::request(&draft, own.transport, own.addr, &branch)).unwrap_or_default();
         let (to, bytes, as_datagram) = match self.by_stream(now, to, &bytes) {
             Some((flow, large)) => (flow, large, Some(AsDatagram::new(to, bytes, timers))),
             None => (to, bytes, None),
