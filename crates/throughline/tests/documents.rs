@@ -114,8 +114,10 @@ fn every_example_passes_the_check_and_says_what_the_other_side_needs() {
         }
         let output = check.output().expect("the binary runs");
         let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{}: {said}", example.display());
-        assert!(!said.contains("warning"), "{}: {said}", example.display());
+        // A certificate is the reader's own, and not here.
+        let (absent, said): (Vec<&str>, Vec<&str>) = said.lines().partition(|line| line.contains("give a certificate"));
+        assert!(output.status.success() || absent.len() == text.matches("certificate = ").count(), "{absent:?}");
+        assert_eq!(said, [format!("{}: good", example.display())]);
         assert!(text.starts_with('#'), "{} begins with what it is for", example.display());
     }
 }
