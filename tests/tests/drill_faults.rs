@@ -1,9 +1,24 @@
-//! Each way in which a drill breaks a trunk, and each fault planted in what stands in.
+//! Each way in which a drill breaks a trunk, and each of ten faults planted in what stands in: the drill fails with the line of that
+//! fault, and passes on a sound edge.
+//!
+//! | planted | line | fails with it |
+//! |---|---|---|
+//! | another codec at the backup | `codec` | |
+//! | its RTP is blocked | `audio-from` | what needs its sound: `audio-to`, `dtmf-event` |
+//! | it takes digits in one way alone | `dtmf-event`, or `dtmf-info` | |
+//! | it may carry less than the primary | `capacity_short` | |
+//! | it wants credentials that nobody has | `stand-in` | all that a call would show: `ringback`, `answer`, `audio` |
+//! | timers that let callers wait | `ringback` | |
+//! | one name server for both | `same_resolver` | |
+//! | NAT: it tells an address where nobody listens | `re-invite` | |
+//! | one-way audio: it hears nothing | `audio-to` | what it should have heard: `dtmf-event`, `dtmf-info` |
+//! | calls do not come back | `failback` | |
 #![allow(clippy::expect_used)]
 
-use agent::{Behaviour, DigitWay, Failing};
-use interop::drills::{Bench, bench, checks, echoes, failed, step};
-use interop::http;
+use agent::{Behaviour, DigitWay, Failing, Law};
+use interop::dns::{self, NameServer};
+use interop::drills::{Bench, bench, checks, config, echoes, failed, fate, start, step};
+use interop::{http, namespace};
 use node::lab::Order;
 
 /// Health that is found out and forgiven quickly.
@@ -12,9 +27,10 @@ const QUICK: &str = "health = { dwell = \"3s\" }\nprobe = { every = \"1s\" }";
 #[test]
 fn a_sound_edge_passes_whatever_breaks_and_no_trunk_suffers() {
     let bench = bench("", "", "");
-    let (found, good) = bench.drill(&["refuse", "503", "silent", "stall", "grey", "dns"]);
+    let (found, good) = bench.drill_with_config(&["refuse", "503", "silent", "stall", "grey", "dns"]);
     assert!(good, "{found:#}");
-    assert_eq!((found["failed"].as_u64(), found["steps"].as_array().map(Vec::len)), (Some(0), Some(8)), "{found:#}");
+    assert_eq!((found["failed"].as_u64(), found["steps"].as_array().map(Vec::len)), (Some(0), Some(9)), "{found:#}");
+    assert_eq!(checks(fate(&found), "passed"), ["shared-fate"]);
     assert_eq!(found["unproven"].as_u64(), Some(0), "{found:#}");
     let silent = step(&found, "acme broken: silent");
     assert!(silent["ringback"].as_u64() > step(&found, "acme as it is")["ringback"].as_u64(), "{silent:#}");
@@ -45,37 +61,79 @@ fn a_caller_who_is_kept_hears_noise_and_then_the_next_trunk() {
     assert!(told.contains("noise for") && told.contains("850 Hz for"), "{told}");
 }
 
-fn stand_in(bench: &Bench, behaviour: Behaviour) -> Vec<String> {
-    bench.globex.order(Order::Behave(behaviour));
-    let (found, good) = bench.drill(&["503"]);
-    assert!(!good && failed(step(&found, "acme as it is")).is_empty(), "{found:#}");
-    failed(step(&found, "acme broken: 503")).into_iter().map(str::to_owned).collect()
+/// A fault of the trunk that stands in: its line, and those that fail with it.
+struct Planted {
+    what: &'static str,
+    behaviour: Behaviour,
+    line: &'static str,
+    others: &'static [&'static str],
+}
+
+fn planted() -> [Planted; 7] {
+    let well = echoes(850);
+    let one = |what, behaviour, line, others| Planted { what, behaviour, line, others };
+    let digits = |way| Behaviour { only_digits: Some(way), ..well };
+    // An address of this machine where nobody listens, as a private one does that is somebody else's.
+    let inside = Some([127, 0, 9, 9].into());
+    [
+        one("codec", Behaviour { only_law: Some(Law::Mu), ..well }, "codec", &[]),
+        one("RTP", Behaviour { failing: Some(Failing::NoRtp), ..well }, "audio-from", &["audio-to", "dtmf-event"]),
+        one("INFO alone", digits(DigitWay::Info), "dtmf-event", &[]),
+        one("events alone", digits(DigitWay::Event), "dtmf-info", &[]),
+        one("credentials", Behaviour { refuse: Some(401), ..well }, "stand-in", &["ringback", "answer", "audio"]),
+        one("NAT", Behaviour { says: inside, ..well }, "re-invite", &[]),
+        one("one way", Behaviour { echo_number: None, ..well }, "audio-to", &["dtmf-event", "dtmf-info"]),
+    ]
 }
 
 #[test]
-fn what_is_wrong_with_the_stand_in_fails_its_lines() {
+fn what_is_wrong_with_the_stand_in_fails_its_line() {
     let bench = bench("", "", "");
-    let mute = Behaviour { failing: Some(Failing::NoRtp), ..echoes(850) };
-    assert_eq!(stand_in(&bench, mute), ["audio-from", "audio-to", "dtmf-event"], "its audio is blocked");
-    let one_way = Behaviour { echo_number: None, ..echoes(850) };
-    assert_eq!(
-        stand_in(&bench, one_way),
-        ["audio-to", "dtmf-event", "dtmf-info"],
-        "it says something and hears nothing"
-    );
-    let credentials = stand_in(&bench, Behaviour { refuse: Some(401), ..echoes(850) });
-    assert!(
-        credentials.iter().any(|check| check == "stand-in"),
-        "nobody has configured what it wants: {credentials:?}"
-    );
-    for (way, check) in [(DigitWay::Info, "dtmf-event"), (DigitWay::Event, "dtmf-info")] {
-        assert_eq!(stand_in(&bench, Behaviour { only_digits: Some(way), ..echoes(850) }), [check]);
+    for Planted { what, behaviour, line, others } in planted() {
+        bench.globex.order(Order::Behave(behaviour));
+        let (found, good) = bench.drill(&["503"]);
+        let broken = step(&found, "acme broken: 503");
+        assert_eq!(failed(broken), [&[line], others].concat(), "{what}: {found:#}");
+        // Nothing else is wrong: acme is what it was.
+        for well in ["acme as it is", "acme mended"] {
+            assert!(failed(step(&found, well)).is_empty(), "{what}: {found:#}");
+        }
+        assert!(!good && found["cut"].is_null(), "{what}: {found:#}");
+        if what == "credentials" {
+            assert!(broken["why"].to_string().contains("401"), "whoever reads learns which: {broken:#}");
+        }
     }
-    // And the trunk itself, while nothing is broken.
-    bench.globex.order(Order::Behave(echoes(850)));
+}
+
+#[test]
+fn what_is_wrong_with_the_trunk_itself_fails_before_anything_is_broken() {
+    let bench = bench("", "", "");
     bench.acme.order(Order::Behave(Behaviour { refuse: Some(503), ..echoes(440) }));
     let (found, _) = bench.drill(&["503"]);
     assert_eq!(failed(step(&found, "acme as it is")), ["sound"], "{found:#}");
+}
+
+/// A fault that no call shows: the look at the configuration fails by this line alone, and every call passes.
+fn shows(bench: &Bench, line: &str) {
+    let (found, good) = bench.drill_with_config(&["503"]);
+    assert!(!good && failed(fate(&found)) == [line], "{found:#}");
+    assert_eq!(found["failed"].as_u64(), Some(1), "{found:#}");
+}
+
+#[test]
+fn a_backup_that_may_carry_less_than_the_primary_fails_its_line() {
+    shows(&bench("limits = { calls = 40 }", "limits = { calls = 10 }", ""), "capacity_short");
+}
+
+#[test]
+fn one_name_server_for_primary_and_backup_fails_its_line() {
+    namespace::enter();
+    let _server = NameServer::start("sip.acme A 127.0.0.31\nsip.globex A 127.0.1.32\n");
+    let named = config("", "", "")
+        .replacen("[listen.lan]", &format!("[dns]\nservers = [\"{}:53\"]\n\n[listen.lan]", dns::AT), 1)
+        .replace("sip:127.0.0.31:", "sip:sip.acme.example:")
+        .replace("sip:127.0.1.32:", "sip:sip.globex.example:");
+    shows(&start(&named), "same_resolver");
 }
 
 #[test]
@@ -83,6 +141,7 @@ fn deadlines_that_hurt_callers_fail_their_lines() {
     let bench = bench("calls = { progress = \"10s\" }", "", "");
     let (found, good) = bench.drill(&["stall"]);
     assert!(!good && failed(step(&found, "acme broken: stall")) == ["ringback"], "{found:#}");
+    assert_eq!(found["failed"].as_u64(), Some(1), "{found:#}");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 //! Each way of failing is one that carriers really show. Refuses to know: how it is done in SIP.
 
 use crate::digits::DigitWay;
+use core::net::IpAddr;
+use media::player::Law;
 use model::Span;
 
 /// How an agent treats calls that reach it.
@@ -22,6 +24,10 @@ pub struct Behaviour {
     pub echo_number: Option<&'static str>,
     /// It takes digits told in this way alone; none takes them in any. Calls that are echoed get them back as they came.
     pub only_digits: Option<DigitWay>,
+    /// It speaks this G.711 alone and refuses calls without it (488); none speaks both.
+    pub only_law: Option<Law>,
+    /// The host that its Contact and its descriptions name, as behind a NAT that nobody has told it of; none is its own.
+    pub says: Option<IpAddr>,
     /// Ends the call so long after the answer.
     pub hang_up_after: Option<Span>,
     /// Refuses every call with this code, as a called party would (486, 404, 603).
@@ -57,6 +63,8 @@ impl Default for Behaviour {
             reports: false,
             echo_number: None,
             only_digits: None,
+            only_law: None,
+            says: None,
             hang_up_after: None,
             refuse: None,
             failing: None,

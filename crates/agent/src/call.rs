@@ -4,11 +4,13 @@
 
 use crate::digits::{DigitWay, Digits, KeyPress};
 use crate::ear::Ear;
+use crate::offer;
 use crate::reporter::Reporter;
 use alloc::collections::VecDeque;
-use core::net::SocketAddr;
-use media::player::{ToneListener, ToneTalker};
-use media::sdp::{Direction, Formats, Sdp};
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+use media::player::{Law, ToneListener, ToneTalker};
+use media::sdp::{Direction, Formats, Sdp, Stream};
 use model::{Instant, Span};
 use sip::{ClientKey, Dialog, Flow, ServerKey};
 
@@ -100,6 +102,10 @@ pub(crate) struct Audio {
     pub(crate) digits: Digits,
     /// Digits that are told otherwise are not taken.
     pub(crate) only_digits: Option<DigitWay>,
+    /// The one law that it speaks; none is both.
+    pub(crate) only_law: Option<Law>,
+    /// The host that it describes in place of its own.
+    pub(crate) says: Option<IpAddr>,
 }
 
 /// The echo of a call.
@@ -111,21 +117,45 @@ pub(crate) struct Echo {
     pub(crate) sequence: u16,
 }
 
+/// The stream of sound in a description, when there is one that is not refused.
+fn audio_of<'s, 'a>(sdp: &'s Sdp<'a>) -> Option<&'s Stream<'a>> {
+    sdp.streams().iter().find(|stream| stream.kind == b"audio" && stream.port != 0)
+}
+
+/// Whether an offer has sound that an agent of this law could not speak.
+pub(crate) fn is_foreign(only: Option<Law>, body: &[u8]) -> bool {
+    let sdp = Sdp::parse(body).ok();
+    sdp.as_ref().and_then(audio_of).is_some_and(|stream| offer::common(only, stream).is_none())
+}
+
 impl Audio {
     /// Takes what the other side's SDP says. Returns the direction it offers, when the SDP could be read.
     pub(crate) fn learn(&mut self, now: Instant, body: &[u8]) -> Option<Direction> {
         let sdp = Sdp::parse(body).ok()?;
-        let stream = sdp.streams().iter().find(|stream| stream.kind == b"audio" && stream.port != 0)?;
+        let stream = audio_of(&sdp)?;
         self.remote = stream.addr.map(|ip| SocketAddr::new(ip, stream.port));
         let events = Formats::of(&sdp, stream).and_then(|formats| formats.events(8_000));
         self.digits.event_type = events.and_then(|events| match events {
             media::Digits::Events { payload_type, .. } => Some(payload_type),
             _ => None,
         });
+        if let Some(law) = offer::common(self.only_law, stream) {
+            self.talker = self.talker.clone().in_law(law);
+        }
         if self.next_packet.is_none() {
             self.next_packet = Some(now);
         }
         Some(stream.direction)
+    }
+
+    /// Our description of it, with this direction.
+    pub(crate) fn describe(&self, direction: Direction) -> Vec<u8> {
+        offer::describe(self.session, self.version, self.told(), direction, self.only_law)
+    }
+
+    /// Where we say that it is.
+    pub(crate) fn told(&self) -> SocketAddr {
+        SocketAddr::new(self.says.unwrap_or(self.local.ip()), self.local.port())
     }
 
     /// Whether it takes digits told in this way.

@@ -24,4 +24,5 @@ pub use call::CallNo;
 pub use digits::{DigitWay, KeyPress};
 pub use ear::{Spell, Stream};
 pub use media::Digit;
+pub use media::player::Law;
 pub use report::{Heard, Report};

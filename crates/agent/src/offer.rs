@@ -1,17 +1,39 @@
-//! The SDP an agent speaks: one audio stream, PCMA and PCMU, twenty milliseconds a packet.
+//! The SDP an agent speaks: one audio stream, PCMA and PCMU or one of them, twenty milliseconds a packet.
 //!
 //! Refuses to know: what the other side said; the call decides what to answer.
 
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
-use media::sdp::Direction;
+use media::player::Law;
+use media::sdp::{Direction, Stream};
 
 /// Number of telephone-events in what we describe.
 pub(crate) const EVENTS: u8 = 101;
 
+/// The laws that an agent speaks, best first: this one alone, or both.
+pub(crate) fn laws(only: Option<Law>) -> impl Iterator<Item = Law> {
+    [Law::A, Law::Mu].into_iter().filter(move |law| only.is_none_or(|only| only == *law))
+}
+
+/// The best of them that a stream lists.
+pub(crate) fn common(only: Option<Law>, stream: &Stream<'_>) -> Option<Law> {
+    let lists = |law: Law| {
+        let mut formats = stream.formats.split(|byte| *byte == b' ').filter_map(|format| str::from_utf8(format).ok());
+        formats.any(|format| format.parse() == Ok(law.payload_type()))
+    };
+    laws(only).find(|law| lists(*law))
+}
+
 /// A session description of ours.
-pub(crate) fn describe(session: u64, version: u64, rtp: SocketAddr, direction: Direction) -> Vec<u8> {
+pub(crate) fn describe(
+    session: u64,
+    version: u64,
+    rtp: SocketAddr,
+    direction: Direction,
+    only: Option<Law>,
+) -> Vec<u8> {
     let family = if rtp.is_ipv4() { "IP4" } else { "IP6" };
     let ip = rtp.ip();
     let port = rtp.port();
@@ -21,9 +43,15 @@ pub(crate) fn describe(session: u64, version: u64, rtp: SocketAddr, direction: D
         Direction::RecvOnly => "recvonly",
         Direction::Inactive => "inactive",
     };
+    let (mut formats, mut maps) = (String::new(), String::new());
+    for law in laws(only) {
+        let (number, name) = (law.payload_type(), if law == Law::A { "PCMA" } else { "PCMU" });
+        formats += &format!("{number} ");
+        maps += &format!("a=rtpmap:{number} {name}/8000\r\n");
+    }
     format!(
         "v=0\r\no=- {session} {version} IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\n\
-         m=audio {port} RTP/AVP 8 0 {EVENTS}\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\n\
+         m=audio {port} RTP/AVP {formats}{EVENTS}\r\n{maps}\
          a=rtpmap:{EVENTS} telephone-event/8000\r\na=fmtp:{EVENTS} 0-15\r\na=ptime:20\r\na={direction}\r\n"
     )
     .into_bytes()

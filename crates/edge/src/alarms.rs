@@ -32,6 +32,7 @@ enum Key {
     Shared,
     Group(Name),
     Registration(Name),
+    Drill,
     Prober,
     Journal,
     Emergency,
@@ -148,6 +149,17 @@ impl Alarms {
         self.state(now, wall, Key::Registration(trunk.clone()), alarm);
     }
 
+    /// The trunks whose last drill has failed, and in how many lines at most.
+    pub(crate) fn drilled<'n>(&mut self, now: Instant, wall: Wall, failing: impl Iterator<Item = (&'n Name, u32)>) {
+        let (mut trunks, mut failed) = (Vec::new(), 0);
+        for (trunk, lines) in failing.take(NAMES) {
+            trunks.push(trunk.clone());
+            failed = failed.max(lines);
+        }
+        let alarm = (failed > 0).then_some(Alarm::DrillFailed { trunks, failed });
+        self.state(now, wall, Key::Drill, alarm);
+    }
+
     /// How the names of a trunk are: those that fail, each with why and with how long its last addresses stay in use.
     pub(crate) fn names(&mut self, now: Instant, wall: Wall, trunk: &Name, states: &[NameState]) {
         let known = self.active.keys().filter_map(|key| match key {
@@ -235,7 +247,13 @@ impl Alarms {
                 | Key::Barred(name)
                 | Key::Named(name, _) => trunks.contains(name),
                 Key::Shared => self.down.len() > 1,
-                Key::Ourselves | Key::Prober | Key::Journal | Key::Emergency | Key::ShutOut | Key::Foreign => true,
+                Key::Ourselves
+                | Key::Drill
+                | Key::Prober
+                | Key::Journal
+                | Key::Emergency
+                | Key::ShutOut
+                | Key::Foreign => true,
             };
             if !stays {
                 active.over = Some(now);

@@ -148,7 +148,7 @@ impl Control {
             }
             ControlInput::Drill(act) => self.drill(now, act),
             ControlInput::Stop => {
-                self.end_drill("the edge is about to end");
+                self.end_drill(now, "the edge is about to end");
                 self.operator(None, Act::Stop, &By::way("signal"));
             }
             ControlInput::Tick => self.tick(now),
@@ -309,7 +309,7 @@ impl Control {
 
     fn reload(&mut self, now: Instant, settings: Arc<Settings>) {
         let settings = settings.following(&self.snapshot.settings).map_or(settings, Arc::new);
-        self.end_drill("the configuration has changed");
+        self.end_drill(now, "the configuration has changed");
         self.operator(None, Act::Reload { fingerprint: settings.fingerprint }, &By::way("reload"));
         self.engine.reshape(now, settings.shape.clone());
         self.windows.reset(now);
@@ -337,6 +337,7 @@ impl Control {
         self.follow_shadow(now);
         let names = &self.snapshot.settings.names;
         self.alarms.keep(now, &names.trunks, &names.groups);
+        self.keep_drills(now);
         self.look_at_groups(now);
         self.out.push_back(ControlOutput::Update(self.snapshot.clone()));
     }
@@ -456,7 +457,7 @@ impl Control {
             self.causes.insert(trunk, entry);
         }
         if let Some(trunk) = harmed {
-            self.end_drill(&format!("trunk {trunk} went Down, and not by the drill"));
+            self.end_drill(now, &format!("trunk {trunk} went Down, and not by the drill"));
         }
     }
 

@@ -7,9 +7,9 @@ use crate::io::By;
 use act::Drill;
 use core::net::SocketAddr;
 use explain::{CallRecord, Ending};
-use model::{CallRef, DrillFault, Instant, Name, Span, TrunkId};
+use model::{CallRef, DrillFault, Instant, Name, Span, TrunkId, Wall};
 use serde::Serialize;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// Whoever began it says so often at least that he is still there.
@@ -117,6 +117,21 @@ pub struct DrilledCall {
     pub call_id: String,
 }
 
+/// What came of the last drill of a trunk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// When it ended.
+    pub ended: Wall,
+    /// Why.
+    pub why: Name,
+    /// Lines that passed in the last one that was done, of all its trunks.
+    pub passed: u32,
+    /// Lines that failed in it.
+    pub failed: u32,
+    /// When one was good last: done, and without a line that failed. None when none on record was.
+    pub good: Option<Wall>,
+}
+
 /// The drill as people see it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DrillView {
@@ -162,6 +177,8 @@ pub(crate) struct Drills {
     before: VecDeque<bool>,
     /// Why the last one ended.
     last: Option<Name>,
+    /// What came of the last one of each trunk that is configured.
+    outcomes: BTreeMap<Name, Outcome>,
 }
 
 impl Drills {
@@ -238,20 +255,34 @@ impl Drills {
         Ok(())
     }
 
-    /// It is over, and why; false when there is none.
-    pub(crate) fn end(&mut self, why: &str) -> bool {
-        let was = self.running.take().is_some();
-        if was {
-            self.last = Some(Name::from(why));
-        }
-        was
+    /// It is over, and why; what had been asked for, when there is one.
+    pub(crate) fn end(&mut self, why: &str) -> Option<Box<DrillOrder>> {
+        let running = self.running.take()?;
+        self.last = Some(Name::from(why));
+        Some(running.order)
     }
 
-    /// The same, for the one who began it.
-    pub(crate) fn done(&mut self, id: u64) -> Result<(), DrillRefused> {
-        self.own(id)?;
-        self.end(DONE);
-        Ok(())
+    /// What came of a drill of these trunks, now or before the edge began. One that was cut short says nothing of its lines.
+    pub(crate) fn remember(&mut self, ended: Wall, trunks: &[Name], why: &str, (passed, failed): (u32, u32)) {
+        for trunk in trunks {
+            let new = Outcome { ended, why: Name::from(why), passed: 0, failed: 0, good: None };
+            let outcome = self.outcomes.entry(trunk.clone()).or_insert_with(|| new.clone());
+            (outcome.ended, outcome.why) = (new.ended, new.why);
+            if why == DONE {
+                (outcome.passed, outcome.failed) = (passed, failed);
+                outcome.good = if passed > 0 && failed == 0 { Some(ended) } else { outcome.good };
+            }
+        }
+    }
+
+    /// Trunks that are no more are forgotten, so that there are never more than are configured.
+    pub(crate) fn retain(&mut self, names: &[Name]) {
+        self.outcomes.retain(|trunk, _| names.contains(trunk));
+    }
+
+    /// What came of the last drill of each trunk.
+    pub(crate) const fn outcomes(&self) -> &BTreeMap<Name, Outcome> {
+        &self.outcomes
     }
 
     fn own(&mut self, id: u64) -> Result<&mut Running, DrillRefused> {
@@ -340,7 +371,7 @@ impl Drills {
 }
 
 /// Why it ended when nothing was wrong.
-const DONE: &str = "it is done";
+pub(crate) const DONE: &str = "it is done";
 
 /// What the Call-IDs of a drill's calls begin with.
 pub fn mark(id: u64) -> String {

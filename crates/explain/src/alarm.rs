@@ -46,6 +46,13 @@ pub enum Alarm {
         /// What has become of it.
         state: RegistrationState,
     },
+    /// The last drill of trunks has failed: others may not stand in for them.
+    DrillFailed {
+        /// Their names, as far as there is room.
+        trunks: Vec<Name>,
+        /// Lines that failed.
+        failed: u32,
+    },
     /// The edge noticed the deadlines of its own probes too late, so that they proved nothing.
     ProberStalled {
         /// Probes so far.
@@ -147,11 +154,12 @@ pub enum ShutOutCause {
 
 impl Alarm {
     /// Every word that [`Alarm::kind`] gives for alarms of today.
-    pub const KINDS: [&str; 14] = [
+    pub const KINDS: [&str; 15] = [
         "suspect_ourselves",
         "shared_failure",
         "group_has_nobody",
         "registration_lost",
+        "drill_failed",
         "prober_stalled",
         "journal_dropped",
         "emergency_used",
@@ -171,6 +179,7 @@ impl Alarm {
             Self::SharedFailure { .. } => "shared_failure",
             Self::GroupHasNobody { .. } => "group_has_nobody",
             Self::RegistrationLost { .. } => "registration_lost",
+            Self::DrillFailed { .. } => "drill_failed",
             Self::ProberStalled { .. } => "prober_stalled",
             Self::JournalDropped { .. } => "journal_dropped",
             Self::EmergencyUsed { .. } => "emergency_used",

@@ -200,6 +200,9 @@ pub enum Act {
         passed: u32,
         /// Lines of it that failed.
         failed: u32,
+        /// Trunks that it might break. Empty in older records.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        trunks: Vec<Name>,
     },
 }
 

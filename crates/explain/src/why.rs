@@ -3,7 +3,7 @@
 //! Refuses to know: where records come from.
 
 use crate::counterfactual;
-use crate::record::{CallRecord, Entry, Record};
+use crate::record::{Act, CallRecord, Entry, Operator, Record};
 use crate::words::{self, call as call_words};
 use alloc::format;
 use alloc::string::String;
@@ -40,6 +40,9 @@ fn concerns(record: &Record, name: &str, shadow: bool) -> bool {
     match record {
         Record::Decision { who, .. } => who.trunk.as_str() == name,
         Record::Shadow { who, .. } => shadow && who.trunk.as_str() == name,
+        Record::Operator(Operator { act: Act::DrillEnd { trunks, .. }, .. }) => {
+            trunks.iter().any(|trunk| trunk.as_str() == name)
+        }
         Record::Operator(act) => act.trunk.as_ref().is_some_and(|trunk| trunk.as_str() == name),
         Record::Located(located) => located.trunk.as_str() == name,
         Record::Configured { names, .. } => names.trunks.iter().any(|trunk| trunk.as_str() == name),
@@ -50,7 +53,6 @@ fn concerns(record: &Record, name: &str, shadow: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Act, Operator};
     use crate::samples;
 
     #[test]

@@ -78,7 +78,9 @@ fn operator(wall: Wall, operator: &Operator) -> String {
             (format!("breaks trunk {trunk} in a drill"), drill::broken(*fault, *all_calls))
         }
         Act::DrillMend => (format!("mends trunk {trunk} in the drill"), String::from("it is as it was")),
-        Act::DrillEnd { why, passed, failed } => (String::from("ends the drill"), drill::ended(why, *passed, *failed)),
+        Act::DrillEnd { why, passed, failed, .. } => {
+            (String::from("ends the drill"), drill::ended(why, *passed, *failed))
+        }
         Act::Stop => {
             (String::from("stops the edge"), String::from("new calls get 503, live ones are served to their end"))
         }

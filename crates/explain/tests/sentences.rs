@@ -172,6 +172,7 @@ fn alarms() -> Vec<Alarm> {
         Alarm::GroupHasNobody { .. } => Alarm::GroupHasNobody { group: "carriers".into() },
         Alarm::RegistrationLost { .. } => Alarm::RegistrationLost { trunk: "acme".into(), state: RegistrationState::Expired },
         Alarm::ProberStalled { .. } => Alarm::ProberStalled { count: 4 },
+        Alarm::DrillFailed { .. } => Alarm::DrillFailed { trunks: names(), failed: 3 },
         Alarm::JournalDropped { .. } => Alarm::JournalDropped { count: 7, why: "the disk cannot keep up".into() },
         Alarm::EmergencyUsed { .. } => Alarm::EmergencyUsed {
             call: CallRef(0xdead_beef),
@@ -217,7 +218,7 @@ fn acts() -> Vec<Act> {
         },
         Act::DrillBreak { .. } => Act::DrillBreak { fault: DrillFault::Silent, all_calls: false },
         Act::DrillMend => Act::DrillMend,
-        Act::DrillEnd { .. } => Act::DrillEnd { why: "it is done".into(), passed: 7, failed: 1 },
+        Act::DrillEnd { .. } => Act::DrillEnd { why: "it is done".into(), passed: 7, failed: 1, trunks: vec!["acme".into()] },
     )
 }
 

@@ -83,6 +83,7 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
     if settings.registrar.is_some() {
         control.handle(clock.now(), clock.wall(), ControlInput::Restore(kept(&reader, clock.wall())?));
     }
+    control.recall_drills(clock.now(), &reader.drills().map_err(Fatal::Store)?);
     let waker = Waker::new().map_err(Fatal::System)?;
     let (asks_in, asks) = ring(ASKS, &waker);
     let (resolved_in, resolved) = ring(RESOLVED, &waker);

@@ -22,6 +22,9 @@ const OF_TRUNK: &str = "SELECT * FROM (SELECT seq, at, 0, json FROM journal WHER
     ORDER BY seq DESC LIMIT ?2) \
     UNION ALL SELECT * FROM (SELECT seq, at, 0, json FROM journal WHERE trunk = '*' ORDER BY seq DESC LIMIT ?2) \
     ORDER BY 1 DESC LIMIT ?2";
+/// What operators did to the whole edge, the latest first: ends of drills are among it.
+const OF_ALL: &str = "SELECT seq, at, 0, json FROM journal WHERE trunk = '*' AND kind = 'operator' \
+    ORDER BY seq DESC LIMIT ?1";
 /// Everything but calls, the latest first; what a second policy would have decided is not among it.
 const TIMELINE: &str =
     "SELECT seq, at, 0, json FROM journal WHERE seq < ?1 AND kind <> 'shadow' ORDER BY seq DESC LIMIT ?2";
@@ -111,6 +114,16 @@ impl Reader {
     /// When the file cannot be read.
     pub fn why_trunk(&self, name: &str, limit: u64, shadow: bool) -> Result<Vec<String>, StoreError> {
         Ok(explain::why_trunk(&self.trunk_entries(name, limit, shadow)?, name, shadow))
+    }
+
+    /// The ends of the last drills, oldest first: 1000 at most.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn drills(&self) -> Result<Vec<Entry>, StoreError> {
+        let mut entries = self.query(OF_ALL, params![capped(MOST)])?;
+        entries.reverse();
+        Ok(entries)
     }
 
     /// The last records that concern any of these trunks, oldest first, each once: 1000 at most.

@@ -2,7 +2,7 @@
 //!
 //! Refuses to know: transactions, files.
 
-use explain::{AttemptRecord, CallRecord, Entry, Record};
+use explain::{Act, AttemptRecord, CallRecord, Entry, Operator, Record};
 use model::{AttemptOutcome, Instant, Span, Wall};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
@@ -124,6 +124,8 @@ impl<'a> HeardColumns<'a> {
 fn trunk_of(record: &Record) -> Option<&str> {
     match record {
         Record::Decision { who, .. } | Record::Shadow { who, .. } => Some(who.trunk.as_str()),
+        // Of several trunks, and looked up when the edge starts.
+        Record::Operator(Operator { act: Act::DrillEnd { .. }, .. }) => Some("*"),
         Record::Operator(act) => act.trunk.as_ref().map(|trunk| trunk.as_str()),
         Record::Configured { .. } => Some("*"),
         Record::Located(located) => Some(&located.trunk),

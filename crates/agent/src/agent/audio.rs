@@ -37,6 +37,8 @@ impl Agent {
             echo: None,
             digits: Digits::new(),
             only_digits: self.behaviour.only_digits,
+            only_law: self.behaviour.only_law,
+            says: self.behaviour.says,
         })
     }
 

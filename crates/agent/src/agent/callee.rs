@@ -4,7 +4,7 @@
 
 use super::Agent;
 use crate::behaviour::Failing;
-use crate::call::{Call, CallNo, Echo, State};
+use crate::call::{Call, CallNo, Echo, State, is_foreign};
 use crate::offer;
 use crate::report::Report;
 use alloc::collections::VecDeque;
@@ -40,6 +40,10 @@ impl Agent {
             (Some(Failing::Grey), _) => return self.endpoint.respond(now, server, Answer::new(500)),
             (_, Some(code)) => return self.endpoint.respond(now, server, Answer::new(code)),
             _ => {}
+        }
+        // RFC 3261 §13.3.1.3: nothing that is offered can be spoken..
+        if behaviour.only_law.is_some() && is_foreign(behaviour.only_law, message.body()) {
+            return self.endpoint.respond(now, server, Answer::new(488));
         }
         let tag = self.endpoint.minter().tag();
         let Ok(dialog) = Dialog::uas(message, tag.as_bytes()) else {
@@ -89,8 +93,7 @@ impl Agent {
         call.ring_at = None;
         if early && !call.late_offer {
             answer.headers.push("Content-Type", b"application/sdp");
-            answer.body =
-                offer::describe(call.audio.session, call.audio.version, call.audio.local, call.audio.direction);
+            answer.body = call.audio.describe(call.audio.direction);
         }
         if let Some(server) = call.server {
             self.endpoint.respond(now, server, answer);
@@ -108,7 +111,7 @@ impl Agent {
             echo.from = Some(now + OWN_TONE);
         }
         answer.headers.push("Content-Type", b"application/sdp");
-        answer.body = offer::describe(call.audio.session, call.audio.version, call.audio.local, call.audio.direction);
+        answer.body = call.audio.describe(call.audio.direction);
         if let Some(server) = call.server {
             self.endpoint.respond(now, server, answer);
         }

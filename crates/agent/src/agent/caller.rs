@@ -28,7 +28,7 @@ impl Agent {
             Draft { headers, ..Draft::new(Method::Invite, format!("sip:{}@{}", dial.number, dial.to).into_bytes()) };
         if !dial.late_offer {
             draft.headers.push("Content-Type", b"application/sdp");
-            draft.body = offer::describe(audio.session, audio.version, audio.local, Direction::SendRecv);
+            draft.body = audio.describe(Direction::SendRecv);
         }
         let flow = Flow { socket: SOCKET, peer: dial.to, transport: self.config.transport };
         let Ok(client) = self.endpoint.request(now, flow, draft, &self.config.timers) else {
@@ -102,7 +102,7 @@ impl Agent {
             let direction = offered.map_or(Direction::SendRecv, offer::mirror);
             call.audio.direction = direction;
             ack.headers.push("Content-Type", b"application/sdp");
-            ack.body = offer::describe(call.audio.session, call.audio.version, call.audio.local, direction);
+            ack.body = call.audio.describe(direction);
         }
         let leaving = call.state == State::Leaving;
         call.dialog = Some(dialog);

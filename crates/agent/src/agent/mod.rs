@@ -273,7 +273,8 @@ impl Agent {
     }
 
     fn contact(&self) -> String {
-        format!("<sip:{}@{}>", self.config.user, self.config.sip)
+        let at = SocketAddr::new(self.behaviour.says.unwrap_or(self.config.sip.ip()), self.config.sip.port());
+        format!("<sip:{}@{at}>", self.config.user)
     }
 
     fn event(&mut self, now: Instant, event: Event) {

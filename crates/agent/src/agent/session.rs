@@ -99,21 +99,19 @@ impl Agent {
             dialog.refresh_target(message);
         }
         answer.headers.push("Content-Type", b"application/sdp");
-        answer.body = offer::describe(call.audio.session, call.audio.version, call.audio.local, call.audio.direction);
+        answer.body = call.audio.describe(call.audio.direction);
         self.endpoint.respond(now, server, answer);
     }
 
     pub(super) fn hold(&mut self, now: Instant, no: CallNo, hold: bool) {
         let direction = if hold { Direction::SendOnly } else { Direction::SendRecv };
-        self.reinvite(now, no, direction, |audio| {
-            offer::describe(audio.session, audio.version, audio.local, direction)
-        });
+        self.reinvite(now, no, direction, |audio| audio.describe(direction));
     }
 
     /// It says nothing until that is answered, as one does who has begun to listen for the other fax.
     pub(super) fn fax(&mut self, now: Instant, no: CallNo) {
         self.reinvite(now, no, Direction::Inactive, |audio| {
-            offer::describe_fax(audio.session, audio.version, audio.local)
+            offer::describe_fax(audio.session, audio.version, audio.told())
         });
     }
 

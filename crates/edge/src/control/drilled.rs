@@ -3,12 +3,12 @@
 //! What it guards, and when it ends by itself, is kept in `drill.rs`. Refuses to know: how the word arrived.
 
 use super::Control;
-use crate::drill::{DrillAct, DrillOrder, DrillRefused, DrillView};
+use crate::drill::{DONE, DrillAct, DrillOrder, DrillRefused, DrillView, Outcome};
 use crate::io::{By, ControlOutput, Snapshot};
-use decide::{Change, Decision, Subject};
-use explain::Act;
+use decide::{Change, Decision, GroupPolicy, Subject};
+use explain::{Act, Entry, Operator, Record};
 use model::{Health, Instant, Name, TargetId, TrunkId};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::string::{String, ToString};
 use std::sync::Arc;
 
@@ -21,11 +21,9 @@ impl Control {
             DrillAct::Keep { id } => self.drills.keep(now, id),
             DrillAct::End { id, passed, failed } => {
                 let by = self.beginner();
-                let done = self.drills.done(id);
+                let done = self.drills.keep(now, id);
                 if done.is_ok() {
-                    let why = self.drills.last().map(Name::to_string).unwrap_or_default();
-                    self.operator(None, Act::DrillEnd { why, passed, failed }, &by);
-                    self.tell_drill();
+                    self.over(now, DONE, (passed, failed), &by);
                 }
                 done
             }
@@ -94,16 +92,63 @@ impl Control {
     /// It ends when it must.
     pub(super) fn settle_drill(&mut self, now: Instant) {
         if let Some(why) = self.drills.must_end(now) {
-            self.end_drill(&why);
+            self.end_drill(now, &why);
         }
     }
 
     /// It ends, whoever began it: what was broken is so no more.
-    pub(super) fn end_drill(&mut self, why: &str) {
-        if self.drills.end(why) {
-            self.operator(None, Act::DrillEnd { why: why.to_string(), passed: 0, failed: 0 }, &By::way("edge"));
-            self.tell_drill();
+    pub(super) fn end_drill(&mut self, now: Instant, why: &str) {
+        self.over(now, why, (0, 0), &By::way("edge"));
+    }
+
+    /// The end of the drill under way, if there is one, with so many lines that passed and that failed.
+    fn over(&mut self, now: Instant, why: &str, lines: (u32, u32), by: &By) {
+        let Some(order) = self.drills.end(why) else { return };
+        let trunks: Vec<Name> = order.trunks.iter().map(|trunk| self.trunk_name(*trunk)).collect();
+        self.drills.remember(self.wall, &trunks, why, lines);
+        let (passed, failed) = lines;
+        self.operator(None, Act::DrillEnd { why: why.to_string(), passed, failed, trunks }, by);
+        self.look_at_drills(now);
+        self.tell_drill();
+    }
+
+    /// What drills came to before this edge began: the ends of them among these records, oldest first.
+    pub fn recall_drills(&mut self, now: Instant, entries: &[Entry]) {
+        for entry in entries {
+            let Record::Operator(Operator { act: Act::DrillEnd { why, passed, failed, trunks }, .. }) = &entry.record
+            else {
+                continue;
+            };
+            self.drills.remember(entry.wall, trunks, why, (*passed, *failed));
         }
+        self.keep_drills(now);
+    }
+
+    /// Of trunks that are configured no more nothing is kept.
+    pub(super) fn keep_drills(&mut self, now: Instant) {
+        self.drills.retain(&self.snapshot.settings.names.trunks);
+        self.look_at_drills(now);
+    }
+
+    fn look_at_drills(&mut self, now: Instant) {
+        let outcomes = self.drills.outcomes().iter();
+        let failing = outcomes.map(|(trunk, outcome)| (trunk, outcome.failed)).filter(|(_, failed)| *failed > 0);
+        self.alarms.drilled(now, self.wall, failing);
+    }
+
+    /// What came of the last drill of each trunk that was drilled.
+    pub fn drilled(&self) -> &BTreeMap<Name, Outcome> {
+        self.drills.outcomes()
+    }
+
+    /// Whether drills can show that others stand in for a trunk: it has a number for testing, and is the first choice of a group with others.
+    pub fn is_drillable(&self, trunk: TrunkId) -> bool {
+        let settings = &self.snapshot.settings;
+        let first = |group: &GroupPolicy| {
+            let is_first = group.tiers.first().is_some_and(|tier| tier.iter().any(|member| member.trunk == trunk));
+            is_first && group.members().any(|member| member.trunk != trunk)
+        };
+        settings.test_call(trunk).is_some() && settings.shape.groups().iter().any(first)
     }
 
     /// A trunk that goes Down while a drill runs is more important than the drill: its name, when one does.

@@ -32,6 +32,11 @@ pub fn raised(alarm: &Alarm) -> String {
             "the registration at trunk {trunk} {}; calls from it may not arrive, it is tried again for ever",
             registration(*state)
         ),
+        Alarm::DrillFailed { trunks, failed } => format!(
+            "{} failed in the last drill of {}: others may not stand in for what was broken; `throughline drill` shows which line",
+            count(*failed, "line", "lines"),
+            list(trunks)
+        ),
         Alarm::ProberStalled { count: n } => format!(
             "{} ended while the edge itself was late, and proved nothing; look at this machine's load",
             count(u32::try_from(*n).unwrap_or(u32::MAX), "probe", "probes")
@@ -95,6 +100,7 @@ fn over(alarm: &Alarm) -> String {
         Alarm::SharedFailure { names } => format!("of trunks {} no two are Down any more", list(names)),
         Alarm::GroupHasNobody { group } => format!("group {group} has somebody to take calls again"),
         Alarm::RegistrationLost { trunk, .. } => format!("the registration at trunk {trunk} holds again"),
+        Alarm::DrillFailed { trunks, .. } => format!("a drill of {} has passed since", list(trunks)),
         Alarm::ProberStalled { .. } => String::from("all probes have been on time for 1 min"),
         Alarm::JournalDropped { count: n, .. } => {
             let lost = if *n == 1 { String::from("1 record was") } else { format!("{n} records were") };

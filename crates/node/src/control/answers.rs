@@ -147,6 +147,7 @@ impl ControlThread {
         let journal = self.store.counters();
         let mut metrics = metrics::snapshot(seen, &trunks, journal, orders_lost);
         metrics::alarms(&mut metrics, self.control.alarms().map(|active| active.alarm.kind()));
+        metrics::drills(&mut metrics, &self.control);
         let unasked = self.control.unasked_answers();
         metrics.counter("names_unasked", "Answers of name servers that nobody waited for.", &[], unasked);
         self.dns.measure(&mut metrics);

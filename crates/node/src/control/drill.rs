@@ -87,7 +87,11 @@ impl ControlThread {
                 answer["id"] = json!(format!("{id:016x}"));
                 answer["mark"] = json!(mark(*id));
             }
-            _ => answer["candidates"] = self.candidates(),
+            _ => {
+                answer["candidates"] = self.candidates();
+                answer["outcomes"] = json!(self.control.drilled());
+                answer["now"] = json!(self.clock.wall());
+            }
         }
         answer["at"] = self.doors();
         Ok(answer)

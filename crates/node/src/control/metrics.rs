@@ -6,9 +6,9 @@ use super::StreamLink;
 use super::meaning::{meaning, of_streams};
 use crate::looks::Seen;
 use api::{Label, MetricsSnapshot};
-use edge::{HearingView, TestCallsView, TrunkView};
+use edge::{Control, HearingView, TestCallsView, TrunkView};
 use explain::Alarm;
-use model::{Admin, Health, TestCallResult, Wall};
+use model::{Admin, Health, TestCallResult, TrunkId, Wall};
 
 const HEALTH: [Health; 5] = [Health::Unknown, Health::Up, Health::Suspect, Health::Down, Health::Probation];
 
@@ -52,6 +52,25 @@ pub(super) fn alarms(metrics: &mut MetricsSnapshot, active: impl Iterator<Item =
     for kind in Alarm::KINDS {
         let count = active.iter().filter(|one| **one == kind).count();
         metrics.gauge("alarms_active", "Alarms under way.", &[("kind", kind.to_owned())], count as f64);
+    }
+}
+
+/// What drills came to. A trunk that none has come to is there as soon as one could, with a time of 0: what was never tried is to be seen.
+pub(super) fn drills(metrics: &mut MetricsSnapshot, control: &Control) {
+    let names = (0..).map(TrunkId).zip(&control.snapshot().settings.names.trunks);
+    for (id, name) in names.filter(|(_, name)| !name.is_empty()) {
+        let outcome = control.drilled().get(name);
+        if outcome.is_none() && !control.is_drillable(id) {
+            continue;
+        }
+        let labels = [("trunk", name.to_string())];
+        let good = outcome.and_then(|outcome| outcome.good).map_or(0.0, |at| at.as_micros() as f64 / 1e6);
+        let help = "When a drill of the trunk passed last, in seconds since 1970; 0 for never.";
+        metrics.gauge("trunk_drill_passed_timestamp_seconds", help, &labels, good);
+        if let Some(outcome) = outcome {
+            let passed = f64::from(u8::from(outcome.failed == 0));
+            metrics.gauge("trunk_drill_passed", "1 unless a line of its last drill failed.", &labels, passed);
+        }
     }
 }
 

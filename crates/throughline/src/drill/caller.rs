@@ -34,6 +34,8 @@ pub(super) struct Lived {
     pub(super) answer: Option<Span>,
     /// The same, by the clock of what was heard.
     pub(super) answered_at: Option<Instant>,
+    /// What came back to a request inside the call, when anything did.
+    pub(super) reinvited: Option<u16>,
     /// The code it was refused with; none when it was answered, or by nobody.
     pub(super) refused: Option<u16>,
     pub(super) heard: Option<Heard>,
@@ -121,9 +123,12 @@ impl Caller {
                     Ok(Report::Progress { code, after, .. }) if code >= 180 => {
                         lived.ringback.get_or_insert(after);
                     }
-                    Ok(Report::Answered { after, .. }) => {
+                    Ok(Report::Answered { call, after }) => {
                         (lived.answer, lived.answered_at) = (Some(after), Some(self.agent.now()));
+                        // As it is, once more: whoever cannot be reached inside a call is not hung up either.
+                        self.agent.order(Order::Hold(call, false));
                     }
+                    Ok(Report::Reinvited { code, .. }) => lived.reinvited = Some(code),
                     Ok(Report::Refused { code, .. }) => {
                         lived.refused = Some(code);
                         break true;

@@ -99,6 +99,7 @@ pub(super) fn judge(terms: &Terms<'_>, placed: &Placed) -> Step {
     } else {
         lines.extend(audio(terms, placed));
         lines.extend(codec(terms, placed));
+        lines.extend(inside(placed));
         lines.extend(keys(terms, placed));
     }
     Step {
@@ -247,6 +248,24 @@ fn codec(terms: &Terms<'_>, placed: &Placed) -> Option<Line> {
     })
 }
 
+/// A re-INVITE that changes nothing must be answered: behind a NAT that it does not know of a far end tells a Contact that leads nowhere, and
+/// neither this nor the BYE comes to it.
+fn inside(placed: &Placed) -> Option<Line> {
+    let check = "re-invite";
+    placed.lived.answer?;
+    Some(match placed.lived.reinvited {
+        Some(200..300) => line(check, true, "the far end is reached inside the call"),
+        Some(491) => unproven(check, "the far end was busy with a request of its own (491)"),
+        Some(code @ (408 | 481 | 500..600)) => line(check, false, format!("a request inside the call came to {code}")),
+        Some(code) => line(check, true, format!("the far end is reached inside the call, and refused with {code}")),
+        None => line(
+            check,
+            false,
+            "no request inside the call reached the far end, and so no BYE will: its Contact leads nowhere, is it behind NAT?",
+        ),
+    })
+}
+
 /// Keys are told to the trunk that stands in as they are to the one it stands in for. Whoever sends none back proves nothing.
 fn keys(terms: &Terms<'_>, placed: &Placed) -> Vec<Line> {
     if !terms.echo || placed.lived.heard.is_none() {
@@ -347,6 +366,7 @@ mod tests {
                 ringback: Some(Span::from_millis(900)),
                 answer: Some(Span::from_millis(1_100)),
                 answered_at: Some(Instant::ZERO),
+                reinvited: Some(200),
                 refused: None,
                 heard: Some(heard),
             },
@@ -369,7 +389,7 @@ mod tests {
     #[test]
     fn a_call_that_another_trunk_carried_passes_every_line() {
         let step = judged(Some(DrillFault::Silent), true, &placed());
-        assert_eq!((step.failed(), step.count(Verdict::Passed)), (0, 9), "{:?}", step.lines);
+        assert_eq!((step.failed(), step.count(Verdict::Passed)), (0, 10), "{:?}", step.lines);
         assert_eq!(step.count(Verdict::Unproven), 1, "a far end that sends no INFO back proves nothing by it");
     }
 
@@ -387,6 +407,9 @@ mod tests {
         assert_eq!(fails(&|placed| placed.lived.heard.as_mut().unwrap().tones.pop().map_or((), |_| ())), ["audio-to"]);
         assert_eq!(fails(&|placed| placed.lived.heard.as_mut().unwrap().stream.gaps.push(Span::from_secs(1))), ["gap"]);
         assert_eq!(fails(&|placed| placed.record["media"]["callee"]["codec"] = json!("PCMU")), ["codec"]);
+        assert_eq!(fails(&|placed| placed.lived.reinvited = None), ["re-invite"]);
+        assert_eq!(fails(&|placed| placed.lived.reinvited = Some(408)), ["re-invite"]);
+        assert!(fails(&|placed| placed.lived.reinvited = Some(488)).is_empty(), "whoever refuses was reached");
         assert_eq!(fails(&|placed| placed.lived.heard.as_mut().unwrap().digits.clear()), ["dtmf-event"]);
         let mute = |placed: &mut Placed| *placed.lived.heard.as_mut().unwrap() = Heard::default();
         assert_eq!(fails(&mute), ["audio-from", "audio-to", "dtmf-event"]);

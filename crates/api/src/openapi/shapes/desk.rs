@@ -122,12 +122,25 @@ pub(super) fn drill() -> Shapes {
     ]);
     let at =
         json!({ "type": "object", "description": "By the name of a trunk: the address that its calls come in at." });
+    let outcomes = json!({
+        "type": "object",
+        "description": "By the name of a trunk: what came of its last drill.",
+        "additionalProperties": object(&[
+            ("ended", wall("When it ended")),
+            ("why", text("Why.")),
+            ("passed", count("Lines that passed in the last one that was done.")),
+            ("failed", count("Lines that failed in it.")),
+            ("good", maybe(wall("When one passed whole"))),
+        ]),
+    });
     let answer = object(&[
         ("drill", maybe(view)),
         ("last", maybe(text("Why the last one ended."))),
         ("numbers?", list(text("A number that may be dialled in it."))),
         ("candidates?", list(candidate)),
         ("at?", at),
+        ("outcomes?", outcomes),
+        ("now?", wall("What the edge's clock shows")),
         ("id?", text("Its number, for whoever began it.")),
         ("mark?", text("What the Call-IDs of its calls begin with.")),
     ]);
