@@ -10,7 +10,7 @@
 //! | it wants credentials that nobody has | `stand-in` | all that a call would show: `ringback`, `answer`, `audio` |
 //! | timers that let callers wait | `ringback` | |
 //! | one name server for both | `same_resolver` | |
-//! | NAT: it tells an address where nobody listens | `re-invite` | |
+//! | NAT: it tells an address where nobody listens | `re-invite` | what is asked inside the call too: `dtmf-info` |
 //! | one-way audio: it hears nothing | `audio-to` | what it should have heard: `dtmf-event`, `dtmf-info` |
 //! | calls do not come back | `failback` | |
 #![allow(clippy::expect_used)]
@@ -81,7 +81,7 @@ fn planted() -> [Planted; 7] {
         one("INFO alone", digits(DigitWay::Info), "dtmf-event", &[]),
         one("events alone", digits(DigitWay::Event), "dtmf-info", &[]),
         one("credentials", Behaviour { refuse: Some(401), ..well }, "stand-in", &["ringback", "answer", "audio"]),
-        one("NAT", Behaviour { says: inside, ..well }, "re-invite", &[]),
+        one("NAT", Behaviour { says: inside, ..well }, "re-invite", &["dtmf-info"]),
         one("one way", Behaviour { echo_number: None, ..well }, "audio-to", &["dtmf-event", "dtmf-info"]),
     ]
 }

@@ -124,6 +124,8 @@ pub struct Outcome {
     pub ended: Wall,
     /// Why.
     pub why: Name,
+    /// It was done; else it was cut short.
+    pub whole: bool,
     /// Lines that passed in the last one that was done, of all its trunks.
     pub passed: u32,
     /// Lines that failed in it.
@@ -265,10 +267,10 @@ impl Drills {
     /// What came of a drill of these trunks, now or before the edge began. One that was cut short says nothing of its lines.
     pub(crate) fn remember(&mut self, ended: Wall, trunks: &[Name], why: &str, (passed, failed): (u32, u32)) {
         for trunk in trunks {
-            let new = Outcome { ended, why: Name::from(why), passed: 0, failed: 0, good: None };
+            let new = Outcome { ended, why: Name::from(why), whole: why == DONE, passed: 0, failed: 0, good: None };
             let outcome = self.outcomes.entry(trunk.clone()).or_insert_with(|| new.clone());
-            (outcome.ended, outcome.why) = (new.ended, new.why);
-            if why == DONE {
+            (outcome.ended, outcome.why, outcome.whole) = (new.ended, new.why, new.whole);
+            if outcome.whole {
                 (outcome.passed, outcome.failed) = (passed, failed);
                 outcome.good = if passed > 0 && failed == 0 { Some(ended) } else { outcome.good };
             }

@@ -3,7 +3,7 @@
 
 use edge::drill::{DrillAct, DrillOrder, DrillRefused};
 use edge::{By, Control, ControlInput, ControlOutput, config};
-use explain::{CallRecord, Ending};
+use explain::{CallRecord, Ending, Entry};
 use model::{
     CallRef, DrillFault, Instant, Name, Observed, ProbeResult, Seq, Signal, Span, TransportFault, TrunkId, Wall,
 };
@@ -20,6 +20,7 @@ struct Bench {
     control: Control,
     now: Instant,
     said: Vec<String>,
+    entries: Vec<Entry>,
     answers: Vec<Result<(), DrillRefused>>,
     updates: usize,
     /// Its probes are refused by the network.
@@ -31,22 +32,37 @@ impl Bench {
         let text = EXAMPLE.replacen("[trunk.acme]", &format!("[trunk.acme]\n{test_call}"), 1);
         let settings = Arc::new(config::compile(&text, "edge.toml", &|_| None, None).settings.unwrap());
         let control = Control::new(Instant::ZERO, Wall::from_micros(0), settings, 1, Seq(1));
-        let mut bench =
-            Self { control, now: Instant::ZERO, said: Vec::new(), answers: Vec::new(), updates: 0, gone: None };
+        let mut bench = Self {
+            control,
+            now: Instant::ZERO,
+            said: Vec::new(),
+            entries: Vec::new(),
+            answers: Vec::new(),
+            updates: 0,
+            gone: None,
+        };
         bench.drain();
         bench.said.clear();
         bench
     }
 
     fn input(&mut self, input: ControlInput) {
-        self.control.handle(self.now, Wall::from_micros(0), input);
+        self.control.handle(self.now, self.wall(), input);
         self.drain();
+    }
+
+    /// It is 1970.
+    fn wall(&self) -> Wall {
+        Wall::from_micros(self.now.as_micros() as i64)
     }
 
     fn drain(&mut self) {
         while let Some(output) = self.control.poll() {
             match output {
-                ControlOutput::Entry(entry) => self.said.push(explain::sentence(&entry)),
+                ControlOutput::Entry(entry) => {
+                    self.said.push(explain::sentence(&entry));
+                    self.entries.push(Entry::clone(&entry));
+                }
                 ControlOutput::Drill(answer) => self.answers.push(answer),
                 ControlOutput::Update(_) => self.updates += 1,
                 ControlOutput::Probe(order) => {
@@ -125,7 +141,7 @@ fn it_is_begun_told_what_to_break_and_ended_and_each_step_is_written_down() {
     assert_eq!(bench.act(DrillAct::End { id: ID, passed: 3, failed: 1 }), Ok(()));
     assert!(bench.control.snapshot().drill.is_none());
     let told = bench.told();
-    assert_eq!(told.len(), 4, "{told:#?}");
+    assert_eq!(told.len(), 5, "{told:#?}");
     assert!(
         told[0].starts_with("operator Kari (api) begins a drill")
             && told[0].contains("it may break acme, for its own calls only")
@@ -136,6 +152,68 @@ fn it_is_begun_told_what_to_break_and_ended_and_each_step_is_written_down() {
     );
     assert!(told[2].contains("mends trunk acme in the drill"));
     assert!(told[3].ends_with("it is done; 3 of 4 lines passed"), "{}", told[3]);
+    assert!(told[4].contains("1 line failed in the last drill of acme"), "an alarm of it: {}", told[4]);
+}
+
+impl Bench {
+    /// A drill of acme that is done, at this second.
+    fn drill(&mut self, second: u64, passed: u32, failed: u32) {
+        self.now = Instant::ZERO + Span::from_secs(second);
+        assert_eq!(self.begin(), Ok(()));
+        assert_eq!(self.act(DrillAct::End { id: ID, passed, failed }), Ok(()));
+    }
+
+    /// Of acme: when its last drill ended, whether that was done, its lines that failed, and when one was good.
+    fn outcome(&self) -> Option<(u64, bool, u32, Option<u64>)> {
+        let seconds = |wall: Wall| wall.as_micros() as u64 / 1_000_000;
+        let outcome = self.control.drilled().get("acme")?;
+        Some((seconds(outcome.ended), outcome.whole, outcome.failed, outcome.good.map(seconds)))
+    }
+
+    /// Whether that is an alarm, once one that is over has had its time to end.
+    fn is_alarmed(&mut self) -> bool {
+        self.pass(Span::from_secs(11));
+        self.control.alarms().any(|active| active.alarm.kind() == "drill_failed")
+    }
+}
+
+#[test]
+fn what_a_drill_came_to_is_kept_and_one_that_failed_is_an_alarm_until_one_passes() {
+    let mut bench = Bench::new(NUMBER);
+    assert_eq!((bench.outcome(), bench.is_alarmed()), (None, false));
+    bench.drill(100, 9, 0);
+    assert_eq!((bench.outcome(), bench.is_alarmed()), (Some((100, true, 0, Some(100))), false));
+    bench.drill(200, 8, 1);
+    assert_eq!((bench.outcome(), bench.is_alarmed()), (Some((200, true, 1, Some(100))), true));
+    // One that nobody ends says nothing of the lines that failed before it.
+    assert_eq!(bench.begin(), Ok(()));
+    bench.pass(Span::from_secs(20));
+    assert_eq!((bench.outcome(), bench.is_alarmed()), (Some((221, false, 1, Some(100))), true));
+    bench.drill(300, 9, 0);
+    assert_eq!((bench.outcome(), bench.is_alarmed()), (Some((300, true, 0, Some(300))), false));
+    bench.drill(400, 0, 0);
+    assert_eq!(bench.outcome(), Some((400, true, 0, Some(300))), "a drill of nothing proves nothing");
+}
+
+#[test]
+fn an_edge_that_begins_anew_knows_what_drills_came_to_and_forgets_trunks_that_are_gone() {
+    let mut before = Bench::new(NUMBER);
+    before.drill(100, 9, 0);
+    before.drill(200, 8, 1);
+    let mut after = Bench::new(NUMBER);
+    after.control.recall_drills(Instant::ZERO, &before.entries);
+    assert_eq!((after.outcome(), after.is_alarmed()), (before.outcome(), true));
+    let text = EXAMPLE.replace("acme", "initech");
+    let settings = config::compile(&text, "edge.toml", &|_| None, None).settings.unwrap();
+    after.input(ControlInput::Reload(Ok(Arc::new(settings))));
+    assert_eq!((after.outcome(), after.is_alarmed()), (None, false));
+}
+
+#[test]
+fn a_trunk_can_be_drilled_when_it_has_a_number_and_others_behind_it() {
+    let numbered = Bench::new(NUMBER);
+    assert!(numbered.control.is_drillable(ACME) && !numbered.control.is_drillable(GLOBEX));
+    assert!(!Bench::new("").control.is_drillable(ACME));
 }
 
 #[test]

@@ -171,8 +171,8 @@ fn alarms() -> Vec<Alarm> {
         Alarm::SharedFailure { .. } => Alarm::SharedFailure { names: names() },
         Alarm::GroupHasNobody { .. } => Alarm::GroupHasNobody { group: "carriers".into() },
         Alarm::RegistrationLost { .. } => Alarm::RegistrationLost { trunk: "acme".into(), state: RegistrationState::Expired },
-        Alarm::ProberStalled { .. } => Alarm::ProberStalled { count: 4 },
         Alarm::DrillFailed { .. } => Alarm::DrillFailed { trunks: names(), failed: 3 },
+        Alarm::ProberStalled { .. } => Alarm::ProberStalled { count: 4 },
         Alarm::JournalDropped { .. } => Alarm::JournalDropped { count: 7, why: "the disk cannot keep up".into() },
         Alarm::EmergencyUsed { .. } => Alarm::EmergencyUsed {
             call: CallRef(0xdead_beef),

@@ -65,7 +65,7 @@ pub mod text {
     pub use super::reader::{At, Node, Reader, many};
     pub use super::schema::{Key, Preset, Section, is, needed, other, table};
     pub use super::suggest::did_you_mean;
-    pub use super::value::{code, count, flag, percent, span, text, word};
+    pub use super::value::{code, count, duration, flag, percent, span, text, word};
 }
 
 /// What became of a text.

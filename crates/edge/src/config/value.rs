@@ -103,6 +103,19 @@ pub fn span(least: Span, most: Span) -> impl Fn(&Node<'_>, &mut Faults<'_>) -> O
     }
 }
 
+/// A duration as an argument of a command, in the words of a configuration.
+///
+/// # Errors
+/// What is wrong with it, and what to write.
+pub fn duration(text: &str, least: Span, most: Span) -> Result<Span, String> {
+    match parse_span(text) {
+        Ok(span) if span < least => Err(format!("{span} is too short: a duration from {least} to {most}")),
+        Ok(span) if span > most => Err(format!("{span} is too long: a duration from {least} to {most}")),
+        Ok(span) => Ok(span),
+        Err(fix) => Err(fix.unwrap_or_else(|| String::from("no duration: write one with its unit, such as \"24h\""))),
+    }
+}
+
 /// `250ms`, `1.5s`, `2 min`. The error is the likely fix, if there is one.
 fn parse_span(text: &str) -> Result<Span, Option<String>> {
     let text = text.trim();

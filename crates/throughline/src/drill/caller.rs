@@ -17,10 +17,12 @@ pub(super) const OURS_HZ: u16 = 1_300;
 /// Keys that we press, each told in another way, once the far end's own tone is over: when, which, how.
 pub(super) const KEYS: [(Span, u8, DigitWay); 2] =
     [(Span::from_millis(1_500), b'5', DigitWay::Event), (Span::from_millis(1_900), b'8', DigitWay::Info)];
+/// When a request inside the call is sent, after the answer: when all else has been heard, for a call may end by it.
+const ASK_AFTER: Span = Span::from_millis(2_500);
 /// Longest wait for an answer.
 const GIVE_UP: Span = Span::from_secs(30);
 /// How often the edge hears that we are still there.
-const KEEP: Duration = Duration::from_secs(2);
+const KEEP: Span = Span::from_secs(2);
 /// Rounds of that until a call must be over: what it may ring, what it may talk, and its end.
 const ROUNDS: usize = 30;
 /// Rounds until its record must be written.
@@ -114,19 +116,30 @@ impl Caller {
         Ok(placed)
     }
 
+    /// What the agent tells next, until then.
+    fn wait(&self, until: Instant) -> Result<Report, RecvTimeoutError> {
+        let left = until.since(self.agent.now());
+        self.agent.reports.recv_timeout(Duration::from_micros(left.as_micros()))
+    }
+
     /// Until the call is over. When the edge has ended the drill meanwhile, the call still comes to its own end: nothing is left up.
     fn live(&self, desk: &Desk<'_>) -> Result<Lived, Failure> {
-        let (mut lived, mut ended) = (Lived::default(), None);
+        let (mut lived, mut ended, mut asks) = (Lived::default(), None, None);
         for _ in 0..ROUNDS {
+            let kept = self.agent.now() + KEEP;
             let over = loop {
-                match self.agent.reports.recv_timeout(KEEP) {
+                if let Some((call, _)) = asks.take_if(|(_, at)| *at <= self.agent.now()) {
+                    // As it is, once more: whoever cannot be reached inside a call is not hung up either.
+                    self.agent.order(Order::Hold(call, false));
+                }
+                let until = asks.map_or(kept, |(_, at)| kept.min(at));
+                match self.wait(until) {
                     Ok(Report::Progress { code, after, .. }) if code >= 180 => {
                         lived.ringback.get_or_insert(after);
                     }
                     Ok(Report::Answered { call, after }) => {
                         (lived.answer, lived.answered_at) = (Some(after), Some(self.agent.now()));
-                        // As it is, once more: whoever cannot be reached inside a call is not hung up either.
-                        self.agent.order(Order::Hold(call, false));
+                        asks = Some((call, self.agent.now() + ASK_AFTER));
                     }
                     Ok(Report::Reinvited { code, .. }) => lived.reinvited = Some(code),
                     Ok(Report::Refused { code, .. }) => {
@@ -139,6 +152,7 @@ impl Caller {
                         break true;
                     }
                     Ok(_) => {}
+                    Err(RecvTimeoutError::Timeout) if until < kept => {}
                     Err(RecvTimeoutError::Timeout) => break false,
                     Err(RecvTimeoutError::Disconnected) => {
                         return Err(Failure(String::from("the caller of the drill has ended by itself; try again")));

@@ -63,6 +63,11 @@ impl Watch<'_, '_> {
     }
 }
 
+/// What the step is called.
+pub(super) fn title(trunk: &str, fault: DrillFault) -> String {
+    format!("{trunk} broken for every call: {}, {BREAKS} times", fault.word())
+}
+
 /// Breaks it until calls leave it, lets it come and go, mends it and waits for the calls.
 pub(super) fn watch(
     desk: &Desk<'_>,
@@ -87,7 +92,7 @@ pub(super) fn watch(
     Ok(Step {
         trunk: line.trunk.clone(),
         fault: Some(fault),
-        title: format!("{trunk} broken for every call: {}, {BREAKS} times", fault.word()),
+        title: title(trunk, fault),
         lines: judge(trunk, failback, seen).to_vec(),
         call: None,
         ringback: None,

@@ -10,16 +10,20 @@ mod fate;
 mod lines;
 mod page;
 mod plan;
+mod progress;
 mod report;
+mod results;
+mod schedule;
 
 use crate::ask;
 use crate::http::Client;
-use crate::say::{Failure, say};
+use crate::say::{Failure, complain, say};
 use caller::Caller;
 use desk::{Desk, Wanted};
 use lines::{Before, Step, Terms, Verdict, judge};
 use model::{DrillFault, Span};
 use plan::{Line, Plan};
+use progress::Progress;
 use report::Findings;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -38,10 +42,12 @@ Examples:
   throughline drill --junit drill.xml --json         for build servers and programs
   throughline drill --config /etc/throughline/edge.toml
                                                      looks also for what primary and backup share
+  throughline drill --schedule 24h                   again and again, so that no backup is left untested
+  throughline drill --last                           what came of the last drill of each trunk
   throughline drill --trunk acme --all-calls --yes   real calls too, and whether they come back: for an edge that nobody needs now";
 
-/// How long a call talks: the far end's own tone, then ours come back.
-const TALK: Span = Span::from_millis(3_200);
+/// How long a call talks: the far end's own tone, then ours come back, then a request inside the call is answered.
+const TALK: Span = Span::from_secs(4);
 /// How long one talks whose audio is blocked: longer than a trunk may be silent unnoticed.
 const TALK_BLOCKED: Span = Span::from_secs(9);
 
@@ -70,6 +76,12 @@ pub(crate) struct Args {
     /// Look also for what its trunks and those that stand in share, as `check --deep` does, in this configuration
     #[arg(long, value_name = "EDGE.toml")]
     config: Option<PathBuf>,
+    /// Stay, and drill again so long after the last drill, such as 24h; for the service `throughline-drill`
+    #[arg(long, value_name = "EVERY", value_parser = schedule::interval, conflicts_with = "all_calls")]
+    schedule: Option<Span>,
+    /// Only show what came of the last drill of each trunk
+    #[arg(long, conflicts_with_all = ["plan", "schedule", "all_calls"])]
+    last: bool,
     /// As JSON, times in microseconds
     #[arg(long)]
     json: bool,
@@ -87,9 +99,54 @@ fn way(word: &str) -> Result<DrillFault, String> {
 }
 
 pub(crate) fn run(args: &Args, api: &Client) -> Result<(), Failure> {
+    if let Some(every) = args.schedule {
+        again_and_again(args, api, every)
+    }
+    let known = ask::get(api, "/v1/drill")?;
+    if args.last {
+        results::show(&known, args.json);
+        return Ok(());
+    }
+    once(args, api, &plan_of(args, &known)?, &known)
+}
+
+/// Until this command is ended: what goes wrong is told, each thing once, and tried again.
+fn again_and_again(args: &Args, api: &Client, every: Span) -> ! {
+    let (clock, mut told) = (node::clock::Clock::start(), String::new());
+    loop {
+        let looked = look(args, api, every, clock.now().since(model::Instant::ZERO));
+        let pause = looked.unwrap_or_else(|Failure(why)| {
+            if why != told {
+                complain(&why);
+                told = why;
+            }
+            Span::ZERO
+        });
+        let pause = pause.clamp(schedule::PAUSE, schedule::LOOK);
+        // One that returns early asks once more than it had to.
+        std::thread::park_timeout(std::time::Duration::from_micros(pause.as_micros()));
+    }
+}
+
+/// Drills when that is due. How long until it is to be looked again.
+fn look(args: &Args, api: &Client, every: Span, age: Span) -> Result<Span, Failure> {
     let known = ask::get(api, "/v1/drill")?;
     let plan = plan_of(args, &known)?;
-    let findings = drill(&plan, args, api, &known)?;
+    if plan.all_calls {
+        return Err(Failure(String::from(
+            "a plan that breaks trunks for every call is for people, and not for a schedule",
+        )));
+    }
+    let last = schedule::last(&known, &plan.trunks());
+    let wait = schedule::wait(every, known["now"].as_i64().unwrap_or(0), age, &last);
+    if wait == Span::ZERO {
+        once(args, api, &plan, &known)?;
+    }
+    Ok(wait)
+}
+
+fn once(args: &Args, api: &Client, plan: &Plan, known: &Value) -> Result<(), Failure> {
+    let findings = drill(plan, args, api, known)?;
     if args.json {
         ask::raw(&report::json(&findings));
     }
@@ -148,9 +205,7 @@ fn drill(plan: &Plan, args: &Args, api: &Client, known: &Value) -> Result<Findin
             callers.insert(&line.from, Caller::open(door(known, &line.from)?, plan.caller)?);
         }
     }
-    let mut trunks: Vec<&str> = plan.lines.iter().map(|line| line.trunk.as_str()).collect();
-    trunks.sort_unstable();
-    trunks.dedup();
+    let trunks = plan.trunks();
     let fate = args.config.as_ref().map(|path| fate::look(path, &trunks)).transpose()?;
     let desk = Desk::begin(
         api,
@@ -174,9 +229,14 @@ fn drill(plan: &Plan, args: &Args, api: &Client, known: &Value) -> Result<Findin
     if let Some(step) = fate {
         tell(args, &mut findings, step);
     }
+    let mut progress = Progress::of(plan);
     for line in &plan.lines {
         let Some(caller) = callers.get_mut(line.from.as_str()) else { continue };
-        let told = drill_line(plan, line, &desk, caller, &mut |step| tell(args, &mut findings, step));
+        let tell = &mut |moment: Moment<'_>| match moment {
+            Moment::Begins(title) => progress.begins(title),
+            Moment::Over(step) => tell(args, &mut findings, step),
+        };
+        let told = Round { plan, line, desk: &desk, caller, tell }.run();
         if let Err(Failure(why)) = told {
             findings.cut = Some(why);
             break;
@@ -190,6 +250,14 @@ fn drill(plan: &Plan, args: &Args, api: &Client, known: &Value) -> Result<Findin
     Ok(findings)
 }
 
+/// The two moments of a step.
+enum Moment<'t> {
+    /// What it is called.
+    Begins(&'t str),
+    /// What it showed.
+    Over(Step),
+}
+
 /// Tells of a step at once, where people read along.
 fn tell(args: &Args, findings: &mut Findings, step: Step) {
     if !args.json {
@@ -198,38 +266,47 @@ fn tell(args: &Args, findings: &mut Findings, step: Step) {
     findings.steps.push(step);
 }
 
-/// First as it is, then broken in one way after another, then as it is again.
-fn drill_line(
-    plan: &Plan,
-    line: &Line,
-    desk: &Desk<'_>,
-    caller: &mut Caller,
-    tell: &mut dyn FnMut(Step),
-) -> Result<(), Failure> {
-    let trunk = line.trunk.as_str();
-    let terms = |fault, title, before| Terms { trunk, fault, bounds: plan.bounds, echo: line.echo, before, title };
-    let placed = caller.call(desk, &line.number, TALK)?;
-    tell(judge(&terms(None, format!("{trunk} as it is"), None), &placed));
-    let before = Before::of(&placed);
-    // For every call, one way is enough: until calls have come back minutes may pass.
-    let faults = if plan.all_calls { &line.faults[..line.faults.len().min(1)] } else { &line.faults[..] };
-    for fault in faults {
-        desk.set(trunk, Some(*fault))?;
-        let talk = if fault.is_of_audio() { TALK_BLOCKED } else { TALK };
-        let placed = caller.call(desk, &line.number, talk)?;
-        tell(judge(&terms(Some(*fault), format!("{trunk} broken: {}", fault.word()), Some(&before)), &placed));
-        if plan.all_calls && !fault.is_of_audio() {
-            tell(failback::watch(desk, caller, line, *fault, plan.bounds.failback)?);
+/// One trunk that is drilled, and whoever is told of it.
+struct Round<'a, 'd> {
+    plan: &'a Plan,
+    line: &'a Line,
+    desk: &'a Desk<'d>,
+    caller: &'a mut Caller,
+    tell: &'a mut dyn FnMut(Moment<'_>),
+}
+
+impl Round<'_, '_> {
+    /// First as it is, then broken in one way after another, then as it is again.
+    fn run(&mut self) -> Result<(), Failure> {
+        let (plan, trunk) = (self.plan, self.line.trunk.as_str());
+        let before = self.call(None, format!("{trunk} as it is"), None)?;
+        for fault in plan.ways(self.line) {
+            self.desk.set(trunk, Some(*fault))?;
+            self.call(Some(*fault), format!("{trunk} broken: {}", fault.word()), Some(&before))?;
+            if plan.watches(*fault) {
+                (self.tell)(Moment::Begins(&failback::title(trunk, *fault)));
+                let step = failback::watch(self.desk, self.caller, self.line, *fault, plan.bounds.failback)?;
+                (self.tell)(Moment::Over(step));
+            }
         }
-    }
-    desk.set(trunk, None)?;
-    if plan.all_calls {
+        self.desk.set(trunk, None)?;
         // Calls come back by and by: a single one may still go elsewhere.
-        return Ok(());
+        if !plan.all_calls {
+            self.call(None, format!("{trunk} mended"), Some(&before))?;
+        }
+        Ok(())
     }
-    let after = caller.call(desk, &line.number, TALK)?;
-    tell(judge(&terms(None, format!("{trunk} mended"), Some(&before)), &after));
-    Ok(())
+
+    /// A call, and what it showed; what it was like.
+    fn call(&mut self, fault: Option<DrillFault>, title: String, before: Option<&Before>) -> Result<Before, Failure> {
+        (self.tell)(Moment::Begins(&title));
+        let talk = if fault.is_some_and(DrillFault::is_of_audio) { TALK_BLOCKED } else { TALK };
+        let placed = self.caller.call(self.desk, &self.line.number, talk)?;
+        let Line { trunk, echo, .. } = self.line;
+        let terms = Terms { trunk, fault, bounds: self.plan.bounds, echo: *echo, before, title };
+        (self.tell)(Moment::Over(judge(&terms, &placed)));
+        Ok(Before::of(&placed))
+    }
 }
 
 /// Where the edge takes calls of this trunk.

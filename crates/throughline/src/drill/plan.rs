@@ -173,6 +173,24 @@ impl Plan {
         })
     }
 
+    /// The ways of a line that are played: for every call one is enough, since until calls have come back minutes may pass.
+    pub(super) fn ways<'l>(&self, line: &'l Line) -> &'l [DrillFault] {
+        if self.all_calls { &line.faults[..line.faults.len().min(1)] } else { &line.faults }
+    }
+
+    /// Whether it is watched how calls leave a trunk that is broken so, and come back.
+    pub(super) fn watches(&self, fault: DrillFault) -> bool {
+        self.all_calls && !fault.is_of_audio()
+    }
+
+    /// Every trunk that is broken, once.
+    pub(super) fn trunks(&self) -> Vec<&str> {
+        let mut trunks: Vec<&str> = self.lines.iter().map(|line| line.trunk.as_str()).collect();
+        trunks.sort_unstable();
+        trunks.dedup();
+        trunks
+    }
+
     /// Only these trunks and these ways, when any are named; what is named and not in the plan.
     pub(super) fn keep(&mut self, trunks: &[String], faults: &[DrillFault]) -> Vec<String> {
         let absent =

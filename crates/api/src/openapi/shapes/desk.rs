@@ -128,6 +128,7 @@ pub(super) fn drill() -> Shapes {
         "additionalProperties": object(&[
             ("ended", wall("When it ended")),
             ("why", text("Why.")),
+            ("whole", flag("It was done; else it was cut short.")),
             ("passed", count("Lines that passed in the last one that was done.")),
             ("failed", count("Lines that failed in it.")),
             ("good", maybe(wall("When one passed whole"))),
