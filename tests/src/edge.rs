@@ -132,6 +132,13 @@ impl Edge {
         (text, output.status.success())
     }
 
+    /// Starts one of them that stays; what it says goes into this file beside its store.
+    pub fn begins(&self, args: &[&str], says: &str) -> Child {
+        let file = std::fs::File::create(self.folder.join(says)).expect("a file for what it says");
+        let errors = file.try_clone().expect("a second handle");
+        Command::new(binary()).args(args).stdout(file).stderr(errors).spawn().expect("the binary runs")
+    }
+
     /// Waits until it has ended by itself.
     pub fn ended(&mut self, limit: Duration) -> Option<i32> {
         let mut code = None;

@@ -3,7 +3,7 @@
 //! Each way to break a trunk and each planted fault: `drill_faults.rs`.
 #![allow(clippy::expect_used)]
 
-use interop::drills::{LIMIT, bench, step};
+use interop::drills::{Bench, LIMIT, bench, step};
 use interop::{http, wait_until};
 use serde_json::Value;
 
@@ -59,4 +59,39 @@ fn a_drill_whose_command_is_gone_ends_by_itself_and_nobody_else_may_use_it() {
     let last = http::get("/v1/drill")["last"].as_str().map(str::to_owned).expect("why");
     assert!(last.contains("nothing was heard of who began it for 10 s"), "{last}");
     drop(bench);
+}
+
+/// When a drill of acme passed last, by the edge's metrics: seconds since 1970, 0 for never.
+fn passed_at() -> f64 {
+    let text = http::ask("GET", "/metrics").map(|(_, body)| body).unwrap_or_default();
+    let line = text.lines().find(|line| {
+        line.starts_with("throughline_trunk_drill_passed_timestamp_seconds{") && line.contains("trunk=\"acme\"")
+    });
+    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).expect("acme can be drilled")
+}
+
+#[test]
+fn a_schedule_drills_again_and_again_and_what_it_came_to_outlives_the_edge() {
+    let mut bench = bench("", "", "");
+    let last = |bench: &Bench| bench.edge.command(&["drill", "--last"]).0;
+    assert!(last(&bench).contains("acme: never drilled"), "{}", last(&bench));
+    assert_eq!(passed_at(), 0.0);
+    let mut schedule = bench.edge.begins(&["drill", "--schedule", "10s", "--fault", "503"], "schedule.log");
+    wait_until("it has drilled", LIMIT, || passed_at() > 0.0);
+    let first = passed_at();
+    wait_until("it has drilled again", LIMIT, || passed_at() > first);
+    assert!(passed_at() - first > 10.0, "an interval lies between them, and their calls");
+    schedule.kill().expect("our child");
+    schedule.wait().expect("our child");
+    let said = std::fs::read_to_string(bench.edge.folder().join("schedule.log")).expect("what it has said");
+    assert!(said.matches("globex carried the call").count() >= 2 && !said.contains("FAIL"), "{said}");
+
+    // Whatever was under way is over; the store knows what came of those that were done.
+    wait_until("no drill is under way", LIMIT, || http::get("/v1/drill")["drill"].is_null());
+    let kept = passed_at();
+    bench.edge.signal(libc::SIGTERM);
+    assert_eq!(bench.edge.ended(LIMIT), Some(0));
+    bench.edge.again();
+    assert_eq!(passed_at(), kept);
+    assert!(last(&bench).contains("acme: passed whole "), "{}", last(&bench));
 }
