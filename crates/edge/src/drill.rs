@@ -119,7 +119,7 @@ pub struct DrilledCall {
 
 /// What came of the last drill of a trunk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Outcome {
+pub struct DrillResult {
     /// When it ended.
     pub ended: Wall,
     /// Why.
@@ -180,7 +180,7 @@ pub(crate) struct Drills {
     /// Why the last one ended.
     last: Option<Name>,
     /// What came of the last one of each trunk that is configured.
-    outcomes: BTreeMap<Name, Outcome>,
+    results: BTreeMap<Name, DrillResult>,
 }
 
 impl Drills {
@@ -267,24 +267,24 @@ impl Drills {
     /// What came of a drill of these trunks, now or before the edge began. One that was cut short says nothing of its lines.
     pub(crate) fn remember(&mut self, ended: Wall, trunks: &[Name], why: &str, (passed, failed): (u32, u32)) {
         for trunk in trunks {
-            let new = Outcome { ended, why: Name::from(why), whole: why == DONE, passed: 0, failed: 0, good: None };
-            let outcome = self.outcomes.entry(trunk.clone()).or_insert_with(|| new.clone());
-            (outcome.ended, outcome.why, outcome.whole) = (new.ended, new.why, new.whole);
-            if outcome.whole {
-                (outcome.passed, outcome.failed) = (passed, failed);
-                outcome.good = if passed > 0 && failed == 0 { Some(ended) } else { outcome.good };
+            let new = DrillResult { ended, why: Name::from(why), whole: why == DONE, passed: 0, failed: 0, good: None };
+            let result = self.results.entry(trunk.clone()).or_insert_with(|| new.clone());
+            (result.ended, result.why, result.whole) = (new.ended, new.why, new.whole);
+            if result.whole {
+                (result.passed, result.failed) = (passed, failed);
+                result.good = if passed > 0 && failed == 0 { Some(ended) } else { result.good };
             }
         }
     }
 
     /// Trunks that are no more are forgotten, so that there are never more than are configured.
     pub(crate) fn retain(&mut self, names: &[Name]) {
-        self.outcomes.retain(|trunk, _| names.contains(trunk));
+        self.results.retain(|trunk, _| names.contains(trunk));
     }
 
     /// What came of the last drill of each trunk.
-    pub(crate) const fn outcomes(&self) -> &BTreeMap<Name, Outcome> {
-        &self.outcomes
+    pub(crate) const fn results(&self) -> &BTreeMap<Name, DrillResult> {
+        &self.results
     }
 
     fn own(&mut self, id: u64) -> Result<&mut Running, DrillRefused> {

@@ -164,10 +164,10 @@ impl Bench {
     }
 
     /// Of acme: when its last drill ended, whether that was done, its lines that failed, and when one was good.
-    fn outcome(&self) -> Option<(u64, bool, u32, Option<u64>)> {
+    fn result(&self) -> Option<(u64, bool, u32, Option<u64>)> {
         let seconds = |wall: Wall| wall.as_micros() as u64 / 1_000_000;
-        let outcome = self.control.drilled().get("acme")?;
-        Some((seconds(outcome.ended), outcome.whole, outcome.failed, outcome.good.map(seconds)))
+        let result = self.control.drilled().get("acme")?;
+        Some((seconds(result.ended), result.whole, result.failed, result.good.map(seconds)))
     }
 
     /// Whether that is an alarm, once one that is over has had its time to end.
@@ -180,19 +180,19 @@ impl Bench {
 #[test]
 fn what_a_drill_came_to_is_kept_and_one_that_failed_is_an_alarm_until_one_passes() {
     let mut bench = Bench::new(NUMBER);
-    assert_eq!((bench.outcome(), bench.is_alarmed()), (None, false));
+    assert_eq!((bench.result(), bench.is_alarmed()), (None, false));
     bench.drill(100, 9, 0);
-    assert_eq!((bench.outcome(), bench.is_alarmed()), (Some((100, true, 0, Some(100))), false));
+    assert_eq!((bench.result(), bench.is_alarmed()), (Some((100, true, 0, Some(100))), false));
     bench.drill(200, 8, 1);
-    assert_eq!((bench.outcome(), bench.is_alarmed()), (Some((200, true, 1, Some(100))), true));
+    assert_eq!((bench.result(), bench.is_alarmed()), (Some((200, true, 1, Some(100))), true));
     // One that nobody ends says nothing of the lines that failed before it.
     assert_eq!(bench.begin(), Ok(()));
     bench.pass(Span::from_secs(20));
-    assert_eq!((bench.outcome(), bench.is_alarmed()), (Some((221, false, 1, Some(100))), true));
+    assert_eq!((bench.result(), bench.is_alarmed()), (Some((221, false, 1, Some(100))), true));
     bench.drill(300, 9, 0);
-    assert_eq!((bench.outcome(), bench.is_alarmed()), (Some((300, true, 0, Some(300))), false));
+    assert_eq!((bench.result(), bench.is_alarmed()), (Some((300, true, 0, Some(300))), false));
     bench.drill(400, 0, 0);
-    assert_eq!(bench.outcome(), Some((400, true, 0, Some(300))), "a drill of nothing proves nothing");
+    assert_eq!(bench.result(), Some((400, true, 0, Some(300))), "a drill of nothing proves nothing");
 }
 
 #[test]
@@ -202,11 +202,11 @@ fn an_edge_that_begins_anew_knows_what_drills_came_to_and_forgets_trunks_that_ar
     before.drill(200, 8, 1);
     let mut after = Bench::new(NUMBER);
     after.control.recall_drills(Instant::ZERO, &before.entries);
-    assert_eq!((after.outcome(), after.is_alarmed()), (before.outcome(), true));
+    assert_eq!((after.result(), after.is_alarmed()), (before.result(), true));
     let text = EXAMPLE.replace("acme", "initech");
     let settings = config::compile(&text, "edge.toml", &|_| None, None).settings.unwrap();
     after.input(ControlInput::Reload(Ok(Arc::new(settings))));
-    assert_eq!((after.outcome(), after.is_alarmed()), (None, false));
+    assert_eq!((after.result(), after.is_alarmed()), (None, false));
 }
 
 #[test]

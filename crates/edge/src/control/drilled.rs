@@ -3,7 +3,7 @@
 //! What it guards, and when it ends by itself, is kept in `drill.rs`. Refuses to know: how the word arrived.
 
 use super::Control;
-use crate::drill::{DONE, DrillAct, DrillOrder, DrillRefused, DrillView, Outcome};
+use crate::drill::{DONE, DrillAct, DrillOrder, DrillRefused, DrillResult, DrillView};
 use crate::io::{By, ControlOutput, Snapshot};
 use decide::{Change, Decision, GroupPolicy, Subject};
 use explain::{Act, Entry, Operator, Record};
@@ -131,14 +131,14 @@ impl Control {
     }
 
     fn look_at_drills(&mut self, now: Instant) {
-        let outcomes = self.drills.outcomes().iter();
-        let failing = outcomes.map(|(trunk, outcome)| (trunk, outcome.failed)).filter(|(_, failed)| *failed > 0);
+        let results = self.drills.results().iter();
+        let failing = results.map(|(trunk, result)| (trunk, result.failed)).filter(|(_, failed)| *failed > 0);
         self.alarms.drilled(now, self.wall, failing);
     }
 
     /// What came of the last drill of each trunk that was drilled.
-    pub fn drilled(&self) -> &BTreeMap<Name, Outcome> {
-        self.drills.outcomes()
+    pub fn drilled(&self) -> &BTreeMap<Name, DrillResult> {
+        self.drills.results()
     }
 
     /// Whether drills can show that others stand in for a trunk: it has a number for testing, and is the first choice of a group with others.

@@ -89,7 +89,7 @@ impl ControlThread {
             }
             _ => {
                 answer["candidates"] = self.candidates();
-                answer["outcomes"] = json!(self.control.drilled());
+                answer["results"] = json!(self.control.drilled());
                 answer["now"] = json!(self.clock.wall());
             }
         }

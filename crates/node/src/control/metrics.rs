@@ -59,16 +59,16 @@ pub(super) fn alarms(metrics: &mut MetricsSnapshot, active: impl Iterator<Item =
 pub(super) fn drills(metrics: &mut MetricsSnapshot, control: &Control) {
     let names = (0..).map(TrunkId).zip(&control.snapshot().settings.names.trunks);
     for (id, name) in names.filter(|(_, name)| !name.is_empty()) {
-        let outcome = control.drilled().get(name);
-        if outcome.is_none() && !control.is_drillable(id) {
+        let result = control.drilled().get(name);
+        if result.is_none() && !control.is_drillable(id) {
             continue;
         }
         let labels = [("trunk", name.to_string())];
-        let good = outcome.and_then(|outcome| outcome.good).map_or(0.0, |at| at.as_micros() as f64 / 1e6);
+        let good = result.and_then(|result| result.good).map_or(0.0, |at| at.as_micros() as f64 / 1e6);
         let help = "When a drill of the trunk passed last, in seconds since 1970; 0 for never.";
         metrics.gauge("trunk_drill_passed_timestamp_seconds", help, &labels, good);
-        if let Some(outcome) = outcome {
-            let passed = f64::from(u8::from(outcome.failed == 0));
+        if let Some(result) = result {
+            let passed = f64::from(u8::from(result.failed == 0));
             metrics.gauge("trunk_drill_passed", "1 unless a line of its last drill failed.", &labels, passed);
         }
     }

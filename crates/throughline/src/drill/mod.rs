@@ -115,14 +115,19 @@ fn again_and_again(args: &Args, api: &Client, every: Span) -> ! {
     let (clock, mut told) = (node::clock::Clock::start(), String::new());
     loop {
         let looked = look(args, api, every, clock.now().since(model::Instant::ZERO));
-        let pause = looked.unwrap_or_else(|Failure(why)| {
-            if why != told {
-                complain(&why);
-                told = why;
+        let pause = match looked {
+            Ok(wait) => {
+                told.clear();
+                wait.clamp(schedule::PAUSE, schedule::LOOK)
             }
-            Span::ZERO
-        });
-        let pause = pause.clamp(schedule::PAUSE, schedule::LOOK);
+            Err(Failure(why)) => {
+                if why != told {
+                    complain(&why);
+                    told = why;
+                }
+                schedule::RETRY
+            }
+        };
         // One that returns early asks once more than it had to.
         std::thread::park_timeout(std::time::Duration::from_micros(pause.as_micros()));
     }

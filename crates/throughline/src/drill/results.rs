@@ -10,19 +10,19 @@ use serde_json::Value;
 /// Shows it.
 pub(super) fn show(known: &Value, json: bool) {
     if json {
-        ask::raw(&known["outcomes"]);
+        ask::raw(&known["results"]);
     } else {
         say(&lines(known).join("\n"));
     }
 }
 
 fn lines(known: &Value) -> Vec<String> {
-    let drilled = known["outcomes"].as_object();
-    let mut lines: Vec<String> = drilled.into_iter().flatten().map(|(trunk, outcome)| line(trunk, outcome)).collect();
+    let drilled = known["results"].as_object();
+    let mut lines: Vec<String> = drilled.into_iter().flatten().map(|(trunk, result)| line(trunk, result)).collect();
     for one in known["candidates"].as_array().map(Vec::as_slice).unwrap_or_default() {
         let trunk = one["trunk"].as_str().unwrap_or_default();
         let is_first = one.pointer("/order/0").and_then(Value::as_str) == Some(trunk);
-        if is_first && known["outcomes"].get(trunk).is_none() {
+        if is_first && known["results"].get(trunk).is_none() {
             lines.push(format!("{trunk}: never drilled; `throughline drill --trunk {trunk}` does it now"));
         }
     }
@@ -34,19 +34,19 @@ fn lines(known: &Value) -> Vec<String> {
     lines
 }
 
-fn line(trunk: &str, outcome: &Value) -> String {
-    let count = |name: &str| outcome[name].as_u64().unwrap_or(0);
+fn line(trunk: &str, result: &Value) -> String {
+    let count = |name: &str| result[name].as_u64().unwrap_or(0);
     let (passed, failed) = (count("passed"), count("failed"));
     let lines = if passed + failed == 0 {
         String::from("no drill was ever done")
     } else {
         format!("{passed} of {} lines passed in the last that was done", passed + failed)
     };
-    let good = outcome["good"]
+    let good = result["good"]
         .as_i64()
         .map_or_else(|| String::from("never passed whole"), |at| format!("passed whole {}", date(at)));
-    let why = outcome["why"].as_str().unwrap_or_default();
-    format!("{trunk}: {good}; last ended {}: {why}; {lines}", date(outcome["ended"].as_i64().unwrap_or(0)))
+    let why = result["why"].as_str().unwrap_or_default();
+    format!("{trunk}: {good}; last ended {}: {why}; {lines}", date(result["ended"].as_i64().unwrap_or(0)))
 }
 
 /// UTC, to the minute.
@@ -62,11 +62,11 @@ mod tests {
 
     #[test]
     fn what_passed_what_was_cut_short_and_what_was_never_drilled_are_told_apart() {
-        let outcome = |good: Value, why: &str, passed: u64, failed: u64| json!({ "ended": 1_795_521_847_112_345_i64, "why": why, "whole": true, "passed": passed, "failed": failed, "good": good });
+        let result = |good: Value, why: &str, passed: u64, failed: u64| json!({ "ended": 1_795_521_847_112_345_i64, "why": why, "whole": true, "passed": passed, "failed": failed, "good": good });
         let known = json!({
-            "outcomes": {
-                "acme": outcome(json!(1_795_521_847_112_345_i64), "it is done", 40, 0),
-                "initech": outcome(Value::Null, "its time is over", 0, 0),
+            "results": {
+                "acme": result(json!(1_795_521_847_112_345_i64), "it is done", 40, 0),
+                "initech": result(Value::Null, "its time is over", 0, 0),
             },
             "candidates": [
                 { "trunk": "acme", "order": ["acme", "globex"] },

@@ -17,8 +17,10 @@ const SETTLE: Span = Span::from_secs(60);
 const AGAIN: Span = Span::from_secs(3_600);
 /// How long is waited at most until the edge is asked again what is due: it may have been reloaded, or drilled by hand.
 pub(super) const LOOK: Span = Span::from_secs(300);
-/// How long is waited at least, whatever went wrong.
-pub(super) const PAUSE: Span = Span::from_secs(10);
+/// How long is waited at least.
+pub(super) const PAUSE: Span = Span::from_secs(5);
+/// How long after something went wrong: the edge works out anew what can be drilled each time it is asked.
+pub(super) const RETRY: Span = Span::from_secs(60);
 
 /// The last drill of a trunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +39,8 @@ pub(super) fn interval(word: &str) -> Result<Span, String> {
 /// What the edge knows of the last drill of each of these trunks.
 pub(super) fn last(known: &Value, trunks: &[&str]) -> Vec<Option<Last>> {
     let of = |trunk: &&str| {
-        let outcome = known["outcomes"].get(*trunk)?;
-        Some(Last { ended: outcome["ended"].as_i64()?, whole: outcome["whole"].as_bool()? })
+        let result = known["results"].get(*trunk)?;
+        Some(Last { ended: result["ended"].as_i64()?, whole: result["whole"].as_bool()? })
     };
     trunks.iter().map(of).collect()
 }
@@ -117,7 +119,7 @@ mod tests {
 
     #[test]
     fn what_the_edge_tells_is_read_by_trunk() {
-        let known = json!({ "outcomes": { "acme": { "ended": 7, "whole": true } } });
+        let known = json!({ "results": { "acme": { "ended": 7, "whole": true } } });
         assert_eq!(last(&known, &["acme", "initech"]), [at(7, true), None]);
         assert_eq!(interval("24h"), Ok(DAY));
         assert!(interval("1s").unwrap_err().contains("too short") && interval("24").is_err());

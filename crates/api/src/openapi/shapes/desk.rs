@@ -122,7 +122,7 @@ pub(super) fn drill() -> Shapes {
     ]);
     let at =
         json!({ "type": "object", "description": "By the name of a trunk: the address that its calls come in at." });
-    let outcomes = json!({
+    let results = json!({
         "type": "object",
         "description": "By the name of a trunk: what came of its last drill.",
         "additionalProperties": object(&[
@@ -140,7 +140,7 @@ pub(super) fn drill() -> Shapes {
         ("numbers?", list(text("A number that may be dialled in it."))),
         ("candidates?", list(candidate)),
         ("at?", at),
-        ("outcomes?", outcomes),
+        ("results?", results),
         ("now?", wall("What the edge's clock shows")),
         ("id?", text("Its number, for whoever began it.")),
         ("mark?", text("What the Call-IDs of its calls begin with.")),
