@@ -77,3 +77,32 @@ pub(crate) const fn mirror(offered: Direction) -> Direction {
         Direction::Inactive => Direction::Inactive,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use media::sdp::Sdp;
+
+    fn described(only: Option<Law>) -> Vec<u8> {
+        describe(1, 1, SocketAddr::from(([192, 0, 2, 1], 40_000)), Direction::SendRecv, only)
+    }
+
+    #[test]
+    fn an_agent_of_one_law_describes_it_alone_and_finds_it_in_what_others_describe() {
+        let text = described(Some(Law::Mu));
+        let text = core::str::from_utf8(&text).unwrap();
+        assert!(text.contains("m=audio 40000 RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 "), "{text}");
+        for (theirs, ours, law) in [
+            (None, None, Some(Law::A)),
+            (None, Some(Law::Mu), Some(Law::Mu)),
+            (Some(Law::Mu), None, Some(Law::Mu)),
+            (Some(Law::Mu), Some(Law::A), None),
+        ] {
+            let text = described(theirs);
+            let sdp = Sdp::parse(&text).unwrap();
+            assert_eq!(common(ours, &sdp.streams()[0]), law, "{theirs:?} {ours:?}");
+        }
+    }
+}

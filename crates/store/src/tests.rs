@@ -150,7 +150,10 @@ fn started() -> Record {
 }
 
 fn drained(trunk: Option<&str>) -> Record {
-    let act = if trunk.is_some() { Act::Drain } else { Act::Stop };
+    operator(trunk, if trunk.is_some() { Act::Drain } else { Act::Stop })
+}
+
+fn operator(trunk: Option<&str>, act: Act) -> Record {
     Record::Operator(Operator {
         trunk: trunk.map(Into::into),
         act,
@@ -230,6 +233,21 @@ fn a_trunk_is_explained_by_its_last_entries() {
     let last = reader.why_trunk("acme", 1, false).unwrap();
     assert_eq!(last, why[2..], "the limit keeps the latest");
     assert_eq!(reader.why_trunk("nobody", 1_000, false).unwrap(), [""; 0]);
+}
+
+#[test]
+fn the_ends_of_drills_come_back_in_order_and_are_told_of_the_trunks_that_they_name() {
+    let (store, reader) = Store::open(Place::Memory, SMALL).unwrap();
+    let ends = |trunk: &str, passed| {
+        let why = "it is done".to_owned();
+        operator(None, Act::DrillEnd { why, passed, failed: 1, trunks: vec![trunk.into()] })
+    };
+    let other = operator(Some("acme"), Act::DrillMend);
+    write(&store, &[entry(1, ends("acme", 6)), entry(2, other), entry(3, alarm()), entry(4, ends("globex", 7))]);
+    let seqs: Vec<u64> = reader.drills().unwrap().iter().map(|entry| entry.seq.0).collect();
+    assert_eq!(seqs, [1, 4]);
+    let told = reader.why_trunk("globex", 10, false).unwrap();
+    assert!(told.len() == 1 && told[0].ends_with("it is done; 7 of 8 lines passed"), "{told:?}");
 }
 
 #[test]
