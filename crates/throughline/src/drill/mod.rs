@@ -100,6 +100,10 @@ fn way(word: &str) -> Result<DrillFault, String> {
 
 pub(crate) fn run(args: &Args, api: &Client) -> Result<(), Failure> {
     if let Some(every) = args.schedule {
+        if args.plan.is_some() {
+            // A plan with faults is no reason to stay.
+            let _good = scheduled(args, &Value::Null)?;
+        }
         again_and_again(args, api, every)
     }
     let known = ask::get(api, "/v1/drill")?;
@@ -133,15 +137,21 @@ fn again_and_again(args: &Args, api: &Client, every: Span) -> ! {
     }
 }
 
-/// Drills when that is due. How long until it is to be looked again.
-fn look(args: &Args, api: &Client, every: Span, age: Span) -> Result<Span, Failure> {
-    let known = ask::get(api, "/v1/drill")?;
-    let plan = plan_of(args, &known)?;
+/// The plan of a schedule.
+fn scheduled(args: &Args, known: &Value) -> Result<Plan, Failure> {
+    let plan = plan_of(args, known)?;
     if plan.all_calls {
         return Err(Failure(String::from(
             "a plan that breaks trunks for every call is for people, and not for a schedule",
         )));
     }
+    Ok(plan)
+}
+
+/// Drills when that is due. How long until it is to be looked again.
+fn look(args: &Args, api: &Client, every: Span, age: Span) -> Result<Span, Failure> {
+    let known = ask::get(api, "/v1/drill")?;
+    let plan = scheduled(args, &known)?;
     let last = schedule::last(&known, &plan.trunks());
     let wait = schedule::wait(every, known["now"].as_i64().unwrap_or(0), age, &last);
     if wait == Span::ZERO {
