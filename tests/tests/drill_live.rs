@@ -21,10 +21,9 @@ const AMONG: u64 = 2_000;
 fn among_a_hundred_real_calls_a_second_none_fails_because_of_it() {
     steadily(|| {
         let bench = bench("", "", "");
-        let without = failed(half(0, || ()));
-        let known = calls().len();
+        let without = failed(half(|| ()));
         let mut found = Value::Null;
-        let with = half(known, || found = drill(&bench));
+        let with = half(|| found = drill(&bench));
         for call in &with {
             let met = attempts(call).iter().find(|attempt| !attempt["fault"].is_null());
             assert!(met.is_none() && !call["plan"].to_string().contains("drilled"), "it met the drill: {call:#}");
@@ -36,9 +35,11 @@ fn among_a_hundred_real_calls_a_second_none_fails_because_of_it() {
     });
 }
 
-/// As many real calls as go through while `beside` does something: the edge's record of each, those before them left out. A call that SIPp
-/// could not finish has one all the same, unless its INVITE never came.
-fn half(known: usize, beside: impl FnOnce()) -> Vec<Value> {
+/// As many real calls as go through while `beside` does something: the edge's record of each. A call that SIPp could not finish has one all the
+/// same, unless its INVITE never came.
+fn half(beside: impl FnOnce()) -> Vec<Value> {
+    // A run before this one has left its own in the store.
+    let known = calls().len();
     let mut caller = Sipp::caller("caller_brief", "127.0.0.20", "127.0.0.10:5060", "+4722334455", CALLS, RATE);
     beside();
     let finished = caller.finished(LIMIT);
