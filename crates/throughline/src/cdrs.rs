@@ -3,6 +3,7 @@
 //! Page by page, so that an export of any length takes little memory on either side. Refuses to know: where rows are kept.
 
 use crate::ask;
+use crate::csv;
 use crate::http::{Client, encode};
 use crate::say::{Failure, tell};
 use explain::{CdrRow, Heard, Tried};
@@ -10,8 +11,9 @@ use model::{Span, Wall};
 use serde_json::Value;
 
 const EXAMPLES: &str = "\
-CSV has a head and one line per call (RFC 4180): moments in UTC, lengths of time in seconds. JSON is one object a line, as
-GET /v1/cdrs gives it, times in microseconds. `next` for the following export is the last `seq` and one.
+CSV has a head and one line per call (RFC 4180): moments in UTC, lengths of time in seconds. What a spreadsheet would run as a
+formula has an apostrophe in front; numbers such as +4722334455 stay as they are. JSON is one object a line, as GET /v1/cdrs
+gives it, times in microseconds. `next` for the following export is the last `seq` and one.
 
 Examples:
   throughline cdrs --since 2026-11-24 > calls.csv
@@ -111,7 +113,7 @@ fn line(row: Value, format: Format) -> Result<String, Failure> {
     let row: CdrRow = serde_json::from_value(row).map_err(|error| {
         Failure(format!("the edge is of another version ({error}); use the same one, or --format json"))
     })?;
-    Ok(cells(&row).map(|cell| quoted(&cell)).join(","))
+    Ok(csv::line(cells(&row).iter().map(String::as_str)))
 }
 
 fn cells(row: &CdrRow) -> [String; 29] {
@@ -175,11 +177,6 @@ fn seconds(span: Option<Span>) -> String {
     span.map(|span| format!("{}.{:03}", span.as_secs(), span.as_micros() / 1_000 % 1_000)).unwrap_or_default()
 }
 
-/// RFC 4180 §2. Callers choose much of what stands here.
-fn quoted(cell: &str) -> String {
-    if cell.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -212,6 +209,19 @@ mod tests {
             wanted.split("\"a,b\"\"c@office\"").map(|part| part.matches(',').count()).sum::<usize>(),
             HEAD.len() - 1
         );
+    }
+
+    #[test]
+    fn what_a_caller_calls_himself_is_no_formula_in_a_table_and_stays_as_sent_in_json() {
+        let mut row = row();
+        row["caller"] = json!("=HYPERLINK(\"http://192.0.2.1\")");
+        let line_of = |format| line(row.clone(), format).unwrap();
+        assert!(
+            line_of(Format::Csv).contains(",office,\"'=HYPERLINK(\"\"http://192.0.2.1\"\")\",+4722,"),
+            "{}",
+            line_of(Format::Csv)
+        );
+        assert_eq!(serde_json::from_str::<Value>(&line_of(Format::Json)).unwrap(), row);
     }
 
     #[test]

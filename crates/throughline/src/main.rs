@@ -6,6 +6,7 @@ mod ask;
 mod calls;
 mod cdrs;
 mod check;
+mod csv;
 mod deep;
 mod docs;
 mod drill;
