@@ -25,8 +25,8 @@ mod tolls;
 
 pub use admission::{Cidr, masked};
 pub use b2bua::{
-    ALLOW, B2bua, Counters, Effect, EndedAttempt, EndedCall, Ending, LiveAttempt, LiveCall, Phase, Phones, Side, World,
-    is_of_a_leg, way_anew,
+    ALLOW, B2bua, CallPlace, Counters, Effect, EndedAttempt, EndedCall, Ending, LiveAttempt, LiveCall, Phase, Phones,
+    Side, World, is_of_a_leg, way_anew,
 };
 pub use dialog_policy::{DialogPolicy, EarlyMedia};
 pub use drill::Drill;

@@ -5,7 +5,7 @@
 use crate::fault::Fault;
 use crate::metrics::MetricsSnapshot;
 use explain::{Entry, GroupView};
-use model::{CallRef, DrillFault, Seq, Wall};
+use model::{CallRef, DrillFault, Instant, Seq, Wall};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,6 +13,17 @@ use tokio::sync::{broadcast, oneshot};
 
 /// The way back. Dropping it unanswered tells the client that the edge is too busy or stopping.
 pub type Reply<T> = oneshot::Sender<Result<T, Fault>>;
+
+/// Answer to [`Ask::Calls`].
+#[derive(Debug)]
+pub struct CallsPage {
+    /// A list of calls.
+    pub calls: Value,
+    /// The last of them, when the page is full: there may be more behind it.
+    pub last: Option<(Instant, CallRef)>,
+    /// Shards that have not answered in time. Their calls are not on the page, though they may belong there.
+    pub missing: usize,
+}
 
 /// One question. Whoever answers must not wait for anything on the thread that took it off the queue.
 #[derive(Debug)]
@@ -72,12 +83,14 @@ pub enum Ask {
         /// The way back.
         reply: Reply<Vec<Entry>>,
     },
-    /// Calls in progress. Answer: a list of calls.
+    /// Calls in progress, in the order in which they came.
     Calls {
         /// 1000 at most.
         limit: usize,
+        /// Behind this one: when its INVITE came, and its reference.
+        after: Option<(Instant, CallRef)>,
         /// The way back.
-        reply: Reply<Value>,
+        reply: Reply<CallsPage>,
     },
     /// One call, in progress or over.
     Call {

@@ -15,7 +15,7 @@
 //! | `GET /v1/timeline?trunk=&before=&limit=` | records other than calls, the latest first |
 //! | `GET /v1/trunks` | health, load and evidence of every trunk |
 //! | `GET /v1/trunks/{name}` | one of them |
-//! | `GET /v1/calls?limit=` | calls in progress |
+//! | `GET /v1/calls?limit=&after=` | calls in progress, in the order in which they came |
 //! | `GET /v1/calls/{id}` | one call, in progress or over |
 //! | `GET /v1/cdrs?from=&since=&limit=` | calls that are over, one row each with its attempts, oldest first |
 //! | `GET /v1/why/call/{id}`, `GET /v1/why/trunk/{name}?limit=&shadow=` | sentences |
@@ -43,6 +43,7 @@
 mod access;
 mod ask;
 mod connection;
+mod cursor;
 mod desk;
 mod drill;
 mod events;
@@ -57,7 +58,7 @@ mod tests;
 mod views;
 
 pub use access::{Access, Role, Token};
-pub use ask::{Ask, DeskOrder, DeskQuery, DrillAsk, Health, Reply, TrunkAct, Word};
+pub use ask::{Ask, CallsPage, DeskOrder, DeskQuery, DrillAsk, Health, Reply, TrunkAct, Word};
 pub use fault::{Fault, Kind};
 pub use metrics::{Label, MetricsSnapshot, Sample};
 pub use serve::{Api, Limits};

@@ -46,6 +46,7 @@ enum Answer {
 #[derive(Clone, Copy)]
 enum Param {
     Act,
+    After,
     AllCalls,
     Before,
     Broken,
@@ -145,7 +146,8 @@ pub(crate) static OPERATIONS: [Operation; 35] = [
     )
     .told_why()
     .fails(&[404, 409]),
-    get("/v1/calls", "calls", "Calls in progress.", "Calls").asks(&[Param::Limit]),
+    get("/v1/calls", "calls", "Calls in progress, in the order in which they came.", "Calls")
+        .asks(&[Param::Limit, Param::After]),
     get("/v1/calls/{call}", "call", "One call: in progress, or its record when it is over.", "Call").fails(&[404]),
     get("/v1/cdrs", "cdrs", "Calls that are over, one row each with its attempts, oldest first.", "Cdrs").asks(&[
         Param::From,
@@ -313,6 +315,10 @@ impl Param {
     fn of_calls(self) -> Option<Described> {
         let reference = json!({ "type": "string", "pattern": "^[0-9a-fA-F]{1,16}$" });
         Some(match self {
+            Self::After => {
+                let place = json!({ "type": "string", "pattern": "^[0-9]{1,19}-[0-9a-fA-F]{1,16}$" });
+                ("after", "`next` of the page before; the first page when it is missing.", place)
+            }
             Self::Before => {
                 ("before", "Those with numbers below this one; the latest when it is missing.", number(0, u64::MAX))
             }

@@ -5,6 +5,7 @@
 use crate::access::Caller;
 use crate::ask::{Ask, Health, TrunkAct, Word};
 use crate::connection::Answering;
+use crate::cursor;
 use crate::desk;
 use crate::drill;
 use crate::events;
@@ -197,9 +198,11 @@ async fn test_call(
 }
 
 async fn calls(State(api): State<Api>, params: Params) -> Answer {
-    let limit = limit(&parsed(params, &["limit"])?)?;
-    let list = api.ask(api.limits().answer, |reply| Ask::Calls { limit, reply }).await?;
-    Ok(Json(json!({ "calls": list })))
+    let params = parsed(params, &["limit", "after"])?;
+    let (limit, after) = (limit(&params)?, value(&params, "after").map(cursor::parse).transpose()?);
+    let page = api.ask(api.limits().answer, |reply| Ask::Calls { limit, after, reply }).await?;
+    let next = page.last.map(cursor::write);
+    Ok(Json(json!({ "calls": page.calls, "next": next, "missing": page.missing })))
 }
 
 async fn call(State(api): State<Api>, id: Part<String>) -> Answer {
@@ -346,7 +349,7 @@ pub(crate) fn part<T>(path: Part<T>) -> Result<T, Fault> {
     path.map(|Path(part)| part).map_err(unreadable)
 }
 
-fn reference(id: &str) -> Result<CallRef, Fault> {
+pub(crate) fn reference(id: &str) -> Result<CallRef, Fault> {
     let hint = "up to sixteen hexadecimal digits, as GET /v1/calls shows them";
     // A number in Rust may have a plus before it, a reference has none.
     let digits = id.bytes().all(|byte| byte.is_ascii_hexdigit());

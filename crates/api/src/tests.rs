@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use crate::openapi::tests as openapi;
-use crate::{Access, Api, Ask, DeskOrder, Fault, Health, Kind, Limits, MetricsSnapshot, TrunkAct};
+use crate::{Access, Api, Ask, CallsPage, DeskOrder, Fault, Health, Kind, Limits, MetricsSnapshot, TrunkAct};
 use explain::{Alarm, AlarmRecord, Entry, GroupView, MemberView, Record, TierView};
-use model::{Admin, CallRef, Health as Seen, Seq, Span, Wall};
+use model::{Admin, CallRef, Health as Seen, Instant, Seq, Span, Wall};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -91,6 +91,16 @@ impl Served {
     }
 }
 
+/// One call, which came at 7 µs; a page behind it lacks a shard.
+fn calls_page(limit: usize, after: Option<(Instant, CallRef)>) -> CallsPage {
+    let at = (Instant::from_micros(7), CallRef(1));
+    if after == Some(at) {
+        return CallsPage { calls: json!([]), last: None, missing: 1 };
+    }
+    let calls = json!([openapi::call(CallRef(1), &limit.to_string())]);
+    CallsPage { calls, last: (limit == 1).then_some(at), missing: 0 }
+}
+
 /// A node that knows one trunk and one call, and repeats what it was asked.
 fn node(ask: Ask) {
     let gone = match ask {
@@ -101,7 +111,7 @@ fn node(ask: Ask) {
             reply.send(Ok(one)).is_err()
         }
         Ask::Trunk { trunk, reply } => reply.send(Err(Fault::no_trunk(&trunk))).is_err(),
-        Ask::Calls { limit, reply } => reply.send(Ok(json!([openapi::call(CallRef(1), &limit.to_string())]))).is_err(),
+        Ask::Calls { limit, after, reply } => reply.send(Ok(calls_page(limit, after))).is_err(),
         Ask::Call { call: KNOWN, reply } => reply.send(Ok(json!(openapi::call(KNOWN, "+4722")))).is_err(),
         Ask::Call { call, reply } => reply.send(Err(Fault::no_call(call))).is_err(),
         Ask::Cdrs { from, since, limit, reply } => {
@@ -234,8 +244,10 @@ async fn every_route_asks_the_node_and_repeats_its_answer() {
     let call = |called| openapi::call(CallRef(1), called);
     let expected = [
         ("GET", "/v1/trunks", json!({ "trunks": [openapi::trunk()] })),
-        ("GET", "/v1/calls", json!({ "calls": [call("100")] })),
-        ("GET", "/v1/calls?limit=1000", json!({ "calls": [call("1000")] })),
+        ("GET", "/v1/calls", json!({ "calls": [call("100")], "next": null, "missing": 0 })),
+        ("GET", "/v1/calls?limit=1000", json!({ "calls": [call("1000")], "next": null, "missing": 0 })),
+        ("GET", "/v1/calls?limit=1", json!({ "calls": [call("1")], "next": "7-0000000000000001", "missing": 0 })),
+        ("GET", "/v1/calls?limit=1&after=7-0000000000000001", json!({ "calls": [], "next": null, "missing": 1 })),
         ("GET", "/v1/calls/00000000deadbeef", json!(openapi::call(KNOWN, "+4722"))),
         ("GET", "/v1/why/call/deadbeef", json!({ "call": "00000000deadbeef", "sentences": ["answered"] })),
         ("GET", "/v1/why/trunk/acme?limit=7", json!({ "trunk": "acme", "sentences": ["7"] })),
@@ -339,6 +351,7 @@ async fn errors_say_what_is_wrong_and_what_to_do() {
         (400, "GET", "/v1/journal?from=%2B1", "`from` is no number"),
         (400, "GET", "/v1/calls?limit=1001", "`limit` is 1001"),
         (400, "GET", "/v1/calls?limit=0", "`limit` is 0"),
+        (400, "GET", "/v1/calls?after=1", "`after` is `1`, which ends no page"),
         (400, "GET", "/v1/journal?from=-1", "`from` is no number"),
         (400, "GET", "/v1/calls?limits=1", "there is no parameter `limits`"),
         (400, "GET", "/v1/route", "`number` is missing"),

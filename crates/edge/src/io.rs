@@ -9,7 +9,7 @@ use crate::guard::Whom;
 use crate::kept::KeptBindings;
 use crate::names::{Question, Reply};
 use crate::view::{CallView, ShardView, TestCallView};
-use act::{Drill, ServiceRoutes};
+use act::{CallPlace, Drill, ServiceRoutes};
 use core::net::SocketAddr;
 use decide::{Barred, TrunkTable};
 use explain::{CallRecord, Entry, ShutOutCause};
@@ -89,6 +89,8 @@ pub enum Input<'a> {
         ticket: u64,
         /// One call, or all.
         call: Option<CallRef>,
+        /// Of all: those alone that came after this one.
+        after: Option<CallPlace>,
         /// So many at most.
         most: usize,
     },

@@ -24,6 +24,7 @@ mod traffic;
 mod view;
 mod window;
 
+pub use act::CallPlace;
 pub use alarms::Active;
 pub use control::{Control, DeskOrder, DeskQuery, DeskTotals, DeskView, GroupTraffic, TrunkLine};
 pub use guard::{Door, GuardPolicy, NoSource, Strangers, Whom};

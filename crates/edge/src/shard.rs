@@ -12,7 +12,7 @@ use crate::io::{Input, Notice, Output, Snapshot};
 use crate::options::{self, Probes, Situation};
 use crate::test_calls::TestCalls;
 use crate::view::ShardView;
-use act::{B2bua, Effect, Nonces, Passages, Phones, Ports, Registrants, Registrar, TestCallWorld, World};
+use act::{B2bua, CallPlace, Effect, Nonces, Passages, Phones, Ports, Registrants, Registrar, TestCallWorld, World};
 use core::net::SocketAddr;
 use decide::Load;
 use media::codec::Vocoders;
@@ -204,7 +204,7 @@ impl Shard {
             Input::Ports { listen, pairs } => self.ports.stock(now, listen, &pairs),
             Input::Bindings(all) => all.iter().for_each(|bound| self.registrar.install(now, bound)),
             Input::Forgive(whom) => self.guard.forgive(now, whom),
-            Input::Look { ticket, call, most } => self.look(now, ticket, call, most),
+            Input::Look { ticket, call, after, most } => self.look(now, ticket, call, after, most),
             Input::Drain => self.drain(now),
             Input::Close => {
                 self.drain(now);
@@ -582,11 +582,11 @@ impl Shard {
         (&mut self.test_calls, world, &mut self.load)
     }
 
-    fn look(&mut self, now: Instant, ticket: u64, call: Option<CallRef>, most: usize) {
+    fn look(&mut self, now: Instant, ticket: u64, call: Option<CallRef>, after: Option<CallPlace>, most: usize) {
         self.guard.pass_time(now);
         let found = match call {
             Some(call) => self.b2bua.live(call).into_iter().collect(),
-            None => self.b2bua.all(most.min(LOOK_LIMIT)),
+            None => self.b2bua.all(after, most.min(LOOK_LIMIT)),
         };
         let calls = found.iter().map(|call| call_record::live(&self.snapshot.settings, now, call)).collect();
         self.out.push_back(Output::View { ticket, view: Box::new(self.view()), calls });

@@ -2,6 +2,7 @@
 //!
 //! Refuses to know: how it is shown.
 
+use act::CallPlace;
 use decide::Plan;
 use explain::{AttemptRecord, ShutOutCause};
 use model::{Admin, CallRef, Epoch, Health, Instant, Mos, Name, RegistrationState, Span, TestCallResult, Wall, Wish};
@@ -185,6 +186,13 @@ pub struct CallView {
     pub attempts: Vec<AttemptView>,
     /// The same in sentences.
     pub sentences: Vec<String>,
+}
+
+impl CallView {
+    /// Its place among all calls.
+    pub fn place(&self) -> CallPlace {
+        (self.invited, self.call)
+    }
 }
 
 /// One attempt of a call in progress.

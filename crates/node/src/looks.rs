@@ -17,7 +17,7 @@ const CALLS: usize = 1_000;
 pub(crate) struct Seen {
     /// Each shard in numbers, in order of arrival.
     pub(crate) shards: Vec<ShardView>,
-    /// Calls of all of them.
+    /// Calls of all of them in the order of their arrival, the first ones.
     pub(crate) calls: Vec<CallView>,
 }
 
@@ -92,8 +92,10 @@ impl<Q> Looks<Q> {
         if let Some(look) = self.open.iter_mut().find(|look| look.ticket == ticket) {
             look.missing = look.missing.saturating_sub(1);
             look.seen.shards.push(view);
-            calls.truncate(CALLS - look.seen.calls.len());
+            // Each shard tells its first ones; the first of all are among them, and no more is kept.
             look.seen.calls.append(&mut calls);
+            look.seen.calls.sort_unstable_by_key(CallView::place);
+            look.seen.calls.truncate(CALLS);
         }
     }
 
@@ -115,6 +117,7 @@ impl<Q> Looks<Q> {
 mod tests {
     use super::*;
     use edge::GuardedFor;
+    use model::{CallRef, Name};
 
     fn view(shard: u8, trunk_calls: &[u32]) -> ShardView {
         ShardView { shard, trunk_calls: trunk_calls.to_vec(), ..ShardView::default() }
@@ -140,6 +143,45 @@ mod tests {
         let told: Vec<_> = shown.iter().map(|view| (view.source.as_str(), view.dropped, view.left.as_secs())).collect();
         assert_eq!(told, [("192.0.2.2", 15, 300), ("192.0.2.3", 9, 300)]);
         assert_eq!(answer["more"], 3, "two that a shard did not show, one that the limit left off");
+    }
+
+    fn call(n: u64) -> CallView {
+        CallView {
+            call: CallRef(n),
+            from: Name::from("office"),
+            to: None,
+            caller: String::new(),
+            called: String::new(),
+            state: String::from("answered"),
+            invited: Instant::from_micros(n / 10),
+            age: Span::ZERO,
+            talking: None,
+            plan: None,
+            attempts: Vec::new(),
+            sentences: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn pages_over_all_shards_show_each_call_once_and_in_order() {
+        let mut looks = Looks::new(1);
+        let (mut found, mut after): (Vec<u64>, Option<edge::CallPlace>) = (Vec::new(), None);
+        loop {
+            let ticket = looks.open(Instant::ZERO, 3, ()).expect("a ticket");
+            // Of 2,500 calls the last shard holds most. They answer in any order.
+            for shard in [2, 0, 1] {
+                let held = |n: &u64| if n % 50 == 0 { 0 } else { 1 + u8::from(n % 7 > 0) } == shard;
+                let calls =
+                    (0..2_500).filter(held).map(call).filter(|call| after.is_none_or(|after| call.place() > after));
+                looks.answer(ticket, view(shard, &[]), calls.take(1_000).collect());
+            }
+            let ((), seen) = looks.done(Instant::ZERO).expect("all have answered");
+            assert!(seen.calls.len() <= 1_000);
+            let Some(last) = seen.calls.last() else { break };
+            after = Some(last.place());
+            found.extend(seen.calls.iter().map(|call| call.call.0));
+        }
+        assert_eq!(found, (0..2_500).collect::<Vec<_>>());
     }
 
     #[test]

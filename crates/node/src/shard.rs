@@ -479,7 +479,7 @@ impl ShardThread {
             Order::TestCall(order) => self.input(Input::TestCall(order)),
             Order::Bindings(bound) => self.input(Input::Bindings(&bound)),
             Order::Forgive(whom) => self.input(Input::Forgive(whom)),
-            Order::Look { ticket, call, most } => self.input(Input::Look { ticket, call, most }),
+            Order::Look { ticket, call, after, most } => self.input(Input::Look { ticket, call, after, most }),
             Order::Drain => {
                 self.draining = true;
                 self.input(Input::Drain);

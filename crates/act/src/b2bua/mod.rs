@@ -4,6 +4,7 @@
 //! sockets, threads, how trunks are judged.
 
 mod answer;
+mod arrival;
 mod ask;
 mod attempt;
 mod audio;
@@ -49,6 +50,7 @@ mod telling;
 mod transfer;
 mod way;
 
+pub use arrival::CallPlace;
 pub use call::{Phase, Side};
 pub(crate) use challenge::push_challenges;
 pub use counters::Counters;
@@ -374,9 +376,10 @@ impl B2bua {
         self.calls.iter().find(|(_, known)| known.call == call).map(|(_, known)| live(known))
     }
 
-    /// Calls in progress, at most `limit`.
-    pub fn all(&self, limit: usize) -> Vec<LiveCall> {
-        self.calls.iter().take(limit).map(|(_, call)| live(call)).collect()
+    /// Calls in progress in the order of their arrival: the first `limit` behind `after`.
+    pub fn all(&self, after: Option<CallPlace>, limit: usize) -> Vec<LiveCall> {
+        let placed = self.calls.iter().map(|(_, call)| ((call.invited, call.call), call));
+        arrival::first(placed, after, limit).into_iter().map(live).collect()
     }
 
     fn request(&mut self, world: &mut World<'_>, server: ServerKey, flow: Flow, message: &Message) {

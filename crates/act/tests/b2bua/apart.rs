@@ -113,7 +113,7 @@ fn the_halves_tell_one_story_and_are_nobodys_evidence() {
     };
     assert_eq!(counted(&mut lab), [vec![0, 1, 0], vec![0, 0, 1]], "carrier 1 has its one call here, carrier 2 there");
     lab.turn_to(0);
-    let live = lab.b2bua.all(9).remove(0);
+    let live = lab.b2bua.all(None, 9).remove(0);
     assert_eq!((live.from, live.to, live.phase), (TrunkId(1), Some(TrunkId::BETWEEN_SHARDS), Phase::Up));
     hang_up(&mut lab, 1, 0);
     assert!(lab.signals.iter().all(|signal| signal.target.trunk != TrunkId::BETWEEN_SHARDS));

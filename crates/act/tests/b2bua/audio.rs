@@ -34,7 +34,7 @@ impl Lab {
 
     /// What was noted of the call in progress.
     pub fn notes(&self) -> Vec<Noted> {
-        self.b2bua.all(1).pop().expect("a call").notes
+        self.b2bua.all(None, 1).pop().expect("a call").notes
     }
 
     fn hang_up(&mut self) {

@@ -130,7 +130,14 @@ fn answers() -> Shapes {
             "Tested",
             object(&[("trunk", text("Its name.")), ("sentences", sentences()), ("test_call", named("TestCall"))]),
         ),
-        ("Calls", object(&[("calls", list(named("CallInProgress")))])),
+        (
+            "Calls",
+            object(&[
+                ("calls", list(named("CallInProgress"))),
+                ("next", maybe(text("`after` of the next page; null when this is the last."))),
+                ("missing", count("Shards that have not answered in time: their calls are not on this page.")),
+            ]),
+        ),
         ("Call", json!({ "anyOf": [named("CallInProgress"), named("CallRecord")] })),
         ("Cdrs", object(&[("cdrs", list(named("Cdr"))), ("next", next())])),
         ("WhyCall", object(&[("call", reference()), ("sentences", sentences())])),

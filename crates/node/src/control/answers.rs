@@ -5,7 +5,7 @@
 use super::{ControlThread, OWED_FORGIVEN, dry_run, metrics};
 use crate::looks::Seen;
 use crate::shard::Order;
-use api::{Ask, Fault, Health, Kind, MetricsSnapshot, Word};
+use api::{Ask, CallsPage, Fault, Health, Kind, MetricsSnapshot, Word};
 use edge::{By, CallView, ControlInput, DeskOrder, DeskQuery, TrunkAct, Whom};
 use model::{CallRef, TrunkId};
 use serde::Serialize;
@@ -61,15 +61,16 @@ impl ControlThread {
 
     /// Asks the shards; a full house drops the question, which tells whoever asked to come again.
     pub(super) fn look(&mut self, ask: Ask) {
-        let (call, most) = match &ask {
-            Ask::Calls { limit, .. } | Ask::Live { limit, .. } => (None, *limit),
-            Ask::Call { call, .. } | Ask::WhyCall { call, .. } => (Some(*call), 1),
-            _ => (Some(NO_CALL), 0),
+        let (call, after, most) = match &ask {
+            Ask::Calls { limit, after, .. } => (None, *after, *limit),
+            Ask::Live { limit, .. } => (None, None, *limit),
+            Ask::Call { call, .. } | Ask::WhyCall { call, .. } => (Some(*call), None, 1),
+            _ => (Some(NO_CALL), None, 0),
         };
         let Ok(ticket) = self.looks.open(self.now, self.shards.len(), ask) else { return };
         for shard in &mut self.shards {
             // A shard that cannot be told is missing from the answer.
-            let _missing = shard.orders.send(Order::Look { ticket, call, most });
+            let _missing = shard.orders.send(Order::Look { ticket, call, after, most });
         }
     }
 
@@ -92,8 +93,9 @@ impl ControlThread {
                 let lines: Vec<Value> = seen.calls.iter().take(limit).map(live_line).collect();
                 let _gone = reply.send(Ok(json!({ "all": all, "calls": lines })));
             }
-            Ask::Calls { limit, reply } => {
-                let _gone = reply.send(value(&seen.calls.iter().take(limit).collect::<Vec<_>>()));
+            Ask::Calls { limit, reply, .. } => {
+                let missing = self.shards.len().saturating_sub(seen.shards.len());
+                let _gone = reply.send(calls_page(&seen.calls, limit, missing));
             }
             Ask::Call { call, reply } => {
                 let view = seen.calls.iter().find(|view| view.call == call).ok_or_else(|| Fault::no_call(call));
@@ -251,6 +253,12 @@ fn desk_query(query: api::DeskQuery) -> DeskQuery {
         api::DeskOrder::Calls => DeskOrder::Calls,
     };
     DeskQuery { find, troubled, order, skip, limit }
+}
+
+fn calls_page(calls: &[CallView], limit: usize, missing: usize) -> Result<CallsPage, Fault> {
+    let calls = calls.get(..limit).unwrap_or(calls);
+    let last = calls.last().filter(|_| calls.len() == limit).map(CallView::place);
+    Ok(CallsPage { calls: value(&calls)?, last, missing })
 }
 
 /// A call in progress in one line.

@@ -78,7 +78,7 @@ impl Pair {
     }
 
     fn views(&mut self) -> Vec<ShardView> {
-        self.order(|| Order::Look { ticket: 1, call: None, most: 1_000 });
+        self.order(|| Order::Look { ticket: 1, call: None, after: None, most: 1_000 });
         self.each_reports(|report| match report {
             Report::View { view, .. } => Some(*view),
             _ => None,

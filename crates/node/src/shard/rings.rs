@@ -7,7 +7,7 @@ use crate::net::udp::SipSocket;
 use crate::net::wake::Waker;
 use crate::ring::{Receiver, Sender};
 use crate::streams::ByStream;
-use edge::{Bound, CallView, Notice, ServiceRoute, ShardView, Snapshot, Tested, Whom};
+use edge::{Bound, CallPlace, CallView, Notice, ServiceRoute, ShardView, Snapshot, Tested, Whom};
 use explain::CallRecord;
 use model::{CallRef, Signal};
 use sense::{ProbeOrder, TestCallOrder};
@@ -35,6 +35,8 @@ pub(crate) enum Order {
         ticket: u64,
         /// One call, or all.
         call: Option<CallRef>,
+        /// Of all: those alone that came after this one.
+        after: Option<CallPlace>,
         /// So many at most.
         most: usize,
     },

@@ -180,7 +180,7 @@ impl Bench {
                 );
             }
             3 if kind & 8 != 0 => self.phone(now, chunk),
-            3 => self.shard.handle(now, Input::Look { ticket: u64::from(kind), call: None, most: 1_000 }),
+            3 => self.shard.handle(now, Input::Look { ticket: u64::from(kind), call: None, after: None, most: 1_000 }),
             4 => self.hear(now, self.answer(chunk)),
             5 => self.hear(now, self.inside(chunk)),
             _ => {
