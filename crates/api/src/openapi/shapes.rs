@@ -134,7 +134,7 @@ fn answers() -> Shapes {
             "Calls",
             object(&[
                 ("calls", list(named("CallInProgress"))),
-                ("next", maybe(text("`after` of the next page; null when this is the last."))),
+                ("next", maybe(text("`after` of the next page, which may turn out empty; null when there is none."))),
                 ("missing", count("Shards that have not answered in time: their calls are not on this page.")),
             ]),
         ),
