@@ -186,7 +186,7 @@ impl Registrar {
             return answered(self.put_off(rules, registering.rng));
         }
         // Steps 1 and 2: the domain, the extensions.
-        let wish = match wish::read(rules, message, registering.sent_by.addr) {
+        let wish = match wish::read(rules, message, &registering.sent_by) {
             Ok(wish) => wish,
             Err(refusal) => return self.refused(&refusal),
         };

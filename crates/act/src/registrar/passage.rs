@@ -231,7 +231,7 @@ impl PassageWorld<'_> {
         if !registrar.pace.allows(self.now, rate, standing) || under_way >= UNDER_WAY {
             return Some(registrar.put_off(self.rules, self.rng));
         }
-        let wish = match wish::read(self.rules, message, sent_by.addr) {
+        let wish = match wish::read(self.rules, message, sent_by) {
             Ok(wish) => wish,
             Err(refusal) => return Some(registrar.refused(&refusal).answer),
         };
@@ -262,7 +262,7 @@ impl PassageWorld<'_> {
     fn answered(&mut self, passage: &Passage, response: &Message) {
         let code = response.status().unwrap_or(0);
         let message = &passage.message;
-        let answer = match wish::read(self.rules, message, passage.sent_by.addr) {
+        let answer = match wish::read(self.rules, message, &passage.sent_by) {
             Ok(wish) if code < 300 => self.granted(passage, wish, response),
             // A reload has changed the domain meanwhile.
             Err(refusal) => self.registrar.refused(&refusal).answer,
@@ -307,7 +307,7 @@ impl PassageWorld<'_> {
     /// Nobody has decided: what was granted holds for the phone it was granted to, and nothing is granted.
     fn unserved(&mut self, passage: &Passage) {
         self.registrar.counters.unserved += 1;
-        let wish = wish::read(self.rules, &passage.message, passage.sent_by.addr);
+        let wish = wish::read(self.rules, &passage.message, &passage.sent_by);
         let answer = wish.ok().and_then(|wish| self.survives(passage, wish));
         let rate = self.rules.rate.div_ceil(self.registrar.shards);
         let answer = answer.unwrap_or_else(|| answer::later(self.registrar.pace.later(self.rng, rate)));
@@ -339,7 +339,7 @@ pub(super) fn is_signed(message: &Message) -> bool {
 /// The REGISTER as one target gets it, with our address on the way to it.
 fn draft(rules: &RegistrarRules, passage: &Passage, ours: SentBy) -> Option<Draft> {
     let message = &passage.message;
-    let wish = wish::read(rules, message, passage.sent_by.addr).ok()?;
+    let wish = wish::read(rules, message, &passage.sent_by).ok()?;
     // The digest covers the URI: it stays.
     let mut draft = Draft::new(Method::Register, message.uri().to_vec());
     draft.max_forwards = message.max_forwards().map_or(draft.max_forwards, |hops| hops.saturating_sub(1));

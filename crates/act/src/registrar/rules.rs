@@ -4,12 +4,11 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use model::{ListenId, Name, Rng, Span, TrunkId};
-use sip::Uri;
 use sip::auth::{Realm, Secret};
+use sip::{SentBy, Uri};
 
 /// How long bindings last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,13 +73,14 @@ impl RegistrarRules {
         self.behind.is_some() || self.users.contains_key(name)
     }
 
-    /// Whether a host names us.
-    pub fn serves(&self, host: &[u8], sent_by: SocketAddr) -> bool {
+    /// Whether a host names us: our domain, or where we are, by the name that our Contact has too.
+    pub fn serves(&self, host: &[u8], sent_by: &SentBy) -> bool {
         let named = |name: &str| host.eq_ignore_ascii_case(name.as_bytes());
         let address = core::str::from_utf8(host).ok().map(|text| text.trim_matches(['[', ']']));
         named(&self.realm.name)
             || self.domains.iter().any(|domain| named(domain))
-            || address.and_then(|text| text.parse().ok()).is_some_and(|ip: core::net::IpAddr| ip == sent_by.ip())
+            || sent_by.name.as_deref().is_some_and(named)
+            || address.and_then(|text| text.parse().ok()).is_some_and(|ip: core::net::IpAddr| ip == sent_by.addr.ip())
     }
 }
 

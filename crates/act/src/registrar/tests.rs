@@ -48,12 +48,13 @@ struct World {
     cseq: u32,
     now: u64,
     bound: Vec<Bound>,
+    host: Option<&'static str>,
 }
 
 impl World {
     fn new() -> Self {
         let registrar = Registrar::new(100, 7, (0, 1), 1);
-        Self { registrar, rules: rules(), rng: Rng::new(3), cseq: 0, now: 0, bound: Vec::new() }
+        Self { registrar, rules: rules(), rng: Rng::new(3), cseq: 0, now: 0, bound: Vec::new(), host: None }
     }
 
     fn flow(port: u16) -> Flow {
@@ -77,7 +78,7 @@ impl World {
             rules: &self.rules,
             rng: &mut self.rng,
             flow: Self::flow(port),
-            sent_by: SentBy::new(OURS.parse().unwrap(), Transport::Udp),
+            sent_by: SentBy { name: self.host.map(Into::into), ..SentBy::new(OURS.parse().unwrap(), Transport::Udp) },
             message: &message,
         };
         let registered = self.registrar.register(registering);
@@ -154,6 +155,9 @@ fn only_its_user_binds_an_address_10_3_3_and_4() {
     assert_eq!(world.register_to("sip:201@example.net", "202", contact).0, 403);
     assert_eq!(world.register_to("sip:201@elsewhere.net", "201", contact).0, 404);
     assert_eq!(world.register_to("sip:201@PBX.example", "201", contact).0, 200);
+    assert_eq!(world.register_to("sip:201@sbc.example.com", "201", contact).0, 404);
+    world.host = Some("sbc.example.com");
+    assert_eq!(world.register_to("sip:201@SBC.example.com", "201", contact).0, 200, "the name of the listen is ours");
     assert_eq!(world.register_to("sip:201@192.0.2.10:5060", "201", contact).0, 200, "many phones know but our address");
     let text = world.text("sip:201@example.net", contact);
     let challenge = world.once(&text, 1).answer;

@@ -4,9 +4,8 @@
 
 use super::rules::{RegistrarRules, user_of};
 use alloc::vec::Vec;
-use core::net::SocketAddr;
 use model::{Name, Span};
-use sip::{HeaderName, Message, NameAddr, Params, Uri};
+use sip::{HeaderName, Message, NameAddr, Params, SentBy, Uri};
 
 /// Letters of a Contact, of a Path and of an instance at most: all of them are kept.
 const LETTERS: usize = 512;
@@ -76,7 +75,7 @@ pub(super) enum Refusal<'a> {
 pub(super) fn read<'a>(
     rules: &RegistrarRules,
     message: &'a Message,
-    sent_by: SocketAddr,
+    sent_by: &SentBy,
 ) -> Result<Wish<'a>, Refusal<'a>> {
     let serves = |uri: &[u8]| Uri::parse(uri).is_ok_and(|uri| rules.serves(uri.host(), sent_by));
     let to = message.to().uri;

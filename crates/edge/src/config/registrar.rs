@@ -33,7 +33,7 @@ pub(super) static REGISTRAR: Section = Section {
             "list of names",
             "none but the realm",
             "[\"pbx.example.net\"]",
-            "Other names of the same domain.",
+            "Other names of the same domain. The address and the `host` of the listen are served too.",
         ),
         other(
             "behind",
