@@ -22,6 +22,7 @@ mod test_calls;
 mod test_report;
 mod traffic;
 mod view;
+pub mod webhook;
 mod window;
 
 pub use act::CallPlace;

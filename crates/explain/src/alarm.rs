@@ -195,6 +195,83 @@ impl Alarm {
     }
 }
 
+impl Alarm {
+    /// How soon somebody should look: `critical` when calls fail or are about to, `info` when nothing is asked of anybody.
+    pub const fn severity(&self) -> Severity {
+        match self {
+            Self::SuspectOurselves { .. }
+            | Self::SharedFailure { .. }
+            | Self::GroupHasNobody { .. }
+            | Self::RegistrarGone { .. }
+            | Self::CallsBarred { .. } => Severity::Critical,
+            Self::RegistrationLost { .. }
+            | Self::DrillFailed { .. }
+            | Self::ProberStalled { .. }
+            | Self::JournalDropped { .. }
+            | Self::ForeignRequest { .. }
+            | Self::CredentialsRefused { .. }
+            | Self::RegistrarMoved { .. }
+            | Self::NameFails { .. }
+            | Self::Text { .. } => Severity::Warning,
+            Self::EmergencyUsed { .. } | Self::SourceShutOut { .. } => Severity::Info,
+        }
+    }
+
+    /// The trunk it is about, when it is about one.
+    pub const fn trunk(&self) -> Option<&Name> {
+        match self {
+            Self::RegistrationLost { trunk, .. }
+            | Self::DrillFailed { trunk, .. }
+            | Self::CredentialsRefused { trunk, .. }
+            | Self::RegistrarMoved { trunk, .. }
+            | Self::RegistrarGone { trunk }
+            | Self::CallsBarred { trunk, .. }
+            | Self::NameFails { trunk, .. } => Some(trunk),
+            _ => None,
+        }
+    }
+
+    /// The group it is about, when it is about one.
+    pub const fn group(&self) -> Option<&Name> {
+        match self {
+            Self::GroupHasNobody { group } => Some(group),
+            _ => None,
+        }
+    }
+
+    /// What tells this situation from all others under way: the same words when it is raised and when it is over.
+    pub fn subject(&self) -> String {
+        let whom = self.trunk().or(self.group()).map(Name::as_str);
+        let name = if let Self::NameFails { name, .. } = self { Some(name.as_str()) } else { None };
+        [Some(self.kind()), whom, name].into_iter().flatten().collect::<Vec<_>>().join(":")
+    }
+}
+
+/// How soon somebody should look, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// It is good to know.
+    Info,
+    /// Today.
+    Warning,
+    /// Now: calls fail, or are about to.
+    Critical,
+}
+
+impl Severity {
+    /// Their words, the least first.
+    pub const WORDS: &'static [&'static str] = &["info", "warning", "critical"];
+
+    /// One word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
 /// What journals hold: alarms were text before they had types.
 #[derive(Deserialize)]
 #[serde(untagged)]

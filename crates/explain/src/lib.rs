@@ -21,7 +21,7 @@ mod stream;
 mod why;
 pub mod words;
 
-pub use alarm::{Alarm, AlarmRecord, ShutOutCause};
+pub use alarm::{Alarm, AlarmRecord, Severity, ShutOutCause};
 pub use cdr::{Cdr, CdrRow, Heard, Tried, cdr};
 pub use group::{GroupView, MemberView, TierView, group_view, trunk_next, why_group};
 pub use record::{

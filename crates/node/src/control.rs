@@ -6,6 +6,7 @@
 mod answers;
 mod drill;
 mod dry_run;
+mod journal_line;
 mod links;
 mod meaning;
 mod metrics;
@@ -25,7 +26,9 @@ use crate::ring::Receiver;
 use crate::shard::{Order, Report};
 use crate::streams;
 use crate::supervisor::Supervisor;
+use crate::webhook::Webhooks;
 use api::{Access, Ask, Fault, Kind};
+use edge::config::LogForm;
 use edge::{Bound, Control, ControlInput, ControlOutput, KeptBindings, ReloadFault};
 use explain::Entry;
 pub(crate) use links::{ShardLink, StreamLink};
@@ -84,6 +87,7 @@ pub(crate) struct ControlParts {
     pub(crate) dns: Dns,
     pub(crate) resolved: Receiver<dns::Answer>,
     pub(crate) store: Store,
+    pub(crate) webhooks: Webhooks,
     pub(crate) streams: Option<StreamLink>,
     pub(crate) events: broadcast::Sender<Arc<Entry>>,
     pub(crate) access: watch::Sender<Arc<Access>>,
@@ -91,6 +95,8 @@ pub(crate) struct ControlParts {
     pub(crate) drain_limit: Option<Span>,
     /// Gives memory back to the system.
     pub(crate) relief: fn(),
+    /// Chooses the form of the log's lines.
+    pub(crate) log: fn(LogForm),
     pub(crate) banner: Banner,
     pub(crate) supervisor: Supervisor,
 }
@@ -117,6 +123,8 @@ pub(crate) struct ControlThread {
     /// What control has said to what was asked of a drill.
     drilled: Option<Result<(), edge::drill::DrillRefused>>,
     store: Store,
+    webhooks: Webhooks,
+    log: fn(LogForm),
     streams: Option<StreamLink>,
     events: broadcast::Sender<Arc<Entry>>,
     tally: Tally,
@@ -170,6 +178,8 @@ impl ControlThread {
             next_test: 1,
             drilled: None,
             store: parts.store,
+            webhooks: parts.webhooks,
+            log: parts.log,
             streams: parts.streams,
             events: parts.events,
             tally: Tally::default(),
@@ -350,16 +360,16 @@ impl ControlThread {
     /// would have decided, are not for the log.
     fn write(&mut self, entry: Arc<Entry>) {
         self.tally.entry(&entry);
+        if matches!(entry.record, explain::Record::Alarm(_)) {
+            self.webhooks.tell(&entry);
+        }
         if self.events.receiver_count() > 0 {
             // A ring: the slowest listener loses, control never waits. Whoever listened may have gone by now.
             let _nobody = self.events.send(entry.clone());
         }
         if !matches!(entry.record, explain::Record::Call(_) | explain::Record::Shadow { .. }) {
             let sentence = explain::sentence(&entry);
-            match &entry.record {
-                explain::Record::Alarm(alarm) if !alarm.over => tracing::warn!("{sentence}"),
-                _ => tracing::info!("{sentence}"),
-            }
+            journal_line::log(&entry, &sentence);
             if let Some(said) = &mut self.said {
                 said.push(sentence);
             }
@@ -538,6 +548,8 @@ impl ControlThread {
         // Nobody listens when there is no API.
         let _off = self.access.send(Arc::new(access::of(&settings)));
         self.dns.follow(&settings.dns);
+        self.webhooks.follow(&settings);
+        (self.log)(settings.log);
         self.input(ControlInput::Reload(Ok(settings)));
         Ok(fingerprint)
     }

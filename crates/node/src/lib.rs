@@ -27,8 +27,10 @@ mod sockets;
 mod stock;
 mod streams;
 mod supervisor;
+mod webhook;
 
 pub use deep::facts;
+pub use edge::config::LogForm;
 pub use listen::ListenFault;
 pub use load::{Refused, files};
 pub use options::{Fatal, Options};

@@ -5,6 +5,7 @@
 use crate::listen::ListenFault;
 use crate::load::Refused;
 use crate::supervisor::Supervision;
+use edge::config::LogForm;
 use model::Span;
 use std::io;
 use std::net::SocketAddr;
@@ -27,6 +28,8 @@ pub struct Options {
     pub first_stock: u32,
     /// Gives back to the system what the calling thread has freed; called by shards that rest, and by control now and then.
     pub relief: fn(),
+    /// Chooses the form of the log's lines, once the configuration is read and whenever it is read again.
+    pub log: fn(LogForm),
     /// The service manager that has started it, if one has.
     pub supervision: Supervision,
 }
@@ -40,6 +43,7 @@ impl Default for Options {
             gather: Span::from_micros(500),
             first_stock: 64,
             relief: || {},
+            log: |_| {},
             supervision: Supervision::default(),
         }
     }

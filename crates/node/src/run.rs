@@ -20,6 +20,7 @@ use crate::ring::{Receiver, Sender, ring};
 use crate::shard::{Hop, Links, Manner, Order, Report, ShardThread};
 use crate::streams::{self, Listener, Plan, StreamThread, TlsPlan};
 use crate::supervisor::Supervisor;
+use crate::webhook::Webhooks;
 use edge::config::Settings;
 use edge::{Control, ControlInput, KeptBindings, ShardConfig, ShardLimits, Snapshot};
 use media::Keying;
@@ -88,6 +89,7 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
     let (asks_in, asks) = ring(ASKS, &waker);
     let (resolved_in, resolved) = ring(RESOLVED, &waker);
     let dns = Dns::start(&settings.dns, resolved_in).map_err(Fatal::System)?;
+    let webhooks = Webhooks::start(clock, &settings, seed).map_err(Fatal::System)?;
     let (mut links, ends) = link(count, &waker).map_err(Fatal::System)?;
     let streams = if listeners.is_empty() {
         None
@@ -113,12 +115,14 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
         dns,
         resolved,
         store,
+        webhooks,
         events,
         streams: stream_link,
         access: access_told,
         config: options.config.clone(),
         drain_limit: options.drain_limit,
         relief: options.relief,
+        log: options.log,
         banner,
         supervisor,
     };
@@ -136,6 +140,7 @@ fn loaded(options: &Options) -> Result<Loaded, Fatal> {
         None => load::text("lab", lab::CONFIG, None),
     };
     let loaded = loaded.map_err(Fatal::Config)?;
+    (options.log)(loaded.settings.log);
     loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     Ok(loaded)
 }

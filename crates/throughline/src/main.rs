@@ -14,6 +14,7 @@ mod events;
 mod guard;
 mod http;
 mod lab;
+mod log;
 mod reload;
 mod route;
 mod run;

@@ -1,5 +1,6 @@
 //! `throughline run`: an edge, until it is told to end.
 
+use crate::log;
 use crate::say::Failure;
 use model::Span;
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ Signals:
   SIGHUP   reads the configuration again; a bad one changes nothing and the log says why
   SIGTERM  drains: live calls are served to their end, new ones get 503; a second one ends at once
 
-The log goes to standard error. RUST_LOG sets its level (default: info).
+The log goes to standard error, in the form that `log` of [edge] chooses. RUST_LOG sets its level (default: info).
 
 Examples:
   throughline run                       the lab: an edge with two emulated carriers and a PBX on loopback
@@ -45,12 +46,14 @@ fn environment(name: &str) -> Option<String> {
 
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let lines = log::Lines { timed: !log::goes_to_journal(environment("JOURNAL_STREAM").as_deref()) };
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).event_format(lines).init();
     let options = node::Options {
         config: args.config,
         shards: args.shards.map(usize::from),
         drain_limit: args.drain_limit.map(Span::from_secs),
         relief: give_memory_back,
+        log: log::choose,
         supervision: node::Supervision::of(&environment, std::process::id()),
         ..node::Options::default()
     };

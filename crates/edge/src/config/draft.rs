@@ -17,6 +17,7 @@ use toml::de::DeTable;
 pub(super) struct Draft {
     pub(super) edge: EdgeDraft,
     pub(super) access: super::api::ApiAccess,
+    pub(super) webhooks: Vec<super::webhook::Webhook>,
     pub(super) dns: crate::names::DnsSettings,
     pub(super) listens: Vec<ListenDraft>,
     pub(super) guard: GuardDraft,
@@ -33,6 +34,7 @@ pub(super) fn read(table: &DeTable<'_>, env: Env<'_>, faults: &mut Faults<'_>) -
     Draft {
         edge: edge::read(&root, faults),
         access: super::api::read(&root, env, faults),
+        webhooks: super::webhook::read(&root, env, faults),
         dns: super::dns::read(&root, faults),
         listens: listen::read(&root, faults),
         guard: guard::read(&root, faults),

@@ -27,6 +27,12 @@ pub(super) static EDGE: Section = Section {
             "Folder of the embedded store: journal and call records.",
         ),
         is(
+            "log",
+            "\"text\" or \"json\"",
+            "\"text\"",
+            "Form of the log's lines. As JSON each line is one object, for programs that collect logs.",
+        ),
+        is(
             "emergency",
             "list of numbers",
             "[\"112\", \"911\"]",
@@ -77,12 +83,23 @@ pub enum MediaIo {
     IoUring,
 }
 
+/// Form of the log's lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum LogForm {
+    /// Sentences, for people.
+    #[default]
+    Text,
+    /// One object a line, for programs.
+    Json,
+}
+
 /// `[edge]` as read.
 #[derive(Debug)]
 pub(super) struct EdgeDraft {
     pub(super) name: String,
     pub(super) api: Option<SocketAddr>,
     pub(super) data: Option<String>,
+    pub(super) log: LogForm,
     pub(super) emergency: Vec<String>,
     pub(super) product: Option<String>,
     pub(super) shadow: Option<String>,
@@ -98,6 +115,7 @@ impl Default for EdgeDraft {
             name: String::from("edge"),
             api: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8060)),
             data: None,
+            log: LogForm::default(),
             emergency: vec![String::from("112"), String::from("911")],
             product: None,
             shadow: None,
@@ -118,6 +136,10 @@ pub(super) fn read(root: &Reader<'_, '_>, faults: &mut Faults<'_>) -> EdgeDraft 
         _ => value::socket(node, faults).map(Some),
     });
     draft.data = reader.read("data", faults, value::text).filter(|folder| !folder.is_empty());
+    reader.set("log", &mut draft.log, faults, |node, faults| {
+        let word = value::word(&["text", "json"])(node, faults)?;
+        Some(if word == "json" { LogForm::Json } else { LogForm::Text })
+    });
     if let Some(node) = reader.get("emergency") {
         draft.emergency = many(node, faults, number).into_iter().map(|number: At<String>| number.value).collect();
     }

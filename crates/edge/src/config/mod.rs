@@ -39,13 +39,14 @@ mod timers;
 mod tls;
 mod trunk;
 mod value;
+mod webhook;
 mod window;
 
 #[cfg(test)]
 mod tests;
 
 pub use api::{ApiAccess, ApiRole, ApiToken};
-pub use edge::MediaIo;
+pub use edge::{LogForm, MediaIo};
 pub use fault::{Fault, Severity};
 pub use numbers::TargetNumbers;
 pub use reference::{print_defaults, reference};
@@ -55,6 +56,7 @@ pub use settings::{Listen, MediaRange, Settings, Socket};
 pub use streams::{ListenStreams, StreamLimits};
 pub use test_call::TestCallPlan;
 pub use tls::{Identity, ListenTls, TrunkTls};
+pub use webhook::{Address, Webhook};
 
 use fault::Faults;
 use toml::de::DeTable;

@@ -83,6 +83,7 @@ pub(super) static SECTIONS: &[&Section] = &[
     &super::edge::EDGE,
     &super::api::API,
     &super::api::TOKEN,
+    &super::webhook::WEBHOOK,
     &super::dns::DNS,
     &super::listen::LISTEN,
     &super::guard::GUARD,
@@ -123,6 +124,7 @@ pub(super) static ROOT: Section = Section {
     keys: &[
         table("edge", "This edge."),
         table("api", "Who may look at it, and who may act."),
+        table("webhook", "Who is told of alarms."),
         table("dns", "How names are looked up."),
         table("listen", "Local sides of the edge."),
         table("guard", "Who is kept out."),

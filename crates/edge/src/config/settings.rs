@@ -2,7 +2,7 @@
 //!
 //! One immutable value that node, shards, control and API share; a reload makes a new one. Refuses to know: TOML.
 
-use super::edge::MediaIo;
+use super::edge::{LogForm, MediaIo};
 use super::numbers::TargetNumbers;
 use super::streams::{ListenStreams, StreamLimits};
 use super::test_call::TestCallPlan;
@@ -28,6 +28,10 @@ pub struct Settings {
     pub api: Option<SocketAddr>,
     /// Who may what there.
     pub access: super::api::ApiAccess,
+    /// Form of the log's lines.
+    pub log: LogForm,
+    /// Who is told of alarms.
+    pub webhooks: Vec<super::webhook::Webhook>,
     /// Folder of the store; none keeps the journal in memory.
     pub data: Option<String>,
     /// Names this text in records: equal texts have equal fingerprints.

@@ -1,0 +1,165 @@
+//! What the edge tells others by itself: alarms by webhook, decisions by the log.
+#![allow(clippy::expect_used, clippy::panic)]
+
+use interop::agents::{agent, plays};
+use interop::edge::{CONFIG, Edge};
+use interop::{http, namespace, wait_until};
+use model::Wall;
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread::Builder;
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(90);
+const SECRET: &str = "0123456789abcdef0123";
+const PROBED: &str =
+    "at = \"sip:127.0.0.31:5060\"\nprobe = { deadline = \"500ms\", every = \"1s\" }\nhealth = { dwell = \"3s\" }";
+
+/// How the receiver of posts behaves, one after another; the last one for ever.
+#[derive(Clone, Copy)]
+enum Manner {
+    Answers(u16),
+    Hangs,
+}
+
+/// One request as it came.
+#[derive(Clone)]
+struct Request {
+    line: String,
+    signature: String,
+    body: String,
+}
+
+/// Receives posts at this port of the namespace.
+fn receiver(port: u16, manners: &'static [Manner]) -> Arc<Mutex<Vec<Request>>> {
+    let listener = TcpListener::bind(("127.0.0.1", port)).expect("a port of our own");
+    let requests: Arc<Mutex<Vec<Request>>> = Arc::default();
+    let seen = requests.clone();
+    let serve = move || {
+        let mut held = Vec::new();
+        for (stream, index) in listener.incoming().zip(0..) {
+            let mut stream = stream.expect("a connection");
+            seen.lock().expect("requests").push(request(&stream));
+            match manners[std::cmp::min(index, manners.len() - 1)] {
+                Manner::Answers(status) => {
+                    // A post that was given up meanwhile is nobody's.
+                    let _gone = write!(stream, "HTTP/1.1 {status} So\r\nContent-Length: 0\r\n\r\n");
+                }
+                Manner::Hangs => held.push(stream),
+            }
+        }
+    };
+    Builder::new().name("receiver".to_owned()).spawn(serve).expect("a thread");
+    requests
+}
+
+fn request(stream: &TcpStream) -> Request {
+    let mut reader = BufReader::new(stream);
+    let mut head = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).expect("a head");
+        if line.trim().is_empty() {
+            break;
+        }
+        head.push(line.trim().to_owned());
+    }
+    let header = |name: &str| {
+        let mut named = head.iter().filter_map(|line| line.split_once(": "));
+        named.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned()).unwrap_or_default()
+    };
+    let mut body = vec![0; header("content-length").parse().expect("a length")];
+    reader.read_exact(&mut body).expect("a body");
+    let body = String::from_utf8(body).expect("text");
+    Request { line: head[0].clone(), signature: header("throughline-signature"), body }
+}
+
+/// What is posted, once what was tried again is counted once.
+fn told(requests: &Mutex<Vec<Request>>) -> Vec<Value> {
+    let requests = requests.lock().expect("requests");
+    let mut bodies: Vec<&str> = requests.iter().map(|request| request.body.as_str()).collect();
+    bodies.dedup();
+    bodies.into_iter().map(|body| serde_json::from_str(body).expect("JSON")).collect()
+}
+
+fn config(extra: &str) -> String {
+    let probed = CONFIG.replace("at = \"sip:127.0.0.31:5060\"", PROBED);
+    probed.replace("name = \"test\"", "name = \"test\"\nlog = \"json\"") + extra
+}
+
+#[test]
+fn an_alarm_is_posted_when_it_is_raised_and_when_it_is_over_whatever_the_receiver_does() {
+    namespace::enter();
+    let sulky = receiver(9_001, &[Manner::Answers(500), Manner::Answers(500), Manner::Hangs, Manner::Answers(204)]);
+    let picky = receiver(9_002, &[Manner::Answers(200)]);
+    let (acme, _globex) = (agent("acme", 31, plays(1_000)), agent("globex", 32, plays(1_000)));
+    let hooks = "[webhook.sulky]\nurl = \"http://127.0.0.1:9001/alarms?of=edge\"\nsecret = \"env:HOOK\"\ntimeout = \"1s\"\n\
+        [webhook.picky]\nurl = \"http://127.0.0.1:9002\"\nalarms = [\"registrar_gone\"]\n";
+    let edge = Edge::start_knowing(&config(hooks), &[("HOOK", SECRET)]);
+    wait_until("both are up", LIMIT, || ["acme", "globex"].map(http::health) == ["up", "up"]);
+    drop(acme);
+    wait_until("acme is down", LIMIT, || http::health("acme") == "down");
+    assert!(edge.command(&["trunk", "globex", "out"]).1, "now nobody is left");
+    wait_until("the alarm has been taken", LIMIT, || sulky.lock().expect("requests").len() >= 4);
+    assert!(edge.command(&["trunk", "globex", "restore"]).1);
+    wait_until("its end is posted", LIMIT, || told(&sulky).len() >= 2);
+
+    let [raised, over] = &told(&sulky)[..] else { panic!("{:?}", told(&sulky)) };
+    assert_eq!((&raised["status"], &over["status"]), (&"raised".into(), &"over".into()));
+    assert_eq!((&raised["kind"], &raised["group"]), (&"group_has_nobody".into(), &"carriers".into()));
+    assert_eq!((&over["id"], &over["since"]), (&raised["id"], &raised["since"]));
+    assert_eq!((&raised["severity"], &raised["edge"]), (&"critical".into(), &"test".into()));
+    let requests = sulky.lock().expect("requests").clone();
+    assert_eq!(requests.len(), 5, "four tries of the first, one of the second");
+    for request in &requests {
+        assert_eq!(request.line, "POST /alarms?of=edge HTTP/1.1");
+        let seconds = request.signature.strip_prefix("t=").and_then(|rest| rest.split_once(',')).expect("a time").0;
+        let at = Wall::from_micros(seconds.parse::<i64>().expect("seconds") * 1_000_000);
+        assert_eq!(request.signature, edge::webhook::signature(SECRET, at, &request.body));
+    }
+    assert!(picky.lock().expect("requests").is_empty(), "it wants another kind");
+    let (_, metrics) = http::ask("GET", "/metrics").expect("metrics");
+    for (what, count) in [("taken", 2), ("again", 3), ("dropped_late", 0)] {
+        let found = metrics.lines().find(|line| {
+            line.starts_with("throughline_webhook_posts_total")
+                && line.contains("\"sulky\"")
+                && line.contains(&format!("\"{what}\""))
+        });
+        assert!(found.is_some_and(|line| line.ends_with(&format!(" {count}"))), "{what}: {found:?}");
+    }
+    lines_tell_what_why_tells(&edge, raised);
+}
+
+fn lines_tell_what_why_tells(edge: &Edge, raised: &Value) {
+    let log = edge.log();
+    let lines = log.lines().filter(|line| line.starts_with('{'));
+    let lines: Vec<Value> = lines.map(|line| serde_json::from_str(line).expect("each line is one object")).collect();
+    let of = |event: &str| lines.iter().filter(move |line| line["event"] == event).collect::<Vec<_>>();
+    let downs = of("decision").into_iter().filter(|line| line["trunk"] == "acme" && line["to"] == "Down");
+    let down = downs.last().unwrap_or_else(|| panic!("no decision in {log}"));
+    let why = http::sentences("/v1/why/trunk/acme");
+    assert!(why.iter().any(|sentence| down["message"] == sentence.as_str()), "{down} in {why:?}");
+    assert!(down["seq"].is_u64() && down["time"].is_string() && down["level"] == "info", "{down}");
+    let alarm = of("alarm").into_iter().find(|line| line["status"] == "raised").expect("a line");
+    assert_eq!((&alarm["message"], &alarm["seq"]), (&raised["sentence"], &raised["seq"]));
+    assert_eq!((&alarm["level"], of("start").len()), (&"warn".into(), 1));
+}
+
+#[test]
+fn a_reload_changes_who_is_told_and_in_which_form() {
+    namespace::enter();
+    let late = receiver(9_001, &[Manner::Answers(200)]);
+    let edge = Edge::start(&config(""));
+    edge.rewrite(&(config("[webhook.late]\nurl = \"http://127.0.0.1:9001/\"\n").replace("\"json\"", "\"text\"")));
+    assert!(edge.command(&["reload"]).1);
+    assert!(edge.command(&["trunk", "acme", "out"]).1 && edge.command(&["trunk", "globex", "out"]).1);
+    wait_until("the alarm is posted", LIMIT, || !told(&late).is_empty());
+    let first = &told(&late)[0];
+    assert_eq!((&first["kind"], &first["status"]), (&"group_has_nobody".into(), &"raised".into()));
+    assert!(late.lock().expect("requests")[0].signature.is_empty(), "without a secret nothing is signed");
+    let sentence = first["sentence"].as_str().expect("a sentence").to_owned();
+    let line = edge.log().lines().find(|line| line.contains(&sentence)).map(str::to_owned).expect("a line");
+    assert!(!line.starts_with('{') && line.contains(" WARN "), "{line}");
+}
