@@ -94,9 +94,10 @@ fn an_alarm_is_posted_when_it_is_raised_and_when_it_is_over_whatever_the_receive
     namespace::enter();
     let sulky = receiver(9_001, &[Manner::Answers(500), Manner::Answers(500), Manner::Hangs, Manner::Answers(204)]);
     let picky = receiver(9_002, &[Manner::Answers(200)]);
-    let (acme, _globex) = (agent("acme", 31, plays(1_000)), agent("globex", 32, plays(1_000)));
-    let hooks = "[webhook.sulky]\nurl = \"http://127.0.0.1:9001/alarms?of=edge\"\nsecret = \"env:HOOK\"\ntimeout = \"1s\"\n\
-        [webhook.picky]\nurl = \"http://127.0.0.1:9002\"\nalarms = [\"registrar_gone\"]\n";
+    let [_office, acme, _globex] =
+        [("office", 20), ("acme", 31), ("globex", 32)].map(|(user, last)| agent(user, last, plays(1_000)));
+    let hooks = "[webhook.sulky]\nurl = \"http://127.0.0.1:9001/alarms?of=edge\"\nsecret = \"env:HOOK\"\ntimeout = \"2s\"\n\
+        alarms = [\"group_has_nobody\"]\n[webhook.picky]\nurl = \"http://127.0.0.1:9002\"\nalarms = [\"registrar_gone\"]\n";
     let edge = Edge::start_knowing(&config(hooks), &[("HOOK", SECRET)]);
     wait_until("both are up", LIMIT, || ["acme", "globex"].map(http::health) == ["up", "up"]);
     drop(acme);
@@ -112,7 +113,10 @@ fn an_alarm_is_posted_when_it_is_raised_and_when_it_is_over_whatever_the_receive
     assert_eq!((&over["id"], &over["since"]), (&raised["id"], &raised["since"]));
     assert_eq!((&raised["severity"], &raised["edge"]), (&"critical".into(), &"test".into()));
     let requests = sulky.lock().expect("requests").clone();
-    assert_eq!(requests.len(), 5, "four tries of the first, one of the second");
+    assert!(
+        requests.len() >= 5 && requests[..4].iter().all(|one| one.body == requests[0].body),
+        "four tries of the first"
+    );
     for request in &requests {
         assert_eq!(request.line, "POST /alarms?of=edge HTTP/1.1");
         let seconds = request.signature.strip_prefix("t=").and_then(|rest| rest.split_once(',')).expect("a time").0;
@@ -120,15 +124,15 @@ fn an_alarm_is_posted_when_it_is_raised_and_when_it_is_over_whatever_the_receive
         assert_eq!(request.signature, edge::webhook::signature(SECRET, at, &request.body));
     }
     assert!(picky.lock().expect("requests").is_empty(), "it wants another kind");
-    let (_, metrics) = http::ask("GET", "/metrics").expect("metrics");
-    for (what, count) in [("taken", 2), ("again", 3), ("dropped_late", 0)] {
-        let found = metrics.lines().find(|line| {
-            line.starts_with("throughline_webhook_posts_total")
-                && line.contains("\"sulky\"")
-                && line.contains(&format!("\"{what}\""))
-        });
-        assert!(found.is_some_and(|line| line.ends_with(&format!(" {count}"))), "{what}: {found:?}");
-    }
+    let posts = |what: &str| {
+        let (_, metrics) = http::ask("GET", "/metrics").expect("metrics");
+        let is_it =
+            |line: &&str| ["throughline_webhook_posts_total", "\"sulky\"", what].iter().all(|part| line.contains(part));
+        let line = metrics.lines().find(is_it).unwrap_or_else(|| panic!("no {what} in {metrics}"));
+        line.rsplit(' ').next().and_then(|count| count.parse::<u32>().ok()).expect("a count")
+    };
+    wait_until("both are counted as taken", LIMIT, || posts("\"taken\"") == 2);
+    assert!(posts("\"again\"") >= 3 && posts("\"dropped_late\"") == 0 && posts("\"dropped_refused\"") == 0);
     lines_tell_what_why_tells(&edge, raised);
 }
 
@@ -137,8 +141,8 @@ fn lines_tell_what_why_tells(edge: &Edge, raised: &Value) {
     let lines = log.lines().filter(|line| line.starts_with('{'));
     let lines: Vec<Value> = lines.map(|line| serde_json::from_str(line).expect("each line is one object")).collect();
     let of = |event: &str| lines.iter().filter(move |line| line["event"] == event).collect::<Vec<_>>();
-    let downs = of("decision").into_iter().filter(|line| line["trunk"] == "acme" && line["to"] == "Down");
-    let down = downs.last().unwrap_or_else(|| panic!("no decision in {log}"));
+    let is_down = |line: &&Value| line["trunk"] == "acme" && line["to"] == "Down" && line["enforced"] == true;
+    let down = of("decision").into_iter().find(is_down).unwrap_or_else(|| panic!("no decision in {log}"));
     let why = http::sentences("/v1/why/trunk/acme");
     assert!(why.iter().any(|sentence| down["message"] == sentence.as_str()), "{down} in {why:?}");
     assert!(down["seq"].is_u64() && down["time"].is_string() && down["level"] == "info", "{down}");
@@ -152,7 +156,10 @@ fn a_reload_changes_who_is_told_and_in_which_form() {
     namespace::enter();
     let late = receiver(9_001, &[Manner::Answers(200)]);
     let edge = Edge::start(&config(""));
-    edge.rewrite(&(config("[webhook.late]\nurl = \"http://127.0.0.1:9001/\"\n").replace("\"json\"", "\"text\"")));
+    edge.rewrite(
+        &(config("[webhook.late]\nurl = \"http://127.0.0.1:9001/\"\nalarms = [\"group_has_nobody\"]\n")
+            .replace("\"json\"", "\"text\"")),
+    );
     assert!(edge.command(&["reload"]).1);
     assert!(edge.command(&["trunk", "acme", "out"]).1 && edge.command(&["trunk", "globex", "out"]).1);
     wait_until("the alarm is posted", LIMIT, || !told(&late).is_empty());

@@ -304,11 +304,14 @@ where
 {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-    tokio::pin!(connection);
-    tokio::select! {
-        answer = sender.send_request(request) => Ok(answer.map_err(io::Error::other)?.status().as_u16()),
-        ended = &mut connection => Err(ended.err().map_or_else(|| io::ErrorKind::UnexpectedEof.into(), io::Error::other)),
-    }
+    let answered = sender.send_request(request);
+    tokio::pin!(answered);
+    let answer = tokio::select! {
+        answer = &mut answered => answer,
+        // A receiver that answers and hangs up at once ends the connection first; what it said is there all the same.
+        _ended = connection => answered.await,
+    };
+    Ok(answer.map_err(io::Error::other)?.status().as_u16())
 }
 
 #[cfg(test)]

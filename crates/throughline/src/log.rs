@@ -107,3 +107,60 @@ impl Visit for Fields {
         self.add(field, value);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    /// What is written, in one piece.
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn line(timed: bool) -> String {
+        let page = Page::default();
+        let writer = page.clone();
+        let lines =
+            tracing_subscriber::fmt().event_format(Lines { timed }).with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(lines, || {
+            let group: Option<&str> = None;
+            tracing::warn!(event = "alarm", seq = 7_u64, trunk = "acme", group, over = false, "it says \"no\"");
+        });
+        let written = page.0.lock().unwrap().clone();
+        String::from_utf8(written).unwrap()
+    }
+
+    #[test]
+    fn one_line_says_the_same_to_people_and_to_programs() {
+        assert_eq!(line(false), " WARN it says \"no\"\n", "the journal has the time");
+        assert!(line(true).ends_with("Z  WARN it says \"no\"\n"));
+        choose(LogForm::Json);
+        let text = line(true);
+        choose(LogForm::Text);
+        let mut object: Map<String, Value> = serde_json::from_str(&text).unwrap();
+        assert!(text.ends_with("}\n") && text.lines().count() == 1);
+        assert!(object.remove("time").is_some_and(|time| time.as_str().is_some_and(|time| time.ends_with('Z'))));
+        let wanted = serde_json::json!({
+            "level": "warn", "message": "it says \"no\"", "event": "alarm", "seq": 7, "trunk": "acme", "over": false
+        });
+        assert_eq!(Value::Object(object), wanted, "a field that says nothing is left out");
+    }
+
+    #[test]
+    fn only_the_journal_itself_takes_the_time_from_lines() {
+        let own = std::fs::metadata("/proc/self/fd/2").unwrap();
+        assert!(goes_to_journal(Some(&format!("{}:{}", own.dev(), own.ino()))));
+        assert!(!goes_to_journal(Some("1:2")) && !goes_to_journal(None), "inherited, or none");
+    }
+}
