@@ -221,7 +221,6 @@ impl Alarm {
     pub const fn trunk(&self) -> Option<&Name> {
         match self {
             Self::RegistrationLost { trunk, .. }
-            | Self::DrillFailed { trunk, .. }
             | Self::CredentialsRefused { trunk, .. }
             | Self::RegistrarMoved { trunk, .. }
             | Self::RegistrarGone { trunk }
