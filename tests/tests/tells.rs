@@ -155,10 +155,13 @@ fn lines_tell_what_why_tells(edge: &Edge, raised: &Value) {
 fn a_reload_changes_who_is_told_and_in_which_form() {
     namespace::enter();
     let late = receiver(9_001, &[Manner::Answers(200)]);
-    let edge = Edge::start(&config(""));
+    let mut edge = Edge::start(&config(""));
     edge.rewrite(
-        &(config("[webhook.late]\nurl = \"http://127.0.0.1:9001/\"\nalarms = [\"group_has_nobody\"]\n")
-            .replace("\"json\"", "\"text\"")),
+        &(config(
+            "[webhook.late]\nurl = \"http://127.0.0.1:9001/\"\nalarms = [\"group_has_nobody\"]\n\
+         [webhook.dead]\nurl = \"http://127.0.0.1:9003/\"\nalarms = [\"group_has_nobody\"]\n",
+        )
+        .replace("\"json\"", "\"text\"")),
     );
     assert!(edge.command(&["reload"]).1);
     assert!(edge.command(&["trunk", "acme", "out"]).1 && edge.command(&["trunk", "globex", "out"]).1);
@@ -169,4 +172,11 @@ fn a_reload_changes_who_is_told_and_in_which_form() {
     let sentence = first["sentence"].as_str().expect("a sentence").to_owned();
     let line = edge.log().lines().find(|line| line.contains(&sentence)).map(str::to_owned).expect("a line");
     assert!(!line.starts_with('{') && line.contains(" WARN "), "{line}");
+    edge.signal(libc::SIGTERM);
+    assert_eq!(edge.ended(LIMIT), Some(0), "who does not answer holds up no end");
+    let log = edge.log();
+    assert!(
+        log.contains("webhook dead has not taken 1 of its posts") && !log.contains("webhook late has not"),
+        "{log}"
+    );
 }

@@ -208,9 +208,9 @@ impl Line {
         self.waiting.front().filter(|_| !self.trying).map(|first| first.due)
     }
 
-    /// Nothing waits.
-    pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+    /// How many wait, the one that is being tried among them.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
     }
 
     /// What became of posts so far.

@@ -171,6 +171,8 @@ impl Desk {
             let line = before.remove(&plan.name).map_or_else(|| Line::new(self.seed), |hook| hook.line);
             self.hooks.insert(plan.name.clone(), Hook { plan: Arc::new(plan.clone()), line });
         }
+        // Their counters go with them, so the log is what tells.
+        lost(&before, "it is configured no more");
         self.note();
     }
 
@@ -190,10 +192,10 @@ impl Desk {
         let mut ends = None;
         loop {
             self.begin();
-            let idle = self.tries.is_empty() && self.hooks.values().all(|hook| hook.line.is_empty());
+            let idle = self.tries.is_empty() && self.hooks.values().all(|hook| hook.line.waiting() == 0);
             let now = self.clock.now();
             if ends.is_some_and(|at| idle || at <= now) {
-                return;
+                return lost(&self.hooks, "the edge ends");
             }
             let due = self.hooks.values().filter_map(|hook| hook.line.deadline()).chain(ends).min();
             tokio::select! {
@@ -229,6 +231,13 @@ impl Desk {
     fn note(&self) {
         let counts = self.hooks.iter().map(|(name, hook)| (name.clone(), hook.line.counts())).collect();
         *self.ledger.lock().unwrap_or_else(PoisonError::into_inner) = counts;
+    }
+}
+
+/// Says what is dropped with these webhooks.
+fn lost(hooks: &BTreeMap<Name, Hook>, why: &str) {
+    for (name, hook) in hooks.iter().filter(|(_, hook)| hook.line.waiting() > 0) {
+        tracing::warn!("webhook {name} has not taken {} of its posts, which are dropped: {why}", hook.line.waiting());
     }
 }
 
