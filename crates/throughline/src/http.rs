@@ -21,6 +21,7 @@ const LONGEST: u64 = 64 << 20;
 pub(crate) struct Client {
     host: String,
     token: Option<Token>,
+    patience: Duration,
 }
 
 /// Never printed.
@@ -57,13 +58,18 @@ impl Client {
     /// `ADDRESS:PORT`, also with `http://` before it.
     pub(crate) fn new(api: &str) -> Self {
         let host = api.strip_prefix("http://").unwrap_or(api);
-        Self { host: host.trim_end_matches('/').to_owned(), token: None }
+        Self { host: host.trim_end_matches('/').to_owned(), token: None, patience: ANSWER }
     }
 
     /// Shows this token with each request; one that cannot stand in a header is none.
     pub(crate) fn with_token(self, token: Option<String>) -> Self {
         let token = token.filter(|token| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()));
         Self { token: token.map(Token), ..self }
+    }
+
+    /// Waits no longer than this between two pieces of an answer.
+    pub(crate) fn patient_for(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Where it asks.
@@ -116,7 +122,7 @@ impl Client {
     }
 
     fn ask(&self, stream: &mut TcpStream, method: &str, path: &str, body: &str) -> io::Result<()> {
-        stream.set_read_timeout(Some(ANSWER))?;
+        stream.set_read_timeout(Some(self.patience))?;
         stream.set_write_timeout(Some(CONNECT))?;
         let shown = self.token.as_ref().map(|Token(token)| format!("Authorization: Bearer {token}\r\n"));
         let head = format!(

@@ -23,12 +23,13 @@ mod seeds;
 mod simulate;
 mod table;
 mod test_call;
+mod top;
 mod trunk;
 mod trunks;
 mod tune;
 mod why;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -44,6 +45,7 @@ Examples:
   throughline check edge.toml                  every fault at once, with line, column and the likely fix
   throughline run edge.toml                    an edge in earnest
   throughline trunks                           health, share and calls of each trunk
+  throughline top                              the same on a terminal, with causes and decisions, once a second
   throughline why trunk acme                   each change of a trunk in one sentence
   throughline events                           every record as it is written
   throughline trunk acme drain                 no new calls for acme
@@ -70,6 +72,7 @@ enum Command {
     Run(run::Args),
     Check(check::Args),
     Trunks(trunks::Args),
+    Top(top::Args),
     Calls(calls::Args),
     Cdrs(cdrs::Args),
     #[command(subcommand)]
@@ -94,6 +97,11 @@ fn token() -> Option<String> {
     std::env::var("THROUGHLINE_TOKEN").ok()
 }
 
+/// Wrong usage, and told as such.
+fn no_terminal() -> ! {
+    Cli::command().error(clap::error::ErrorKind::InvalidValue, top::NO_TERMINAL).exit()
+}
+
 fn main() -> ExitCode {
     let Cli { command, api } = Cli::parse();
     let api = http::Client::new(&api).with_token(token());
@@ -101,6 +109,8 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(&args),
         Command::Trunks(args) => trunks::run(&args, &api),
+        Command::Top(_) if !top::at_a_terminal() => no_terminal(),
+        Command::Top(args) => top::run(&args, api),
         Command::Calls(args) => calls::run(&args, &api),
         Command::Cdrs(args) => cdrs::run(&args, &api),
         Command::Why(what) => why::run(&what, &api),
@@ -130,7 +140,6 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_sound_and_every_command_has_help_with_an_example() {
@@ -144,7 +153,7 @@ mod tests {
             let help = command.render_long_help().to_string();
             assert!(!leaf || help.contains("throughline "), "{} has no example:\n{help}", command.get_name());
         }
-        assert_eq!(leaves, 20);
+        assert_eq!(leaves, 21);
     }
 
     #[test]
