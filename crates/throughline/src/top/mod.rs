@@ -3,6 +3,7 @@
 //! The thin loop around [`state`]: keys in, screens out, the terminal given back however it ends. Refuses to know: what the
 //! edge does, how a screen is laid out.
 
+mod keys;
 mod poll;
 mod screen;
 mod state;
@@ -11,15 +12,16 @@ mod tests;
 
 use crate::http::Client;
 use crate::say::Failure;
+use keys::Keys;
 use model::Span;
 use poll::Poll;
 use ratatui::DefaultTerminal;
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use state::{Key, Top};
+use state::Top;
 use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
@@ -33,7 +35,7 @@ Examples:
 /// Where it is no use.
 pub(crate) const NO_TERMINAL: &str =
     "`throughline top` draws on a terminal, and this is none; `throughline trunks` prints the same for pipes and files";
-/// A key is waited for so long; then answers and signals are looked at.
+/// A key is waited for so long; then answers and signals are looked at, and the screen is drawn.
 const TICK: Duration = Duration::from_millis(100);
 /// Between two pieces of an answer. A picture that is older is said to be.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -61,7 +63,7 @@ pub(crate) fn run(_: &Args, api: Client) -> Result<(), Failure> {
     }
     // Gives the terminal back in a panic, too.
     let mut terminal = ratatui::try_init().map_err(|error| broken(&error))?;
-    let done = follow(&mut terminal, &poll, &stop);
+    let done = keys::start().and_then(|keys| follow(&mut terminal, &poll, &keys, &stop));
     let restored = ratatui::try_restore().map_err(|error| broken(&error));
     done.and(restored)
 }
@@ -70,8 +72,12 @@ fn broken(error: &io::Error) -> Failure {
     Failure(format!("the terminal does not work ({error}); `throughline trunks` needs none"))
 }
 
+fn no_thread(error: &io::Error) -> Failure {
+    Failure(format!("no thread can be started ({error}); is the limit of processes reached?"))
+}
+
 #[allow(clippy::disallowed_methods, reason = "what is shown has an age, and this is the loop that passes time in")]
-fn follow(terminal: &mut DefaultTerminal, poll: &Poll, stop: &AtomicBool) -> Result<(), Failure> {
+fn follow(terminal: &mut DefaultTerminal, poll: &Poll, keys: &Keys, stop: &AtomicBool) -> Result<(), Failure> {
     let began = std::time::Instant::now();
     let colour = colour();
     let mut top = Top::new();
@@ -84,43 +90,12 @@ fn follow(terminal: &mut DefaultTerminal, poll: &Poll, stop: &AtomicBool) -> Res
             poll.ask(question)?;
         }
         terminal.draw(|frame| screen::draw(frame, &mut top, now, colour)).map_err(|error| broken(&error))?;
-        match next_key() {
-            Ok(Some(key)) => top.key(key),
-            Ok(None) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(broken(&error)),
+        match keys.recv_timeout(TICK) {
+            Ok(Ok(key)) => top.key(key),
+            Ok(Err(error)) => return Err(broken(&error)),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err(broken(&io::ErrorKind::BrokenPipe.into())),
         }
     }
     Ok(())
-}
-
-fn next_key() -> io::Result<Option<Key>> {
-    if !event::poll(TICK)? {
-        return Ok(None);
-    }
-    match event::read()? {
-        Event::Key(pressed) if pressed.kind != KeyEventKind::Release => Ok(meaning(pressed)),
-        _ => Ok(None),
-    }
-}
-
-/// What a key means, if anything. Raw mode leaves Ctrl-C to us.
-fn meaning(pressed: KeyEvent) -> Option<Key> {
-    let control = pressed.modifiers.contains(KeyModifiers::CONTROL);
-    match pressed.code {
-        KeyCode::Char('c') if control => Some(Key::Leave),
-        _ if control => None,
-        KeyCode::Char('q') => Some(Key::Leave),
-        KeyCode::Up | KeyCode::Char('k') => Some(Key::Up),
-        KeyCode::Down | KeyCode::Char('j') => Some(Key::Down),
-        KeyCode::PageUp => Some(Key::PageUp),
-        KeyCode::PageDown => Some(Key::PageDown),
-        KeyCode::Home | KeyCode::Char('g') => Some(Key::Top),
-        KeyCode::End | KeyCode::Char('G') => Some(Key::Bottom),
-        KeyCode::Enter => Some(Key::Open),
-        KeyCode::Esc | KeyCode::Backspace => Some(Key::Back),
-        KeyCode::Char('?') => Some(Key::Help),
-        KeyCode::Char('p') => Some(Key::Pause),
-        _ => None,
-    }
 }

@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 /// Groups asked for at once, as many as the desk shows.
 const GROUPS: usize = 20;
-/// Records looked at for the last decisions.
+/// Records told at once.
 const RECORDS: usize = 20;
 /// Sentences of one trunk, as many as the desk shows.
 const SENTENCES: usize = 20;
@@ -40,9 +40,10 @@ impl Poll {
                 }
             }
         };
-        std::thread::Builder::new().name(String::from("top-poll")).spawn(work).map_err(|error| {
-            Failure(format!("no thread can be started ({error}); is the limit of processes reached?"))
-        })?;
+        std::thread::Builder::new()
+            .name(String::from("top-poll"))
+            .spawn(work)
+            .map_err(|error| super::no_thread(&error))?;
         Ok(Self { questions, answers })
     }
 
@@ -79,7 +80,7 @@ fn look(api: &Client, question: &Question) -> Result<Picture, Failure> {
             sentences(&ask::get(api, &path)?).into_iter().rev().collect()
         }
     };
-    Ok(Picture { desk, groups, more_groups: more_groups.unwrap_or(0), decisions: decisions(&records), why })
+    Ok(Picture { desk, groups, more_groups: more_groups.unwrap_or(0), timeline: timeline(&records), why })
 }
 
 fn shaped<T: DeserializeOwned>(answer: Value) -> Result<T, Failure> {
@@ -93,7 +94,7 @@ fn sentences(answer: &Value) -> Vec<String> {
 }
 
 /// Records of the timeline, newest first, each by its sentence.
-fn decisions(answer: &Value) -> Vec<String> {
+fn timeline(answer: &Value) -> Vec<String> {
     let list = answer.get("entries").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     list.iter().filter_map(|entry| entry.get("sentence")?.as_str()).map(str::to_owned).collect()
 }

@@ -153,11 +153,11 @@ fn counted(totals: &DeskTotals) -> String {
 }
 
 fn edge(frame: &mut Frame<'_>, area: Rect, picture: &Picture, selected: usize, before: usize, pen: Pen) {
-    // Where the screen is low, what a glance needs least goes first: decisions, then groups, then what comes next.
+    // Where the screen is low, what a glance needs least goes first: the timeline, then groups, then what comes next.
     let rows = u16::try_from(picture.desk.lines.len()).unwrap_or(u16::MAX).saturating_add(2);
     let spare = area.height.saturating_sub(rows.min(ROWS.max(area.height / 3)));
     let about = picture.desk.lines.get(selected).map(|line| about(line, pen)).unwrap_or_default();
-    let blocks = [about, nexts(picture, pen), groups(picture, pen), decisions(picture, pen)];
+    let blocks = [about, nexts(picture, pen), groups(picture, pen), timeline(picture, pen)];
     let shares = shared(&blocks.each_ref().map(|lines| height(lines, area.width)), spare);
     let taken: u16 = shares.iter().sum();
     let [table, mut below] =
@@ -321,8 +321,8 @@ fn tiers(traffic: &GroupTraffic) -> String {
     format!("    {}", told.join("; "))
 }
 
-fn decisions(picture: &Picture, pen: Pen) -> Vec<Line<'static>> {
-    titled("Timeline", picture.decisions.iter().map(|sentence| format!("  {sentence}")).collect(), pen)
+fn timeline(picture: &Picture, pen: Pen) -> Vec<Line<'static>> {
+    titled("Timeline", picture.timeline.iter().map(|sentence| format!("  {sentence}")).collect(), pen)
 }
 
 /// Nothing at all when there is nothing to say.

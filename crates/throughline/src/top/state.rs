@@ -29,8 +29,8 @@ pub(super) struct Picture {
     pub(super) groups: Vec<GroupTraffic>,
     /// Groups that were not told.
     pub(super) more_groups: usize,
-    /// The last ones, newest first.
-    pub(super) decisions: Vec<String>,
+    /// Sentences of the last records, newest first.
+    pub(super) timeline: Vec<String>,
     /// Sentences of the trunk that was asked for, newest first.
     pub(super) why: Vec<String>,
 }

@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use super::keys::meaning;
 use super::screen::draw;
 use super::state::{Key, Page, Picture, Question, TRUNKS, Top};
-use super::{Client, Poll, meaning};
+use super::{Client, Poll};
 use edge::{DeskTotals, DeskView, GroupTraffic, TrunkLine};
 use explain::{GroupView, MemberView, TierView};
 use model::{Admin, Epoch, Health, Mos, Name, Seq, Span, Wall};
@@ -70,7 +71,7 @@ fn picture(lines: Vec<TrunkLine>, more: usize) -> Picture {
         },
         groups: Vec::new(),
         more_groups: 0,
-        decisions: Vec::new(),
+        timeline: Vec::new(),
         why: Vec::new(),
     }
 }
@@ -97,7 +98,7 @@ fn night() -> Picture {
     let mut picture = picture(vec![acme, line("globex", Health::Up)], 0);
     picture.desk.alarms = vec![String::from("trunk acme is Down")];
     picture.groups = vec![carriers];
-    picture.decisions = vec![String::from("trunk acme Up → Down: 3 probes failed"), String::from("the edge started")];
+    picture.timeline = vec![String::from("trunk acme Up → Down: 3 probes failed"), String::from("the edge started")];
     picture
 }
 
