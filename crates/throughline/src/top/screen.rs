@@ -15,14 +15,14 @@ use ratatui::widgets::{Paragraph, Row, Table, TableState, Wrap};
 
 /// A picture of this age is said to be old: three questions without an answer.
 const OLD: Span = Span::from_secs(3);
-/// Alarms shown; how many more there are is said.
+/// Alarms shown; how many there are is said.
 const ALARMS: usize = 3;
 /// Trunks' next steps shown at once.
 const NEXT: usize = 4;
 /// The narrowest that a trunk's name gets beside the other columns.
 const NAME: u16 = 14;
-/// Rows of trunks that the rest of the screen leaves, with their head.
-const ROWS: u16 = 5;
+/// Lines for trunks that the rest of the screen leaves, with their head, where the screen is not low.
+const ROWS: u16 = 7;
 
 const HELP: &str = "\
 ↑ ↓ k j       select a trunk, or scroll     PgUp PgDn     ten at once
@@ -114,7 +114,12 @@ fn head(top: &Top, now: Span, pen: Pen) -> Vec<Line<'static>> {
     if let Some(picture) = &top.picture {
         let desk = &picture.desk;
         let (calls, trunks) = (desk.calls, counted(&desk.trunks));
-        lines.push(Line::styled(format!("{}  {calls} calls  {trunks}  {}", desk.edge, desk.at), pen.title()));
+        let alarms = match desk.alarms.len() {
+            0 => String::new(),
+            1 => String::from("  1 alarm"),
+            many => format!("  {many} alarms"),
+        };
+        lines.push(Line::styled(format!("{}  {calls} calls  {trunks}{alarms}  {}", desk.edge, desk.at), pen.title()));
     }
     let age = top.age(now).filter(|age| top.paused || top.trouble.is_some() || *age >= OLD);
     let told = age.map(|age| format!("the picture is {} old", rough(age)));
@@ -130,9 +135,6 @@ fn head(top: &Top, now: Span, pen: Pen) -> Vec<Line<'static>> {
     if let Some(picture) = &top.picture {
         let alarms = &picture.desk.alarms;
         lines.extend(alarms.iter().take(ALARMS).map(|alarm| Line::styled(format!("! {alarm}"), pen.alarm())));
-        if alarms.len() > ALARMS {
-            lines.push(Line::styled(format!("! and {} more alarms", alarms.len() - ALARMS), pen.alarm()));
-        }
     }
     lines
 }
@@ -155,9 +157,10 @@ fn counted(totals: &DeskTotals) -> String {
 fn edge(frame: &mut Frame<'_>, area: Rect, picture: &Picture, selected: usize, before: usize, pen: Pen) {
     // Where the screen is low, what a glance needs least goes first: the timeline, then groups, then what comes next.
     let rows = u16::try_from(picture.desk.lines.len()).unwrap_or(u16::MAX).saturating_add(2);
-    let spare = area.height.saturating_sub(rows.min(ROWS.max(area.height / 3)));
+    let kept = ROWS.min(area.height / 2).max(area.height / 3);
+    let spare = area.height.saturating_sub(rows.min(kept));
     let about = picture.desk.lines.get(selected).map(|line| about(line, pen)).unwrap_or_default();
-    let blocks = [about, nexts(picture, pen), groups(picture, pen), timeline(picture, pen)];
+    let blocks = [about, nexts(picture, selected, pen), groups(picture, pen), timeline(picture, pen)];
     let shares = shared(&blocks.each_ref().map(|lines| height(lines, area.width)), spare);
     let taken: u16 = shares.iter().sum();
     let [table, mut below] =
@@ -288,10 +291,12 @@ fn about(line: &TrunkLine, pen: Pen) -> Vec<Line<'static>> {
     ]
 }
 
-/// What is about to happen, the selected trunk or not.
-fn nexts(picture: &Picture, pen: Pen) -> Vec<Line<'static>> {
-    let due: Vec<&TrunkLine> = picture.desk.lines.iter().filter(|line| !line.next.is_empty()).collect();
-    titled("Next", due.iter().take(NEXT).map(|line| format!("  {}: {}", line.name, line.next)).collect(), pen)
+/// What is about to happen, to the selected trunk first.
+fn nexts(picture: &Picture, selected: usize, pen: Pen) -> Vec<Line<'static>> {
+    let mut lines: Vec<(usize, &TrunkLine)> = picture.desk.lines.iter().enumerate().collect();
+    lines.sort_by_key(|(number, _)| *number != selected);
+    let due = lines.into_iter().map(|(_, line)| line).filter(|line| !line.next.is_empty());
+    titled("Next", due.take(NEXT).map(|line| format!("  {}: {}", line.name, line.next)).collect(), pen)
 }
 
 fn groups(picture: &Picture, pen: Pen) -> Vec<Line<'static>> {

@@ -135,7 +135,7 @@ fn a_bad_night_on_eighty_columns() {
     assert_eq!(
         shown,
         [
-            "oslo-1  14 calls  2 trunks: 1 Down, 1 Up  2026-11-27T00:21:06.531Z",
+            "oslo-1  14 calls  2 trunks: 1 Down, 1 Up  1 alarm  2026-11-27T00:21:06.531Z",
             "! trunk acme is Down",
             "  TRUNK              HEALTH            CALLS TRAFFIC    ASR    NER      PDD  MOS",
             "> acme               ✕ Down           7 / 30    67 %   61 %   99 %    1.2 s  4.3",
@@ -212,6 +212,26 @@ fn the_selected_trunk_is_in_sight_and_stays_selected_when_the_order_changes() {
     told(&mut top, SECOND, picture(turned, 450));
     assert_eq!(top.selected_name(), Some(Name::from("a-030")));
     assert_eq!(top.selected, 19);
+}
+
+#[test]
+fn a_night_on_which_everything_fails_leaves_room_for_trunks_and_tells_the_selected_one_first() {
+    let lines = (0..TRUNKS).map(|number| {
+        let mut line = line(&format!("t-{number:03}"), Health::Down);
+        line.next = format!("step of {number}");
+        line
+    });
+    let mut night = picture(lines.collect(), 0);
+    night.desk.alarms = (0..9).map(|number| format!("alarm {number} {}", "of many words ".repeat(20))).collect();
+    let mut top = showing(night);
+    top.key(Key::PageDown);
+    let shown = screen(&mut top, Span::ZERO, (80, 24));
+    assert!(shown[0].contains("50 Down  9 alarms"), "{shown:#?}");
+    let trunks = shown.iter().filter(|line| line.contains("7 / 30")).count();
+    assert!(trunks >= 5, "{trunks} trunks: {shown:#?}");
+    assert!(shown.iter().any(|line| line.starts_with("> t-010")), "{shown:#?}");
+    let next = shown.iter().position(|line| line == "Next").unwrap();
+    assert_eq!(shown[next + 1], "  t-010: step of 10");
 }
 
 #[test]
