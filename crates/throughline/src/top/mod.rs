@@ -34,7 +34,7 @@ Examples:
 
 /// Where it is no use.
 pub(crate) const NO_TERMINAL: &str =
-    "`throughline top` draws on a terminal, and this is none; `throughline trunks` prints the same for pipes and files";
+    "`throughline top` draws on a terminal, and this is none; `throughline trunks` prints trunks for pipes and files";
 /// A key is waited for so long; then answers and signals are looked at, and the screen is drawn.
 const TICK: Duration = Duration::from_millis(100);
 /// Between two pieces of an answer. A picture that is older is said to be.
