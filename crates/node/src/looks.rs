@@ -171,7 +171,7 @@ mod tests {
             let ticket = looks.open(Instant::ZERO, 3, ()).expect("a ticket");
             // Of 2,500 calls the last shard holds most. They answer in any order.
             for shard in [2, 0, 1] {
-                let held = |n: &u64| if n % 50 == 0 { 0 } else { 1 + u8::from(n % 7 > 0) } == shard;
+                let held = |n: &u64| if n.is_multiple_of(50) { 0 } else { 1 + u8::from(!n.is_multiple_of(7)) } == shard;
                 let calls =
                     (0..2_500).filter(held).map(call).filter(|call| after.is_none_or(|after| call.place() > after));
                 looks.answer(ticket, view(shard, &[]), calls.take(1_000).collect());
