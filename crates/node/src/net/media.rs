@@ -17,7 +17,7 @@ use portable::Portable;
 use ring::Ring;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// The largest UDP datagram.
 const LARGEST: usize = 65_535;
@@ -25,6 +25,9 @@ const LARGEST: usize = 65_535;
 const BEHIND: usize = 64;
 /// Packets relayed at once by the ring, sockets told of at once by the portable path, so that SIP does not wait for more.
 const BATCH: usize = 256;
+
+/// Descriptors that media leave to everything else: an edge out of ports must still be asked what it does, write its journal and take connections.
+const RESERVED: u64 = 512;
 
 /// Whoever knows where packets go.
 pub(crate) trait Relays {
@@ -69,12 +72,14 @@ pub(crate) struct MediaSockets {
     portable: Portable,
     pairs: Vec<Pair>,
     limit: usize,
+    /// The highest descriptor that a socket may have. The kernel gives the lowest that is free, so that this one says how many are in use.
+    highest: RawFd,
     counters: MediaCounters,
     fallbacks: u64,
 }
 
 impl MediaSockets {
-    /// No sockets yet; at most `limit` pairs, by the portable path.
+    /// No sockets yet; at most `limit` pairs, and as many as leave some descriptors of this process free, by the portable path.
     pub(crate) fn new(limit: usize) -> io::Result<Self> {
         Ok(Self {
             set: Epoll::new(BATCH)?,
@@ -82,6 +87,7 @@ impl MediaSockets {
             portable: Portable::new(),
             pairs: Vec::new(),
             limit,
+            highest: RawFd::try_from(super::process::open_files()?.saturating_sub(RESERVED)).unwrap_or(RawFd::MAX),
             counters: MediaCounters::default(),
             fallbacks: 0,
         })
@@ -116,6 +122,9 @@ impl MediaSockets {
         let address = SocketAddr::new(ip, port);
         let rtp = socket::open(address, Wanted::default())?;
         let rtcp = socket::open(SocketAddr::new(ip, port.saturating_add(1)), Wanted::default())?;
+        if rtcp.as_raw_fd() > self.highest {
+            return Err(io::Error::from(io::ErrorKind::QuotaExceeded));
+        }
         let pair = PairId(self.pairs.len() as u32);
         match &mut self.ring {
             Some(ring) => {

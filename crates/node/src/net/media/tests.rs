@@ -312,6 +312,15 @@ fn when_the_ring_is_given_up_its_sockets_go_on() {
 }
 
 #[test]
+fn the_last_descriptors_are_left_to_everything_else() {
+    let mut sockets = MediaSockets::new(16).expect("epoll");
+    pair(&mut sockets);
+    sockets.highest = 2;
+    let full = sockets.open(V4, 0).map_err(|error| error.kind());
+    assert_eq!((full.err(), sockets.len()), (Some(io::ErrorKind::QuotaExceeded), 1));
+}
+
+#[test]
 fn a_taken_port_or_a_full_table_is_refused_and_leaves_nothing_behind() {
     let mut small = MediaSockets::new(1).expect("epoll");
     let mut small_ring = MediaSockets::new(1).expect("epoll");
