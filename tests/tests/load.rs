@@ -11,13 +11,13 @@ const KEPT_KB: u64 = 8_192;
 /// After the last call: Timer H, J and L (32 s each), the quarantine of ports, and memory given back.
 const REST: Duration = Duration::from_secs(120);
 
-/// Five hundred a second that end at once, so many, and a hundred and twenty a second that talk for thirty seconds: two thousand four hundred are
-/// up together. With the pairs that rest meanwhile that is some sixteen thousand sockets, of the twenty thousand files that many systems allow.
+/// Five hundred a second that end at once, so many, and a hundred a second that talk for thirty seconds: two thousand are
+/// up together. With the pairs that rest meanwhile that is some fifteen thousand sockets, of the twenty thousand files that many systems allow.
 fn rush(edge: &Edge, brief: u32, long: u32) {
     let caller = |scenario, port, calls, rate| {
         Sipp::caller_at(scenario, ("127.0.0.20", port), "127.0.0.10:5060", "+4722334455", calls, rate)
     };
-    let callers = [(caller("caller_brief", 5060, brief, 500), brief), (caller("caller_long", 5061, long, 120), long)];
+    let callers = [(caller("caller_brief", 5060, brief, 500), brief), (caller("caller_long", 5061, long, 100), long)];
     for (mut caller, calls) in callers {
         let good = caller.finished(Duration::from_secs(300));
         let (succeeded, failed) = caller.counts();
@@ -54,12 +54,12 @@ fn many_calls_a_second_and_at_once_all_succeed_and_leave_nothing() {
     let edge = Edge::start(&ports);
     // Rings, caches, and the tables of media ports, which stay open for the next rush, are filled once; from then on memory comes and goes
     // with the calls.
-    rush(&edge, 5_000, 2_400);
+    rush(&edge, 5_000, 2_000);
     rests(&edge);
     let before = settled(&edge);
     println!("{before} kB before");
 
-    rush(&edge, 25_000, 2_400);
+    rush(&edge, 25_000, 2_000);
     rests(&edge);
     let given_back = became_true(REST, || edge.memory_kb() <= before + KEPT_KB);
     assert!(given_back, "{} kB are kept, {before} kB were held before", edge.memory_kb());
