@@ -6,7 +6,7 @@
 use crate::config::Webhook;
 use explain::{AlarmRecord, Entry, Record, sentence};
 use hmac::{Hmac, KeyInit, Mac};
-use model::{Instant, Name, Span, Wall};
+use model::{Instant, Name, Rng, Span, Wall};
 use serde::Serialize;
 use sha2::Sha256;
 use std::collections::{BTreeMap, VecDeque};
@@ -140,7 +140,7 @@ pub struct Line {
     /// The first one is being tried.
     trying: bool,
     counts: Counts,
-    seed: u64,
+    rng: Rng,
 }
 
 #[derive(Debug)]
@@ -160,7 +160,7 @@ impl Line {
             waiting: VecDeque::new(),
             trying: false,
             counts: Counts { taken: 0, again: 0, full: 0, late: 0, refused: 0 },
-            seed,
+            rng: Rng::new(seed),
         }
     }
 
@@ -222,11 +222,7 @@ impl Line {
     fn rest(&mut self) -> Span {
         let tries = self.waiting.front().map_or(0, |first| first.tries.min(16));
         let whole = REST_FIRST.times(1 << tries).min(REST_MOST).as_micros();
-        // SplitMix64 (Steele, Lea, Flood).
-        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut draw = (self.seed ^ (self.seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        draw = (draw ^ (draw >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        Span::from_micros(whole / 2 + (draw ^ (draw >> 31)) % (whole / 2 + 1))
+        Span::from_micros(whole / 2 + self.rng.below(whole / 2 + 1))
     }
 }
 
