@@ -206,7 +206,10 @@ const OF_SHARDS: &[(&str, &str)] = &[
     ("node_media_send_full", "Media packets not sent because the socket's buffer was full."),
     ("node_no_socket", "SIP datagrams not sent because their socket is not open."),
     ("node_ports_exhausted", "Times a range of media ports had none left."),
-    ("node_ports_failed", "Media ports that could not be opened."),
+    (
+        "node_ports_failed",
+        "Media ports that could not be opened: too few files may be open (LimitNOFILE), or the address is not there.",
+    ),
     ("node_ports_taken", "Media ports that another program has."),
     ("node_receive_failed", "Times that receiving failed."),
     ("node_refusals", "Refusals of the network (ICMP) for what was sent."),
