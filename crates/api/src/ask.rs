@@ -5,7 +5,7 @@
 use crate::fault::Fault;
 use crate::metrics::MetricsSnapshot;
 use explain::{Entry, GroupView};
-use model::{CallRef, DrillFault, Instant, Seq, Wall};
+use model::{CallRef, DrillFault, ForceLength, Instant, Seq, Wall};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -168,6 +168,17 @@ pub enum Ask {
         /// The way back.
         reply: Reply<Value>,
     },
+    /// The operator's word about a group.
+    OperateGroup {
+        /// Its name.
+        group: String,
+        /// What.
+        act: GroupAct,
+        /// Whose word it is.
+        word: Word,
+        /// The way back.
+        reply: Reply<Value>,
+    },
     /// Whom the guard shuts out or limits: `sources`, the worst first, and `more`, how many are left off.
     Guard {
         /// 1000 at most.
@@ -300,6 +311,20 @@ pub enum TrunkAct {
     Restore,
     /// Probe all its targets at once.
     Probe,
+}
+
+/// What an operator may do to a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupAct {
+    /// A tier is tried before the others.
+    Force {
+        /// Which, 0 the best.
+        tier: u8,
+        /// For how long at most.
+        length: ForceLength,
+    },
+    /// All are tried in their usual order again.
+    Release,
 }
 
 /// Who does something, and why.

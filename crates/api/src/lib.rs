@@ -29,6 +29,7 @@
 //! | `POST /v1/guard/{source}/forgive` | the operator forgives one of them |
 //! | `POST /v1/trunks/{name}/drain`, `…/out`, `…/restore`, `…/probe` | the operator's word; a body `{"why": …}` goes on record |
 //! | `POST /v1/trunks/{name}/test-call` | places a test call and tells what came of it |
+//! | `POST /v1/groups/{name}/force?tier=&for=`, `…/release` | a tier of a group is tried first for so many seconds, or no more; the same body |
 //! | `GET /v1/drill` | the drill under way, and what may be drilled |
 //! | `POST /v1/drill?trunks=&callers=&all_calls=&limit=` | begins one; its answer bears the `id` that the others want |
 //! | `POST /v1/drill/{id}/break?trunk=&fault=`, `…/mend?trunk=`, `…/keep`, `…/end?passed=&failed=` | breaks a trunk for the drill, mends it, goes on, ends it |
@@ -48,6 +49,7 @@ mod desk;
 mod drill;
 mod events;
 mod fault;
+mod group;
 mod metrics;
 mod moment;
 mod openapi;
@@ -58,7 +60,7 @@ mod tests;
 mod views;
 
 pub use access::{Access, Role, Token};
-pub use ask::{Ask, CallsPage, DeskOrder, DeskQuery, DrillAsk, Health, Reply, TrunkAct, Word};
+pub use ask::{Ask, CallsPage, DeskOrder, DeskQuery, DrillAsk, GroupAct, Health, Reply, TrunkAct, Word};
 pub use fault::{Fault, Kind};
 pub use metrics::{Label, MetricsSnapshot, Sample};
 pub use serve::{Api, Limits};

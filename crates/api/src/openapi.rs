@@ -61,6 +61,7 @@ enum Param {
     FromTrunk,
     How,
     Kind,
+    Length,
     Limit,
     Mended,
     Name,
@@ -73,6 +74,7 @@ enum Param {
     Since,
     Skip,
     Source,
+    Tier,
     Troubled,
     Trunk,
     Trunks,
@@ -109,7 +111,7 @@ impl Operation {
 }
 
 /// All of them, in the order of the reference.
-pub(crate) static OPERATIONS: [Operation; 35] = [
+pub(crate) static OPERATIONS: [Operation; 37] = [
     get("/v1/access", "access", "Who asks, and what that one may.", "Access"),
     get("/v1/desk", "desk", "Totals, alarms and a page of trunks with a line each.", "Desk").asks(&[
         Param::Find,
@@ -146,6 +148,18 @@ pub(crate) static OPERATIONS: [Operation; 35] = [
     )
     .told_why()
     .fails(&[404, 409]),
+    post(
+        "/v1/groups/{name}/force",
+        "force",
+        "The operator puts a tier of a group first, for a time; the others are tried after it.",
+        "GroupOperated",
+    )
+    .asks(&[Param::Tier, Param::Length])
+    .told_why()
+    .fails(&[404]),
+    post("/v1/groups/{name}/release", "release", "Its tiers are tried in their usual order again.", "GroupOperated")
+        .told_why()
+        .fails(&[404]),
     get("/v1/calls", "calls", "Calls in progress, in the order in which they came.", "Calls")
         .asks(&[Param::Limit, Param::After]),
     get("/v1/calls/{call}", "call", "One call: in progress, or its record when it is over.", "Call").fails(&[404]),
@@ -307,7 +321,17 @@ impl Param {
     fn described(self, place: &str) -> Value {
         let (name, about, schema) = self.of_calls().or_else(|| self.of_trunks()).unwrap_or_else(|| self.of_drills());
         let required = place == "path"
-            || matches!(self, Self::Number | Self::Broken | Self::Mended | Self::Fault | Self::Trunks | Self::Callers);
+            || matches!(
+                self,
+                Self::Number
+                    | Self::Broken
+                    | Self::Mended
+                    | Self::Fault
+                    | Self::Trunks
+                    | Self::Callers
+                    | Self::Tier
+                    | Self::Length
+            );
         json!({ "name": name, "in": place, "required": required, "description": about, "schema": schema })
     }
 
@@ -354,9 +378,11 @@ impl Param {
                 let ways = ["silent", "refuse", "503", "stall", "grey", "no-rtp", "heal"];
                 ("how", "How the carrier fails.", words(&ways))
             }
+            Self::Length => ("for", "Seconds until it ends by itself.", number(1, 86_400)),
             Self::Name => ("name", "Its name.", segment()),
             Self::OfTrunk => ("trunk", "Only what concerns this one.", text()),
             Self::Order => ("order", "Those in trouble first, unless told.", words(&["worst", "name", "calls"])),
+            Self::Tier => ("tier", "Which tier, 0 the best.", number(0, 255)),
             Self::Troubled => ("troubled", "Only those that are not as they should be.", json!({ "type": "boolean" })),
             Self::Trunk => ("trunk", "The carrier.", text()),
             Self::What => ("what", "What is asked.", words(&["call", "fail"])),

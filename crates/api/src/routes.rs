@@ -10,6 +10,7 @@ use crate::desk;
 use crate::drill;
 use crate::events;
 use crate::fault::{Fault, Kind};
+use crate::group;
 use crate::moment;
 use crate::openapi;
 use crate::serve::Api;
@@ -58,6 +59,8 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/v1/trunks/{name}", get(trunk))
         .route("/v1/trunks/{name}/test-call", post(test_call))
         .route("/v1/trunks/{name}/{act}", post(operate))
+        .route("/v1/groups/{name}/force", post(group::force))
+        .route("/v1/groups/{name}/release", post(group::release))
         .route("/v1/guard", get(guard))
         .route("/v1/guard/{source}/forgive", post(forgive))
         .route("/v1/calls", get(calls))
@@ -235,7 +238,8 @@ async fn why_group(State(api): State<Api>, name: Part<String>, params: Params) -
     let trunks = members.map(|member| member.trunk.to_string()).collect();
     let decisions = api.ask(api.limits().answer, |reply| Ask::Decisions { trunks, limit, reply }).await?;
     let mut sentences = explain::why_group(&view);
-    sentences.extend(decisions.iter().map(explain::sentence));
+    let own = decisions.iter().filter(|entry| !explain::of_another_group(entry, &view.name));
+    sentences.extend(own.map(explain::sentence));
     Ok(Json(json!({ "group": view.name, "now": view, "sentences": sentences })))
 }
 

@@ -32,7 +32,12 @@ pub(crate) fn veto(
         Change::Health { from: Health::Suspect, to: Health::Up } | Change::Health { to: Health::Probation, .. } => {
             flips(shape, table, target, now)
         }
-        Change::Health { .. } | Change::Share { .. } | Change::Admin { .. } | Change::Throttle { .. } => None,
+        Change::Health { .. }
+        | Change::Share { .. }
+        | Change::Admin { .. }
+        | Change::Throttle { .. }
+        | Change::Force { .. }
+        | Change::Release { .. } => None,
     }
 }
 

@@ -2,7 +2,11 @@
 //!
 //! Built only by `judge`, `Engine` and the operator's acts; the trunk table takes nothing else.
 
-use model::{Admin, AttemptOutcome, Epoch, Evidence, Health, Instant, ProbeResult, Span, TargetId, TrunkId, Wish};
+use crate::forced::Word;
+use alloc::sync::Arc;
+use model::{
+    Admin, AttemptOutcome, Epoch, Evidence, GroupId, Health, Instant, ProbeResult, Span, TargetId, TrunkId, Wish,
+};
 use serde::{Deserialize, Serialize};
 
 /// One change of the trunk table, or one that was held back.
@@ -26,6 +30,9 @@ pub struct Decision {
     pub next_look: Option<Span>,
     /// Fingerprint of the policy it was judged by.
     pub policy: u32,
+    /// Whose word it is, when the table keeps that: of a tier that is forced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub word: Option<Arc<Word>>,
 }
 
 /// About whom a decision is.
@@ -36,6 +43,8 @@ pub enum Subject {
     Target(TargetId),
     /// A whole trunk.
     Trunk(TrunkId),
+    /// A group.
+    Group(GroupId),
 }
 
 /// What changes.
@@ -70,6 +79,20 @@ pub enum Change {
         /// How many fewer.
         #[serde(default)]
         wish: Wish,
+    },
+    /// One tier of a group is tried before the others.
+    Force {
+        /// The tier that was, if one was; 0 the best.
+        from: Option<u8>,
+        /// The tier that is.
+        to: u8,
+        /// For how long at most.
+        length: Span,
+    },
+    /// No tier of a group is tried out of its turn any more.
+    Release {
+        /// The tier that was.
+        from: u8,
     },
 }
 
@@ -210,6 +233,10 @@ pub enum Cause {
     },
     /// The operator said so.
     Operator,
+    /// The time for which the operator said so is over.
+    TimeOver,
+    /// A new configuration has not got what the decision before was about, or has it elsewhere.
+    Reconfigured,
 }
 
 /// What held a decision back.

@@ -17,6 +17,8 @@ use alloc::vec::Vec;
 use core::mem::discriminant;
 use model::{Admin, Epoch, Evidence, GroupId, Health, Instant, Span, TargetId, TrunkId, Wish};
 
+mod force;
+
 /// Probes run fast for so long before a dwell ends, so that it ends on time.
 const HURRY_BEFORE: Span = Span::from_secs(5);
 /// One in doubt that never answers is probed fast for so long.
@@ -228,9 +230,10 @@ impl Engine {
         Some(decision)
     }
 
-    /// When [`Engine::due`] has somebody.
+    /// When [`Engine::due`] has somebody, or [`Engine::force_over`] a decision.
     pub fn deadline(&self) -> Option<Instant> {
-        self.agenda.first().map(|(at, _)| *at)
+        let forced = self.table.all_forced().map(|(_, forced)| forced.until);
+        self.agenda.first().map(|(at, _)| *at).into_iter().chain(forced).min()
     }
 
     /// A target whose state time alone may change; to be considered with fresh evidence.
@@ -450,7 +453,7 @@ impl Engine {
     fn decision(&self, at: Instant, subject: Subject, change: Change, cause: Cause, trunk: TrunkId) -> Decision {
         let policy = self.shape.trunk(trunk).map_or(0, |trunk| trunk.health.fingerprint());
         let epoch = Epoch(self.table.epoch().0 + 1);
-        Decision { at, epoch, subject, change, cause, evidence: None, veto: None, next_look: None, policy }
+        Decision { at, epoch, subject, change, cause, evidence: None, veto: None, next_look: None, policy, word: None }
     }
 }
 

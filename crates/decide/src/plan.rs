@@ -1,5 +1,6 @@
 //! Values of the fast loop: what is known of a call, the plan for it, and the verdict after an attempt.
 
+use crate::forced::Forced;
 use alloc::string::String;
 use alloc::vec::Vec;
 use model::{CallRef, Epoch, GroupId, Health, Instant, RouteId, Span, TargetId, TrunkId, Wish};
@@ -38,6 +39,9 @@ pub struct Plan {
     /// An emergency call: limits, throttles and draining did not count.
     #[serde(default)]
     pub emergency: bool,
+    /// The tier that the operator had put first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forced: Option<Forced>,
 }
 
 /// One target to try.

@@ -21,8 +21,8 @@ pub(crate) enum Class {
     Down,
 }
 
-/// The place of a target in the order; the lower the better. One number, since places are compared far more often than made: class, tier,
-/// how full its trunk is (where the group asks for that), what its trunk has drawn, and its rank among targets of one trunk.
+/// The place of a target in the order; the lower the better. One number, since places are compared far more often than made: whether its
+/// tier is forced, class, tier, how full its trunk is (where the group asks for that), what its trunk has drawn, and its rank among targets of one trunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place(u128);
 
@@ -31,11 +31,12 @@ impl Place {
     const LOT_BITS: u32 = 63;
     const FULLNESS_BITS: u32 = 46;
     const TIER_BITS: u32 = 8;
+    const CLASS_BITS: u32 = 3;
 
-    /// `fullness` beyond its bits is as full as can be; a lot is a positive double's bits, of which the first is zero.
-    pub(crate) fn new(class: Class, tier: u8, fullness: u64, lot: u64, rank: u8) -> Self {
+    /// `forced` goes before all else. `fullness` beyond its bits is as full as can be; a lot is a positive double's bits, of which the first is zero.
+    pub(crate) fn new(forced: bool, class: Class, tier: u8, fullness: u64, lot: u64, rank: u8) -> Self {
         let most = (1 << Self::FULLNESS_BITS) - 1;
-        let mut packed = u128::from(class as u8);
+        let mut packed = u128::from(!forced) << Self::CLASS_BITS | u128::from(class as u8);
         packed = packed << Self::TIER_BITS | u128::from(tier);
         packed = packed << Self::FULLNESS_BITS | u128::from(fullness.min(most));
         packed = packed << Self::LOT_BITS | u128::from(lot & (u64::MAX >> 1));
@@ -84,7 +85,7 @@ impl Ranking {
         self.best.iter().map_while(Option::as_ref)
     }
 
-    /// Whether nobody of a worse tier can have a place any more.
+    /// Whether nobody of a worse tier can have a place any more, once a forced tier has been gone through.
     pub(crate) fn is_settled(&self) -> bool {
         let good = |slot: &Option<Ranked>| slot.is_some_and(|ranked| ranked.class == Class::Good);
         good(&self.best[ATTEMPTS_MAX - 1]) && good(&self.opener)
@@ -126,13 +127,14 @@ mod tests {
     proptest! {
         #[test]
         fn the_best_few_are_those_that_sorting_would_find(
-            places in proptest::collection::vec((0usize..5, 0u8..3, 0u64..3, 0u64..3, 0u8..3), 0..30),
+            places in proptest::collection::vec((0u8..2, 0usize..5, 0u8..3, 0u64..3, 0u64..3, 0u8..3), 0..30),
         ) {
             let mut ranking = Ranking::default();
-            for (index, (class, tier, fullness, lot, rank)) in (0u8..).zip(&places) {
+            for (index, (behind, class, tier, fullness, lot, rank)) in (0u8..).zip(&places) {
                 let (class, tier, target) = (CLASSES[*class], *tier, TargetId { trunk: TrunkId(0), index });
                 let candidate = Candidate { target, tier, health: Health::Up };
-                ranking.add(Ranked { place: Place::new(class, tier, *fullness, *lot, *rank), class, candidate, opens: true });
+                let place = Place::new(*behind == 0, class, tier, *fullness, *lot, *rank);
+                ranking.add(Ranked { place, class, candidate, opens: true });
             }
             let mut sorted: Vec<usize> = (0..places.len()).collect();
             sorted.sort_by_key(|index| places[*index]);

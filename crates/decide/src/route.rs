@@ -24,6 +24,9 @@ const NAMED_MAX: usize = 16;
 /// nobody, every Down one as a last resort. Draining, out of service, throttled and full trunks, and the one the call came from, are
 /// never tried; one that asked for fewer calls is not tried for those. A trunk that has nothing left but its headroom is not tried first.
 ///
+/// A tier that the operator forces goes before all others with whoever of it is not Down, on Probation and in doubt too; then the others as
+/// ever. An emergency call tries those of it first that are Up or Unknown, and no others.
+///
 /// When whoever is left is merely full, there is no last resort: a caller who is refused at once and told when to come again is better
 /// served than one who waits for dead trunks, and so are those whose calls are under way.
 ///
@@ -43,13 +46,18 @@ pub fn plan(
     let (route, group) = shape.route(facts).ok_or(NoPlan::NoRoute)?;
     let scene = Scene { shape, table, load, facts, now };
     let mut hunt = Hunt::default();
-    for (tier, members) in group.tiers.iter().enumerate() {
+    let forced = table.forced(group.id).filter(|forced| forced.until > now);
+    let first = forced.map(|forced| forced.tier);
+    let numbered =
+        || group.tiers.iter().enumerate().map(|(tier, members)| (u8::try_from(tier).unwrap_or(u8::MAX), members));
+    // The forced tier goes first through the hunt too, which ends when nobody behind could have a place.
+    let (ahead, behind) = (numbered().filter(|(tier, _)| Some(*tier) == first), numbered());
+    for (tier, members) in ahead.chain(behind.filter(|(tier, _)| Some(*tier) != first)) {
         if hunt.ranking.is_settled() {
             break;
         }
-        let tier = u8::try_from(tier).unwrap_or(u8::MAX);
         let by_limit = group.strategy == Strategy::LeastLoaded && all_limited(shape, members);
-        let draw = Draw { strategy: group.strategy, alone: members.len() == 1, by_limit };
+        let draw = Draw { strategy: group.strategy, alone: members.len() == 1, by_limit, forced: Some(tier) == first };
         for member in members {
             hunt.admit(&scene, &draw, *member, tier, rng);
         }
@@ -59,7 +67,7 @@ pub fn plan(
     attempts.extend(hunt.ranking.iter().map(|ranked| ranked.candidate));
     let (excluded, unnamed) = (hunt.out.named, hunt.out.unnamed);
     let (epoch, group, emergency) = (table.epoch(), group.id, facts.emergency);
-    Ok(Plan { epoch, route, group, attempts, excluded, unnamed, last_resort, emergency })
+    Ok(Plan { epoch, route, group, attempts, excluded, unnamed, last_resort, emergency, forced: forced.cloned() })
 }
 
 /// Whether calls from a trunk can be placed at all, for whoever asks without calling: somebody in the group that `number` leads to is not
@@ -166,9 +174,21 @@ struct Draw {
     strategy: Strategy,
     alone: bool,
     by_limit: bool,
+    /// The operator has put this tier first.
+    forced: bool,
 }
 
 impl Draw {
+    /// Whether one of this tier goes before all other tiers.
+    const fn is_ahead(&self, class: Class, emergency: bool) -> bool {
+        self.forced
+            && match class {
+                Class::Good => true,
+                Class::Outside | Class::Suspect => !emergency,
+                Class::Draining | Class::Down => false,
+            }
+    }
+
     /// How full a trunk is, for comparison alone.
     fn fullness(&self, scene: &Scene<'_>, member: Member) -> u64 {
         if self.alone || self.strategy != Strategy::LeastLoaded {
@@ -241,7 +261,7 @@ impl Hunt {
             return self.out.add(trunk, cause);
         }
         let (fullness, lot) = (draw.fullness(scene, member), draw.lot(scene, member, rng));
-        let mut any_good = false;
+        let mut in_turn = false;
         let mut best: Option<&TargetState> = None;
         let turns = Turns::draw(scene.targets(trunk), rng);
         let states = scene.table.targets(trunk);
@@ -251,13 +271,14 @@ impl Hunt {
                 (_, Gate::Draining) => Class::Draining,
                 (class, _) => class,
             };
-            any_good |= class == Class::Good;
+            let ahead = draw.is_ahead(class, scene.facts.emergency);
+            in_turn |= class == Class::Good || ahead;
             if best.is_none_or(|best| rank(state.health()) < rank(best.health())) {
                 best = Some(state);
             }
             let target = TargetId { trunk, index: state.index() };
             self.ranking.add(Ranked {
-                place: Place::new(class, tier, fullness, lot, rank(state.health())),
+                place: Place::new(ahead, class, tier, fullness, lot, rank(state.health())),
                 class,
                 candidate: Candidate { target, tier, health: state.health() },
                 opens: !matches!(gate, Gate::NotFirst(_)),
@@ -267,7 +288,7 @@ impl Hunt {
         match best.map(|best| (best.health(), best)) {
             None => self.out.add(trunk, Exclusion::NoAddress),
             Some((Health::Down, best)) => self.out.add(trunk, Exclusion::Down { since: best.since() }),
-            Some((Health::Probation, best)) if !any_good => {
+            Some((Health::Probation, best)) if !in_turn => {
                 self.out.add(trunk, Exclusion::OutsideShare { share: best.share() });
             }
             _ => {}

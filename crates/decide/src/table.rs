@@ -4,10 +4,11 @@
 //! damping remembers (relapses, doubts, falls) lives here and not in the engine. Refuses to know: evidence, clocks.
 
 use crate::decision::{Change, Decision, Subject};
+use crate::forced::Forced;
 use crate::policy::HealthPolicy;
 use crate::shape::{Shape, TrunkFrame};
 use alloc::vec::Vec;
-use model::{Admin, Epoch, Health, Instant, Span, TargetId, Throttle, TrunkId};
+use model::{Admin, Epoch, GroupId, Health, Instant, Span, TargetId, Throttle, TrunkId};
 use serde::{Deserialize, Serialize};
 
 /// Times of falls remembered per target; a flip limit above it is never reached.
@@ -188,6 +189,9 @@ impl TrunkState {
 pub struct TrunkTable {
     epoch: Epoch,
     trunks: Vec<Option<TrunkState>>,
+    /// The tiers that are forced, by group: few, and mostly none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    forced: Vec<(GroupId, Forced)>,
 }
 
 impl TrunkTable {
@@ -199,7 +203,8 @@ impl TrunkTable {
     /// The same from as much of a configuration as the journal has.
     pub fn framed(frames: &[Option<TrunkFrame>]) -> Self {
         let new = |frame: &TrunkFrame| TrunkState::new(frame, Instant::ZERO);
-        Self { epoch: Epoch(0), trunks: frames.iter().map(|frame| frame.as_ref().map(new)).collect() }
+        let trunks = frames.iter().map(|frame| frame.as_ref().map(new)).collect();
+        Self { epoch: Epoch(0), trunks, forced: Vec::new() }
     }
 
     /// The only mutator of what is held. A decision that was held back changes nothing.
@@ -211,6 +216,7 @@ impl TrunkTable {
         let (trunk, index) = match decision.subject {
             Subject::Target(target) => (target.trunk, Some(target.index)),
             Subject::Trunk(trunk) => (trunk, None),
+            Subject::Group(group) => return self.force(group, decision),
         };
         let Some(Some(trunk)) = self.trunks.get_mut(trunk.index()) else { return };
         let target = index.and_then(|index| trunk.targets.iter_mut().find(|target| target.index == index));
@@ -230,9 +236,19 @@ impl TrunkTable {
             (Change::Throttle { asked, wish }, None) => {
                 trunk.throttle = Some(Throttle { until: decision.at + asked, asked, wish });
             }
-            // A health of a whole trunk, or the operator's word on one target: no such decision is ever built.
+            // A health of a whole trunk, the operator's word on one target, a tier of a trunk: no such decision is ever built.
             (Change::Health { .. } | Change::Share { .. }, None)
-            | (Change::Admin { .. } | Change::Throttle { .. }, Some(_)) => {}
+            | (Change::Admin { .. } | Change::Throttle { .. }, Some(_))
+            | (Change::Force { .. } | Change::Release { .. }, _) => {}
+        }
+    }
+
+    fn force(&mut self, group: GroupId, decision: &Decision) {
+        self.forced.retain(|(known, _)| *known != group);
+        if let Change::Force { to: tier, length, .. } = decision.change {
+            let word = decision.word.clone().unwrap_or_default();
+            let at = self.forced.partition_point(|(known, _)| *known < group);
+            self.forced.insert(at, (group, Forced { tier, until: decision.at + length, word }));
         }
     }
 
@@ -307,6 +323,16 @@ impl TrunkTable {
     /// The trunk's last request for no or fewer calls; it may be over by now.
     pub fn throttle(&self, id: TrunkId) -> Option<Throttle> {
         self.trunk(id)?.throttle
+    }
+
+    /// The tier of a group that the operator has put first; its time may be over by now.
+    pub fn forced(&self, id: GroupId) -> Option<&Forced> {
+        self.forced.iter().find(|(group, _)| *group == id).map(|(_, forced)| forced)
+    }
+
+    /// All tiers that are forced, by group.
+    pub fn all_forced(&self) -> impl Iterator<Item = (GroupId, &Forced)> {
+        self.forced.iter().map(|(group, forced)| (*group, forced))
     }
 
     /// In service, and at least one target is not Down.

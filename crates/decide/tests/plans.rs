@@ -42,7 +42,18 @@ fn admin(table: &mut TrunkTable, trunk: u16, to: Admin) {
 fn put(table: &mut TrunkTable, subject: Subject, change: Change) {
     let epoch = Epoch(table.epoch().0 + 1);
     let (at, cause) = (Instant::ZERO, Cause::Operator);
-    let none = Decision { at, epoch, subject, change, cause, evidence: None, veto: None, next_look: None, policy: 0 };
+    let none = Decision {
+        at,
+        epoch,
+        subject,
+        change,
+        cause,
+        evidence: None,
+        veto: None,
+        next_look: None,
+        policy: 0,
+        word: None,
+    };
     table.apply(&none);
 }
 

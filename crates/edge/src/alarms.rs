@@ -315,6 +315,7 @@ mod tests {
             evidence: None,
             veto,
             next_look: None,
+            word: None,
             policy: 0,
         }
     }

@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 mod desk;
 mod drilled;
+mod forced;
 mod operator;
 mod places;
 mod seen;
@@ -137,6 +138,8 @@ impl Control {
             ControlInput::TestNow { trunk, ticket, by } => self.test_now(now, trunk, ticket, &by),
             ControlInput::Lost { count, why } => self.alarms.lost(now, wall, count, why),
             ControlInput::Operate { trunk, act, by } => self.operate(now, trunk, act, &by),
+            ControlInput::Force { group, tier, length, by } => self.force(now, group, tier, length, &by),
+            ControlInput::Release { group, by } => self.release(now, group, &by),
             ControlInput::Forgive { whom, by } => {
                 self.operator(None, Act::Forgive { source: whom.to_string() }, &by);
                 self.out.push_back(ControlOutput::Forgive(whom));
@@ -311,6 +314,7 @@ impl Control {
         let settings = settings.following(&self.snapshot.settings).map_or(settings, Arc::new);
         self.end_drill(now, "the configuration has changed");
         self.operator(None, Act::Reload { fingerprint: settings.fingerprint }, &By::way("reload"));
+        let moved = self.unforce_moved(now, &settings);
         self.engine.reshape(now, settings.shape.clone());
         self.windows.reset(now);
         self.watch(now, &settings);
@@ -333,6 +337,7 @@ impl Control {
             drill: None,
         });
         self.configured(now, false);
+        self.force_moved(now, moved);
         self.install_names(now);
         self.follow_shadow(now);
         let names = &self.snapshot.settings.names;
@@ -368,6 +373,9 @@ impl Control {
     fn settle(&mut self, now: Instant) {
         self.follow_names(now);
         self.windows.tick(now, self.wall, &self.snapshot.settings.windows, &mut self.engine);
+        while let Some(decision) = self.engine.force_over(now) {
+            self.decided(now, decision);
+        }
         while let Some(target) = self.sensor.dirty() {
             self.consider(now, target);
         }
@@ -446,7 +454,10 @@ impl Control {
 
     fn decided(&mut self, now: Instant, decision: Decision) {
         let who = self.who(decision.subject);
-        let (Subject::Target(TargetId { trunk, .. }) | Subject::Trunk(trunk)) = decision.subject;
+        let (Subject::Target(TargetId { trunk, .. }) | Subject::Trunk(trunk)) = decision.subject else {
+            self.write(Record::Decision { who, decision });
+            return;
+        };
         let is_down = self.engine.table().trunk_health(trunk) == Health::Down;
         self.alarms.decided(now, self.wall, &who.trunk, &decision, is_down);
         // An operator's word is told by the record of his act, which says who and why.
@@ -465,10 +476,15 @@ impl Control {
         let (trunk, target) = match subject {
             Subject::Target(target) => (target.trunk, Some(target.index)),
             Subject::Trunk(trunk) => (trunk, None),
+            Subject::Group(group) => {
+                let group = Some(self.group_name(group));
+                return Who { trunk: Name::from(""), group, target: None, only_target: true };
+            }
         };
         let profile = self.snapshot.settings.profiles.trunks.get(trunk.index()).and_then(Option::as_ref);
         Who {
             trunk: self.trunk_name(trunk),
+            group: None,
             target: target.and_then(|index| profile?.target(index)).map(|target| target.addr.to_string()),
             only_target: profile.is_none_or(|profile| profile.targets.len() == 1),
         }

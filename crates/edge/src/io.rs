@@ -16,7 +16,8 @@ use explain::{CallRecord, Entry, ShutOutCause};
 use media::player::Packet;
 use media::{Component, PairId};
 use model::{
-    CallRef, ListenId, Name, Paces, Qualities, ShardId, Signal, SocketId, Span, TargetId, TransportFault, TrunkId, Wall,
+    CallRef, ForceLength, GroupId, ListenId, Name, Paces, Qualities, ShardId, Signal, SocketId, Span, TargetId,
+    TransportFault, TrunkId, Wall,
 };
 use sense::{NotNow, ProbeOrder, TestCallOrder};
 use sip::{Flow, Transmit};
@@ -273,6 +274,24 @@ pub enum ControlInput {
         trunk: TrunkId,
         /// What.
         act: TrunkAct,
+        /// By whose word.
+        by: By,
+    },
+    /// The operator puts a tier of a group first.
+    Force {
+        /// Which group.
+        group: GroupId,
+        /// Which tier, 0 the best.
+        tier: u8,
+        /// For how long at most.
+        length: ForceLength,
+        /// By whose word.
+        by: By,
+    },
+    /// The operator has the tiers of a group tried in their usual order again.
+    Release {
+        /// Which group.
+        group: GroupId,
         /// By whose word.
         by: By,
     },

@@ -258,6 +258,7 @@ mod tests {
             evidence: None,
             veto: None,
             next_look: None,
+            word: None,
             policy: 0,
         });
         assert_eq!(ask(&settings, &table, &load, false, office), (503, true), "all that is left is a last resort");

@@ -1,6 +1,6 @@
 //! What would have been: for each trunk that a call did not try, when it would have been tried, and had what been otherwise.
 //!
-//! Read from the call's record alone. It follows the plan's own rule, better tiers first, and says "could" where a draw
+//! Read from the call's record alone. It follows the plan's own rule, a forced tier and then better ones first, and says "could" where a draw
 //! among equals would have decided. Refuses to know: the policy of that day beyond what the record shows.
 
 use crate::record::{AttemptRecord, CallRecord, Ending};
@@ -52,9 +52,15 @@ impl Story<'_> {
     /// In doubt or Down, and so behind one of a worse tier that was tried.
     fn was_demoted(&self, candidate: &Candidate) -> bool {
         let tier = |attempt: &AttemptRecord| {
-            self.plan.attempts.iter().find(|one| one.target == attempt.target).map(|one| one.tier)
+            self.plan.attempts.iter().find(|one| one.target == attempt.target).map(|one| self.rank(one.tier))
         };
-        !is_good(candidate) && self.call.attempts.iter().filter_map(tier).any(|tier| tier > candidate.tier)
+        let own = self.rank(candidate.tier);
+        !is_good(candidate) && self.call.attempts.iter().filter_map(tier).any(|tier| tier > own)
+    }
+
+    /// The place of a tier in the order of this plan; the lower the better.
+    fn rank(&self, tier: u8) -> (bool, u8) {
+        (self.plan.forced.as_ref().is_none_or(|forced| forced.tier != tier), tier)
     }
 
     fn in_good_standing(&self, candidate: &Candidate) -> String {
@@ -131,7 +137,9 @@ impl Story<'_> {
     /// When it would have been the turn of one of this tier in good standing.
     fn turn(&self, tier: u8, condition: &str) -> String {
         let of = |attempt: &AttemptRecord| self.plan.attempts.iter().find(|one| one.target == attempt.target);
-        let better = |attempt: &&AttemptRecord| of(attempt).is_some_and(|one| is_good(one) && one.tier < tier);
+        let better = |attempt: &&AttemptRecord| {
+            of(attempt).is_some_and(|one| is_good(one) && self.rank(one.tier) < self.rank(tier))
+        };
         let equal = |attempt: &AttemptRecord| of(attempt).is_some_and(|one| is_good(one) && one.tier == tier);
         let before: Vec<&AttemptRecord> = self.call.attempts.iter().filter(better).collect();
         let word = if self.call.attempts.iter().any(equal) { "could" } else { "would" };

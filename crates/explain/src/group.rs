@@ -3,11 +3,11 @@
 //! Read from the shape and the table, so that it says what the router sees. Refuses to know: how calls are spread over shards.
 
 use crate::record::Names;
-use crate::words::outcome::count;
+use crate::words::{self, outcome::count};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use decide::{Engine, Failback, GroupPolicy, HealthPolicy, Member, TargetState, Wait};
+use decide::{Engine, Failback, Forced, GroupPolicy, HealthPolicy, Member, TargetState, Wait, Word};
 use model::{Admin, GroupId, Health, Instant, Name, Span, TargetId, TrunkId};
 use serde::{Deserialize, Serialize};
 
@@ -21,10 +21,28 @@ pub struct GroupView {
     pub name: Name,
     /// The tier that carries calls, 0 the best; none when nobody but a last resort is left.
     pub active: Option<u8>,
+    /// The tier that the operator has put first.
+    #[serde(default)]
+    pub forced: Option<ForcedView>,
     /// The terms on which a recovered trunk gets calls again, in words.
     pub failback: String,
     /// Best tier first.
     pub tiers: Vec<TierView>,
+}
+
+/// A tier that the operator has put first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ForcedView {
+    /// Which, 0 the best.
+    pub tier: u8,
+    /// For how long yet.
+    pub left: Span,
+    /// Who said so; empty when nobody knows.
+    pub who: String,
+    /// Why, in his own words; empty when he gave none.
+    pub why: String,
+    /// The same in words, with what comes next.
+    pub sentence: String,
 }
 
 /// One tier.
@@ -67,9 +85,21 @@ pub fn group_view(engine: &Engine, group: GroupId, names: &Names, now: Instant) 
     let carries = |good: &dyn Fn(&MemberView) -> bool| tiers.iter().position(|tier| tier.members.iter().any(good));
     // Those in doubt are used before anybody is a last resort.
     let in_doubt = |member: &MemberView| member.is_free() && member.health != Health::Down;
-    let active =
-        carries(&|member| member.takes).or_else(|| carries(&in_doubt)).and_then(|tier| u8::try_from(tier).ok());
-    Some(GroupView { name, active, failback: terms(policy), tiers })
+    let forced = engine.table().forced(group).filter(|forced| forced.until > now);
+    let ahead = forced.filter(|forced| {
+        let tier = tiers.get(usize::from(forced.tier));
+        tier.is_some_and(|tier| tier.members.iter().any(in_doubt))
+    });
+    let in_turn = || carries(&|member| member.takes).or_else(|| carries(&in_doubt));
+    let active = ahead.map(|forced| forced.tier).or_else(|| in_turn().and_then(|tier| u8::try_from(tier).ok()));
+    let forced = forced.map(|forced| forced_view(forced, now));
+    Some(GroupView { name, active, forced, failback: terms(policy), tiers })
+}
+
+fn forced_view(forced: &Forced, now: Instant) -> ForcedView {
+    let Word { who, why } = &*forced.word;
+    let sentence = format!("{}; then its tiers are tried in their usual order", words::call::forced(forced, now));
+    ForcedView { tier: forced.tier, left: forced.until.since(now), who: who.clone(), why: why.clone(), sentence }
 }
 
 /// What comes next for one trunk, in words; empty when nothing is due.
@@ -77,10 +107,11 @@ pub fn trunk_next(engine: &Engine, names: &Names, trunk: TrunkId, now: Instant) 
     Look { engine, names, now }.next(trunk, engine.table().admin(trunk))
 }
 
-/// The same in sentences: who carries calls, the terms of coming back, then each member.
+/// The same in sentences: who carries calls, which tier is forced, the terms of coming back, then each member.
 pub fn why_group(view: &GroupView) -> Vec<String> {
     let mut sentences = Vec::new();
     sentences.push(who_carries(view));
+    sentences.extend(view.forced.iter().map(|forced| format!("group {}: {}", view.name, forced.sentence)));
     sentences.push(format!("failback of group {}: {}", view.name, view.failback));
     for (number, tier) in (1usize..).zip(&view.tiers) {
         sentences.extend(tier.members.iter().map(|member| {
@@ -92,7 +123,7 @@ pub fn why_group(view: &GroupView) -> Vec<String> {
 }
 
 fn who_carries(view: &GroupView) -> String {
-    let GroupView { name, active, tiers, .. } = view;
+    let GroupView { name, active, forced, tiers, .. } = view;
     let reasons = |tiers: &[TierView]| {
         listed(
             tiers.iter().flat_map(|tier| &tier.members).map(|one| format!("{} {}", one.trunk, one.state())).collect(),
@@ -105,15 +136,25 @@ fn who_carries(view: &GroupView) -> String {
     };
     let of = |tier: &TierView| {
         let carriers = tier.members.iter().filter(|one| one.takes || (one.is_free() && one.health != Health::Down));
-        let named = carriers.map(|one| format!("{}{}", one.trunk, if one.takes { "" } else { ", in doubt" }));
+        let aside = |one: &MemberView| match one.health {
+            _ if one.takes => "",
+            Health::Probation => ", on trial",
+            _ => ", in doubt",
+        };
+        let named = carriers.map(|one| format!("{}{}", one.trunk, aside(one)));
         listed(named.collect())
     };
     let carrier = tiers.get(active).map(of).unwrap_or_default();
     let words = format!("group {name}: tier {} ({carrier}) carries calls", active + 1);
-    if active == 0 {
-        return words;
+    match forced.as_ref().map(|forced| usize::from(forced.tier)) {
+        Some(tier) if tier == active => format!("{words}, since the operator forces it"),
+        Some(tier) => {
+            let cannot = reasons(tiers.get(tier..=tier).unwrap_or_default());
+            format!("{words}, since tier {}, which the operator forces, cannot: {cannot}", tier + 1)
+        }
+        None if active == 0 => words,
+        None => format!("{words}, since no better one can: {}", reasons(tiers.get(..active).unwrap_or_default())),
     }
-    format!("{words}, since no better one can: {}", reasons(tiers.get(..active).unwrap_or_default()))
 }
 
 fn listed(all: Vec<String>) -> String {

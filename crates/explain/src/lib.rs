@@ -23,7 +23,7 @@ pub mod words;
 
 pub use alarm::{Alarm, AlarmRecord, Severity, ShutOutCause};
 pub use cdr::{Cdr, CdrRow, Heard, Tried, cdr};
-pub use group::{GroupView, MemberView, TierView, group_view, trunk_next, why_group};
+pub use group::{ForcedView, GroupView, MemberView, TierView, group_view, trunk_next, why_group};
 pub use record::{
     Act, AttemptRecord, CallRecord, Direction, Ending, Entry, Frames, Located, LocatedTarget, MediaRecord, Names,
     Operator, Record, Who,
@@ -31,5 +31,5 @@ pub use record::{
 pub use redact::Redacted;
 pub use replay::{Replay, replay};
 pub use stream::{StreamRecord, ToldSound};
-pub use why::{nothing_yet, why_call, why_trunk};
+pub use why::{nothing_yet, of_another_group, why_call, why_trunk};
 pub use words::sentence;

@@ -116,8 +116,11 @@ pub struct LocatedTarget {
 /// Names of a decision's subject.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Who {
-    /// The trunk.
+    /// The trunk; empty when the decision is about a group.
     pub trunk: Name,
+    /// The group, when the decision is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Name>,
     /// Address of the target as text, when the decision is about one.
     pub target: Option<String>,
     /// The trunk has only this target, so that naming it would be noise.
@@ -155,6 +158,20 @@ pub enum Act {
     Probe,
     /// A test call now.
     TestCall,
+    /// A tier of a group is tried before the others.
+    Force {
+        /// The group.
+        group: Name,
+        /// The tier, 0 the best.
+        tier: u8,
+        /// For how long at most.
+        length: Span,
+    },
+    /// No tier of a group is tried out of its turn any more.
+    Release {
+        /// The group.
+        group: Name,
+    },
     /// A source that the guard kept out is heard again.
     Forgive {
         /// Its address, its network for IPv6, address and port of a phone.

@@ -24,7 +24,7 @@ pub(crate) fn configured(start: bool) -> Record {
 }
 
 pub(crate) fn decided(decision: Decision) -> Record {
-    let who = Who { trunk: "acme".into(), target: Some("192.0.2.31:5060".into()), only_target: true };
+    let who = Who { trunk: "acme".into(), group: None, target: Some("192.0.2.31:5060".into()), only_target: true };
     Record::Decision { who, decision }
 }
 
@@ -39,6 +39,7 @@ pub(crate) fn decision(change: Change, cause: Cause) -> Decision {
         veto: None,
         next_look: None,
         policy: 0xa91f_3c20,
+        word: None,
     }
 }
 
@@ -69,6 +70,7 @@ pub(crate) fn call() -> CallRecord {
         unnamed: 0,
         last_resort: false,
         emergency: false,
+        forced: None,
     };
     let trunks = [(1, "acme"), (3, "globex"), (4, "initech"), (5, "umbrella")];
     CallRecord {

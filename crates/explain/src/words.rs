@@ -60,6 +60,13 @@ fn operator(wall: Wall, operator: &Operator) -> String {
         Act::Restore => (format!("restores trunk {trunk}"), String::from("it gets calls as health allows, at once")),
         Act::Probe => (format!("has trunk {trunk} probed"), String::from("each of its targets, at once")),
         Act::TestCall => (format!("has a test call placed to trunk {trunk}"), String::from("one, now")),
+        Act::Force { group, tier, length } => (
+            format!("forces group {group} to tier {}", u32::from(*tier) + 1),
+            format!("for {length} its trunks are tried first, then the others in their usual order"),
+        ),
+        Act::Release { group } => {
+            (format!("releases group {group}"), String::from("its tiers are tried in their usual order"))
+        }
         Act::Forgive { source } => {
             (format!("forgives source {source}"), String::from("nothing is held against it any more"))
         }

@@ -69,6 +69,8 @@ fn causes() -> Vec<Cause> {
         Cause::Relapse => Cause::Relapse,
         Cause::RetryAfter => Cause::RetryAfter,
         Cause::Operator => Cause::Operator,
+        Cause::TimeOver => Cause::TimeOver,
+        Cause::Reconfigured => Cause::Reconfigured,
     )
 }
 
@@ -107,6 +109,8 @@ fn changes() -> Vec<Change> {
         Change::Share { .. } => Change::Share { from: 5, to: 25 },
         Change::Admin { .. } => Change::Admin { from: Admin::InService, to: Admin::Draining },
         Change::Throttle { .. } => Change::Throttle { asked: s(5), wish: Wish::Loss { percent: 30 } },
+        Change::Force { .. } => Change::Force { from: None, to: 1, length: s(1_800) },
+        Change::Release { .. } => Change::Release { from: 1 },
     )
 }
 
@@ -207,6 +211,8 @@ fn acts() -> Vec<Act> {
         Act::Restore => Act::Restore,
         Act::Probe => Act::Probe,
         Act::TestCall => Act::TestCall,
+        Act::Force { .. } => Act::Force { group: "carriers".into(), tier: 1, length: s(1_800) },
+        Act::Release { .. } => Act::Release { group: "carriers".into() },
         Act::Forgive { .. } => Act::Forgive { source: "203.0.113.9".into() },
         Act::Reload { .. } => Act::Reload { fingerprint: 0xbeef },
         Act::ReloadRefused { .. } => Act::ReloadRefused { faults: 2, first: "unknown key `listne`".into() },
@@ -271,11 +277,15 @@ fn where_names_lead_is_one_sentence() {
 }
 
 fn who() -> Who {
-    Who { trunk: "acme".into(), target: Some("192.0.2.31:5060".into()), only_target: true }
+    Who { trunk: "acme".into(), group: None, target: Some("192.0.2.31:5060".into()), only_target: true }
 }
 
 fn decided(decision: Decision) -> Record {
-    Record::Decision { who: who(), decision }
+    let who = match decision.subject {
+        Subject::Group(_) => Who { trunk: "".into(), group: Some("carriers".into()), target: None, only_target: true },
+        Subject::Target(_) | Subject::Trunk(_) => who(),
+    };
+    Record::Decision { who, decision }
 }
 
 fn target(trunk: u16) -> TargetId {
@@ -315,13 +325,21 @@ fn decision(change: Change, cause: Cause) -> Decision {
     Decision {
         at: at(400_000),
         epoch: Epoch(18),
-        subject: Subject::Target(target(1)),
+        subject: subject(change),
         change,
         cause,
         evidence: Some(Evidence { probe, calls, transport, media, registration, test_calls, ..Evidence::default() }),
         veto: None,
         next_look: None,
         policy: 0xa91f_3c20,
+        word: None,
+    }
+}
+
+fn subject(change: Change) -> Subject {
+    match change {
+        Change::Force { .. } | Change::Release { .. } => Subject::Group(GroupId(0)),
+        _ => Subject::Target(target(1)),
     }
 }
 
@@ -344,6 +362,7 @@ fn usual(cause: Cause) -> (Change, Option<Span>) {
         Cause::Relapse => (health(Health::Probation, Health::Down), Some(s(60))),
         Cause::RetryAfter => (Change::Throttle { asked: s(5), wish: Wish::NoCalls }, Some(s(5))),
         Cause::Operator => (Change::Admin { from: Admin::InService, to: Admin::OutOfService }, None),
+        Cause::TimeOver | Cause::Reconfigured => (Change::Release { from: 1 }, None),
         _ => (health(Health::Suspect, Health::Down), Some(s(30))),
     }
 }
@@ -395,6 +414,7 @@ fn call() -> CallRecord {
             unnamed: 0,
             last_resort: false,
             emergency: false,
+            forced: None,
         }),
         trunks: [(1, "acme"), (2, "globex"), (3, "umbrella"), (4, "initech")]
             .map(|(id, name)| (TrunkId(id), name.into()))

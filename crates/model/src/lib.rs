@@ -10,6 +10,7 @@ extern crate std;
 
 mod drill;
 mod evidence;
+mod force;
 mod health;
 mod id;
 mod mos;
@@ -26,6 +27,7 @@ pub use evidence::{
     CallEvidence, Evidence, MediaEvidence, ProbeEvidence, RegistrationEvidence, Share, TestCallEvidence,
     TransportEvidence,
 };
+pub use force::ForceLength;
 pub use health::{Admin, Health, Throttle, Wish};
 pub use id::{CallRef, Epoch, GroupId, ListenId, RouteId, Seq, ShardId, SocketId, TargetId, TrunkId};
 pub use mos::Mos;

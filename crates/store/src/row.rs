@@ -123,9 +123,12 @@ impl<'a> HeardColumns<'a> {
 /// The trunk an entry is about; `*` for one that concerns all.
 fn trunk_of(record: &Record) -> Option<&str> {
     match record {
+        Record::Decision { who, .. } if who.group.is_some() => Some("*"),
         Record::Decision { who, .. } | Record::Shadow { who, .. } => Some(who.trunk.as_str()),
-        // Of several trunks, and looked up when the edge starts.
-        Record::Operator(Operator { act: Act::DrillEnd { .. }, .. }) => Some("*"),
+        // Of several trunks; the end of a drill is looked up when the edge starts.
+        Record::Operator(Operator { act: Act::DrillEnd { .. } | Act::Force { .. } | Act::Release { .. }, .. }) => {
+            Some("*")
+        }
         Record::Operator(act) => act.trunk.as_ref().map(|trunk| trunk.as_str()),
         Record::Configured { .. } => Some("*"),
         Record::Located(located) => Some(&located.trunk),

@@ -97,6 +97,7 @@ fn call(id: u64) -> Record {
             unnamed: 0,
             last_resort: false,
             emergency: false,
+            forced: None,
         }),
         trunks: vec![(TrunkId(1), "acme".into()), (TrunkId(2), "globex".into())],
         tiers: Vec::new(),
@@ -129,7 +130,7 @@ fn reference(id: u64) -> CallRef {
 }
 
 fn fell(trunk: &str) -> Record {
-    let who = Who { trunk: trunk.into(), target: Some("192.0.2.31:5060".into()), only_target: true };
+    let who = Who { trunk: trunk.into(), group: None, target: Some("192.0.2.31:5060".into()), only_target: true };
     let decision = Decision {
         at: ms(9_000),
         epoch: Epoch(8),
@@ -139,6 +140,7 @@ fn fell(trunk: &str) -> Record {
         evidence: Some(Evidence::default()),
         veto: None,
         next_look: Some(Span::from_secs(30)),
+        word: None,
         policy: 7,
     };
     Record::Decision { who, decision }

@@ -11,6 +11,7 @@ mod deep;
 mod docs;
 mod drill;
 mod events;
+mod group;
 mod guard;
 mod http;
 mod lab;
@@ -49,6 +50,7 @@ Examples:
   throughline why trunk acme                   each change of a trunk in one sentence
   throughline events                           every record as it is written
   throughline trunk acme drain                 no new calls for acme
+  throughline group force carriers 2 --for 1h  new calls by the second tier first, for an hour
   throughline guard                            who is shut out or limited, and why
   throughline test-call acme                   a call of our own through acme, heard in both directions or not
   throughline drill                            breaks each trunk for calls of its own, and proves that others stand in
@@ -82,6 +84,8 @@ enum Command {
     Route(route::Args),
     Guard(guard::Args),
     Trunk(trunk::Args),
+    #[command(subcommand)]
+    Group(group::What),
     TestCall(test_call::Args),
     Drill(drill::Args),
     Reload(reload::Args),
@@ -119,6 +123,7 @@ fn main() -> ExitCode {
         Command::Route(args) => route::run(&args, &api),
         Command::Guard(args) => guard::run(&args, &api),
         Command::Trunk(args) => trunk::run(&args, &api),
+        Command::Group(what) => group::run(&what, &api),
         Command::TestCall(args) => test_call::run(&args, &api),
         Command::Drill(args) => drill::run(&args, &api),
         Command::Reload(args) => reload::run(&args, &api),
@@ -153,14 +158,21 @@ mod tests {
             let help = command.render_long_help().to_string();
             assert!(!leaf || help.contains("throughline "), "{} has no example:\n{help}", command.get_name());
         }
-        assert_eq!(leaves, 21);
+        assert_eq!(leaves, 23);
     }
 
     #[test]
     fn wrong_usage_ends_with_two() {
-        for line in
-            ["throughline", "throughline trunk acme explode", "throughline lab fail acme", "throughline why call"]
-        {
+        for line in [
+            "throughline",
+            "throughline trunk acme explode",
+            "throughline lab fail acme",
+            "throughline why call",
+            "throughline group force carriers 2",
+            "throughline group force carriers 0 --for 5min",
+            "throughline group force carriers 2 --for 25h",
+            "throughline group force carriers 2 --for 1.5s",
+        ] {
             let error = Cli::try_parse_from(line.split(' ')).expect_err(line);
             assert_eq!(error.exit_code(), 2, "{line}");
         }

@@ -250,6 +250,7 @@ impl Lab {
             evidence: None,
             veto: None,
             next_look: None,
+            word: None,
             policy: 0,
         });
         let (b2bua, mut world) = self.world();

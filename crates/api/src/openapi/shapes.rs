@@ -126,6 +126,7 @@ fn answers() -> Shapes {
         ("Fault", object(&[("error", text("What is wrong.")), ("hint", text("What to do."))])),
         ("Trunks", object(&[("trunks", list(named("Trunk")))])),
         ("Operated", object(&[("trunk", text("Its name.")), ("sentences", sentences())])),
+        ("GroupOperated", object(&[("group", text("Its name.")), ("sentences", sentences())])),
         (
             "Tested",
             object(&[("trunk", text("Its name.")), ("sentences", sentences()), ("test_call", named("TestCall"))]),
@@ -289,9 +290,17 @@ fn group() -> Vec<(&'static str, Value)> {
         ("takes", flag("It takes calls in its turn.")),
         ("next", text("What comes next, in words; empty when nothing is due.")),
     ]);
+    let forced = object(&[
+        ("tier", count("The tier that the operator has put first, 0 the best.")),
+        ("left", span("For how long still")),
+        ("who", text("Who said so; empty when nobody knows.")),
+        ("why", text("Why, in his own words; empty when he gave none.")),
+        ("sentence", text("The same in words.")),
+    ]);
     vec![
         ("name", text("Its name.")),
         ("active", maybe(count("The tier that carries calls, 0 the best; null when only a last resort is left."))),
+        ("forced", maybe(forced)),
         ("failback", text("The terms on which a recovered trunk gets calls again.")),
         ("tiers", list(object(&[("members", list(member))]))),
     ]

@@ -69,6 +69,7 @@ impl Region {
                 evidence: None,
                 veto: None,
                 next_look: None,
+                word: None,
                 policy: 0,
             });
         };

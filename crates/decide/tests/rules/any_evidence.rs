@@ -9,6 +9,8 @@ enum Step {
     Look { target: u16, after_ms: u64, seen: Box<Evidence> },
     Operator { trunk: u16, to: u8 },
     Throttle { trunk: u16, asked_s: u64 },
+    Force { group: u16, tier: u8, for_s: u64 },
+    Release { group: u16 },
 }
 
 /// Any evidence at all, with times within the last 20 s.
@@ -42,6 +44,8 @@ fn step() -> impl Strategy<Value = Step> {
         20 => look,
         1 => (0u16..4, 0u8..3).prop_map(|(trunk, to)| Step::Operator { trunk, to }),
         1 => (0u16..4, 0u64..200).prop_map(|(trunk, asked_s)| Step::Throttle { trunk, asked_s }),
+        1 => (0u16..3, 0u8..4, 1u64..200).prop_map(|(group, tier, for_s)| Step::Force { group, tier, for_s }),
+        1 => (0u16..3).prop_map(|group| Step::Release { group }),
     ]
 }
 
@@ -64,6 +68,7 @@ fn live(steps: &[Step]) -> (Engine, Vec<Decision>) {
             Step::Look { target, after_ms, seen } => {
                 now += Span::from_millis(*after_ms);
                 let seen = dated(seen, now);
+                journal.extend(core::iter::from_fn(|| engine.force_over(now)));
                 journal.extend(engine.consider(now, trunk(*target), &seen));
                 let mut looks = 0;
                 while let Some(target) = engine.due(now) {
@@ -80,6 +85,11 @@ fn live(steps: &[Step]) -> (Engine, Vec<Decision>) {
             Step::Throttle { trunk, asked_s } => {
                 journal.extend(engine.throttle(now, TrunkId(*trunk), Span::from_secs(*asked_s)));
             }
+            Step::Force { group, tier, for_s } => {
+                let length = ForceLength::new(Span::from_secs(*for_s)).unwrap();
+                journal.extend(engine.force(now, GroupId(*group), *tier, length, Word::default()));
+            }
+            Step::Release { group } => journal.extend(engine.release(now, GroupId(*group), Cause::Operator)),
         }
     }
     (engine, journal)

@@ -4,6 +4,7 @@
 mod any_evidence;
 mod counts;
 mod failback;
+mod force;
 mod witnesses;
 
 use decide::*;

@@ -153,7 +153,7 @@ impl Control {
 
     /// A trunk that goes Down while a drill runs is more important than the drill: its name, when one does.
     pub(super) fn harmed(&self, decision: &Decision) -> Option<Name> {
-        let (Subject::Target(TargetId { trunk, .. }) | Subject::Trunk(trunk)) = decision.subject;
+        let (Subject::Target(TargetId { trunk, .. }) | Subject::Trunk(trunk)) = decision.subject else { return None };
         let falls = matches!(decision.change, Change::Health { to: Health::Down, .. }) && decision.enforced();
         (falls && self.drills.is_harm(trunk)).then(|| self.trunk_name(trunk))
     }

@@ -6,7 +6,7 @@ use crate::redact::Redacted;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use decide::{Barred, Excluded, NoPlan, Plan};
+use decide::{Barred, Excluded, Forced, NoPlan, Plan};
 use model::{AttemptOutcome, Health, Instant, Name, Span, TrunkId, Wall};
 
 /// The whole call as one sentence for the log, with numbers cut.
@@ -80,7 +80,18 @@ pub fn plan(plan: &Plan, group: Option<&Name>, names: &[(TrunkId, Name)], now: I
     if plan.emergency {
         words += "; an emergency call, which no limit holds back";
     }
+    if let Some(by) = &plan.forced {
+        words += &format!("; {}", forced(by, now));
+    }
     words + &left_out(&plan.excluded, plan.unnamed, names, now)
+}
+
+/// Which tier the operator has put first, who he is and why, and for how long yet.
+pub(crate) fn forced(forced: &Forced, now: Instant) -> String {
+    let Forced { tier, until, word } = forced;
+    let by = if word.who.is_empty() { String::new() } else { format!(" {}", word.who) };
+    let because = if word.why.is_empty() { String::new() } else { format!(" (\"{}\")", word.why) };
+    format!("operator{by} forces tier {} for another {}{because}", u32::from(*tier) + 1, until.since(now))
 }
 
 /// Why there is no plan at `now`.

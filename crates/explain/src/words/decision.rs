@@ -24,8 +24,12 @@ pub(super) fn sentence(wall: Wall, who: &Who, decision: &Decision) -> String {
             }
         }
     }
-    // The operator's word and the peer's wish are not judged by a policy.
-    if !matches!(decision.cause, Cause::Operator | Cause::RetryAfter | Cause::Overload { .. }) {
+    // The operator's word, what becomes of it, and the peer's wish are not judged by a policy.
+    let by_policy = !matches!(
+        decision.cause,
+        Cause::Operator | Cause::TimeOver | Cause::Reconfigured | Cause::RetryAfter | Cause::Overload { .. }
+    );
+    if by_policy {
         words += &format!("; policy {:08x}", decision.policy);
     }
     words
@@ -41,6 +45,9 @@ fn subject(who: &Who, subject: Subject) -> String {
     match (subject, &who.target) {
         (Subject::Target(id), None) if !who.only_target => format!("target {} of trunk {trunk}", id.index),
         (Subject::Target(_), Some(target)) if !who.only_target => format!("target {target} of trunk {trunk}"),
+        (Subject::Group(id), _) => {
+            who.group.as_ref().map_or_else(|| format!("group number {}", id.0), |group| format!("group {group}"))
+        }
         (Subject::Target(_) | Subject::Trunk(_), _) => format!("trunk {trunk}"),
     }
 }
@@ -53,6 +60,12 @@ fn change(change: Change) -> String {
         Change::Throttle { asked: Span::ZERO, .. } => String::from("takes all its calls again"),
         Change::Throttle { asked, wish: Wish::NoCalls } => format!("throttled for {asked}"),
         Change::Throttle { wish, .. } => format!("asks for {}", fewer(wish)),
+        // Tiers are counted from one where people see them.
+        Change::Force { from: Some(from), to, .. } if from != to => {
+            format!("forced from tier {} to tier {}", u32::from(from) + 1, u32::from(to) + 1)
+        }
+        Change::Force { to, .. } => format!("forced to tier {}", u32::from(to) + 1),
+        Change::Release { from } => format!("released from tier {}", u32::from(from) + 1),
     }
 }
 
@@ -131,6 +144,8 @@ fn cause(cause: Cause) -> String {
             format!("overload control in its responses, for {validity} unless it says so again")
         }
         Cause::Operator => String::from("the operator said so"),
+        Cause::TimeOver => String::from("the time for which the operator said so is over"),
+        Cause::Reconfigured => String::from("the configuration has changed"),
     }
 }
 
@@ -182,7 +197,7 @@ fn last(cause: Cause, seen: &Evidence) -> Option<String> {
             probed().map(|(_, words)| words)
         }
         Cause::EarnedByCalls { .. } => called().map(|(_, words)| words),
-        Cause::RetryAfter | Cause::Overload { .. } | Cause::Operator => None,
+        Cause::RetryAfter | Cause::Overload { .. } | Cause::Operator | Cause::TimeOver | Cause::Reconfigured => None,
     }
 }
 

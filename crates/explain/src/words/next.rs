@@ -27,6 +27,10 @@ pub(super) fn step(change: Change, look: Option<Span>) -> Option<String> {
         (Change::Throttle { wish, .. }, look) => {
             look.map(|span| format!("it gets {} for {span}, then as before", fewer(wish)))
         }
+        (Change::Force { length, .. }, _) => {
+            Some(format!("for {length} trunks of that tier are tried first, then the others in their usual order"))
+        }
+        (Change::Release { .. }, _) => Some(String::from("its tiers are tried in their usual order")),
     }
 }
 
@@ -77,5 +81,7 @@ pub(super) fn meanwhile(decision: &Decision, by: Veto, trunk: &str) -> String {
             format!("it is offered calls all the same; otherwise it would have got {} for {asked}", fewer(wish))
         }
         Change::Admin { from, .. } => format!("it stays {}", from.words()),
+        // No policy judges it, so none holds it back.
+        Change::Force { .. } | Change::Release { .. } => String::from("its tiers are tried as before"),
     }
 }

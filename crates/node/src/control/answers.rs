@@ -5,9 +5,9 @@
 use super::{ControlThread, OWED_FORGIVEN, dry_run, metrics};
 use crate::looks::Seen;
 use crate::shard::Order;
-use api::{Ask, CallsPage, Fault, Health, Kind, MetricsSnapshot, Word};
+use api::{Ask, CallsPage, Fault, GroupAct, Health, Kind, MetricsSnapshot, Word};
 use edge::{By, CallView, ControlInput, DeskOrder, DeskQuery, TrunkAct, Whom};
-use model::{CallRef, TrunkId};
+use model::{CallRef, GroupId, TrunkId};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -22,6 +22,9 @@ impl ControlThread {
                     let answer = self.operate(&trunk, act, word);
                     // Whoever asked may have gone; so in all answers.
                     let _gone = reply.send(answer);
+                }
+                Ask::OperateGroup { group, act, word, reply } => {
+                    let _gone = reply.send(self.operate_group(&group, act, word));
                 }
                 Ask::Forgive { source, word, reply } => {
                     let _gone = reply.send(self.forgive(&source, word));
@@ -124,6 +127,7 @@ impl ControlThread {
             }
             // The journal and the lab are asked elsewhere, acts are answered at once.
             Ask::Operate { .. }
+            | Ask::OperateGroup { .. }
             | Ask::Forgive { .. }
             | Ask::TestCall { .. }
             | Ask::Reload { .. }
@@ -151,6 +155,7 @@ impl ControlThread {
         self.webhooks.measure(&mut metrics);
         metrics::alarms(&mut metrics, self.control.alarms().map(|active| active.alarm.kind()));
         metrics::drills(&mut metrics, &self.control);
+        metrics::groups(&mut metrics, &self.control, self.now);
         let unasked = self.control.unasked_answers();
         metrics.counter("names_unasked", "Answers of name servers that nobody waited for.", &[], unasked);
         self.dns.measure(&mut metrics);
@@ -203,6 +208,26 @@ impl ControlThread {
         self.said = Some(Vec::new());
         self.input(ControlInput::Operate { trunk: id, act, by: by(word) });
         Ok(json!({ "trunk": trunk, "sentences": self.said.take().unwrap_or_default() }))
+    }
+
+    fn operate_group(&mut self, group: &str, act: GroupAct, word: Word) -> Result<Value, Fault> {
+        let settings = &self.control.snapshot().settings;
+        let place = settings.names.groups.iter().position(|name| name.as_str() == group);
+        let id = place.and_then(|place| u16::try_from(place).ok()).map(GroupId);
+        let id = id.ok_or_else(|| Fault::no_group(group))?;
+        let tiers = settings.shape.group(id).map_or(0, |policy| policy.tiers.len());
+        let by = by(word);
+        let input = match act {
+            GroupAct::Force { tier, .. } if usize::from(tier) >= tiers => {
+                let hint = format!("it has {tiers}, the first of them 0");
+                return Err(Fault::new(Kind::NotFound, format!("group `{group}` has no tier {tier}"), hint));
+            }
+            GroupAct::Force { tier, length } => ControlInput::Force { group: id, tier, length, by },
+            GroupAct::Release => ControlInput::Release { group: id, by },
+        };
+        self.said = Some(Vec::new());
+        self.input(input);
+        Ok(json!({ "group": group, "sentences": self.said.take().unwrap_or_default() }))
     }
 
     /// Every shard's guard is told, and none is left out: when one is too far behind nothing is done.

@@ -23,8 +23,10 @@ pub(super) fn log(entry: &Entry, sentence: &str) {
         }
         Record::Decision { who, decision } => {
             let (change, from, to) = change(decision.change);
-            let (trunk, target, enforced) = (who.trunk.as_str(), who.target.as_deref(), decision.enforced());
-            tracing::info!(event = "decision", seq, at, trunk, target, change, from, to, enforced, "{sentence}");
+            let trunk = Some(who.trunk.as_str()).filter(|trunk| !trunk.is_empty());
+            let (group, target) = (who.group.as_ref().map(Name::as_str), who.target.as_deref());
+            let enforced = decision.enforced();
+            tracing::info!(event = "decision", seq, at, trunk, group, target, change, from, to, enforced, "{sentence}");
         }
         Record::Operator(act) => {
             let (trunk, who, via) = (act.trunk.as_ref().map(Name::as_str), act.who.as_str(), act.via.as_str());
@@ -50,5 +52,12 @@ fn change(change: Change) -> (&'static str, Option<String>, Option<String>) {
         Change::Share { from, to } => ("share", Some(from.to_string()), Some(to.to_string())),
         Change::Admin { from, to } => ("admin", Some(from.words().to_owned()), Some(to.words().to_owned())),
         Change::Throttle { asked, .. } => ("throttle", None, Some(asked.to_string())),
+        // As people count.
+        Change::Force { from, to, .. } => ("force", from.map(tier), Some(tier(to))),
+        Change::Release { from } => ("release", Some(tier(from)), None),
     }
+}
+
+fn tier(tier: u8) -> String {
+    (u32::from(tier) + 1).to_string()
 }

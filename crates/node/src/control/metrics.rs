@@ -8,7 +8,7 @@ use crate::looks::Seen;
 use api::{Label, MetricsSnapshot};
 use edge::{Control, HearingView, TestCallsView, TrunkView};
 use explain::Alarm;
-use model::{Admin, Health, TestCallResult, TrunkId, Wall};
+use model::{Admin, GroupId, Health, Instant, TestCallResult, TrunkId, Wall};
 
 const HEALTH: [Health; 5] = [Health::Unknown, Health::Up, Health::Suspect, Health::Down, Health::Probation];
 
@@ -52,6 +52,22 @@ pub(super) fn alarms(metrics: &mut MetricsSnapshot, active: impl Iterator<Item =
     for kind in Alarm::KINDS {
         let count = active.iter().filter(|one| **one == kind).count();
         metrics.gauge("alarms_active", "Alarms under way.", &[("kind", kind.to_owned())], count as f64);
+    }
+}
+
+/// Which tiers are forced. Every group is there, so that a rule can be written before it is needed.
+pub(super) fn groups(metrics: &mut MetricsSnapshot, control: &Control, now: Instant) {
+    let snapshot = control.snapshot();
+    for (id, name) in (0..).map(GroupId).zip(&snapshot.settings.names.groups) {
+        let forced = snapshot.table.forced(id).filter(|forced| forced.until > now);
+        let tier = forced.map_or(0.0, |forced| f64::from(forced.tier) + 1.0);
+        let labels = [("group", name.to_string())];
+        metrics.gauge(
+            "group_forced_tier",
+            "The tier that the operator has put first, 1 the best; 0 for none.",
+            &labels,
+            tier,
+        );
     }
 }
 

@@ -132,6 +132,8 @@ const fn change(change: &Change) -> &'static str {
         Change::Admin { to: Admin::Draining, .. } => "draining",
         Change::Admin { to: Admin::OutOfService, .. } => "out_of_service",
         Change::Throttle { .. } => "throttle",
+        Change::Force { .. } => "force",
+        Change::Release { .. } => "release",
     }
 }
 
@@ -176,6 +178,8 @@ const fn cause(cause: &Cause) -> &'static str {
         Cause::Relapse => "relapse",
         Cause::RetryAfter => "retry_after",
         Cause::Operator => "operator",
+        Cause::TimeOver => "time_over",
+        Cause::Reconfigured => "reconfigured",
     }
 }
 
@@ -235,9 +239,10 @@ mod tests {
             evidence: None,
             veto: None,
             next_look: None,
+            word: None,
             policy: 0,
         };
-        let who = Who { trunk: "acme".into(), target: None, only_target: true };
+        let who = Who { trunk: "acme".into(), group: None, target: None, only_target: true };
         for veto in [None, None, Some(decide::Veto::LastUsable)] {
             let decision = Decision { veto, ..decision.clone() };
             tally.entry(&entry(Record::Decision { who: who.clone(), decision }));

@@ -264,12 +264,13 @@ pub(super) fn name(settings: &Settings, trunk: TrunkId) -> Name {
     settings.names.trunks.get(trunk.index()).cloned().unwrap_or_else(|| Name::from("?"))
 }
 
-/// The decision in an entry, with the trunk it is about.
+/// The decision in an entry, with the trunk it is about; none about a group.
 pub(super) fn decision(entry: &Entry) -> Option<(TrunkId, &decide::Decision)> {
     let Record::Decision { decision, .. } = &entry.record else { return None };
     let trunk = match decision.subject {
         Subject::Target(target) => target.trunk,
         Subject::Trunk(trunk) => trunk,
+        Subject::Group(_) => return None,
     };
     Some((trunk, decision))
 }

@@ -370,7 +370,7 @@ mod tests {
             seq: model::Seq(1),
             wall: Wall::from_micros(wall),
             record: Record::Decision {
-                who: explain::Who { trunk: "acme".into(), target: None, only_target: true },
+                who: explain::Who { trunk: "acme".into(), group: None, target: None, only_target: true },
                 decision: Decision {
                     at: Instant::ZERO + Span::from_millis(ms),
                     epoch: model::Epoch(1),
@@ -383,6 +383,7 @@ mod tests {
                     }),
                     veto: None,
                     next_look: None,
+                    word: None,
                     policy: 0,
                 },
             },
