@@ -55,12 +55,23 @@ impl Story<'_> {
             self.plan.attempts.iter().find(|one| one.target == attempt.target).map(|one| self.rank(one.tier))
         };
         let own = self.rank(candidate.tier);
-        !is_good(candidate) && self.call.attempts.iter().filter_map(tier).any(|tier| tier > own)
+        !self.stands_well(candidate) && self.call.attempts.iter().filter_map(tier).any(|tier| tier > own)
     }
 
     /// The place of a tier in the order of this plan; the lower the better.
     fn rank(&self, tier: u8) -> (bool, u8) {
-        (self.plan.forced.as_ref().is_none_or(|forced| forced.tier != tier), tier)
+        (!self.is_forced(tier), tier)
+    }
+
+    fn is_forced(&self, tier: u8) -> bool {
+        self.plan.forced.as_ref().is_some_and(|forced| forced.tier == tier)
+    }
+
+    /// Its tier counts: doubt does not put one of a forced tier behind, except for a call for help.
+    fn stands_well(&self, candidate: &Candidate) -> bool {
+        let well = matches!(candidate.health, Health::Up | Health::Unknown | Health::Probation);
+        let forced = candidate.health == Health::Suspect && self.is_forced(candidate.tier) && !self.plan.emergency;
+        well || forced
     }
 
     fn in_good_standing(&self, candidate: &Candidate) -> String {
@@ -138,9 +149,9 @@ impl Story<'_> {
     fn turn(&self, tier: u8, condition: &str) -> String {
         let of = |attempt: &AttemptRecord| self.plan.attempts.iter().find(|one| one.target == attempt.target);
         let better = |attempt: &&AttemptRecord| {
-            of(attempt).is_some_and(|one| is_good(one) && self.rank(one.tier) < self.rank(tier))
+            of(attempt).is_some_and(|one| self.stands_well(one) && self.rank(one.tier) < self.rank(tier))
         };
-        let equal = |attempt: &AttemptRecord| of(attempt).is_some_and(|one| is_good(one) && one.tier == tier);
+        let equal = |attempt: &AttemptRecord| of(attempt).is_some_and(|one| self.stands_well(one) && one.tier == tier);
         let before: Vec<&AttemptRecord> = self.call.attempts.iter().filter(better).collect();
         let word = if self.call.attempts.iter().any(equal) { "could" } else { "would" };
         match before.last() {
@@ -189,10 +200,6 @@ impl Story<'_> {
     }
 }
 
-const fn is_good(candidate: &Candidate) -> bool {
-    matches!(candidate.health, Health::Up | Health::Unknown | Health::Probation)
-}
-
 /// Answers about a trunk, after which a hunt goes on unless policy says otherwise.
 const fn moves_on(code: u16) -> bool {
     matches!(code, 300..=399 | 401 | 407 | 408 | 500 | 502..=504)
@@ -231,6 +238,8 @@ fn condition(cause: Exclusion, story: &Story<'_>) -> Option<String> {
 mod tests {
     use super::*;
     use crate::samples;
+    use alloc::sync::Arc;
+    use decide::Forced;
     use model::{Span, TargetId};
 
     fn told(call: &CallRecord) -> String {
@@ -306,6 +315,24 @@ mod tests {
         assert_eq!(
             told(&call),
             "otherwise: acme would have been tried first, at 12:02:04.012, had it not been Suspect"
+        );
+    }
+
+    /// Globex, in doubt itself, is of the tier that the operator has put first.
+    #[test]
+    fn a_forced_tier_comes_before_better_ones() {
+        let mut call = samples::call();
+        call.attempts.remove(0);
+        if let Ok(plan) = &mut call.plan {
+            plan.attempts.swap(0, 1);
+            plan.attempts[0].health = Health::Suspect;
+            plan.excluded.truncate(1);
+            plan.forced = Some(Forced { tier: 1, until: samples::at_ms(900_000), word: Arc::default() });
+        }
+        assert_eq!(
+            told(&call),
+            "otherwise: acme would have been tried at 12:02:06.012 had globex failed instead of answering; initech would \
+             not have been tried even had it not been Down since 12:01:24.012: globex comes before it"
         );
     }
 

@@ -300,7 +300,7 @@ mod tests {
     use super::*;
     use alloc::sync::Arc;
     use decide::{Engine, Shape, TargetShape, TrunkShape};
-    use model::{Evidence, ProbeEvidence, ProbeResult};
+    use model::{Evidence, ForceLength, ProbeEvidence, ProbeResult};
 
     fn engine(failback: Failback) -> Engine {
         let trunk = Some(TrunkShape { targets: TargetShape::in_order([0]), ..TrunkShape::default() });
@@ -378,6 +378,36 @@ mod tests {
         probes(&mut engine, 2, 2, 0, 3);
         probes(&mut engine, 3, 1, 0, 2);
         assert_eq!(told(&engine, 4)[0], "group carriers: tier 1 (acme, in doubt) carries calls");
+    }
+
+    #[test]
+    fn a_forced_tier_is_told_with_who_why_and_how_long() {
+        let mut engine = engine(Failback::After(Span::from_secs(60)));
+        for trunk in [1, 2] {
+            probes(&mut engine, 1, trunk, 1, 0);
+        }
+        let length = ForceLength::new(Span::from_secs(1_800)).expect("half an hour");
+        let word = Word { who: "ann".into(), why: "one-way audio".into() };
+        assert!(engine.force(at(10), GroupId(0), 1, length, word).is_some());
+        let view = group_view(&engine, GroupId(0), &names(), at(70)).expect("the group");
+        let forced = view.forced.as_ref().expect("forced");
+        assert_eq!((view.active, forced.tier, forced.left), (Some(1), 1, Span::from_secs(1_740)));
+        assert_eq!(
+            why_group(&view)[..2],
+            [
+                "group carriers: tier 2 (globex) carries calls, since the operator forces it",
+                "group carriers: operator ann forces tier 2 for another 29 min (\"one-way audio\"); then its tiers are tried in \
+                 their usual order",
+            ]
+        );
+        probes(&mut engine, 80, 2, 0, 3);
+        assert_eq!(
+            told(&engine, 90)[0],
+            "group carriers: tier 1 (acme) carries calls, since tier 2, which the operator forces, cannot: globex is Down for \
+             10 s"
+        );
+        let after = group_view(&engine, GroupId(0), &names(), at(1_810)).expect("the group");
+        assert_eq!((after.active, after.forced), (Some(0), None), "its time is over");
     }
 
     #[test]

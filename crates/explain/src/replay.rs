@@ -80,17 +80,21 @@ mod tests {
     use super::*;
     use crate::samples;
     use alloc::sync::Arc;
-    use decide::{Engine, TargetShape, TrunkShape};
-    use model::{Admin, Evidence, ProbeEvidence, ProbeResult, Span, TargetId, TrunkId};
+    use decide::{Cause, Engine, GroupPolicy, Member, TargetShape, TrunkShape, Word};
+    use model::{Admin, Evidence, ForceLength, GroupId, ProbeEvidence, ProbeResult, Span, TargetId, TrunkId};
 
     fn shape() -> Shape {
         let trunk = TrunkShape { targets: TargetShape::in_order([0]), ..TrunkShape::default() };
-        Shape::new([Some(trunk.clone()), None, Some(trunk)].to_vec(), Vec::new(), Vec::new())
+        let tier = |id| [Member { trunk: TrunkId(id), weight: 1 }].to_vec();
+        let group = GroupPolicy::new(GroupId(0), [tier(0), tier(2)].to_vec());
+        Shape::new([Some(trunk.clone()), None, Some(trunk)].to_vec(), [group].to_vec(), Vec::new())
     }
 
-    /// What an edge lives through: probes fail and return, the operator acts, a peer asks for rest, a reload.
+    /// What an edge lives through: probes fail and return, the operator acts on a trunk and on a group, a peer asks for rest, a reload.
     fn lived() -> (Shape, Engine, Vec<Entry>) {
         let shape = shape();
+        let word = || Word { who: "ann".into(), why: "works".into() };
+        let length = ForceLength::new(Span::from_secs(10)).unwrap();
         let mut engine = Engine::new(Arc::new(shape.clone()));
         let mut entries = [samples::entry(samples::configured(true))].to_vec();
         for second in 1..200u64 {
@@ -101,17 +105,23 @@ mod tests {
             let last = Some((now, ProbeResult::NoReply { after }));
             let probe = ProbeEvidence { good, bad, bad_fast: 0, last };
             let seen = Evidence { probe, last_bad: Some(Instant::ZERO), ..Evidence::default() };
-            let mut made = engine.consider(now, target, &seen);
-            match second {
-                60 => made = engine.operator(now, TrunkId(2), Admin::Draining),
-                90 => made = engine.operator(now, TrunkId(2), Admin::InService),
-                120 => made = engine.throttle(now, TrunkId(0), Span::from_secs(9)),
+            let judged = engine.consider(now, target, &seen);
+            let acted = match second {
+                40 | 199 => engine.force(now, GroupId(0), 1, length, word()),
+                50 => engine.force_over(now),
+                55 => engine.force(now, GroupId(0), 0, length, word()),
+                58 => engine.release(now, GroupId(0), Cause::Operator),
+                60 => engine.operator(now, TrunkId(2), Admin::Draining),
+                90 => engine.operator(now, TrunkId(2), Admin::InService),
+                120 => engine.throttle(now, TrunkId(0), Span::from_secs(9)),
                 150 => {
                     engine.reshape(now, Arc::new(shape.clone()));
                     entries.push(samples::entry(samples::configured(false)));
+                    None
                 }
-                _ => {}
-            }
+                _ => None,
+            };
+            let made = judged.into_iter().chain(acted);
             entries.extend(made.map(|decision| samples::entry(samples::decided(decision))));
         }
         (shape, engine, entries)
@@ -122,6 +132,7 @@ mod tests {
         let (shape, engine, entries) = lived();
         let decisions = entries.iter().filter(|entry| matches!(entry.record, Record::Decision { .. })).count();
         assert!(decisions > 8, "the story must have some: {decisions}");
+        assert!(engine.table().forced(GroupId(0)).is_some(), "the last word is in the table");
         assert_eq!(replay(&shape, &entries), *engine.table());
     }
 

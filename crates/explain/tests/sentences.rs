@@ -5,7 +5,7 @@
 //! says what you mean.
 #![allow(clippy::panic, clippy::expect_used)]
 
-use decide::{Candidate, Cause, Change, Decision, Excluded, Exclusion, NoPlan, Plan, Subject, Veto};
+use decide::{Candidate, Cause, Change, Decision, Excluded, Exclusion, Forced, NoPlan, Plan, Subject, Veto, Word};
 use explain::{
     Act, Alarm, AlarmRecord, AttemptRecord, CallRecord, Direction, Ending, Entry, MediaRecord, Names, Operator, Record,
     Who, sentence, why_call,
@@ -457,6 +457,21 @@ fn left_out(cause: Exclusion) -> CallRecord {
     call
 }
 
+/// Globex is of the forced tier; by somebody who said why, and by nobody known.
+fn forced() -> Vec<CallRecord> {
+    let by = |who: &str, why: &str| {
+        let mut call = call();
+        call.attempts.remove(0);
+        if let Ok(plan) = &mut call.plan {
+            plan.attempts.swap(0, 1);
+            let word = Word { who: who.into(), why: why.into() };
+            plan.forced = Some(Forced { tier: 1, until: at(1_300_000), word: word.into() });
+        }
+        call
+    };
+    vec![by("ann", "one-way audio at acme"), by("", "")]
+}
+
 fn unplanned() -> Vec<CallRecord> {
     let refused = |plan| CallRecord {
         plan: Err(plan),
@@ -531,6 +546,7 @@ fn text() -> String {
     let whole = |call: CallRecord| why_call(&call, WALL).join("\n") + "\n";
     part("Why a call, by the outcome of its last attempt", outcomes().into_iter().map(ended_with).map(whole).collect());
     part("Why a call, by who was left out", exclusions().into_iter().map(left_out).map(whole).collect());
+    part("Why a call whose group is forced", forced().into_iter().map(whole).collect());
     part("Why a call without a plan", unplanned().into_iter().map(whole).collect());
     text
 }
