@@ -220,7 +220,7 @@ fn carriers() -> GroupView {
         next: String::new(),
     };
     let tiers = ["acme", "globex"].map(|trunk| TierView { members: vec![member(trunk)] }).to_vec();
-    GroupView { name: "carriers".into(), active: Some(0), failback: "by hand".to_owned(), tiers }
+    GroupView { name: "carriers".into(), active: Some(0), forced: None, failback: "by hand".to_owned(), tiers }
 }
 
 fn snapshot() -> MetricsSnapshot {
