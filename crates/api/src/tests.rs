@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use crate::openapi::tests as openapi;
-use crate::{Access, Api, Ask, CallsPage, DeskOrder, Fault, Health, Kind, Limits, MetricsSnapshot, TrunkAct};
-use explain::{Alarm, AlarmRecord, Entry, GroupView, MemberView, Record, TierView};
+use crate::{Access, Api, Ask, CallsPage, DeskOrder, Fault, GroupAct, Health, Kind, Limits, MetricsSnapshot, TrunkAct};
+use explain::{Act, Alarm, AlarmRecord, Entry, ForcedView, GroupView, MemberView, Operator, Record, TierView};
 use model::{Admin, CallRef, Health as Seen, Instant, Seq, Span, Wall};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -140,6 +140,14 @@ fn node(ask: Ask) {
             reply.send(Ok(json!({ "trunk": trunk, "sentences": [done, word.who, word.why] }))).is_err()
         }
         Ask::Operate { trunk, reply, .. } => reply.send(Err(Fault::no_trunk(&trunk))).is_err(),
+        Ask::OperateGroup { group, act, word, reply } if group == "carriers" => {
+            let done = match act {
+                GroupAct::Force { tier, length } => format!("tier {tier} for {}", length.span()),
+                GroupAct::Release => "released".to_owned(),
+            };
+            reply.send(Ok(json!({ "group": group, "sentences": [done, word.who, word.why] }))).is_err()
+        }
+        Ask::OperateGroup { group, reply, .. } => reply.send(Err(Fault::no_group(&group))).is_err(),
         Ask::Guard { limit, reply } => reply.send(Ok(json!({ "sources": [], "more": limit }))).is_err(),
         Ask::Forgive { source, reply, .. } => reply.send(Ok(json!({ "source": source, "sentences": [] }))).is_err(),
         Ask::TestCall { trunk, reply, .. } if trunk == "acme" => {
@@ -155,7 +163,8 @@ fn node(ask: Ask) {
         Ask::Group { group, reply } if group == "carriers" => reply.send(Ok(carriers())).is_err(),
         Ask::Group { group, reply } => reply.send(Err(Fault::no_group(&group))).is_err(),
         Ask::Decisions { trunks, limit, reply } => {
-            reply.send(Ok(vec![alarm(9, &format!("{} up to {limit}", trunks.join(" and ")))])).is_err()
+            let own = alarm(9, &format!("{} up to {limit}", trunks.join(" and ")));
+            reply.send(Ok(vec![own, released(10, "others"), released(11, "carriers")])).is_err()
         }
         Ask::Table { reply } => reply.send(Ok(json!({ "fingerprint": 7, "seq": 4, "table": {} }))).is_err(),
         Ask::Alarms { reply } => reply.send(Ok(json!([prober_stalled()]))).is_err(),
@@ -202,6 +211,12 @@ fn alarm(seq: u64, text: &str) -> Entry {
     Entry { seq: Seq(seq), wall: Wall::from_micros(1_795_521_847_112_345), record }
 }
 
+fn released(seq: u64, group: &str) -> Entry {
+    let (who, why) = (String::new(), String::new());
+    let act = Operator { trunk: None, act: Act::Release { group: group.into() }, via: "api".to_owned(), who, why };
+    Entry { record: Record::Operator(act), ..alarm(seq, "") }
+}
+
 fn prober_stalled() -> Value {
     let since = "2026-11-24T12:04:07.112Z";
     json!({ "kind": "prober_stalled", "since": since, "sentence": "late", "alarm": "prober_stalled" })
@@ -219,8 +234,10 @@ fn carriers() -> GroupView {
         takes: true,
         next: String::new(),
     };
+    let (who, why, sentence) = ("ann".to_owned(), String::new(), "operator ann forces tier 1".to_owned());
+    let forced = ForcedView { tier: 0, left: Span::from_secs(60), who, why, sentence };
     let tiers = ["acme", "globex"].map(|trunk| TierView { members: vec![member(trunk)] }).to_vec();
-    GroupView { name: "carriers".into(), active: Some(0), forced: None, failback: "by hand".to_owned(), tiers }
+    GroupView { name: "carriers".into(), active: Some(0), forced: Some(forced), failback: "by hand".to_owned(), tiers }
 }
 
 fn snapshot() -> MetricsSnapshot {
@@ -259,6 +276,12 @@ async fn every_route_asks_the_node_and_repeats_its_answer() {
         ("POST", "/v1/trunks/acme/out", json!({ "trunk": "acme", "sentences": ["out", "local", ""] })),
         ("POST", "/v1/trunks/acme/restore", json!({ "trunk": "acme", "sentences": ["restored", "local", ""] })),
         ("POST", "/v1/trunks/acme/probe", json!({ "trunk": "acme", "sentences": ["probed", "local", ""] })),
+        (
+            "POST",
+            "/v1/groups/carriers/force?tier=1&for=1800",
+            json!({ "group": "carriers", "sentences": ["tier 1 for 30 min", "local", ""] }),
+        ),
+        ("POST", "/v1/groups/carriers/release", json!({ "group": "carriers", "sentences": ["released", "local", ""] })),
         ("GET", "/v1/access", json!({ "who": "local", "role": "operator", "by_token": false, "tokens": false })),
         ("GET", "/v1/desk?find=Acme&troubled=true&order=calls&skip=50&limit=7", openapi::desk("acme true calls 50 7")),
         ("GET", "/v1/desk", openapi::desk(" false other 0 100")),
@@ -319,11 +342,13 @@ async fn a_group_is_told_as_it_is_and_then_by_what_was_decided() {
     let (code, answer) = served.json("GET", "/v1/why/group/carriers?limit=3").await;
     assert_eq!((code, &answer["group"], &answer["now"]["active"]), (200, &json!("carriers"), &json!(0)));
     let sentences = [
-        "group carriers: tier 1 (acme) carries calls",
+        "group carriers: tier 1 (acme) carries calls, since the operator forces it",
+        "group carriers: operator ann forces tier 1",
         "failback of group carriers: by hand",
         "trunk acme (tier 1) is Up for 7 s",
         "trunk globex (tier 2) is Up for 7 s",
         "alarm at 2026-11-24T12:04:07.112Z: acme and globex up to 3",
+        "operator (api) releases group carriers at 2026-11-24T12:04:07.112Z: its tiers are tried in their usual order",
     ];
     assert_eq!(answer["sentences"], json!(sentences));
 }
@@ -341,6 +366,15 @@ async fn errors_say_what_is_wrong_and_what_to_do() {
         (404, "POST", "/v1/trunks/nobody/out", "there is no trunk `nobody`"),
         (404, "POST", "/v1/trunks/nobody/test-call", "there is no trunk `nobody`"),
         (404, "POST", "/v1/trunks/acme/explode", "a trunk cannot be told to `explode`"),
+        (404, "POST", "/v1/groups/nobody/release", "there is no group `nobody`"),
+        (400, "POST", "/v1/groups/carriers/force?for=60", "no `tier` is named"),
+        (400, "POST", "/v1/groups/carriers/force?tier=1", "`for` does not say how long"),
+        (400, "POST", "/v1/groups/carriers/force?tier=256&for=60", "`tier` is 256"),
+        (400, "POST", "/v1/groups/carriers/force?tier=-1&for=60", "`tier` is no number"),
+        (400, "POST", "/v1/groups/carriers/force?tier=1&for=0", "`for` is 0"),
+        (400, "POST", "/v1/groups/carriers/force?tier=1&for=86401", "`for` is 86401"),
+        (400, "POST", "/v1/groups/carriers/force?tier=1&for=18446744073709551615", "`for` is 18446744073709551615"),
+        (400, "POST", "/v1/groups/carriers/force?tier=1&for=1.5", "`for` is no number"),
         (404, "POST", "/v1/lab/call", "this edge runs no lab"),
         (404, "GET", "/nothing", "there is nothing at /nothing"),
         (405, "POST", "/v1/trunks", "POST is not taken here"),

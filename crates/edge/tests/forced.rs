@@ -184,7 +184,8 @@ fn a_reload_that_takes_the_tier_or_the_group_away_ends_it_and_says_so() {
     let others = "[group.carriers]\ntiers = [[\"acme\"], [\"initech\"]]\n";
     let fewer = "[group.carriers]\ntiers = [[\"acme\", \"globex\"]]\n";
     let renamed = "[group.others]\ntiers = [[\"acme\"], [\"globex\"]]\n[[route]]\nto = \"others\"\n";
-    for groups in [vec![others], vec![fewer], vec![renamed, "[group.carriers]\ntiers = [[\"initech\"], [\"acme\"]]\n"]] {
+    for groups in [vec![others], vec![fewer], vec![renamed, "[group.carriers]\ntiers = [[\"initech\"], [\"acme\"]]\n"]]
+    {
         let mut world = World::new();
         world.force(1, 600);
         world.reload(&groups);

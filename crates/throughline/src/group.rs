@@ -53,7 +53,7 @@ pub(crate) enum What {
 
 /// The API counts seconds.
 fn length(text: &str) -> Result<Span, String> {
-    let span = edge::config::duration(text, ForceLength::LEAST, ForceLength::MOST)?;
+    let span = edge::config::text::duration(text, ForceLength::LEAST, ForceLength::MOST)?;
     if Span::from_secs(span.as_secs()) == span { Ok(span) } else { Err(format!("{span} is not in whole seconds")) }
 }
 

@@ -22,12 +22,17 @@ async fn who_acts_and_why_goes_on_record_and_who_may_not_is_told_what_he_needs()
     });
     let (told, now) = watch::channel(access("old"));
     let served = serve_for(Limits::default(), asks, now);
-    let drain = async |token: &str, body: &str| {
+    let act = async |what: &str, token: &str, body: &str| {
         let shown = if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
-        let head = format!("POST /v1/trunks/acme/drain HTTP/1.1\r\nHost: edge\r\nConnection: close\r\n{shown}");
+        let head = format!("POST {what} HTTP/1.1\r\nHost: edge\r\nConnection: close\r\n{shown}");
         let answer = served.raw(&format!("{head}Content-Length: {}\r\n\r\n{body}", body.len())).await;
         (answer.split(' ').nth(1).unwrap().parse::<u16>().unwrap(), answer.split_once("\r\n\r\n").unwrap().1.to_owned())
     };
+    let drain = async |token: &str, body: &str| act("/v1/trunks/acme/drain", token, body).await;
+    let force = async |token: &str| act("/v1/groups/carriers/force?tier=0&for=1", token, r#"{"why": "x"}"#).await;
+    let forced = r#"{"group":"carriers","sentences":["tier 0 for 1 s","anna","x"]}"#;
+    assert_eq!(force("old-anna").await, (200, forced.to_owned()));
+    assert_eq!((force("old-wall").await.0, force("").await.0), (403, 401), "who may only look forces nothing");
     let (code, body) = drain("old-anna", r#"{"why": "works until noon"}"#).await;
     assert_eq!((code, body.as_str()), (200, r#"{"sentences":["drained","anna","works until noon"],"trunk":"acme"}"#));
     assert_eq!(drain("old-wall", "").await.0, 403);
@@ -47,7 +52,7 @@ async fn who_acts_and_why_goes_on_record_and_who_may_not_is_told_what_he_needs()
     assert_eq!(drain("new-anna", "").await.0, 200);
     assert_eq!(served.ask("GET", "/v1/trunks").await.0, 200, "whoever reaches it may look");
     let (_, _, metrics) = served.ask("GET", "/metrics").await;
-    assert!(metrics.contains("throughline_api_unauthorised_total 4\n"), "{metrics}");
+    assert!(metrics.contains("throughline_api_unauthorised_total 6\n"), "{metrics}");
 }
 
 #[tokio::test]

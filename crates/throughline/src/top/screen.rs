@@ -300,8 +300,9 @@ fn nexts(picture: &Picture, selected: usize, pen: Pen) -> Vec<Line<'static>> {
 }
 
 fn groups(picture: &Picture, pen: Pen) -> Vec<Line<'static>> {
-    let mut told: Vec<String> =
-        picture.groups.iter().flat_map(|group| [format!("  {}", group.sentence), tiers(group)]).collect();
+    let forced = |group: &GroupTraffic| group.group.forced.as_ref().map(|forced| format!("    {}", forced.sentence));
+    let lines = |group: &GroupTraffic| [Some(format!("  {}", group.sentence)), forced(group), Some(tiers(group))];
+    let mut told: Vec<String> = picture.groups.iter().flat_map(lines).flatten().collect();
     if picture.more_groups > 0 {
         told.push(format!("  and {} more groups", picture.more_groups));
     }

@@ -84,6 +84,7 @@ fn night() -> Picture {
         group: GroupView {
             name: Name::from("carriers"),
             active: Some(1),
+            forced: None,
             failback: String::new(),
             tiers: vec![
                 TierView { members: vec![member("acme", Health::Down)] },
