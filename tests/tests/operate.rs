@@ -85,6 +85,69 @@ fn drain_and_restore_move_new_calls_only() {
     drop(globex);
 }
 
+/// Calls succeed, and the last of them is on record as `wanted` says.
+fn calls_go(why: &str, wanted: &str) -> String {
+    assert!(call("caller_brief"), "{why}");
+    let mut said = String::new();
+    wait_until(why, LIMIT, || {
+        said = last_call().1;
+        said.contains(wanted)
+    });
+    said
+}
+
+#[test]
+fn a_forced_tier_carries_new_calls_until_it_is_released_or_its_time_is_over() {
+    namespace::enter();
+    let _acme = Sipp::server("server", "127.0.0.31");
+    let globex = Sipp::server("server", "127.0.0.32");
+    let edge = Edge::start(CONFIG);
+    calls_go("the first tier carries calls", "attempt 1 to acme");
+    let (text, good) = edge.command(&["group", "force", "carriers", "2", "--for", "30min", "--why", "one-way audio"]);
+    assert!(good && text.contains("operator local (api) forces group carriers to tier 2"), "{text}");
+    let said = calls_go("the primary is sound, and is not tried first", "attempt 1 to globex");
+    assert!(
+        said.contains("operator local forces tier 2 for another") && said.contains("(\"one-way audio\")"),
+        "{said}"
+    );
+    let (text, _) = edge.command(&["why", "group", "carriers"]);
+    let told = [
+        "tier 2 (globex) carries calls, since the operator forces it",
+        "forces tier 2 for another",
+        "forced to tier 2",
+    ];
+    assert!(told.iter().all(|told| text.contains(told)), "{text}");
+    let (_, metrics) = http::ask("GET", "/metrics").expect("metrics");
+    assert!(metrics.contains("throughline_group_forced_tier{group=\"carriers\"} 2"), "{metrics}");
+
+    // A word of the operator about a trunk holds beside it.
+    assert!(edge.command(&["trunk", "globex", "drain"]).1);
+    calls_go("a drained trunk gets no call, forced or not", "attempt 1 to acme");
+    assert!(edge.command(&["trunk", "globex", "restore"]).1);
+    calls_go("the tier is still forced", "attempt 1 to globex");
+    let (text, good) = edge.command(&["group", "release", "carriers"]);
+    assert!(good && text.contains("releases group carriers"), "{text}");
+    calls_go("they go back at once", "attempt 1 to acme");
+    let (text, good) = edge.command(&["group", "release", "carriers"]);
+    assert!(good && text.contains("no tier of it was forced"), "{text}");
+
+    assert!(edge.command(&["group", "force", "carriers", "2", "--for", "2s"]).1);
+    wait_until("its time is over", LIMIT, || edge.command(&["why", "group", "carriers"]).0.contains("said so is over"));
+    calls_go("nothing of it is left", "attempt 1 to acme");
+
+    // Dead when it is forced: each call is answered by the next tier, and hardly one waits for it.
+    drop(globex);
+    assert!(edge.command(&["group", "force", "carriers", "2", "--for", "10min"]).1);
+    calls_go("a dead tier loses no call", "attempt");
+    wait_until("it is known to be Down", LIMIT, || {
+        edge.command(&["why", "group", "carriers"]).0.contains("globex is Down")
+    });
+    let said = calls_go("one that is Down is passed over", "attempt 1 to acme");
+    assert!(said.contains("forces tier 2") && said.contains("globex is Down"), "{said}");
+    let (text, good) = edge.command(&["group", "force", "carriers", "3", "--for", "1min"]);
+    assert!(!good && text.contains("has not got that tier"), "{text}");
+}
+
 #[test]
 fn a_bad_file_changes_nothing_and_a_good_one_takes_effect() {
     namespace::enter();

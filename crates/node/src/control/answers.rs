@@ -219,8 +219,9 @@ impl ControlThread {
         let by = by(word);
         let input = match act {
             GroupAct::Force { tier, .. } if usize::from(tier) >= tiers => {
-                let hint = format!("it has {tiers}, the first of them 0");
-                return Err(Fault::new(Kind::NotFound, format!("group `{group}` has no tier {tier}"), hint));
+                // In no number of a tier, which the API counts from nought and people from one.
+                let error = format!("group `{group}` has not got that tier: its tiers are {tiers} in number");
+                return Err(Fault::new(Kind::NotFound, error, format!("GET /v1/why/group/{group} shows them")));
             }
             GroupAct::Force { tier, length } => ControlInput::Force { group: id, tier, length, by },
             GroupAct::Release => ControlInput::Release { group: id, by },
