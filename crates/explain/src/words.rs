@@ -62,7 +62,7 @@ fn operator(wall: Wall, operator: &Operator) -> String {
         Act::TestCall => (format!("has a test call placed to trunk {trunk}"), String::from("one, now")),
         Act::Force { group, tier, length } => (
             format!("forces group {group} to tier {}", u32::from(*tier) + 1),
-            format!("for {length} its trunks are tried first, then the others in their usual order"),
+            format!("for {} its trunks are tried first, then the others in their usual order", outcome::hours(*length)),
         ),
         Act::Release { group } => {
             (format!("releases group {group}"), String::from("its tiers are tried in their usual order"))

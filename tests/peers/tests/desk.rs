@@ -135,6 +135,56 @@ fn every_act_works_and_is_on_record_with_who_and_why() {
     assert_eq!(page.wrong(), Vec::<String>::new());
 }
 
+/// By keyboard alone: a tier is forced for a time that is chosen and for a reason that is told, shown as such, and released.
+#[test]
+fn a_tier_is_forced_and_released_and_the_page_shows_until_when() {
+    namespace::enter();
+    let axe = std::fs::read_to_string(built("interop/js/node_modules/axe-core/axe.min.js"));
+    let axe = axe.expect("axe-core; `scripts/install-interop` installs it");
+    let _acme = Sipp::server("server", "127.0.0.31");
+    let _globex = Sipp::server("server", "127.0.0.32");
+    let edge = Edge::start(&config());
+    let mut page = Devtools::start("force");
+    page.screen(1_280, 900, false);
+    page.open(&format!("{DESK}#groups"));
+    page.until("document.body.innerText.includes('Tier 1: carries calls now')");
+    page.until("document.querySelector('#release-carriers').disabled");
+    page.value("document.querySelector('#force-carriers-2').focus()");
+    page.press("Enter", 13);
+    page.until("document.querySelector('#act').open && document.activeElement.id === 'act-for'");
+    assert_eq!(violations(&mut page, &axe), Vec::<String>::new());
+    page.press("ArrowDown", 40);
+    page.until("document.querySelector('#act-for').value === '3600'");
+    page.press("Tab", 9);
+    page.until("document.activeElement.id === 'act-why'");
+    page.types("one-way audio");
+    page.press("Enter", 13);
+    page.until("!document.querySelector('#act').open");
+    page.until("document.body.innerText.includes('Tier 2: forced, carries calls now')");
+    page.until("document.querySelector('.forced:not([hidden])')?.textContent.includes('operator local forces tier 2 for another')");
+    // Whoever pressed it is where he was, however often the page is told anew.
+    assert_eq!(page.value("document.activeElement.id"), "force-carriers-2");
+    let said = http::sentences("/v1/why/group/carriers").join("\n");
+    assert!(
+        said.contains("forces group carriers to tier 2") && said.contains("(\"one-way audio\"): for 1 h"),
+        "{said}"
+    );
+    assert_eq!(violations(&mut page, &axe), Vec::<String>::new());
+    page.value("document.querySelector('#release-carriers').focus()");
+    page.press("Enter", 13);
+    page.until("document.querySelector('#act').open && document.activeElement.id === 'act-why'");
+    assert_eq!(page.value("document.querySelector('#act-time').checkVisibility()"), false, "a release has no time");
+    page.press("Enter", 13);
+    page.until("document.body.innerText.includes('Tier 1: carries calls now')");
+    page.until("document.querySelector('#release-carriers').disabled && document.querySelector('.forced').hidden");
+    let (text, good) = edge.command(&["group", "force", "carriers", "1", "--for", "1min"]);
+    assert!(good, "{text}");
+    page.until("document.body.innerText.includes('Tier 1: forced, carries calls now')");
+    // A group of one tier has nothing to choose from.
+    assert_eq!(page.value("document.querySelector('#force-pbx-1').checkVisibility()"), false);
+    assert_eq!(page.wrong(), Vec::<String>::new());
+}
+
 #[test]
 fn off_loopback_one_looks_and_acts_by_a_token() {
     namespace::enter();

@@ -24,7 +24,7 @@ let soon = 0;
 let asked = -RAIN_MS;
 
 /** What views may use of the desk. */
-const desk = { me: { role: "viewer" }, act, refresh, say, mayAct: () => desk.me.role === "operator", signIn };
+const desk = { me: { role: "viewer" }, act, force, release, refresh, say, mayAct: () => desk.me.role === "operator", signIn };
 
 function say(text) {
   write(at("said"), "");
@@ -124,24 +124,41 @@ const ACTS = {
   "test-call": ["Test call now", "One call to its test number. This may take up to a minute."],
 };
 let acting = null;
-function act(trunk, what) {
-  const [title, text] = ACTS[what];
-  acting = { trunk, what, title };
-  write(at("act-title"), `${title}: ${trunk}`);
+
+/** Asks why, and for how long where that must be told, before `order` says where to send it. */
+function propose(whom, title, text, timed, order) {
+  acting = { title: `${title}: ${whom}`, order };
+  write(at("act-title"), acting.title);
   write(at("act-what"), text);
   write(at("act-do"), title);
+  at("act-time").hidden = !timed;
   at("act-why").value = "";
   at("act").showModal();
-  at("act-why").focus();
+  at(timed ? "act-for" : "act-why").focus();
+}
+
+function act(trunk, what) {
+  const [title, text] = ACTS[what];
+  propose(trunk, title, text, false, () => `/v1/trunks/${encodeURIComponent(trunk)}/${what}`);
+}
+
+function force(group, tier) {
+  const text = "New calls try its trunks first and then the others in their usual order, until the time is over or you release the group.";
+  const order = () => path(`/v1/groups/${encodeURIComponent(group)}/force`, { tier, for: at("act-for").value });
+  propose(group, `Force tier ${tier + 1}`, text, true, order);
+}
+
+function release(group) {
+  propose(group, "Release", "Its tiers are tried in their usual order again.", false, () => `/v1/groups/${encodeURIComponent(group)}/release`);
 }
 at("act-leave").addEventListener("click", () => at("act").close());
 at("act-form").addEventListener("submit", async (event) => {
   event.preventDefault();
-  const { trunk, what, title } = acting;
+  const { title, order } = acting;
   at("act").close();
-  say(`${title}: ${trunk} …`);
+  say(`${title} …`);
   try {
-    const done = await post(`/v1/trunks/${encodeURIComponent(trunk)}/${what}`, at("act-why").value);
+    const done = await post(order(), at("act-why").value);
     say(done.sentences.length > 0 ? done.sentences.join(". ") : "It was so already.");
   } catch (error) {
     if (error instanceof Refused && error.status === 401) signIn(error.message);

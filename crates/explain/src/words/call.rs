@@ -91,7 +91,11 @@ pub(crate) fn forced(forced: &Forced, now: Instant) -> String {
     let Forced { tier, until, word } = forced;
     let by = if word.who.is_empty() { String::new() } else { format!(" {}", word.who) };
     let because = if word.why.is_empty() { String::new() } else { format!(" (\"{}\")", word.why) };
-    format!("operator{by} forces tier {} for another {}{because}", u32::from(*tier) + 1, until.since(now))
+    format!(
+        "operator{by} forces tier {} for another {}{because}",
+        u32::from(*tier) + 1,
+        outcome::hours(until.since(now))
+    )
 }
 
 /// Why there is no plan at `now`.

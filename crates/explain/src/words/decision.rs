@@ -1,7 +1,7 @@
 //! Words for a decision: whom, what changes, when; why, by which last observation; what happens next.
 
 use super::next;
-use super::outcome::{attempt, count, fault, fewer, media, probe, registration, test_call};
+use super::outcome::{attempt, count, fault, fewer, hours, media, probe, registration, test_call};
 use crate::record::Who;
 use alloc::format;
 use alloc::string::String;
@@ -146,16 +146,6 @@ fn cause(cause: Cause) -> String {
         Cause::Operator => String::from("the operator said so"),
         Cause::TimeOver => String::from("the time for which the operator said so is over"),
         Cause::Reconfigured => String::from("the configuration has changed"),
-    }
-}
-
-/// Spans of the day's length in hours and minutes, rounded up: nobody counts 192 minutes.
-fn hours(span: Span) -> String {
-    let minutes = span.as_secs().div_ceil(60);
-    match (minutes / 60, minutes % 60) {
-        (0, _) => format!("{span}"),
-        (hours, 0) => format!("{hours} h"),
-        (hours, minutes) => format!("{hours} h {minutes} min"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Words for what comes of a decision: the next step, or what would have been had it not been held back.
 
-use super::outcome::fewer;
+use super::outcome::{fewer, hours};
 use alloc::format;
 use alloc::string::String;
 use decide::{Change, Decision, Veto};
@@ -28,6 +28,7 @@ pub(super) fn step(change: Change, look: Option<Span>) -> Option<String> {
             look.map(|span| format!("it gets {} for {span}, then as before", fewer(wish)))
         }
         (Change::Force { length, .. }, _) => {
+            let length = hours(length);
             Some(format!("for {length} trunks of that tier are tried first, then the others in their usual order"))
         }
         (Change::Release { .. }, _) => Some(String::from("its tiers are tried in their usual order")),

@@ -4,12 +4,23 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use decide::Exclusion;
 use model::{
-    AttemptOutcome, Begun, Instant, MediaOutcome, ProbeResult, RegistrationState, TestCallResult, TransportFault, Wish,
+    AttemptOutcome, Begun, Instant, MediaOutcome, ProbeResult, RegistrationState, Span, TestCallResult, TransportFault,
+    Wish,
 };
 
 /// `1 probe`, `3 probes`.
 pub fn count(count: u32, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// Spans of the day's length in hours and minutes, rounded up: nobody counts 192 minutes.
+pub(crate) fn hours(span: Span) -> String {
+    let minutes = span.as_secs().div_ceil(60);
+    match (minutes / 60, minutes % 60) {
+        (0, _) => format!("{span}"),
+        (hours, 0) => format!("{hours} h"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
+    }
 }
 
 /// How many calls a peer asks for; reads after *asks for*.
