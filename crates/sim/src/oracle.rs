@@ -2,6 +2,7 @@
 //!
 //! It watches the wire, the agents' reports and the journal. Refuses to know: how the edge does it.
 
+mod forced;
 mod legs;
 mod places;
 
@@ -10,6 +11,7 @@ use decide::{CallLimits, Change, NoPlan, Subject};
 use edge::Tested;
 use edge::config::Settings;
 use explain::{AttemptRecord, CallRecord, Entry, Record};
+use forced::Forced;
 use legs::Legs;
 use model::{AttemptOutcome, Begun, CallRef, Health, Instant, Name, Span, TargetId, TrunkId, Wall};
 use places::{Holder, Place, Places};
@@ -40,6 +42,7 @@ pub struct Oracle {
     /// The one trunk that gets test calls.
     proven: Option<TrunkId>,
     down_since: BTreeMap<TargetId, Instant>,
+    forced: Forced,
     entries: Vec<Entry>,
     calls_recorded: usize,
     /// Of them, those that the edge placed itself, to reach a party again that a call had lost.
@@ -80,6 +83,11 @@ impl Oracle {
     /// Calls refused since nobody could take them.
     pub fn crowded_out(&self) -> usize {
         self.calls().filter(|(call, _)| matches!(call.plan, Err(NoPlan::NobodyLeft { .. }))).count()
+    }
+
+    /// Calls planned while the operator had put a tier first.
+    pub fn forced(&self) -> usize {
+        self.calls().filter(|(call, _)| call.plan.as_ref().is_ok_and(|plan| plan.forced.is_some())).count()
     }
 
     /// Attempts begun beside one that was late.
@@ -153,6 +161,7 @@ impl Oracle {
     pub(crate) fn entry(&mut self, now: Instant, entry: &Entry) {
         match &entry.record {
             Record::Decision { decision, .. } if decision.enforced() => {
+                self.forced.decided(decision);
                 if let (Subject::Target(target), Change::Health { from, to }) = (decision.subject, decision.change) {
                     self.health_changed(now, target, from, to);
                 }
@@ -210,6 +219,7 @@ impl Oracle {
         let mut broken = Vec::new();
         let mut recorded = BTreeSet::new();
         for (call, ended) in self.calls() {
+            broken.extend(self.forced.contradict(call));
             broken.extend(self.check_attempts(call, explain::cdr(call, ended).attempts as usize, &mut recorded));
         }
         let on_wire: BTreeSet<&[u8]> = self.legs.attempts().collect();

@@ -10,7 +10,7 @@ use crate::variety::Variety;
 use agent::Behaviour;
 use edge::TrunkAct;
 use edge::config::Settings;
-use model::{Instant, Rng, Span, TrunkId};
+use model::{ForceLength, Instant, Rng, Span, TrunkId};
 use std::sync::Arc;
 
 /// Calls and faults are spread over so long.
@@ -48,6 +48,8 @@ pub struct Outcome {
     pub crowded_out: usize,
     /// Attempts begun beside another one that was merely slow.
     pub hedged: usize,
+    /// Calls planned while the operator had put a tier first.
+    pub forced: usize,
     /// Decisions and other entries in the journal.
     pub entries: usize,
     /// Invariants that did not hold; empty is good.
@@ -66,7 +68,7 @@ pub fn run(scenario: Scenario) -> Result<Outcome, String> {
     let settled = variety.settings(true, None)?;
     let mut town = Town::new(settled.clone(), shards, weather, scenario.seed);
     let lesson = if variety.hedges { LESSON } else { 0 };
-    for event in agenda(&mut rng, scenario.calls, lesson) {
+    for event in agenda(&mut rng, scenario.calls, lesson, scenario.seed) {
         town.run_until(event.at);
         event.happen(&mut town, &mut rng);
     }
@@ -74,10 +76,10 @@ pub fn run(scenario: Scenario) -> Result<Outcome, String> {
     let replayed = replay_differs(&town);
     let oracle = core::mem::take(&mut town.oracle);
     let (calls, answered, entries) = (oracle.dials(), oracle.answered(), oracle.entries().len());
-    let (crowded_out, hedged) = (oracle.crowded_out(), oracle.hedged());
+    let (crowded_out, hedged, forced) = (oracle.crowded_out(), oracle.hedged(), oracle.forced());
     let mut broken = oracle.verdict(&left);
     broken.extend(replayed);
-    Ok(Outcome { seed: scenario.seed, calls, answered, crowded_out, hedged, entries, broken })
+    Ok(Outcome { seed: scenario.seed, calls, answered, crowded_out, hedged, forced, entries, broken })
 }
 
 /// Heals everything and waits until every call and every timer is over; what is left all the same.
@@ -114,6 +116,8 @@ enum What {
     Lesson,
     Fault(crate::fault::Fault),
     Operate(TrunkId, TrunkAct),
+    Force(u8, ForceLength),
+    Release,
 }
 
 struct Event {
@@ -128,6 +132,8 @@ impl Event {
             What::Lesson => town.dial(0, "+4722000000", Span::from_millis(100), None, false),
             What::Fault(fault) => town.fail(1 + fault.carrier, fault.failing),
             What::Operate(trunk, act) => town.operate(*trunk, *act),
+            What::Force(tier, length) => town.force(*tier, *length),
+            What::Release => town.release(),
         }
     }
 }
@@ -142,7 +148,7 @@ fn call(town: &mut Town, rng: &mut Rng) {
     town.dial(agent, &number, talk, give_up, rng.below(6) == 0);
 }
 
-fn agenda(rng: &mut Rng, calls: u32, lesson: u64) -> Vec<Event> {
+fn agenda(rng: &mut Rng, calls: u32, lesson: u64, seed: u64) -> Vec<Event> {
     let lessons = (0..lesson).map(|n| Event { at: Instant::ZERO + LESSON_EVERY.times(n), what: What::Lesson });
     let mut events: Vec<Event> = lessons.collect();
     for _ in 0..calls {
@@ -160,7 +166,28 @@ fn agenda(rng: &mut Rng, calls: u32, lesson: u64) -> Vec<Event> {
         let back = at + Span::from_millis(rng.below(ACTIVE.as_millis() / 2));
         events.push(Event { at: back, what: What::Operate(trunk, TrunkAct::Restore) });
     }
+    events.extend(words_on_the_group(seed));
     events.sort_by_key(|event| event.at);
+    events
+}
+
+/// In one seed of three the operator puts a tier first, in some of them twice, and takes his word back in one case of two. Drawn by a generator
+/// of its own, so that the rest of a seed is the same with it and without.
+fn words_on_the_group(seed: u64) -> Vec<Event> {
+    let rng = &mut Rng::new(seed ^ 0xf0_4ced);
+    let mut events = Vec::new();
+    if rng.below(3) > 0 {
+        return events;
+    }
+    for _ in 0..1 + rng.below(2) {
+        let at = Instant::ZERO + Span::from_millis(rng.below(ACTIVE.as_millis()));
+        let span = ForceLength::LEAST + Span::from_millis(rng.below(40_000));
+        let Some(length) = ForceLength::new(span) else { continue };
+        events.push(Event { at, what: What::Force(rng.below(2) as u8, length) });
+        if rng.below(2) == 0 {
+            events.push(Event { at: at + Span::from_millis(rng.below(40_000)), what: What::Release });
+        }
+    }
     events
 }
 
@@ -170,14 +197,15 @@ mod tests {
     use crate::air::Air;
     use agent::Failing;
 
-    /// Seeds whose edge has limits, and whose edge hedges, do what they are there for; and the oracle has nothing to say.
+    /// Seeds whose edge has limits, whose edge hedges, and whose operator forces a tier, do what they are there for; and the oracle has nothing to say.
     #[test]
-    fn full_trunks_and_hedges_are_among_what_is_watched() {
+    fn full_trunks_hedges_and_forced_tiers_are_among_what_is_watched() {
         let outcomes: Vec<Outcome> = (1..=12).map(|seed| run(Scenario { seed, calls: 60 }).unwrap()).collect();
         let broken: Vec<_> = outcomes.iter().flat_map(|outcome| &outcome.broken).collect();
         assert!(broken.is_empty(), "{broken:?}");
         let (full, hedged) = (outcomes.iter().map(|one| one.crowded_out), outcomes.iter().map(|one| one.hedged));
-        assert!(full.sum::<usize>() > 0 && hedged.sum::<usize>() > 0, "{outcomes:?}");
+        let forced = outcomes.iter().map(|one| one.forced);
+        assert!(full.sum::<usize>() > 0 && hedged.sum::<usize>() > 0 && forced.sum::<usize>() > 0, "{outcomes:?}");
     }
 
     /// Two dozen calls ring at a carrier, or are about to, when it dies without a word; a few callers a second go on calling. All are

@@ -12,7 +12,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use edge::config::Settings;
 use edge::{By, Control, ControlInput, ControlOutput, Input, Output, Shard, ShardConfig, ShardLimits, TrunkAct};
 use media::{Component, Forward, Packet, PairId};
-use model::{Instant, ListenId, Seq, ShardId, Span, TransportFault, TrunkId, Wall};
+use model::{ForceLength, GroupId, Instant, ListenId, Seq, ShardId, Span, TransportFault, TrunkId, Wall};
 use sip::{Flow, TimerSet, Transmit, Transport};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,6 +31,9 @@ pub(crate) const TEST_NUMBER: &str = "+4721000000";
 
 /// The tiers of the carriers' group, as the configuration has them.
 pub(crate) const CARRIERS: &str = "[[\"acme\"], [\"globex\"]]";
+
+/// That group, the first of the configuration.
+const CARRIERS_ID: GroupId = GroupId(0);
 
 /// The edge's configuration, which a seed may vary.
 pub(crate) const CONFIG: &str = r#"
@@ -230,6 +233,20 @@ impl Town {
     /// The operator acts.
     pub fn operate(&mut self, trunk: TrunkId, act: TrunkAct) {
         self.control.handle(self.now, wall(self.now), ControlInput::Operate { trunk, act, by: By::way("sim") });
+        self.drain_control();
+    }
+
+    /// The operator puts a tier of the carriers first.
+    pub fn force(&mut self, tier: u8, length: ForceLength) {
+        let input = ControlInput::Force { group: CARRIERS_ID, tier, length, by: By::way("sim") };
+        self.control.handle(self.now, wall(self.now), input);
+        self.drain_control();
+    }
+
+    /// He takes his word back.
+    pub fn release(&mut self) {
+        let input = ControlInput::Release { group: CARRIERS_ID, by: By::way("sim") };
+        self.control.handle(self.now, wall(self.now), input);
         self.drain_control();
     }
 
