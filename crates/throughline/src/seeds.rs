@@ -21,6 +21,7 @@ struct Sum {
     answered: usize,
     crowded_out: usize,
     hedged: usize,
+    forced: usize,
     entries: usize,
     failed: u64,
 }
@@ -31,9 +32,10 @@ pub(crate) fn run(from: u64, seeds: u64, calls: u32, jobs: u8) -> Result<(), Fai
     let mut sum = Sum::default();
     let one = |seed| sim::run(Scenario { seed, calls });
     side_by_side(from..end, jobs, one, |seed, outcome| tell(&mut sum, seed, outcome))?;
-    let Sum { dialled, answered, crowded_out, hedged, entries, failed } = sum;
+    let Sum { dialled, answered, crowded_out, hedged, forced, entries, failed } = sum;
     say(&format!(
-        "{seeds} seeds: {dialled} calls, {answered} answered, {crowded_out} found every trunk full, {hedged} hedged, {entries} records"
+        "{seeds} seeds: {dialled} calls, {answered} answered, {crowded_out} found every trunk full, {hedged} hedged, {forced} with a tier \
+         forced, {entries} records"
     ));
     if failed > 0 {
         return Err(Failure(format!("{failed} seeds broke an invariant; run one again with --from SEED --seeds 1")));
@@ -91,6 +93,7 @@ fn tell(sum: &mut Sum, seed: u64, outcome: Outcome) {
     sum.answered += outcome.answered;
     sum.crowded_out += outcome.crowded_out;
     sum.hedged += outcome.hedged;
+    sum.forced += outcome.forced;
     sum.entries += outcome.entries;
     sum.failed += u64::from(!outcome.broken.is_empty());
     for broken in &outcome.broken {
@@ -106,7 +109,7 @@ mod tests {
     use std::sync::Mutex;
 
     fn well(seed: u64) -> Result<Outcome, String> {
-        Ok(Outcome { seed, calls: 0, answered: 0, crowded_out: 0, hedged: 0, entries: 0, broken: vec![] })
+        Ok(Outcome { seed, calls: 0, answered: 0, crowded_out: 0, hedged: 0, forced: 0, entries: 0, broken: vec![] })
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use super::Broken;
 use decide::{Candidate, Change, Decision, Exclusion, Plan, Subject};
 use explain::CallRecord;
-use model::{Epoch, GroupId, Health, Instant};
+use model::{Admin, Epoch, GroupId, Health, Instant, TrunkId};
 
 /// What was decided about a group.
 #[derive(Clone, Copy, Debug)]
@@ -21,10 +21,15 @@ struct Word {
 #[derive(Debug, Default)]
 pub(super) struct Forced {
     words: Vec<Word>,
+    /// What the operator wants of trunks, from an epoch on: a call for help tries those that drain last, and its plan does not say so.
+    admins: Vec<(Epoch, TrunkId, Admin)>,
 }
 
 impl Forced {
     pub(super) fn decided(&mut self, decision: &Decision) {
+        if let (Subject::Trunk(trunk), Change::Admin { to, .. }) = (decision.subject, decision.change) {
+            self.admins.push((decision.epoch, trunk, to));
+        }
         let Subject::Group(group) = decision.subject else { return };
         let tier = match decision.change {
             Change::Force { to, length, .. } => Some((to, decision.at + length)),
@@ -45,34 +50,41 @@ impl Forced {
             Some((_, until)) => known == told && until > earliest,
             None => told.is_none_or(|(_, until)| until <= latest),
         };
-        let wrong = if may_be { self::wrong(call, plan, known.map(|(tier, _)| tier))? } else { "not as decided" };
+        let wrong = if may_be { self.wrong(call, plan, known.map(|(tier, _)| tier))? } else { "not as decided" };
         Some(Broken(format!("call {}, forced {told:?}: {wrong}: {plan:?}", call.call)))
     }
-}
 
-/// What is wrong about the order of a plan.
-fn wrong(call: &CallRecord, plan: &Plan, forced: Option<u8>) -> Option<&'static str> {
-    let first = plan.attempts.first()?;
-    let tried = call.attempts.first().is_none_or(|tried| tried.target == first.target);
-    let kept_back = |one: &Candidate| {
+    /// It is a candidate, but not in its turn.
+    fn is_kept_back(&self, plan: &Plan, one: &Candidate) -> bool {
+        let trunk = one.target.trunk;
+        let told = self.admins.iter().rev().find(|(from, of, _)| *of == trunk && *from <= plan.epoch);
+        let drains = told.is_some_and(|(_, _, admin)| *admin == Admin::Draining);
         let headroom = |cause| matches!(cause, Exclusion::Headroom { .. });
-        plan.excluded.iter().any(|out| out.trunk == one.target.trunk && headroom(out.cause))
-    };
-    let is_well = |one: &&Candidate| matches!(one.health, Health::Up | Health::Unknown) && !kept_back(one);
-    let Some(tier) = forced else {
-        let passed = plan.attempts.iter().filter(is_well).any(|one| one.tier < first.tier);
-        return passed.then_some("a better tier is well and not first, and none is forced");
-    };
-    let lives = |one: &&Candidate| {
-        let on_trial = matches!(one.health, Health::Suspect | Health::Probation) && !plan.emergency && !kept_back(one);
-        one.tier == tier && (is_well(one) || on_trial)
-    };
-    if plan.attempts.iter().any(|one| lives(&one)) && (first.tier != tier || !tried) {
-        return Some("the forced tier lives and was not tried first");
+        drains || plan.excluded.iter().any(|out| out.trunk == trunk && headroom(out.cause))
     }
-    let known = plan.attempts.iter().map(|one| one.tier).chain(call.tiers.iter().map(|(_, tier)| *tier));
-    let lost = plan.unnamed == 0 && !known.into_iter().any(|known| known == tier);
-    lost.then_some("the forced tier is nowhere in it")
+
+    /// What is wrong about the order of a plan.
+    fn wrong(&self, call: &CallRecord, plan: &Plan, forced: Option<u8>) -> Option<&'static str> {
+        let first = plan.attempts.first()?;
+        let tried = call.attempts.first().is_none_or(|tried| tried.target == first.target);
+        let kept_back = |one: &Candidate| self.is_kept_back(plan, one);
+        let is_well = |one: &&Candidate| matches!(one.health, Health::Up | Health::Unknown) && !kept_back(one);
+        let Some(tier) = forced else {
+            let passed = plan.attempts.iter().filter(is_well).any(|one| one.tier < first.tier);
+            return passed.then_some("a better tier is well and not first, and none is forced");
+        };
+        let lives = |one: &&Candidate| {
+            let on_trial =
+                matches!(one.health, Health::Suspect | Health::Probation) && !plan.emergency && !kept_back(one);
+            one.tier == tier && (is_well(one) || on_trial)
+        };
+        if plan.attempts.iter().any(|one| lives(&one)) && (first.tier != tier || !tried) {
+            return Some("the forced tier lives and was not tried first");
+        }
+        let known = plan.attempts.iter().map(|one| one.tier).chain(call.tiers.iter().map(|(_, tier)| *tier));
+        let lost = plan.unnamed == 0 && !known.into_iter().any(|known| known == tier);
+        lost.then_some("the forced tier is nowhere in it")
+    }
 }
 
 #[cfg(test)]
