@@ -130,31 +130,7 @@ fn node(ask: Ask) {
                 json!({ "epoch": 1, "order": order, "excluded": [], "last_resort": false, "sentences": [number] });
             reply.send(Ok(answer)).is_err()
         }
-        Ask::Operate { trunk, act, word, reply } if trunk == "acme" => {
-            let done = match act {
-                TrunkAct::Drain => "drained",
-                TrunkAct::Out => "out",
-                TrunkAct::Restore => "restored",
-                TrunkAct::Probe => "probed",
-            };
-            reply.send(Ok(json!({ "trunk": trunk, "sentences": [done, word.who, word.why] }))).is_err()
-        }
-        Ask::Operate { trunk, reply, .. } => reply.send(Err(Fault::no_trunk(&trunk))).is_err(),
-        Ask::OperateGroup { group, act, word, reply } if group == "carriers" => {
-            let done = match act {
-                GroupAct::Force { tier, length } => format!("tier {tier} for {}", length.span()),
-                GroupAct::Release => "released".to_owned(),
-            };
-            reply.send(Ok(json!({ "group": group, "sentences": [done, word.who, word.why] }))).is_err()
-        }
-        Ask::OperateGroup { group, reply, .. } => reply.send(Err(Fault::no_group(&group))).is_err(),
         Ask::Guard { limit, reply } => reply.send(Ok(json!({ "sources": [], "more": limit }))).is_err(),
-        Ask::Forgive { source, reply, .. } => reply.send(Ok(json!({ "source": source, "sentences": [] }))).is_err(),
-        Ask::TestCall { trunk, reply, .. } if trunk == "acme" => {
-            let test_call = openapi::trunk()["test_calls"]["last"].clone();
-            reply.send(Ok(json!({ "trunk": trunk, "sentences": ["good"], "test_call": test_call }))).is_err()
-        }
-        Ask::TestCall { trunk, reply, .. } => reply.send(Err(Fault::no_trunk(&trunk))).is_err(),
         Ask::Drill { what, reply } => reply.send(Ok(openapi::drill(&format!("{what:?}")))).is_err(),
         Ask::Reload { reply } => reply.send(Err(Fault::new(Kind::Conflict, "2 faults", "throughline check"))).is_err(),
         Ask::Journal { from, limit, reply } => {
@@ -176,9 +152,40 @@ fn node(ask: Ask) {
         Ask::Extra { reply, .. } => reply.send(Err(Fault::no_lab())).is_err(),
         Ask::Health { reply } => reply.send(Ok(Health { silent: None, unready: Some("draining".to_owned()) })).is_err(),
         Ask::Metrics { reply } => reply.send(Ok(snapshot())).is_err(),
-        other => desk(other),
+        other => acts(other),
     };
     assert!(!gone, "the client has gone");
+}
+
+/// What the operator may do to the same node; whether the client has gone.
+fn acts(ask: Ask) -> bool {
+    match ask {
+        Ask::Operate { trunk, act, word, reply } if trunk == "acme" => {
+            let done = match act {
+                TrunkAct::Drain => "drained",
+                TrunkAct::Out => "out",
+                TrunkAct::Restore => "restored",
+                TrunkAct::Probe => "probed",
+            };
+            reply.send(Ok(json!({ "trunk": trunk, "sentences": [done, word.who, word.why] }))).is_err()
+        }
+        Ask::Operate { trunk, reply, .. } => reply.send(Err(Fault::no_trunk(&trunk))).is_err(),
+        Ask::OperateGroup { group, act, word, reply } if group == "carriers" => {
+            let done = match act {
+                GroupAct::Force { tier, length } => format!("tier {tier} for {}", length.span()),
+                GroupAct::Release => "released".to_owned(),
+            };
+            reply.send(Ok(json!({ "group": group, "sentences": [done, word.who, word.why] }))).is_err()
+        }
+        Ask::OperateGroup { group, reply, .. } => reply.send(Err(Fault::no_group(&group))).is_err(),
+        Ask::Forgive { source, reply, .. } => reply.send(Ok(json!({ "source": source, "sentences": [] }))).is_err(),
+        Ask::TestCall { trunk, reply, .. } if trunk == "acme" => {
+            let test_call = openapi::trunk()["test_calls"]["last"].clone();
+            reply.send(Ok(json!({ "trunk": trunk, "sentences": ["good"], "test_call": test_call }))).is_err()
+        }
+        Ask::TestCall { trunk, reply, .. } => reply.send(Err(Fault::no_trunk(&trunk))).is_err(),
+        other => desk(other),
+    }
 }
 
 /// What the desk lives by, of the same node; whether the client has gone.

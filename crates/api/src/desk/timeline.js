@@ -100,9 +100,9 @@ export function view(main, desk, trunk) {
   };
 }
 
-/** The trunk a record is about; null when it concerns all. */
+/** The trunk a record is about; null when it concerns all, or a group. */
 function names(record) {
-  return record.decision?.who.trunk ?? record.operator?.trunk ?? record.located?.trunk ?? null;
+  return (record.decision?.who.trunk || null) ?? record.operator?.trunk ?? record.located?.trunk ?? null;
 }
 
 function told(entry) {
