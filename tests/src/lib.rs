@@ -17,6 +17,7 @@ pub mod losses;
 pub mod namespace;
 pub mod pauses;
 pub mod primary;
+pub mod receiver;
 pub mod sipp;
 pub mod town;
 

@@ -3,86 +3,16 @@
 
 use interop::agents::{agent, plays};
 use interop::edge::{CONFIG, Edge};
+use interop::receiver::{Manner, receiver, told};
 use interop::{http, namespace, wait_until};
 use model::Wall;
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
-use std::thread::Builder;
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(90);
 const SECRET: &str = "0123456789abcdef0123";
 const PROBED: &str =
     "at = \"sip:127.0.0.31:5060\"\nprobe = { deadline = \"500ms\", every = \"1s\" }\nhealth = { dwell = \"3s\" }";
-
-/// How the receiver of posts behaves, one after another; the last one for ever.
-#[derive(Clone, Copy)]
-enum Manner {
-    Answers(u16),
-    Hangs,
-}
-
-/// One request as it came.
-#[derive(Clone)]
-struct Request {
-    line: String,
-    signature: String,
-    body: String,
-}
-
-/// Receives posts at this port of the namespace.
-fn receiver(port: u16, manners: &'static [Manner]) -> Arc<Mutex<Vec<Request>>> {
-    let listener = TcpListener::bind(("127.0.0.1", port)).expect("a port of our own");
-    let requests: Arc<Mutex<Vec<Request>>> = Arc::default();
-    let seen = requests.clone();
-    let serve = move || {
-        let mut held = Vec::new();
-        for (stream, index) in listener.incoming().zip(0..) {
-            let mut stream = stream.expect("a connection");
-            seen.lock().expect("requests").push(request(&stream));
-            match manners[std::cmp::min(index, manners.len() - 1)] {
-                Manner::Answers(status) => {
-                    // A post that was given up meanwhile is nobody's.
-                    let _gone = write!(stream, "HTTP/1.1 {status} So\r\nContent-Length: 0\r\n\r\n");
-                }
-                Manner::Hangs => held.push(stream),
-            }
-        }
-    };
-    Builder::new().name("receiver".to_owned()).spawn(serve).expect("a thread");
-    requests
-}
-
-fn request(stream: &TcpStream) -> Request {
-    let mut reader = BufReader::new(stream);
-    let mut head = Vec::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).expect("a head");
-        if line.trim().is_empty() {
-            break;
-        }
-        head.push(line.trim().to_owned());
-    }
-    let header = |name: &str| {
-        let mut named = head.iter().filter_map(|line| line.split_once(": "));
-        named.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned()).unwrap_or_default()
-    };
-    let mut body = vec![0; header("content-length").parse().expect("a length")];
-    reader.read_exact(&mut body).expect("a body");
-    let body = String::from_utf8(body).expect("text");
-    Request { line: head[0].clone(), signature: header("throughline-signature"), body }
-}
-
-/// What is posted, once what was tried again is counted once.
-fn told(requests: &Mutex<Vec<Request>>) -> Vec<Value> {
-    let requests = requests.lock().expect("requests");
-    let mut bodies: Vec<&str> = requests.iter().map(|request| request.body.as_str()).collect();
-    bodies.dedup();
-    bodies.into_iter().map(|body| serde_json::from_str(body).expect("JSON")).collect()
-}
 
 fn config(extra: &str) -> String {
     let probed = CONFIG.replace("at = \"sip:127.0.0.31:5060\"", PROBED);
@@ -119,9 +49,14 @@ fn an_alarm_is_posted_when_it_is_raised_and_when_it_is_over_whatever_the_receive
     );
     for request in &requests {
         assert_eq!(request.line, "POST /alarms?of=edge HTTP/1.1");
-        let seconds = request.signature.strip_prefix("t=").and_then(|rest| rest.split_once(',')).expect("a time").0;
+        let seconds = request
+            .header("throughline-signature")
+            .strip_prefix("t=")
+            .and_then(|rest| rest.split_once(','))
+            .expect("a time")
+            .0;
         let at = Wall::from_micros(seconds.parse::<i64>().expect("seconds") * 1_000_000);
-        assert_eq!(request.signature, edge::webhook::signature(SECRET, at, &request.body));
+        assert_eq!(request.header("throughline-signature"), edge::webhook::signature(SECRET, at, &request.body));
     }
     assert!(picky.lock().expect("requests").is_empty(), "it wants another kind");
     let posts = |what: &str| {
@@ -168,7 +103,10 @@ fn a_reload_changes_who_is_told_and_in_which_form() {
     wait_until("the alarm is posted", LIMIT, || !told(&late).is_empty());
     let first = &told(&late)[0];
     assert_eq!((&first["kind"], &first["status"]), (&"group_has_nobody".into(), &"raised".into()));
-    assert!(late.lock().expect("requests")[0].signature.is_empty(), "without a secret nothing is signed");
+    assert!(
+        late.lock().expect("requests")[0].header("throughline-signature").is_empty(),
+        "without a secret nothing is signed"
+    );
     let sentence = first["sentence"].as_str().expect("a sentence").to_owned();
     let line = edge.log().lines().find(|line| line.contains(&sentence)).map(str::to_owned).expect("a line");
     assert!(!line.starts_with('{') && line.contains(" WARN "), "{line}");

@@ -103,6 +103,31 @@ pub enum Note {
     },
 }
 
+impl Note {
+    /// One word for tables and statistics.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Silent { .. } => "silent",
+            Self::Poor { .. } => "poor",
+            Self::Deaf { .. } => "deaf",
+            Self::Hears => "hears",
+            Self::Back { .. } => "back",
+            Self::Relatched => "relatched",
+            Self::Alive { .. } => "alive",
+            Self::Refused { .. } => "refused",
+            Self::NoReply { .. } => "no_reply",
+            Self::Unreachable => "unreachable",
+            Self::Moved { .. } => "moved",
+            Self::NotMoved { .. } => "not_moved",
+            Self::NotKeyed { .. } => "not_keyed",
+            Self::NotSecured => "not_secured",
+            Self::Called { .. } => "called",
+            Self::Reached { .. } => "reached",
+            Self::NotReached { .. } => "not_reached",
+        }
+    }
+}
+
 /// Why a handshake has given no keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,27 +1,21 @@
-//! Alarms on their way out: what one post says, how it is signed, and which one is tried when.
+//! What a webhook is posted of an alarm, how that is signed, and what an answer to it means.
 //!
-//! One [`Line`] for each webhook: in order, one at a time, so that "over" never comes before "raised". It is a state machine
-//! that sees neither socket nor clock. Refuses to know: HTTP, names, who tries.
+//! Refuses to know: HTTP, names, who tries and when.
 
-use crate::config::Webhook;
+use crate::post::Tried;
 use explain::{AlarmRecord, Entry, Record, sentence};
 use hmac::{Hmac, KeyInit, Mac};
-use model::{Instant, Name, Rng, Span, Wall};
+use model::{Name, Wall};
 use serde::Serialize;
 use sha2::Sha256;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 /// Posts of one webhook that wait; a storm of alarms makes room for its newest.
 pub const WAITING: usize = 256;
 /// Alarms under way that are remembered, so that their end says when they began. Each is one of the configuration's, so this is
 /// only reached by one of thousands of trunks.
 const UNDER_WAY: usize = 4_096;
-/// Rest after the first try that failed; doubles with each further one.
-const REST_FIRST: Span = Span::from_secs(1);
-/// Longest rest.
-const REST_MOST: Span = Span::from_secs(60);
 
 /// What is posted, as JSON. Fields may be added; none changes its meaning.
 #[derive(Serialize)]
@@ -96,133 +90,12 @@ pub fn signature(secret: &str, at: Wall, body: &str) -> String {
     value
 }
 
-/// What became of a try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tried {
-    /// It was taken.
-    Taken,
-    /// Not now: no answer, a server's fault, or a receiver that has too much to do.
-    Later,
-    /// The receiver does not want it, and would not the next time.
-    Refused,
-}
-
-impl Tried {
-    /// What a status says (RFC 9110 §15). A redirection is not followed: whom the edge tells is its configuration's affair.
-    pub const fn of_status(status: u16) -> Self {
-        match status {
-            200..=299 => Self::Taken,
-            408 | 425 | 429 | 500..=599 => Self::Later,
-            _ => Self::Refused,
-        }
-    }
-}
-
-/// Posts counted by what became of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Taken by the receiver.
-    pub taken: u64,
-    /// Tries that will be repeated.
-    pub again: u64,
-    /// Dropped: too many waited.
-    pub full: u64,
-    /// Dropped: nobody took it for too long.
-    pub late: u64,
-    /// Dropped: the receiver does not want it.
-    pub refused: u64,
-}
-
-/// One webhook's posts, in order.
-#[derive(Debug)]
-pub struct Line {
-    waiting: VecDeque<Waiting>,
-    /// The first one is being tried.
-    trying: bool,
-    counts: Counts,
-    rng: Rng,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    body: Arc<str>,
-    /// When it was to be told.
-    since: Instant,
-    /// When it is tried next.
-    due: Instant,
-    tries: u32,
-}
-
-impl Line {
-    /// An empty one. Lines with other seeds rest for other times.
-    pub const fn new(seed: u64) -> Self {
-        Self {
-            waiting: VecDeque::new(),
-            trying: false,
-            counts: Counts { taken: 0, again: 0, full: 0, late: 0, refused: 0 },
-            rng: Rng::new(seed),
-        }
-    }
-
-    /// One more. When too many wait, the oldest that is not being tried makes room.
-    pub fn push(&mut self, now: Instant, body: Arc<str>) {
-        if self.waiting.len() >= WAITING {
-            self.waiting.remove(usize::from(self.trying));
-            self.counts.full += 1;
-        }
-        self.waiting.push_back(Waiting { body, since: now, due: now, tries: 0 });
-    }
-
-    /// What is to be tried now; what became of it must be told by [`Line::tried`] before there is another one.
-    pub fn poll(&mut self, now: Instant) -> Option<Arc<str>> {
-        let first = self.waiting.front().filter(|first| !self.trying && first.due <= now)?;
-        self.trying = true;
-        Some(first.body.clone())
-    }
-
-    /// What became of the one that was tried.
-    pub fn tried(&mut self, now: Instant, plan: &Webhook, tried: Tried) {
-        if !std::mem::take(&mut self.trying) {
-            return;
-        }
-        let rest = self.rest();
-        let Some(first) = self.waiting.front_mut() else { return };
-        let late = now.since(first.since) + rest > plan.give_up;
-        let slot = match tried {
-            Tried::Later if !late => {
-                first.tries = first.tries.saturating_add(1);
-                first.due = now + rest;
-                self.counts.again += 1;
-                return;
-            }
-            Tried::Taken => &mut self.counts.taken,
-            Tried::Later => &mut self.counts.late,
-            Tried::Refused => &mut self.counts.refused,
-        };
-        *slot += 1;
-        self.waiting.pop_front();
-    }
-
-    /// When there is something to try; none while one is being tried, or nothing waits.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.waiting.front().filter(|_| !self.trying).map(|first| first.due)
-    }
-
-    /// How many wait, the one that is being tried among them.
-    pub fn waiting(&self) -> usize {
-        self.waiting.len()
-    }
-
-    /// What became of posts so far.
-    pub const fn counts(&self) -> Counts {
-        self.counts
-    }
-
-    /// Doubling, and between half of it and all of it, so that several edges do not come at the same moment.
-    fn rest(&mut self) -> Span {
-        let tries = self.waiting.front().map_or(0, |first| first.tries.min(16));
-        let whole = REST_FIRST.times(1 << tries).min(REST_MOST).as_micros();
-        Span::from_micros(whole / 2 + self.rng.below(whole / 2 + 1))
+/// What a status says of a post (RFC 9110 §15). A redirection is not followed: whom the edge tells is its configuration's affair.
+pub const fn tried(status: u16) -> Tried {
+    match status {
+        200..=299 => Tried::Taken { except: 0 },
+        408 | 425 | 429 | 500..=599 => Tried::Later,
+        _ => Tried::Refused,
     }
 }
 

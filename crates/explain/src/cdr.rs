@@ -2,12 +2,12 @@
 //!
 //! Refuses to know: where rows are kept.
 
-use crate::record::{CallRecord, Ending};
+use crate::record::CallRecord;
 use crate::stream::StreamRecord;
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
-use model::{AttemptOutcome, CallRef, Instant, Mos, Seq, Span, Wall};
+use model::{CallRef, Mos, Seq, Span, Wall};
 use serde::{Deserialize, Serialize};
 
 /// One call as billing and statistics want it.
@@ -111,18 +111,7 @@ fn heard(stream: &StreamRecord) -> Heard<'_> {
 
 /// Cuts the CDR from the record of a call that was over at `ended`.
 pub fn cdr(call: &CallRecord, ended: Wall) -> Cdr<'_> {
-    let wall = |at: Instant| {
-        let before = i64::try_from(call.ended.since(at).as_micros()).unwrap_or(i64::MAX);
-        Wall::from_micros(ended.as_micros().saturating_sub(before))
-    };
-    let code = match &call.ending {
-        Ending::Refused { code } | Ending::OutOfRetries { code } => Some(*code),
-        _ if call.answered.is_some() => Some(200),
-        // RFC 3261 §9.2: an INVITE that is cancelled is answered with 487.
-        Ending::Cancelled => Some(487),
-        Ending::Bye { .. } | Ending::Ended { .. } => None,
-    };
-    let carried = call.attempts.iter().rev().find(|attempt| attempt.outcome == AttemptOutcome::Answered);
+    let wall = |at| call.wall(at, ended);
     Cdr {
         call: call.call,
         call_id: Cow::Borrowed(&call.call_id),
@@ -135,10 +124,10 @@ pub fn cdr(call: &CallRecord, ended: Wall) -> Cdr<'_> {
         pdd: call.progressed.or(call.answered).map(|at| at.since(call.invited)),
         setup: call.answered.map(|at| at.since(call.invited)),
         duration: call.answered.map_or(Span::ZERO, |at| call.ended.since(at)),
-        code,
+        code: call.code(),
         ending: Cow::Borrowed(call.ending.word()),
         attempts: u32::try_from(call.attempts.len()).unwrap_or(u32::MAX),
-        trunk: carried.map(|attempt| Cow::Borrowed(attempt.trunk.as_str())),
+        trunk: call.carried().map(|attempt| Cow::Borrowed(attempt.trunk.as_str())),
         caller_heard: call.media.as_ref().and_then(|media| media.caller.as_ref()).map(heard),
         callee_heard: call.media.as_ref().and_then(|media| media.callee.as_ref()).map(heard),
     }
@@ -147,7 +136,7 @@ pub fn cdr(call: &CallRecord, ended: Wall) -> Cdr<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Direction;
+    use crate::record::{Direction, Ending};
     use crate::samples;
 
     const ENDED: Wall = Wall::from_micros(1_795_521_847_000_000);

@@ -18,6 +18,7 @@ mod replay;
 #[cfg(test)]
 mod samples;
 mod stream;
+mod trace;
 mod why;
 pub mod words;
 
@@ -31,5 +32,6 @@ pub use record::{
 pub use redact::Redacted;
 pub use replay::{Replay, replay};
 pub use stream::{StreamRecord, ToldSound};
+pub use trace::{Attribute, Happened, SpanKind, Trace, TraceSpan, TraceValue, trace};
 pub use why::{nothing_yet, of_another_group, why_call, why_trunk};
 pub use words::sentence;

@@ -353,6 +353,30 @@ pub struct MediaRecord {
     pub callee: Option<StreamRecord>,
 }
 
+impl CallRecord {
+    /// Wall-clock time of a moment of this call, which was over at `ended`.
+    pub fn wall(&self, at: Instant, ended: Wall) -> Wall {
+        let before = i64::try_from(self.ended.since(at).as_micros()).unwrap_or(i64::MAX);
+        Wall::from_micros(ended.as_micros().saturating_sub(before))
+    }
+
+    /// The attempt that answered, if one did.
+    pub fn carried(&self) -> Option<&AttemptRecord> {
+        self.attempts.iter().rev().find(|attempt| attempt.outcome == AttemptOutcome::Answered)
+    }
+
+    /// Status code the caller got. None when the edge ended the call before any answer.
+    pub const fn code(&self) -> Option<u16> {
+        match &self.ending {
+            Ending::Refused { code } | Ending::OutOfRetries { code } => Some(*code),
+            _ if self.answered.is_some() => Some(200),
+            // RFC 3261 §9.2: an INVITE that is cancelled is answered with 487.
+            Ending::Cancelled => Some(487),
+            Ending::Bye { .. } | Ending::Ended { .. } => None,
+        }
+    }
+}
+
 impl Ending {
     /// One word for tables and statistics: `refused`, `out_of_retries`, `cancelled`, `bye_caller`, `bye_callee`, `ended`.
     pub const fn word(&self) -> &'static str {

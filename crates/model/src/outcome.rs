@@ -73,6 +73,18 @@ pub enum Begun {
     Forked,
 }
 
+impl Begun {
+    /// One word: `in_turn`, `beside`, `hedge`, `forked`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::InTurn => "in_turn",
+            Self::Beside => "beside",
+            Self::Hedge => "hedge",
+            Self::Forked => "forked",
+        }
+    }
+}
+
 /// How one attempt of a call towards one target ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -141,6 +153,41 @@ pub enum AttemptOutcome {
         /// A provisional response other than 100 had come.
         progressed: bool,
     },
+}
+
+impl AttemptOutcome {
+    /// One word for tables and statistics: `answered`, `refused`, `no_reply` and so on.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Redirected { .. } => "redirected",
+            Self::Refused { .. } => "refused",
+            Self::NoReply { .. } => "no_reply",
+            Self::Stalled { .. } => "stalled",
+            Self::RingTimeout { .. } => "ring_timeout",
+            Self::WentSilent { .. } => "went_silent",
+            Self::CutShort { .. } => "cut_short",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Abandoned { .. } => "abandoned",
+            Self::Outrun { .. } => "outrun",
+        }
+    }
+
+    /// SIP status code of the refusal or the redirection.
+    pub const fn code(&self) -> Option<u16> {
+        match self {
+            Self::Redirected { code } | Self::Refused { code, .. } => Some(*code),
+            Self::Answered
+            | Self::NoReply { .. }
+            | Self::Stalled { .. }
+            | Self::RingTimeout { .. }
+            | Self::WentSilent { .. }
+            | Self::CutShort { .. }
+            | Self::Unreachable { .. }
+            | Self::Abandoned { .. }
+            | Self::Outrun { .. } => None,
+        }
+    }
 }
 
 /// What is known of a target's audio in one call. Hold, T.38 and pauses of a talker who sends comfort noise are not silence.

@@ -22,11 +22,11 @@ use crate::looks::Looks;
 use crate::net::epoll::{Epoll, Trigger};
 use crate::net::process::SignalFd;
 use crate::net::wake::Waker;
+use crate::posts::Posts;
 use crate::ring::Receiver;
 use crate::shard::{Order, Report};
 use crate::streams;
 use crate::supervisor::Supervisor;
-use crate::webhook::Webhooks;
 use api::{Access, Ask, Fault, Kind};
 use edge::config::LogForm;
 use edge::{Bound, Control, ControlInput, ControlOutput, KeptBindings, ReloadFault};
@@ -87,7 +87,7 @@ pub(crate) struct ControlParts {
     pub(crate) dns: Dns,
     pub(crate) resolved: Receiver<dns::Answer>,
     pub(crate) store: Store,
-    pub(crate) webhooks: Webhooks,
+    pub(crate) posts: Posts,
     pub(crate) streams: Option<StreamLink>,
     pub(crate) events: broadcast::Sender<Arc<Entry>>,
     pub(crate) access: watch::Sender<Arc<Access>>,
@@ -123,7 +123,7 @@ pub(crate) struct ControlThread {
     /// What control has said to what was asked of a drill.
     drilled: Option<Result<(), edge::drill::DrillRefused>>,
     store: Store,
-    webhooks: Webhooks,
+    posts: Posts,
     log: fn(LogForm),
     streams: Option<StreamLink>,
     events: broadcast::Sender<Arc<Entry>>,
@@ -178,7 +178,7 @@ impl ControlThread {
             next_test: 1,
             drilled: None,
             store: parts.store,
-            webhooks: parts.webhooks,
+            posts: parts.posts,
             log: parts.log,
             streams: parts.streams,
             events: parts.events,
@@ -360,9 +360,7 @@ impl ControlThread {
     /// would have decided, are not for the log.
     fn write(&mut self, entry: Arc<Entry>) {
         self.tally.entry(&entry);
-        if matches!(entry.record, explain::Record::Alarm(_)) {
-            self.webhooks.tell(&entry);
-        }
+        self.posts.tell(&entry, &self.control.snapshot().settings);
         if self.events.receiver_count() > 0 {
             // A ring: the slowest listener loses, control never waits. Whoever listened may have gone by now.
             let _nobody = self.events.send(entry.clone());
@@ -548,7 +546,7 @@ impl ControlThread {
         // Nobody listens when there is no API.
         let _off = self.access.send(Arc::new(access::of(&settings)));
         self.dns.follow(&settings.dns);
-        self.webhooks.follow(&settings);
+        self.posts.follow(&settings);
         (self.log)(settings.log);
         self.input(ControlInput::Reload(Ok(settings)));
         Ok(fingerprint)

@@ -20,6 +20,7 @@ mod net;
 mod options;
 mod outbox;
 mod pace;
+mod posts;
 mod ring;
 mod run;
 mod shard;
@@ -27,7 +28,6 @@ mod sockets;
 mod stock;
 mod streams;
 mod supervisor;
-mod webhook;
 
 pub use deep::facts;
 pub use edge::config::LogForm;

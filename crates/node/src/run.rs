@@ -16,11 +16,11 @@ use crate::load::{self, Loaded};
 use crate::net::process::{self, SignalFd};
 use crate::net::wake::Waker;
 use crate::options::{Fatal, Options};
+use crate::posts::Posts;
 use crate::ring::{Receiver, Sender, ring};
 use crate::shard::{Hop, Links, Manner, Order, Report, ShardThread};
 use crate::streams::{self, Listener, Plan, StreamThread, TlsPlan};
 use crate::supervisor::Supervisor;
-use crate::webhook::Webhooks;
 use edge::config::Settings;
 use edge::{Control, ControlInput, KeptBindings, ShardConfig, ShardLimits, Snapshot};
 use media::Keying;
@@ -89,7 +89,7 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
     let (asks_in, asks) = ring(ASKS, &waker);
     let (resolved_in, resolved) = ring(RESOLVED, &waker);
     let dns = Dns::start(&settings.dns, resolved_in).map_err(Fatal::System)?;
-    let webhooks = Webhooks::start(clock, &settings, seed).map_err(Fatal::System)?;
+    let posts = Posts::start(clock, &settings, seed).map_err(Fatal::System)?;
     let (mut links, ends) = link(count, &waker).map_err(Fatal::System)?;
     let streams = if listeners.is_empty() {
         None
@@ -115,7 +115,7 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
         dns,
         resolved,
         store,
-        webhooks,
+        posts,
         events,
         streams: stream_link,
         access: access_told,

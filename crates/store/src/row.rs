@@ -3,7 +3,7 @@
 //! Refuses to know: transactions, files.
 
 use explain::{Act, AttemptRecord, CallRecord, Entry, Operator, Record};
-use model::{AttemptOutcome, Instant, Span, Wall};
+use model::{Span, Wall};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 
@@ -79,19 +79,18 @@ fn insert_call(connection: &Connection, entry: &Entry, call: &CallRecord, json: 
         // Why it was begun, the call's own record tells.
         let AttemptRecord { target, trunk, call_id, begun: _, sent, first_reply, progress, took, outcome, fault: _ } =
             attempt;
-        let (word, code) = outcome_words(*outcome);
         statement.execute(params![
             seq,
             number,
             trunk.as_str(),
             target.index,
             call_id,
-            wall_of(*sent, call, entry.wall),
+            call.wall(*sent, entry.wall).as_micros(),
             first_reply.map(micros),
             progress.map(micros),
             micros(*took),
-            word,
-            code
+            outcome.word(),
+            outcome.code()
         ])?;
     }
     Ok(())
@@ -136,28 +135,8 @@ fn trunk_of(record: &Record) -> Option<&str> {
     }
 }
 
-fn wall_of(at: Instant, call: &CallRecord, ended: Wall) -> i64 {
-    ended.as_micros().saturating_sub(micros(call.ended.since(at)))
-}
-
 fn micros(span: Span) -> i64 {
     i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
-}
-
-const fn outcome_words(outcome: AttemptOutcome) -> (&'static str, Option<u16>) {
-    match outcome {
-        AttemptOutcome::Answered => ("answered", None),
-        AttemptOutcome::Redirected { code } => ("redirected", Some(code)),
-        AttemptOutcome::Refused { code, .. } => ("refused", Some(code)),
-        AttemptOutcome::NoReply { .. } => ("no_reply", None),
-        AttemptOutcome::Stalled { .. } => ("stalled", None),
-        AttemptOutcome::RingTimeout { .. } => ("ring_timeout", None),
-        AttemptOutcome::WentSilent { .. } => ("went_silent", None),
-        AttemptOutcome::CutShort { .. } => ("cut_short", None),
-        AttemptOutcome::Unreachable { .. } => ("unreachable", None),
-        AttemptOutcome::Abandoned { .. } => ("abandoned", None),
-        AttemptOutcome::Outrun { .. } => ("outrun", None),
-    }
 }
 
 /// The entry of a row. One that this version cannot read is told as such rather than hidden or an error: a single strange

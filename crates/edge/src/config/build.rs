@@ -140,6 +140,7 @@ pub(super) fn settings(
         log: draft.edge.log,
         access: draft.access,
         webhooks: draft.webhooks,
+        traces: draft.traces,
         data: draft.edge.data,
         fingerprint: fingerprint(text),
         sockets,

@@ -32,6 +32,8 @@ pub struct Settings {
     pub log: LogForm,
     /// Who is told of alarms.
     pub webhooks: Vec<super::webhook::Webhook>,
+    /// Who collects traces of calls.
+    pub traces: Option<super::traces::Traces>,
     /// Folder of the store; none keeps the journal in memory.
     pub data: Option<String>,
     /// Names this text in records: equal texts have equal fingerprints.

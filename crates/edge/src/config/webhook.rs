@@ -4,6 +4,7 @@ use super::fault::Faults;
 use super::reader::{At, Node, Reader, many};
 use super::schema::{Section, is, needed, other};
 use super::trunk::Env;
+use super::url::{self, Address};
 use super::value;
 use explain::{Alarm, Severity};
 use model::{Name, Span};
@@ -49,8 +50,6 @@ pub(super) static WEBHOOK: Section = Section {
 const WEBHOOKS_MAX: usize = 8;
 /// Shorter secrets can be guessed.
 const SECRET_MIN: usize = 16;
-/// Longer addresses are nobody's.
-const URL_MAX: usize = 2_048;
 
 /// Somebody who is told.
 #[derive(Clone, PartialEq, Eq)]
@@ -78,21 +77,6 @@ impl core::fmt::Debug for Webhook {
     }
 }
 
-/// An address of HTTP in its parts (RFC 9110 §4.2).
-#[derive(Clone, PartialEq, Eq)]
-pub struct Address {
-    /// By TLS.
-    pub secure: bool,
-    /// Name or address; one of IPv6 without its brackets.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// Host and port as the header `Host` says them.
-    pub authority: String,
-    /// Path and query.
-    pub path: String,
-}
-
 impl Webhook {
     /// Whether an alarm is for this one.
     pub fn wants(&self, alarm: &Alarm) -> bool {
@@ -112,7 +96,7 @@ pub(super) fn read(root: &Reader<'_, '_>, env: Env<'_>, faults: &mut Faults<'_>)
 
 fn webhook(name: &At<String>, node: &Node<'_>, env: Env<'_>, faults: &mut Faults<'_>) -> Option<Webhook> {
     let reader = Reader::open(node, &name.at, &WEBHOOK, faults)?;
-    let address = reader.need("url", faults, |node, faults| url(node, env, faults));
+    let address = reader.need("url", faults, |node, faults| url::read(node, env, faults));
     let secret = reader.read("secret", faults, value::secret(env)).map(value::Secret::reveal);
     if secret.as_ref().is_some_and(|secret| secret.len() < SECRET_MIN) {
         let fix = Some(String::from("`openssl rand -hex 24` makes a good one"));
@@ -145,52 +129,6 @@ fn webhook(name: &At<String>, node: &Node<'_>, env: Env<'_>, faults: &mut Faults
         timeout,
         give_up,
     })
-}
-
-/// Never says what it found: that may be a secret.
-fn url(node: &Node<'_>, env: Env<'_>, faults: &mut Faults<'_>) -> Option<Address> {
-    let written = node.get_ref().as_str().unwrap_or_default();
-    let text =
-        if written.starts_with("env:") { value::secret(env)(node, faults)?.reveal() } else { written.to_owned() };
-    let parsed = address(&text);
-    if let Err(what) = parsed {
-        let fix =
-            (!text.contains("://") && !text.is_empty()).then(|| String::from("begin it with https:// or http://"));
-        faults.error(&node.span(), what, "an address such as \"https://hooks.example.com/edge\"", fix);
-    }
-    parsed.ok()
-}
-
-fn address(text: &str) -> Result<Address, &'static str> {
-    let (secure, rest) = match text.split_once("://") {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
-        _ => return Err("this is no address of HTTP"),
-    };
-    if text.len() > URL_MAX || !text.bytes().all(|byte| byte.is_ascii_graphic()) || text.contains('#') {
-        return Err("this address has blanks, a fragment or letters that must be encoded, or is too long");
-    }
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    if authority.contains('@') {
-        return Err("this address names a user, which is not sent");
-    }
-    let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, port)) if host.parse::<core::net::Ipv6Addr>().is_ok() => (host, port),
-        Some(_) => return Err("this address has no good host"),
-        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
-    };
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':');
-    if host.is_empty() || !host.bytes().all(plain) {
-        return Err("this address has no good host");
-    }
-    let port = match port.strip_prefix(':') {
-        None if port.is_empty() => Some(if secure { 443 } else { 80 }),
-        digits => digits.and_then(|digits| digits.parse().ok()).filter(|port| *port != 0),
-    };
-    let port = port.ok_or("this address has no good port")?;
-    let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-    Ok(Address { secure, host: host.to_owned(), port, authority: authority.to_owned(), path })
 }
 
 #[cfg(test)]
@@ -258,26 +196,5 @@ mod tests {
         ] {
             assert!(faults.contains(wanted), "{wanted} in {faults}");
         }
-    }
-
-    #[test]
-    fn what_is_no_address_is_refused() {
-        for bad in [
-            "",
-            "ftp://a/",
-            "http://",
-            "http:///x",
-            "https://a:0/",
-            "https://a:x/",
-            "https://u:p@a/",
-            "http://a b/",
-            "http://[::1/",
-            "http://a/#x",
-            "http://[1.2.3.4]/",
-            "http://[::1]8/",
-        ] {
-            assert!(address(bad).is_err(), "{bad}");
-        }
-        assert!(address(&format!("http://a/{}", "x".repeat(URL_MAX))).is_err());
     }
 }

@@ -36,8 +36,7 @@ pub(super) fn summary(wall: Wall, call: &CallRecord) -> String {
 
 /// What was seen and done about its audio while it was up, in order.
 pub(crate) fn noted(call: &CallRecord) -> Vec<String> {
-    let carried = call.attempts.iter().rev().find(|attempt| attempt.outcome == AttemptOutcome::Answered);
-    let callee = carried.map_or("the callee", |attempt| attempt.trunk.as_str());
+    let callee = call.carried().map_or("the callee", |attempt| attempt.trunk.as_str());
     call.notes.iter().map(|noted| super::audio::timed(noted, call.answered, call.from.as_str(), callee)).collect()
 }
 
@@ -166,7 +165,8 @@ pub(crate) fn end(call: &CallRecord) -> String {
     }
 }
 
-fn ending(call: &CallRecord, carried: Option<&str>) -> String {
+/// How the call ended; `carried` is the trunk that answered, where that is worth telling.
+pub(crate) fn ending(call: &CallRecord, carried: Option<&str>) -> String {
     let mut words = String::new();
     if let Some(at) = call.progressed {
         words += &format!("rang after {}, ", at.since(call.invited));
@@ -207,8 +207,7 @@ pub(crate) fn heard(call: &CallRecord) -> Vec<String> {
     if media.caller.is_none() && media.callee.is_none() {
         return Vec::new();
     }
-    let carried = call.attempts.iter().rev().find(|attempt| attempt.outcome == AttemptOutcome::Answered);
-    let callee = carried.map_or("the callee", |attempt| attempt.trunk.as_str());
+    let callee = call.carried().map_or("the callee", |attempt| attempt.trunk.as_str());
     // A trunk may call itself: then its name tells nobody apart.
     let caller = if callee == call.from.as_str() { "the caller" } else { call.from.as_str() };
     let callee = if callee == call.from.as_str() { "the callee" } else { callee };

@@ -152,7 +152,7 @@ impl ControlThread {
         let orders_lost = self.shards.iter().map(|shard| shard.orders.refused()).sum();
         let journal = self.store.counters();
         let mut metrics = metrics::snapshot(seen, &trunks, journal, orders_lost);
-        self.webhooks.measure(&mut metrics);
+        self.posts.measure(&mut metrics);
         metrics::alarms(&mut metrics, self.control.alarms().map(|active| active.alarm.kind()));
         metrics::drills(&mut metrics, &self.control);
         metrics::groups(&mut metrics, &self.control, self.now);
