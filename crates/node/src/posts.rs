@@ -20,7 +20,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
-use tell::Receiver;
+use tell::{Outcome, Receiver};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
@@ -35,6 +35,9 @@ const AT_ONCE: usize = 64;
 const RESOLVERS: usize = 8;
 /// How long what waits may still be posted when the edge ends.
 const FAREWELL: Span = Span::from_secs(2);
+
+/// Why what waits is dropped then.
+const ENDS: &str = "the edge ends";
 
 /// What the thread is told.
 #[derive(Debug)]
@@ -218,6 +221,8 @@ struct Collector {
     line: Line,
     told: u64,
     sampled_out: u64,
+    /// Its last answer was a complaint, and the log has it.
+    complains: bool,
 }
 
 impl Collector {
@@ -238,7 +243,7 @@ struct Desk {
     hooks: BTreeMap<Name, Hook>,
     writer: Writer,
     collector: Option<Collector>,
-    tries: JoinSet<(Receiver, Tried)>,
+    tries: JoinSet<Outcome>,
     ledger: Arc<Mutex<Ledger>>,
     seed: u64,
     tls: Option<TlsConnector>,
@@ -281,7 +286,7 @@ impl Desk {
                     Some(before) => Collector { plan, ..before },
                     None => {
                         let (line, batch) = (self.line(traces::WAITING), Batch::default());
-                        Collector { plan, batch, line, told: 0, sampled_out: 0 }
+                        Collector { plan, batch, line, told: 0, sampled_out: 0, complains: false }
                     }
                 });
                 None
@@ -328,7 +333,7 @@ impl Desk {
             self.begin(ends.is_some());
             let now = self.clock.now();
             if ends.is_some_and(|at| (self.is_idle() && calls.is_empty()) || at <= now) {
-                return dropped(&self.hooks, self.collector.as_ref(), "the edge ends");
+                return dropped(&self.hooks, self.collector.as_ref(), ENDS);
             }
             let due = self.deadline().into_iter().chain(ends).min();
             tokio::select! {
@@ -338,7 +343,7 @@ impl Desk {
                 },
                 // None when there will be no more.
                 1.. = calls.recv_many(&mut some, AT_ONCE) => some.drain(..).for_each(|call| self.take_call(&call)),
-                Some(tried) = self.tries.join_next() => self.finish(tried.ok()),
+                Some(tried) = self.tries.join_next() => self.finish(tried.ok(), ends.is_some()),
                 () = until(now, due), if due.is_some() => {}
             }
         }
@@ -375,14 +380,27 @@ impl Desk {
         self.note();
     }
 
-    fn finish(&mut self, tried: Option<(Receiver, Tried)>) {
-        let Some((receiver, tried)) = tried else { return };
-        let line = match &receiver {
-            Receiver::Webhook(name) => self.hooks.get_mut(name).map(|hook| (&mut hook.line, hook.plan.give_up)),
-            Receiver::Collector => self.collector.as_mut().map(|one| (&mut one.line, one.plan.give_up)),
+    fn finish(&mut self, outcome: Option<Outcome>, ending: bool) {
+        let Some(outcome) = outcome else { return };
+        let (line, give_up, known) = match &outcome.receiver {
+            Receiver::Webhook(name) => {
+                let Some(hook) = self.hooks.get_mut(name) else { return };
+                (&mut hook.line, hook.plan.give_up, false)
+            }
+            Receiver::Collector => {
+                let Some(collector) = &mut self.collector else { return };
+                let complains = matches!(outcome.tried, Tried::Refused | Tried::Taken { except: 1.. });
+                let known = std::mem::replace(&mut collector.complains, complains);
+                (&mut collector.line, collector.plan.give_up, known)
+            }
         };
-        if let Some((line, give_up)) = line {
-            line.tried(self.clock.now(), give_up, tried);
+        outcome.log(known);
+        let before = line.counts().late;
+        line.tried(self.clock.now(), give_up, outcome.tried);
+        let late = line.counts().late - before;
+        if ending && late > 0 {
+            // Nobody will read the counter any more.
+            say_dropped(&outcome.receiver, late, ENDS);
         }
     }
 
@@ -400,12 +418,20 @@ impl Desk {
 /// Says what is dropped with these receivers.
 fn dropped(hooks: &BTreeMap<Name, Hook>, collector: Option<&Collector>, why: &str) {
     for (name, hook) in hooks.iter().filter(|(_, hook)| hook.line.waiting() > 0) {
-        tracing::warn!("webhook {name} has not taken {} of its posts, which are dropped: {why}", hook.line.waiting());
+        say_dropped(&Receiver::Webhook(name.clone()), hook.line.held(), why);
     }
     let spans = collector.map_or(0, |collector| collector.line.held() + collector.batch.spans() as u64);
     if spans > 0 {
-        tracing::warn!("the collector of traces has not taken {spans} spans, which are dropped: {why}");
+        say_dropped(&Receiver::Collector, spans, why);
     }
+}
+
+fn say_dropped(receiver: &Receiver, count: u64, why: &str) {
+    let what = match receiver {
+        Receiver::Webhook(_) => "of its posts",
+        Receiver::Collector => "spans",
+    };
+    tracing::warn!("{receiver} has not taken {count} {what}, which are dropped: {why}");
 }
 
 async fn until(now: Instant, due: Option<Instant>) {

@@ -54,19 +54,36 @@ pub(super) fn traces(plan: &Traces, body: Arc<str>) -> Letter {
     Letter { address: plan.address.clone(), timeout: plan.timeout, headers, body, reads: ANSWER_MAX }
 }
 
+/// What has become of one try.
+pub(super) struct Outcome {
+    pub(super) receiver: Receiver,
+    pub(super) tried: Tried,
+    /// What was answered, or why nothing was.
+    pub(super) why: String,
+}
+
+impl Outcome {
+    /// For the log; `known` is what it knows already.
+    pub(super) fn log(&self, known: bool) {
+        let Self { receiver, tried, why } = self;
+        match tried {
+            Tried::Taken { except: 0 } => {}
+            Tried::Taken { except } if !known => {
+                tracing::warn!("{receiver} leaves out {except} of what it was told; it is not posted again");
+            }
+            Tried::Refused if !known => tracing::warn!("{receiver} refuses a post: {why}; it is not posted again"),
+            Tried::Taken { .. } | Tried::Refused | Tried::Later => {
+                tracing::debug!("{receiver} has not taken a post: {why}");
+            }
+        }
+    }
+}
+
 /// One try.
-pub(super) async fn post(receiver: Receiver, letter: Letter, tls: Option<TlsConnector>) -> (Receiver, Tried) {
+pub(super) async fn post(receiver: Receiver, letter: Letter, tls: Option<TlsConnector>) -> Outcome {
     let (tried, why) = match http::send(&letter, tls).await {
         Ok(answer) => (receiver.tried(&answer), format!("it answers {}", answer.status)),
         Err(error) => (Tried::Later, error.to_string()),
     };
-    match tried {
-        Tried::Taken { except: 0 } => {}
-        Tried::Taken { except } => {
-            tracing::warn!("{receiver} leaves out {except} of what it was told; it is not posted again")
-        }
-        Tried::Refused => tracing::warn!("{receiver} refuses a post: {why}; it is not posted again"),
-        Tried::Later => tracing::debug!("{receiver} has not taken a post: {why}"),
-    }
-    (receiver, tried)
+    Outcome { receiver, tried, why }
 }

@@ -26,7 +26,7 @@ fn letter(port: u16, secure: bool) -> Letter {
 
 /// One try to tell a webhook.
 async fn tried(letter: Letter, tls: Option<TlsConnector>) -> Tried {
-    post(Receiver::Webhook("pager".into()), letter, tls).await.1
+    post(Receiver::Webhook("pager".into()), letter, tls).await.tried
 }
 
 fn trusting(certificate: Option<&CertificateDer<'static>>) -> TlsConnector {
@@ -99,7 +99,7 @@ fn a_collector_says_how_many_spans_it_leaves_out_and_a_webhook_is_not_listened_t
                 stream.write_all(answer.as_bytes()).await.unwrap();
             }
         };
-        let ask = async |receiver, reads| post(receiver, Letter { reads, ..letter(port, false) }, None).await.1;
+        let ask = async |receiver, reads| post(receiver, Letter { reads, ..letter(port, false) }, None).await.tried;
         let tell = async {
             let webhook = ask(Receiver::Webhook("pager".into()), 0).await;
             (webhook, ask(Receiver::Collector, 1_024).await, ask(Receiver::Collector, 1_024).await)
