@@ -118,3 +118,43 @@ fn a_reload_changes_who_is_told_and_in_which_form() {
         "{log}"
     );
 }
+
+#[test]
+fn a_test_post_goes_the_way_of_alarms_beside_what_waits_and_is_on_record() {
+    namespace::enter();
+    let pager = receiver(9_001, &[Manner::Answers(204), Manner::Answers(410), Manner::Answers(500)]);
+    let hooks = "[webhook.pager]\nurl = \"http://127.0.0.1:9001/\"\nsecret = \"env:HOOK\"\nseverity = \"critical\"\n\
+        [webhook.dead]\nurl = \"http://127.0.0.1:9003/\"\n";
+    let edge = Edge::start_knowing(&config(hooks), &[("HOOK", SECRET)]);
+    let (said, taken) = edge.command(&["webhook", "test", "pager", "--why", "a new secret"]);
+    assert!(taken && said.contains("webhook pager has taken a test post: it answers 204 after "), "{said}");
+    let post = &told(&pager)[0];
+    assert_eq!((&post["status"], &post["kind"], &post["edge"]), (&"test".into(), &"test".into(), &"test".into()));
+    let sentence = post["sentence"].as_str().expect("a sentence").to_owned();
+    assert!(
+        sentence.contains("operator local (api) has webhook pager tested") && sentence.contains("(\"a new secret\")")
+    );
+    let request = pager.lock().expect("requests")[0].clone();
+    let seconds = request.header("throughline-signature").strip_prefix("t=").and_then(|rest| rest.split_once(','));
+    let at = Wall::from_micros(seconds.expect("a time").0.parse::<i64>().expect("seconds") * 1_000_000);
+    assert_eq!(request.header("throughline-signature"), edge::webhook::signature(SECRET, at, &request.body));
+    let entries = http::get(&format!("/v1/journal?from={}&limit=1", post["seq"]));
+    let act = &entries["entries"][0]["record"]["operator"];
+    assert_eq!((&act["act"]["test_post"]["webhook"], &act["who"]), (&"pager".into(), &"local".into()), "{entries}");
+
+    for wanted in ["it answers 410 after ", "it answers 500 after "] {
+        let (said, taken) = edge.command(&["webhook", "test", "pager"]);
+        assert!(!taken && said.contains("has not taken a test post: ") && said.contains(wanted), "{said}");
+    }
+    let (said, taken) = edge.command(&["webhook", "test", "dead"]);
+    assert!(!taken && said.contains("an alarm would be tried again"), "{said}");
+    let (said, taken) = edge.command(&["webhook", "test", "nobody"]);
+    assert!(!taken && said.contains("there is no webhook `nobody`"), "{said}");
+    assert_eq!(pager.lock().expect("requests").len(), 3, "each is tried once");
+    let (_, metrics) = http::ask("GET", "/metrics").expect("metrics");
+    let counted = metrics.lines().filter(|line| line.starts_with("throughline_webhook_posts_total"));
+    assert!(
+        counted.clone().count() >= 10 && counted.clone().all(|line| line.ends_with(" 0")),
+        "they are no alarms: {metrics}"
+    );
+}

@@ -204,6 +204,15 @@ pub enum Ask {
         /// The way back.
         reply: Reply<Value>,
     },
+    /// A webhook is told that nothing is the matter. Answer: what it has answered, or why it has not.
+    TestPost {
+        /// Name of the webhook.
+        webhook: String,
+        /// Whose word it is.
+        word: Word,
+        /// The way back.
+        reply: Reply<Value>,
+    },
     /// The drill under way, or something that is to be done with it. Answer: the drill.
     Drill {
         /// What.

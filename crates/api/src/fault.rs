@@ -60,6 +60,12 @@ impl Fault {
         )
     }
 
+    /// There is no such webhook.
+    pub fn no_webhook(name: &str) -> Self {
+        let hint = "`[webhook.NAME]` of the configuration names them";
+        Self::new(Kind::NotFound, format!("there is no webhook `{name}`"), hint)
+    }
+
     /// There is no such call.
     pub fn no_call(call: model::CallRef) -> Self {
         let hint = "GET /v1/calls lists those in progress; one that is over may have been pruned from the journal";

@@ -30,6 +30,7 @@
 //! | `POST /v1/trunks/{name}/drain`, `…/out`, `…/restore`, `…/probe` | the operator's word; a body `{"why": …}` goes on record |
 //! | `POST /v1/trunks/{name}/test-call` | places a test call and tells what came of it |
 //! | `POST /v1/groups/{name}/force?tier=&for=`, `…/release` | a tier of a group is tried first for so many seconds, or no more; the same body |
+//! | `POST /v1/webhooks/{name}/test` | posts a test to a webhook and tells what it answered |
 //! | `GET /v1/drill` | the drill under way, and what may be drilled |
 //! | `POST /v1/drill?trunks=&callers=&all_calls=&limit=` | begins one; its answer bears the `id` that the others want |
 //! | `POST /v1/drill/{id}/break?trunk=&fault=`, `…/mend?trunk=`, `…/keep`, `…/end?passed=&failed=` | breaks a trunk for the drill, mends it, goes on, ends it |

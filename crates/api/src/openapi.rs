@@ -111,7 +111,7 @@ impl Operation {
 }
 
 /// All of them, in the order of the reference.
-pub(crate) static OPERATIONS: [Operation; 37] = [
+pub(crate) static OPERATIONS: [Operation; 38] = [
     get("/v1/access", "access", "Who asks, and what that one may.", "Access"),
     get("/v1/desk", "desk", "Totals, alarms and a page of trunks with a line each.", "Desk").asks(&[
         Param::Find,
@@ -160,6 +160,14 @@ pub(crate) static OPERATIONS: [Operation; 37] = [
     post("/v1/groups/{name}/release", "release", "Its tiers are tried in their usual order again.", "GroupOperated")
         .told_why()
         .fails(&[404]),
+    post(
+        "/v1/webhooks/{name}/test",
+        "testPost",
+        "Posts a test to a webhook, once, and tells what it has answered or why it has not.",
+        "PostTested",
+    )
+    .told_why()
+    .fails(&[404]),
     get("/v1/calls", "calls", "Calls in progress, in the order in which they came.", "Calls")
         .asks(&[Param::Limit, Param::After]),
     get("/v1/calls/{call}", "call", "One call: in progress, or its record when it is over.", "Call").fails(&[404]),

@@ -61,6 +61,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/v1/trunks/{name}/{act}", post(operate))
         .route("/v1/groups/{name}/force", post(group::force))
         .route("/v1/groups/{name}/release", post(group::release))
+        .route("/v1/webhooks/{name}/test", post(test_post))
         .route("/v1/guard", get(guard))
         .route("/v1/guard/{source}/forgive", post(forgive))
         .route("/v1/calls", get(calls))
@@ -198,6 +199,16 @@ async fn test_call(
 ) -> Answer {
     let (trunk, word) = (named("trunk", part(name)?)?, word(caller, &body)?);
     api.ask(api.limits().test_call, |reply| Ask::TestCall { trunk, word, reply }).await.map(Json)
+}
+
+async fn test_post(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    name: Part<String>,
+    body: Bytes,
+) -> Answer {
+    let (webhook, word) = (named("webhook", part(name)?)?, word(caller, &body)?);
+    api.ask(api.limits().test_post, |reply| Ask::TestPost { webhook, word, reply }).await.map(Json)
 }
 
 async fn calls(State(api): State<Api>, params: Params) -> Answer {

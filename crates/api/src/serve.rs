@@ -26,6 +26,8 @@ pub struct Limits {
     pub extra: Duration,
     /// For a test call to end: its deadline and its audio, both at their most, and some.
     pub test_call: Duration,
+    /// For a test post to end: its `timeout` at its most, and some.
+    pub test_post: Duration,
     /// After the stop, for answers under way.
     pub stop: Duration,
     /// Bytes of a request's body: the longest says why an operator acts.
@@ -44,6 +46,7 @@ impl Default for Limits {
             answer: Duration::from_secs(5),
             extra: Duration::from_secs(30),
             test_call: Duration::from_secs(60),
+            test_post: Duration::from_secs(65),
             stop: Duration::from_secs(2),
             body: 4_096,
             listeners: 16,

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use crate::openapi::tests as openapi;
-use crate::{Access, Api, Ask, CallsPage, DeskOrder, Fault, GroupAct, Health, Kind, Limits, MetricsSnapshot, TrunkAct};
+use crate::{
+    Access, Api, Ask, CallsPage, DeskOrder, Fault, GroupAct, Health, Kind, Limits, MetricsSnapshot, TrunkAct, Word,
+};
 use explain::{Act, Alarm, AlarmRecord, Entry, ForcedView, GroupView, MemberView, Operator, Record, TierView};
 use model::{Admin, CallRef, Health as Seen, Instant, Seq, Span, Wall};
 use serde_json::{Value, json};
@@ -101,6 +103,13 @@ fn calls_page(limit: usize, after: Option<(Instant, CallRef)>) -> CallsPage {
     CallsPage { calls, last: (limit == 1).then_some(at), missing: 0 }
 }
 
+/// One webhook is known, and takes what it is told.
+fn tested(webhook: &str, word: Word) -> Result<Value, Fault> {
+    let sentences = [word.who, word.why];
+    let answer = json!({ "webhook": webhook, "taken": true, "code": 204, "took": 12_000, "sentences": sentences });
+    if webhook == "pager" { Ok(answer) } else { Err(Fault::no_webhook(webhook)) }
+}
+
 /// A node that knows one trunk and one call, and repeats what it was asked.
 fn node(ask: Ask) {
     let gone = match ask {
@@ -183,6 +192,7 @@ fn acts(ask: Ask) -> bool {
             let test_call = openapi::trunk()["test_calls"]["last"].clone();
             reply.send(Ok(json!({ "trunk": trunk, "sentences": ["good"], "test_call": test_call }))).is_err()
         }
+        Ask::TestPost { webhook, word, reply } => reply.send(tested(&webhook, word)).is_err(),
         Ask::TestCall { trunk, reply, .. } => reply.send(Err(Fault::no_trunk(&trunk))).is_err(),
         other => desk(other),
     }
@@ -289,6 +299,11 @@ async fn every_route_asks_the_node_and_repeats_its_answer() {
             json!({ "group": "carriers", "sentences": ["tier 1 for 30 min", "local", ""] }),
         ),
         ("POST", "/v1/groups/carriers/release", json!({ "group": "carriers", "sentences": ["released", "local", ""] })),
+        (
+            "POST",
+            "/v1/webhooks/pager/test",
+            json!({ "webhook": "pager", "taken": true, "code": 204, "took": 12_000, "sentences": ["local", ""] }),
+        ),
         ("GET", "/v1/access", json!({ "who": "local", "role": "operator", "by_token": false, "tokens": false })),
         ("GET", "/v1/desk?find=Acme&troubled=true&order=calls&skip=50&limit=7", openapi::desk("acme true calls 50 7")),
         ("GET", "/v1/desk", openapi::desk(" false other 0 100")),
@@ -372,6 +387,7 @@ async fn errors_say_what_is_wrong_and_what_to_do() {
         (400, "GET", "/v1/events?from=x", "`from` is no number"),
         (404, "POST", "/v1/trunks/nobody/out", "there is no trunk `nobody`"),
         (404, "POST", "/v1/trunks/nobody/test-call", "there is no trunk `nobody`"),
+        (404, "POST", "/v1/webhooks/nobody/test", "there is no webhook `nobody`"),
         (404, "POST", "/v1/trunks/acme/explode", "a trunk cannot be told to `explode`"),
         (404, "POST", "/v1/groups/nobody/release", "there is no group `nobody`"),
         (400, "POST", "/v1/groups/carriers/force?for=60", "no `tier` is named"),

@@ -140,6 +140,9 @@ impl Control {
             ControlInput::Operate { trunk, act, by } => self.operate(now, trunk, act, &by),
             ControlInput::Force { group, tier, length, by } => self.force(now, group, tier, length, &by),
             ControlInput::Release { group, by } => self.release(now, group, &by),
+            ControlInput::TestPost { webhook, by } => {
+                self.operator(None, Act::TestPost { webhook }, &by);
+            }
             ControlInput::Forgive { whom, by } => {
                 self.operator(None, Act::Forgive { source: whom.to_string() }, &by);
                 self.out.push_back(ControlOutput::Forgive(whom));

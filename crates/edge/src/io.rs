@@ -297,6 +297,13 @@ pub enum ControlInput {
     },
     /// Something is to be done with a drill; answered by `ControlOutput::Drill`.
     Drill(DrillAct),
+    /// The operator has a webhook told that nothing is the matter: a record, whose post is its driver's to try.
+    TestPost {
+        /// Its name.
+        webhook: Name,
+        /// By whose word.
+        by: By,
+    },
     /// The operator forgives whom the guard keeps out.
     Forgive {
         /// Whom.

@@ -3,7 +3,7 @@
 //! Refuses to know: HTTP, names, who tries and when.
 
 use crate::post::Tried;
-use explain::{AlarmRecord, Entry, Record, sentence};
+use explain::{AlarmRecord, Entry, Record, Severity, sentence};
 use hmac::{Hmac, KeyInit, Mac};
 use model::{Name, Wall};
 use serde::Serialize;
@@ -72,6 +72,26 @@ impl Writer {
         };
         Some((alarm, serde_json::to_string(&post).ok()?))
     }
+}
+
+/// The body of a test post, of whose record this is: told apart by its `status` and `kind`, and about nothing.
+pub fn test_body(edge: &Name, entry: &Entry) -> String {
+    let at = entry.wall.to_string();
+    let post = Post {
+        id: &format!("{edge}:test:{}", entry.wall.as_micros() / 1_000),
+        status: "test",
+        kind: "test",
+        severity: Severity::Info.word(),
+        sentence: &sentence(entry),
+        edge: edge.as_str(),
+        trunk: None,
+        group: None,
+        since: at.clone(),
+        at,
+        seq: entry.seq.0,
+    };
+    // Texts and numbers alone: nothing of it can fail to be written.
+    serde_json::to_string(&post).unwrap_or_default()
 }
 
 /// The value of the header `Throughline-Signature`: the time of the try in seconds, and HMAC-SHA256 (RFC 2104) of that time, a full

@@ -172,6 +172,11 @@ pub enum Act {
         /// The group.
         group: Name,
     },
+    /// A webhook is told that nothing is the matter, to see whether it takes that.
+    TestPost {
+        /// Its name.
+        webhook: Name,
+    },
     /// A source that the guard kept out is heard again.
     Forgive {
         /// Its address, its network for IPv6, address and port of a phone.

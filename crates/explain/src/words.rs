@@ -67,6 +67,9 @@ fn operator(wall: Wall, operator: &Operator) -> String {
         Act::Release { group } => {
             (format!("releases group {group}"), String::from("its tiers are tried in their usual order"))
         }
+        Act::TestPost { webhook } => {
+            (format!("has webhook {webhook} tested"), String::from("one post now, and nothing is the matter"))
+        }
         Act::Forgive { source } => {
             (format!("forgives source {source}"), String::from("nothing is held against it any more"))
         }

@@ -213,6 +213,7 @@ fn acts() -> Vec<Act> {
         Act::TestCall => Act::TestCall,
         Act::Force { .. } => Act::Force { group: "carriers".into(), tier: 1, length: s(1_800) },
         Act::Release { .. } => Act::Release { group: "carriers".into() },
+        Act::TestPost { .. } => Act::TestPost { webhook: "pager".into() },
         Act::Forgive { .. } => Act::Forgive { source: "203.0.113.9".into() },
         Act::Reload { .. } => Act::Reload { fingerprint: 0xbeef },
         Act::ReloadRefused { .. } => Act::ReloadRefused { faults: 2, first: "unknown key `listne`".into() },

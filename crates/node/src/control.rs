@@ -143,8 +143,8 @@ pub(crate) struct ControlThread {
     more: bool,
     /// Until then nobody calls, and the rings are not looked at.
     rest: Option<Instant>,
-    /// Sentences of what was written since an operator's act began, when one is under way.
-    said: Option<Vec<String>>,
+    /// What was written since an operator's act began, when one is under way; calls and shadows are left out.
+    said: Option<Vec<Arc<Entry>>>,
     /// The service manager, told what happens.
     supervisor: Supervisor,
     /// What it was told when all stood.
@@ -369,7 +369,7 @@ impl ControlThread {
             let sentence = explain::sentence(&entry);
             journal_line::log(&entry, &sentence);
             if let Some(said) = &mut self.said {
-                said.push(sentence);
+                said.push(entry.clone());
             }
         }
         // Dropped records are counted by the store, which has the words for it.

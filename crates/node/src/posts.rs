@@ -8,6 +8,7 @@ mod http;
 mod tell;
 
 use crate::clock::Clock;
+use api::{Fault, Kind, Reply};
 use edge::config::{Settings, Traces, Webhook};
 use edge::post::{Counts, Line, Post, Tried};
 use edge::traces::Batch;
@@ -15,6 +16,7 @@ use edge::webhook::Writer;
 use edge::{traces, webhook};
 use explain::{Entry, Record};
 use model::{Instant, Name, Span};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,6 +33,8 @@ const ALARMS: usize = 1_024;
 const CALLS: usize = 4_096;
 /// Calls that are taken between two looks at what else is due.
 const AT_ONCE: usize = 64;
+/// Test posts at once.
+const TESTS: usize = 4;
 /// Threads that look up names of receivers; a system that does not answer holds one of them.
 const RESOLVERS: usize = 8;
 /// How long what waits may still be posted when the edge ends.
@@ -43,6 +47,8 @@ const ENDS: &str = "the edge ends";
 #[derive(Debug)]
 enum Told {
     Alarm(Arc<Entry>),
+    /// A test post to this webhook, the record of it, and who waits for what comes of it.
+    Test(Name, Arc<Entry>, Reply<Value>),
     Settings(Arc<Settings>),
 }
 
@@ -131,6 +137,12 @@ impl Posts {
             }
             _ => {}
         }
+    }
+
+    /// A test post, of whose record this is. Who waits is told by silence when there is no room for it.
+    pub(crate) fn test(&mut self, webhook: Name, entry: Arc<Entry>, reply: Reply<Value>) {
+        self.pay();
+        let _silence = self.send(Told::Test(webhook, entry, reply));
     }
 
     /// Posts by these settings from now on.
@@ -244,6 +256,8 @@ struct Desk {
     writer: Writer,
     collector: Option<Collector>,
     tries: JoinSet<Outcome>,
+    /// Test posts: beside what waits in line, which they neither hold up nor wait for.
+    tests: JoinSet<()>,
     ledger: Arc<Mutex<Ledger>>,
     seed: u64,
     tls: Option<TlsConnector>,
@@ -258,6 +272,7 @@ impl Desk {
             writer: Writer::default(),
             collector: None,
             tries: JoinSet::new(),
+            tests: JoinSet::new(),
             ledger,
             seed,
             tls: None,
@@ -305,6 +320,7 @@ impl Desk {
     fn take(&mut self, told: Told) {
         let entry = match told {
             Told::Settings(settings) => return self.follow(&settings),
+            Told::Test(webhook, entry, reply) => return self.test(&webhook, &entry, reply),
             Told::Alarm(entry) => entry,
         };
         let Some((alarm, body)) = self.writer.body(&self.edge, &entry) else { return };
@@ -312,6 +328,30 @@ impl Desk {
         for hook in self.hooks.values_mut().filter(|hook| hook.plan.wants(&alarm.what)) {
             hook.line.push(now, Post { body: body.clone(), holds: 1 });
         }
+    }
+
+    fn test(&mut self, webhook: &Name, entry: &Entry, reply: Reply<Value>) {
+        while self.tests.try_join_next().is_some() {}
+        let answer = match self.hooks.get(webhook) {
+            None => Err(Fault::no_webhook(webhook)),
+            Some(_) if self.tests.len() >= TESTS => {
+                Err(Fault::new(Kind::Unavailable, "too many wait for test posts", "ask again in a minute"))
+            }
+            Some(hook) => {
+                let (clock, tls) = (self.clock, self.tls.clone());
+                let letter = tell::alarm(&hook.plan, webhook::test_body(&self.edge, entry).into(), clock.wall());
+                let webhook = webhook.clone();
+                self.tests.spawn(async move {
+                    let began = clock.now();
+                    let outcome = tell::post(Receiver::Webhook(webhook.clone()), letter, tls).await;
+                    // Whoever asked may have gone.
+                    let _gone = reply.send(Ok(outcome.verdict(&webhook, clock.now().since(began))));
+                });
+                return;
+            }
+        };
+        // As above.
+        let _gone = reply.send(answer);
     }
 
     fn take_call(&mut self, (entry, settings): &Call) {

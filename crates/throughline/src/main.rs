@@ -28,6 +28,7 @@ mod top;
 mod trunk;
 mod trunks;
 mod tune;
+mod webhook;
 mod why;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -87,6 +88,8 @@ enum Command {
     #[command(subcommand)]
     Group(group::What),
     TestCall(test_call::Args),
+    #[command(subcommand)]
+    Webhook(webhook::What),
     Drill(drill::Args),
     Reload(reload::Args),
     #[command(subcommand)]
@@ -125,6 +128,7 @@ fn main() -> ExitCode {
         Command::Trunk(args) => trunk::run(&args, &api),
         Command::Group(what) => group::run(&what, &api),
         Command::TestCall(args) => test_call::run(&args, &api),
+        Command::Webhook(what) => webhook::run(&what, &api),
         Command::Drill(args) => drill::run(&args, &api),
         Command::Reload(args) => reload::run(&args, &api),
         Command::Lab(what) => lab::run(&what, &api),
@@ -158,7 +162,7 @@ mod tests {
             let help = command.render_long_help().to_string();
             assert!(!leaf || help.contains("throughline "), "{} has no example:\n{help}", command.get_name());
         }
-        assert_eq!(leaves, 23);
+        assert_eq!(leaves, 24);
     }
 
     #[test]

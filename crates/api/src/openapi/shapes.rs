@@ -15,7 +15,7 @@ pub(super) fn named(shape: &str) -> Value {
 /// Every shape that has a name.
 pub(super) fn all() -> Value {
     let mut all = Map::new();
-    let parts = [answers(), trunks(), own_calls(), groups(), calls(), records(), desk::desk(), desk::drill()];
+    let parts = [answers(), acts(), trunks(), own_calls(), groups(), calls(), records(), desk::desk(), desk::drill()];
     for (name, shape) in parts.into_iter().flatten() {
         all.insert(name.to_owned(), shape);
     }
@@ -119,18 +119,12 @@ fn wish() -> Value {
     json!({ "anyOf": [word(&["no_calls"], "None at all."), object(&[("loss", percent)]), object(&[("rate", cps)])] })
 }
 
-/// What each operation answers.
+/// What each question answers.
 fn answers() -> Shapes {
     let next = || count("Number to go on from: the next page begins with it.");
     vec![
         ("Fault", object(&[("error", text("What is wrong.")), ("hint", text("What to do."))])),
         ("Trunks", object(&[("trunks", list(named("Trunk")))])),
-        ("Operated", object(&[("trunk", text("Its name.")), ("sentences", sentences())])),
-        ("GroupOperated", object(&[("group", text("Its name.")), ("sentences", sentences())])),
-        (
-            "Tested",
-            object(&[("trunk", text("Its name.")), ("sentences", sentences()), ("test_call", named("TestCall"))]),
-        ),
         (
             "Calls",
             object(&[
@@ -170,11 +164,6 @@ fn answers() -> Shapes {
             ]),
         ),
         ("Guard", object(&[("sources", list(named("Guarded"))), ("more", count("How many more there are."))])),
-        ("Forgiven", object(&[("source", text("Whom.")), ("sentences", sentences())])),
-        (
-            "Reloaded",
-            object(&[("fingerprint", text("Of the configuration, hexadecimal.")), ("sentences", sentences())]),
-        ),
         (
             "Lab",
             object(&[
@@ -188,6 +177,33 @@ fn answers() -> Shapes {
         ("Document", json!({ "type": "object", "required": ["openapi", "paths"] })),
         ("Alive", object(&[("alive", flag("True."))])),
         ("Ready", object(&[("ready", flag("True."))])),
+    ]
+}
+
+/// What acts answer.
+fn acts() -> Shapes {
+    vec![
+        ("Operated", object(&[("trunk", text("Its name.")), ("sentences", sentences())])),
+        ("GroupOperated", object(&[("group", text("Its name.")), ("sentences", sentences())])),
+        (
+            "Tested",
+            object(&[("trunk", text("Its name.")), ("sentences", sentences()), ("test_call", named("TestCall"))]),
+        ),
+        (
+            "PostTested",
+            object(&[
+                ("webhook", text("Its name.")),
+                ("taken", flag("It has taken the post.")),
+                ("code", maybe(count("Status that it has answered; null when nothing was."))),
+                ("took", span("From the name of its host to the answer, or to the end of the try")),
+                ("sentences", sentences()),
+            ]),
+        ),
+        ("Forgiven", object(&[("source", text("Whom.")), ("sentences", sentences())])),
+        (
+            "Reloaded",
+            object(&[("fingerprint", text("Of the configuration, hexadecimal.")), ("sentences", sentences())]),
+        ),
     ]
 }
 

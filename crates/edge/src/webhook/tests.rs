@@ -38,6 +38,26 @@ fn the_end_of_an_alarm_has_the_number_of_its_beginning_and_another_alarm_has_ano
 }
 
 #[test]
+fn a_test_post_has_the_fields_of_an_alarm_and_is_none() {
+    let act = explain::Act::TestPost { webhook: "pager".into() };
+    let (who, why) = ("anna".to_owned(), "a new pager".to_owned());
+    let record = Record::Operator(explain::Operator { trunk: None, act, via: "api".into(), who, why });
+    let entry = Entry { record, ..group(7, 100, false) };
+    let test: serde_json::Value = serde_json::from_str(&test_body(&"oslo".into(), &entry)).unwrap();
+    let alarm = Writer::default().body(&"oslo".into(), &group(7, 100, false)).unwrap().1;
+    let alarm: serde_json::Value = serde_json::from_str(&alarm).unwrap();
+    let fields = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(fields(&test), fields(&alarm));
+    assert_eq!((&test["status"], &test["kind"], &test["severity"]), (&"test".into(), &"test".into(), &"info".into()));
+    assert_eq!((&test["id"], &test["seq"]), (&"oslo:test:100000".into(), &7.into()));
+    let sentence = test["sentence"].as_str().unwrap();
+    assert!(
+        sentence.contains("anna") && sentence.contains("a new pager") && sentence.contains("nothing is the matter")
+    );
+    assert!(!explain::Alarm::KINDS.contains(&"test"));
+}
+
+#[test]
 fn the_signature_is_hmac_sha256_of_time_and_body() {
     // `printf '1700000000.{}' | openssl dgst -sha256 -hmac 0123456789abcdef`
     let value = signature("0123456789abcdef", Wall::from_micros(1_700_000_000_999_999), "{}");

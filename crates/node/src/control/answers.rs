@@ -7,9 +7,11 @@ use crate::looks::Seen;
 use crate::shard::Order;
 use api::{Ask, CallsPage, Fault, GroupAct, Health, Kind, MetricsSnapshot, Word};
 use edge::{By, CallView, ControlInput, DeskOrder, DeskQuery, TrunkAct, Whom};
+use explain::Entry;
 use model::{CallRef, GroupId, TrunkId};
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Nobody's call: a look at it shows a shard in numbers and no call.
 const NO_CALL: CallRef = CallRef(0);
@@ -30,11 +32,12 @@ impl ControlThread {
                     let _gone = reply.send(self.forgive(&source, word));
                 }
                 Ask::TestCall { trunk, word, reply } => self.ask_test(trunk, word, reply),
+                Ask::TestPost { webhook, word, reply } => self.ask_test_post(&webhook, word, reply),
                 Ask::Drill { what, reply } => self.ask_drill(what, reply),
                 Ask::Reload { reply } => {
                     self.said = Some(Vec::new());
                     let done = self.reload();
-                    let sentences = self.said.take().unwrap_or_default();
+                    let sentences = sentences(&self.said.take().unwrap_or_default());
                     let answer =
                         done.map(|print| json!({ "fingerprint": format!("{print:08x}"), "sentences": sentences }));
                     let _gone = reply.send(answer);
@@ -130,6 +133,7 @@ impl ControlThread {
             | Ask::OperateGroup { .. }
             | Ask::Forgive { .. }
             | Ask::TestCall { .. }
+            | Ask::TestPost { .. }
             | Ask::Reload { .. }
             | Ask::Group { .. }
             | Ask::Groups { .. }
@@ -205,9 +209,8 @@ impl ControlThread {
             api::TrunkAct::Restore => TrunkAct::Restore,
             api::TrunkAct::Probe => TrunkAct::Probe,
         };
-        self.said = Some(Vec::new());
-        self.input(ControlInput::Operate { trunk: id, act, by: by(word) });
-        Ok(json!({ "trunk": trunk, "sentences": self.said.take().unwrap_or_default() }))
+        let said = self.act(ControlInput::Operate { trunk: id, act, by: by(word) });
+        Ok(json!({ "trunk": trunk, "sentences": sentences(&said) }))
     }
 
     fn operate_group(&mut self, group: &str, act: GroupAct, word: Word) -> Result<Value, Fault> {
@@ -240,9 +243,28 @@ impl ControlThread {
         if self.shards.iter().any(|shard| shard.owed_forgiven.len() >= OWED_FORGIVEN) {
             return Err(Fault::new(Kind::Unavailable, "a shard is too busy to be told", "try again"));
         }
+        let said = self.act(ControlInput::Forgive { whom, by: by(word) });
+        Ok(json!({ "source": whom.to_string(), "sentences": sentences(&said) }))
+    }
+
+    /// The act goes on record; what comes of the post, the thread that tries it tells whoever asked.
+    fn ask_test_post(&mut self, webhook: &str, word: Word, reply: api::Reply<Value>) {
+        let known = &self.control.snapshot().settings.webhooks;
+        let Some(name) = known.iter().map(|hook| &hook.name).find(|name| name.as_str() == webhook).cloned() else {
+            let _gone = reply.send(Err(Fault::no_webhook(webhook)));
+            return;
+        };
+        let said = self.act(ControlInput::TestPost { webhook: name.clone(), by: by(word) });
+        if let Some(entry) = said.into_iter().next() {
+            self.posts.test(name, entry, reply);
+        }
+    }
+
+    /// What is written because of an operator's act.
+    fn act(&mut self, act: ControlInput) -> Vec<Arc<Entry>> {
         self.said = Some(Vec::new());
-        self.input(ControlInput::Forgive { whom, by: by(word) });
-        Ok(json!({ "source": whom.to_string(), "sentences": self.said.take().unwrap_or_default() }))
+        self.input(act);
+        self.said.take().unwrap_or_default()
     }
 
     pub(super) fn trunk_id(&self, trunk: &str) -> Result<TrunkId, Fault> {
@@ -265,6 +287,10 @@ impl ControlThread {
         let silent = (!silent.is_empty()).then(|| format!("no answer from shard {}", silent.join(", ")));
         Health { silent, unready }
     }
+}
+
+fn sentences(said: &[Arc<Entry>]) -> Vec<String> {
+    said.iter().map(|entry| explain::sentence(entry)).collect()
 }
 
 /// A word that came by the API.

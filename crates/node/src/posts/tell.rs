@@ -6,7 +6,8 @@ use super::http::{self, Answer, Letter};
 use edge::config::{Traces, Webhook};
 use edge::post::Tried;
 use edge::{traces, webhook};
-use model::{Name, Wall};
+use model::{Name, Span, Wall};
+use serde_json::{Value, json};
 use std::fmt;
 use std::sync::Arc;
 use tokio_rustls::TlsConnector;
@@ -58,14 +59,39 @@ pub(super) fn traces(plan: &Traces, body: Arc<str>) -> Letter {
 pub(super) struct Outcome {
     pub(super) receiver: Receiver,
     pub(super) tried: Tried,
-    /// What was answered, or why nothing was.
-    pub(super) why: String,
+    /// Status that was answered, or why nothing was.
+    pub(super) answer: Result<u16, String>,
 }
 
 impl Outcome {
+    fn why(&self) -> String {
+        match &self.answer {
+            Ok(status) => format!("it answers {status}"),
+            Err(why) => why.clone(),
+        }
+    }
+
+    /// Of a test post to `webhook` that `took` so long, for whoever asked for it.
+    pub(super) fn verdict(&self, webhook: &Name, took: Span) -> Value {
+        let Self { receiver, tried, answer } = self;
+        let (has, then) = match tried {
+            Tried::Taken { .. } => ("has taken", ""),
+            Tried::Refused => ("has not taken", "; an alarm would be dropped"),
+            Tried::Later => ("has not taken", "; an alarm would be tried again"),
+        };
+        let sentence = format!("{receiver} {has} a test post: {} after {took}{then}", self.why());
+        json!({
+            "webhook": webhook,
+            "taken": matches!(tried, Tried::Taken { .. }),
+            "code": answer.as_ref().ok(),
+            "took": took,
+            "sentences": [sentence],
+        })
+    }
+
     /// For the log; `known` is what it knows already.
     pub(super) fn log(&self, known: bool) {
-        let Self { receiver, tried, why } = self;
+        let (Self { receiver, tried, .. }, why) = (self, self.why());
         match tried {
             Tried::Taken { except: 0 } => {}
             Tried::Taken { except } if !known => {
@@ -81,9 +107,9 @@ impl Outcome {
 
 /// One try.
 pub(super) async fn post(receiver: Receiver, letter: Letter, tls: Option<TlsConnector>) -> Outcome {
-    let (tried, why) = match http::send(&letter, tls).await {
-        Ok(answer) => (receiver.tried(&answer), format!("it answers {}", answer.status)),
-        Err(error) => (Tried::Later, error.to_string()),
+    let (tried, answer) = match http::send(&letter, tls).await {
+        Ok(answer) => (receiver.tried(&answer), Ok(answer.status)),
+        Err(error) => (Tried::Later, Err(error.to_string())),
     };
-    Outcome { receiver, tried, why }
+    Outcome { receiver, tried, answer }
 }
