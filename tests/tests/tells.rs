@@ -124,7 +124,9 @@ fn a_test_post_goes_the_way_of_alarms_beside_what_waits_and_is_on_record() {
     namespace::enter();
     let pager = receiver(9_001, &[Manner::Answers(204), Manner::Answers(410), Manner::Answers(500)]);
     let hooks = "[webhook.pager]\nurl = \"http://127.0.0.1:9001/\"\nsecret = \"env:HOOK\"\nseverity = \"critical\"\n\
-        [webhook.dead]\nurl = \"http://127.0.0.1:9003/\"\n";
+        [webhook.dead]\nurl = \"http://127.0.0.1:9003/\"\nalarms = [\"registrar_gone\"]\n\
+        [webhook.stuck]\nurl = \"http://127.0.0.1:9002/\"\ntimeout = \"60s\"\n";
+    let stuck = receiver(9_002, &[Manner::Hangs, Manner::Answers(204)]);
     let edge = Edge::start_knowing(&config(hooks), &[("HOOK", SECRET)]);
     let (said, taken) = edge.command(&["webhook", "test", "pager", "--why", "a new secret"]);
     assert!(taken && said.contains("webhook pager has taken a test post: it answers 204 after "), "{said}");
@@ -138,9 +140,13 @@ fn a_test_post_goes_the_way_of_alarms_beside_what_waits_and_is_on_record() {
     let seconds = request.header("throughline-signature").strip_prefix("t=").and_then(|rest| rest.split_once(','));
     let at = Wall::from_micros(seconds.expect("a time").0.parse::<i64>().expect("seconds") * 1_000_000);
     assert_eq!(request.header("throughline-signature"), edge::webhook::signature(SECRET, at, &request.body));
-    let entries = http::get(&format!("/v1/journal?from={}&limit=1", post["seq"]));
-    let act = &entries["entries"][0]["record"]["operator"];
-    assert_eq!((&act["act"]["test_post"]["webhook"], &act["who"]), (&"pager".into(), &"local".into()), "{entries}");
+    let mut entry = Value::Null;
+    wait_until("the act is in the journal", LIMIT, || {
+        entry = http::get(&format!("/v1/journal?from={}&limit=1", post["seq"]))["entries"][0].clone();
+        !entry.is_null()
+    });
+    let act = &entry["record"]["operator"];
+    assert_eq!((&act["act"]["test_post"]["webhook"], &act["who"]), (&"pager".into(), &"local".into()), "{entry}");
 
     for wanted in ["it answers 410 after ", "it answers 500 after "] {
         let (said, taken) = edge.command(&["webhook", "test", "pager"]);
@@ -157,4 +163,10 @@ fn a_test_post_goes_the_way_of_alarms_beside_what_waits_and_is_on_record() {
         counted.clone().count() >= 10 && counted.clone().all(|line| line.ends_with(" 0")),
         "they are no alarms: {metrics}"
     );
+
+    assert!(edge.command(&["trunk", "acme", "out"]).1 && edge.command(&["trunk", "globex", "out"]).1);
+    wait_until("an alarm hangs", LIMIT, || stuck.lock().expect("requests").len() == 1);
+    assert!(edge.command(&["webhook", "test", "stuck"]).1, "it does not wait for what waits");
+    let posts: Vec<Value> = told(&stuck).iter().map(|post| post["kind"].clone()).collect();
+    assert_eq!(posts, ["group_has_nobody", "test"]);
 }

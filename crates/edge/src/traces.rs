@@ -9,8 +9,8 @@ use explain::{CallRecord, Trace};
 use model::{Instant, Name, Span};
 use std::sync::Arc;
 
-/// Posts that wait: some minutes of a large edge, and twenty megabytes at most.
-pub const WAITING: usize = 64;
+/// Posts that wait. With spans of about a kilobyte they are some sixteen megabytes together.
+pub const WAITING: usize = 32;
 /// A post is closed when it holds so many spans.
 const SPANS: usize = 512;
 /// Or when it has been open for so long.

@@ -17,6 +17,9 @@ use model::{AttemptOutcome, Instant, Name, Span, TargetId, Wall};
 /// Spans of attempts at most: ids have a byte for a span's number, and nobody reads on.
 const ATTEMPTS_MAX: usize = 64;
 
+/// Characters of a text at most: peers choose some of them, and hundreds of spans wait in memory.
+const TEXT_MAX: usize = 1_024;
+
 /// One call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trace {
@@ -204,11 +207,11 @@ impl Spans<'_> {
             }
             Err(none) => {
                 let why = words::call::no_plan(none, call.group.as_ref(), &call.trunks, call.invited);
-                let fault = has_failed(call).then(|| why.clone());
+                let fault = has_failed(call).then(|| cut(&why));
                 (why, fault)
             }
         };
-        about.push(("throughline.plan", TraceValue::Text(plan)));
+        about.push(text("throughline.plan", &plan));
         self.tell(about, Vec::new(), fault);
     }
 
@@ -344,7 +347,11 @@ fn heard(stream: &StreamRecord, [codec, loss, jitter, mos]: Names) -> impl Itera
 }
 
 fn text(name: &'static str, value: &str) -> Attribute {
-    (name, TraceValue::Text(String::from(value)))
+    (name, TraceValue::Text(cut(value)))
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(TEXT_MAX).collect()
 }
 
 fn whole(number: u64) -> TraceValue {

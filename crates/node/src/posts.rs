@@ -344,13 +344,12 @@ impl Desk {
                 self.tests.spawn(async move {
                     let began = clock.now();
                     let outcome = tell::post(Receiver::Webhook(webhook.clone()), letter, tls).await;
-                    // Whoever asked may have gone.
+                    // Whoever asked may have gone; so below.
                     let _gone = reply.send(Ok(outcome.verdict(&webhook, clock.now().since(began))));
                 });
                 return;
             }
         };
-        // As above.
         let _gone = reply.send(answer);
     }
 

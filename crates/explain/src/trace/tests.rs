@@ -79,6 +79,13 @@ fn numbers_of_people_are_cut() {
 }
 
 #[test]
+fn what_peers_write_at_length_is_cut() {
+    let mut call = samples::call();
+    call.call_id = "å".repeat(60_000);
+    assert!(is_text(&told(&call).spans[0], "sip.call_id", &"å".repeat(TEXT_MAX)));
+}
+
+#[test]
 fn what_was_done_about_audio_is_told_where_it_happened() {
     let mut call = samples::call();
     let noted = |at, what| Noted { at: samples::at_ms(at), whose: Whose::Callee, what };
