@@ -2,7 +2,8 @@
 //!
 //! Opening a socket is never on a call's way: when the stock of a listen runs low, more are ordered. A pair that was just released may
 //! still receive packets of its last call, so it rests first; when nothing else is left it is used all the same, since the latch refuses
-//! strangers anyway. Refuses to know: sockets.
+//! strangers anyway. A pair stays open, so what is open of a listen is what was in use and resting at once at the busiest moment, and
+//! the spare pairs of that moment: an order counts what is still to come. Refuses to know: sockets.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -12,10 +13,8 @@ use model::{Instant, ListenId, Span};
 
 /// How long a released pair rests.
 const QUARANTINE: Span = Span::from_secs(3);
-/// Fewer ready than this, and more are ordered.
-const LOW: usize = 24;
-/// Fewest ordered at once.
-const ORDER: u32 = 32;
+/// Pairs that are ready besides those that calls have: an eighth of those, within these limits. More are ordered when half of them are left.
+const SPARE: (usize, usize) = (56, 512);
 /// A listen that could have no more is asked again after this: its range may be used up, or the system may have had no socket to spare.
 const ASK_AGAIN: Span = Span::from_secs(10);
 
@@ -24,7 +23,8 @@ struct Stock {
     ready: VecDeque<(PairId, SocketAddr)>,
     resting: VecDeque<(Instant, PairId, SocketAddr)>,
     in_use: usize,
-    ordered: bool,
+    /// Ordered, and not yet here.
+    coming: usize,
     /// It could have no more: it is asked again then.
     ask_again: Option<Instant>,
 }
@@ -56,7 +56,7 @@ impl Ports {
             self.of(listen).ready.push_back((*pair, *rtp));
         }
         let stock = self.of(listen);
-        stock.ordered = false;
+        stock.coming = if pairs.is_empty() { 0 } else { stock.coming.saturating_sub(pairs.len()) };
         stock.ask_again = pairs.is_empty().then_some(now + ASK_AGAIN);
     }
 
@@ -104,15 +104,18 @@ impl Ports {
         self.stocks.iter().filter_map(|stock| stock.resting.front().map(|(until, ..)| *until)).min()
     }
 
-    /// A listen that runs low, and how many pairs it wants. Asked once until they come.
+    /// A listen that runs low, and how many pairs are to come for it: what was ordered before and has not come is among them.
     pub fn want(&mut self) -> Option<(ListenId, u32)> {
-        let (index, stock) = self.stocks.iter_mut().enumerate().find(|(_, stock)| {
-            !stock.ordered && stock.ask_again.is_none() && stock.ready.len() < LOW.max(stock.in_use / 4)
-        })?;
-        stock.ordered = true;
-        // In step with use, so that a rush is met by few orders.
-        let count = ORDER.max((stock.in_use / 2) as u32).min(512);
-        Some((ListenId(index as u16), count))
+        let (index, stock) = self.stocks.iter_mut().enumerate().find(|(_, stock)| stock.runs_low())?;
+        stock.coming = stock.spare() - stock.ready.len();
+        Some((ListenId(index as u16), stock.coming as u32))
+    }
+
+    /// Orders may have been dropped with the ranges that they were for: what still lacks is ordered again.
+    pub fn reorder(&mut self) {
+        for stock in &mut self.stocks {
+            stock.coming = 0;
+        }
     }
 
     /// Pairs ready.
@@ -125,11 +128,26 @@ impl Ports {
         self.stocks.iter().map(|stock| stock.in_use + stock.resting.len()).sum()
     }
 
+    /// Pairs in quarantine.
+    pub fn resting(&self) -> usize {
+        self.stocks.iter().map(|stock| stock.resting.len()).sum()
+    }
+
     fn of(&mut self, listen: ListenId) -> &mut Stock {
         if self.stocks.len() <= listen.index() {
             self.stocks.resize_with(listen.index() + 1, Stock::default);
         }
         &mut self.stocks[listen.index()]
+    }
+}
+
+impl Stock {
+    fn spare(&self) -> usize {
+        (self.in_use / 8).clamp(SPARE.0, SPARE.1)
+    }
+
+    fn runs_low(&self) -> bool {
+        self.ask_again.is_none() && self.ready.len() + self.coming < self.spare() / 2
     }
 }
 
@@ -145,20 +163,72 @@ mod tests {
     }
 
     #[test]
-    fn a_low_stock_orders_once_and_after_an_empty_answer_not_for_a_while() {
+    fn a_low_stock_orders_what_lacks_once_and_after_an_empty_answer_not_for_a_while() {
         let mut ports = Ports::new(1_000);
         let now = Instant::from_micros(1);
         ports.stock(now, LISTEN, &pairs(0, 4));
-        assert_eq!(ports.want(), Some((ListenId(0), 32)), "a listen that has none");
-        assert_eq!(ports.want(), Some((LISTEN, 32)), "and one that has few");
+        assert_eq!(ports.want(), Some((ListenId(0), 56)), "a listen that has none");
+        assert_eq!(ports.want(), Some((LISTEN, 52)), "and one that has few");
         assert_eq!(ports.want(), None);
+        ports.stock(now, LISTEN, &pairs(4, 1));
+        assert_eq!(ports.want(), None, "the others are still to come");
+        ports.reorder();
+        assert_eq!(ports.want(), Some((ListenId(0), 56)));
+        assert_eq!(ports.want(), Some((LISTEN, 51)), "all that lack, not those of two orders");
         ports.stock(now, LISTEN, &[]);
         ports.stock(now, ListenId(0), &[]);
         assert_eq!(ports.want(), None);
         ports.expire(now + ASK_AGAIN.percent(99));
         assert_eq!(ports.want(), None);
         ports.expire(now + ASK_AGAIN);
-        assert_eq!(ports.want(), Some((ListenId(0), 32)), "a failure to open is not for ever");
+        assert_eq!(ports.want(), Some((ListenId(0), 56)), "a failure to open is not for ever");
+    }
+
+    /// Five hundred calls a second of two hundred milliseconds beside a hundred a second of thirty seconds, with `opened` pairs in each
+    /// millisecond at most. Gives back the pairs that are open at the end, and how many were in use or resting at the busiest moment.
+    fn rush(opened: u32) -> (usize, usize) {
+        let mut ports = Ports::new(100_000);
+        let (mut open, mut wanted, mut busiest) = (0, SPARE.0 as u32, 0);
+        let mut ends: VecDeque<(u64, PairId)> = VecDeque::new();
+        let mut long_ends = ends.clone();
+        for ms in 0..60_000_u64 {
+            let now = Instant::from_micros(1_000 * ms);
+            ports.expire(now);
+            for ends in [&mut ends, &mut long_ends] {
+                while let Some((_, pair)) = ends.pop_front_if(|(end, _)| *end <= ms) {
+                    ports.release(now, pair);
+                }
+            }
+            if ms >= 1_000 && ms % 2 == 0 {
+                ends.push_back((ms + 200, ports.take(LISTEN).expect("a pair for each call").0));
+            }
+            if ms >= 1_000 && ms % 10 == 0 {
+                long_ends.push_back((ms + 30_000, ports.take(LISTEN).expect("a pair for each call").0));
+            }
+            busiest = busiest.max(ports.used());
+            for _ in 0..opened.min(wanted) {
+                ports.stock(now, LISTEN, &[(PairId(open), SocketAddr::from(([127, 0, 0, 1], 20_000)))]);
+                (open, wanted) = (open + 1, wanted - 1);
+                while let Some((listen, count)) = ports.want() {
+                    // The other listen has no media: its order is nobody's.
+                    wanted = if listen == LISTEN { wanted.max(count) } else { wanted };
+                }
+            }
+            while let Some((listen, count)) = ports.want() {
+                wanted = if listen == LISTEN { wanted.max(count) } else { wanted };
+            }
+        }
+        (open as usize, busiest)
+    }
+
+    #[test]
+    fn no_more_pairs_are_open_than_were_in_use_and_resting_at_once_and_the_spare_ones() {
+        for opened in [1, 4, 1_000] {
+            let (open, busiest) = rush(opened);
+            assert!((4_600..=4_700).contains(&busiest), "3,000 long calls, 100 brief ones, 1,500 at rest after those: {busiest}");
+            // Three thousand one hundred in use: an eighth of them.
+            assert!(open <= busiest + 3_200 / 8, "{open} open for {busiest}");
+        }
     }
 
     #[test]

@@ -144,7 +144,7 @@ pub enum Output {
     WantPorts {
         /// For which listen.
         listen: ListenId,
-        /// How many.
+        /// How many are to come, with those of an earlier order that have not come.
         count: u32,
     },
     /// Answer to `Input::Look`.

@@ -354,6 +354,7 @@ impl Shard {
             registered: self.registrar.len() as u64,
             ports_ready: self.ports.ready() as u64,
             ports_used: self.ports.used() as u64,
+            ports_resting: self.ports.resting() as u64,
             epoch: self.snapshot.table.epoch(),
             trunk_calls: self.load.calls.clone(),
             counters,
@@ -372,6 +373,7 @@ impl Shard {
         self.nonces.retain(|trunk| profiles.trunk(trunk).is_some_and(|profile| profile.auth.is_some()));
         self.bind();
         if reloaded {
+            self.ports.reorder();
             self.follow_registrations(now);
         }
         if self.snapshot.table.epoch() != epoch {

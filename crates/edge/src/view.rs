@@ -225,6 +225,8 @@ pub struct ShardView {
     pub ports_ready: u64,
     /// Media port pairs in use or in quarantine.
     pub ports_used: u64,
+    /// Of these, pairs in quarantine.
+    pub ports_resting: u64,
     /// Epoch of the trunk table it works by.
     pub epoch: Epoch,
     /// Calls per trunk, by trunk id.

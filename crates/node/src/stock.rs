@@ -70,7 +70,7 @@ impl Stock {
         self.ranges = ranges;
     }
 
-    /// More are wanted for this listen.
+    /// So many are to come for this listen, with those that were wanted before.
     pub(crate) fn want(&mut self, listen: ListenId, count: u32) {
         if let Some(range) = self.ranges.iter_mut().find(|range| range.listen == listen) {
             range.wanted = range.wanted.max(count);

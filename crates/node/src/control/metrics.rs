@@ -98,6 +98,8 @@ fn shards(metrics: &mut MetricsSnapshot, seen: &Seen) {
         metrics.gauge("transactions", "SIP transactions held.", &labels, shard.transactions as f64);
         metrics.gauge("ports_ready", "Media port pairs ready.", &labels, shard.ports_ready as f64);
         metrics.gauge("ports_used", "Media port pairs in use or in quarantine.", &labels, shard.ports_used as f64);
+        let help = "Media port pairs in quarantine; a part of those used.";
+        metrics.gauge("ports_resting", help, &labels, shard.ports_resting as f64);
         metrics.gauge("epoch", "Epoch of the trunk table in use.", &labels, shard.epoch.0 as f64);
         for (name, count) in &shard.counters {
             metrics.counter(name, meaning(name), &labels, *count);
