@@ -134,6 +134,11 @@ pub(crate) struct Side {
     pub(crate) ice: Option<Box<IceLite>>,
     /// The handshake that its keys come out of, until it is over and a while after.
     pub(crate) shaking: Option<Box<Shaking>>,
+    /// The same for its reports, where they have a port of their own, and what came of it.
+    pub(crate) report_shaking: Option<Box<Shaking>>,
+    pub(crate) report_security: Option<Box<Security>>,
+    /// It is met at another port of ours than its keys were made by: its peer may take that for a reason to make others.
+    pub(crate) may_begin_anew: bool,
     /// Whose certificate its keys came with, and who we were.
     pub(crate) shaken_with: Option<(Fingerprint, Role)>,
     /// Why none came out of it.
@@ -170,6 +175,9 @@ impl Side {
             security: None,
             ice: None,
             shaking: None,
+            report_shaking: None,
+            report_security: None,
+            may_begin_anew: false,
             shaken_with: None,
             unshaken: None,
         }

@@ -141,7 +141,7 @@ pub struct Relay {
     report: Vec<u8>,
     counters: Counters,
     /// Sides whose handshake is not over, some of them perhaps by now; few.
-    unfinished: Vec<PairId>,
+    unfinished: Vec<(PairId, Component)>,
     /// What keys are made with.
     pub(crate) keying: Option<Keying>,
 }
@@ -458,8 +458,8 @@ impl Relay {
         if side.ice.is_some() && component == Component::Rtp && stun::is_stun(packet.bytes()) {
             return self.check(now, pair, from, packet);
         }
-        if side.security.is_some() && component == Component::Rtp && is_handshake(packet.bytes()) {
-            return self.handshake(now, pair, from, packet);
+        if side.security.is_some() && is_handshake(packet.bytes()) {
+            return self.handshake(now, (pair, component), from, packet);
         }
         let opaque = match side.shape {
             Shape::Rtp => false,
@@ -495,7 +495,7 @@ impl Relay {
         if side.is_clear() && (sender.is_some() || heard.is_some() || side.latch.is_stale()) {
             rtcp::rename(packet.bytes_mut(), sender.as_ref(), heard.as_ref());
         }
-        if let Err(dropped) = self.seal_report(out, packet) {
+        if let Err(dropped) = self.seal_report((out, component), packet) {
             return dropped;
         }
         if let Some(side) = self.side(pair) {

@@ -289,7 +289,7 @@ fn offer(
         Srtp::Dtls => {
             let handshaker = keying.handshaker.as_ref().ok_or(NotSecured)?;
             let lines = dtls::lines(&handshaker.fingerprint(), Setup::Actpass).into_bytes();
-            // Keys of two ports would take two handshakes (RFC 5764 §4.1.1).
+            // Keys of two ports take two handshakes (RFC 5764 §4.1): one is what we offer.
             Some(Lock { proto: proto(own), lines, mux: Some(true) })
         }
     })
@@ -309,7 +309,7 @@ fn answered(
         // What was told may have been an answer of ours: a role that was taken stays (RFC 8842 §5.5).
         let kept = world.relay.shakes_with(pair).filter(|(known, _)| *known == fingerprint).map(|(_, role)| role);
         let role = setup.role_of_other().or(kept).ok_or(NotSecured)?;
-        return shake(world, pair, fingerprint, role);
+        return shake(world, pair, (fingerprint, role), told.rtcp_mux && stream.rtcp_mux);
     }
     let security = match (sdes::Offer::told(crypto), sdp.values(stream, "crypto").first()) {
         (Some(ours), Some(theirs)) => Some(Box::new(ours.answered(theirs).map_err(|_| NotSecured)?)),
@@ -366,7 +366,7 @@ fn answer(
         Keys::Dtls(fingerprint, setup) => {
             let kept = world.relay.shakes_with(pair).filter(|(known, _)| known == fingerprint).map(|(_, role)| role);
             let ours = setup.answer(kept);
-            shake(world, pair, *fingerprint, ours.role().ok_or(NotSecured)?)?;
+            shake(world, pair, (*fingerprint, ours.role().ok_or(NotSecured)?), offered.mux)?;
             let handshaker = world.relay.keying().and_then(|keying| keying.handshaker.as_ref()).ok_or(NotSecured)?;
             let lines = dtls::lines(&handshaker.fingerprint(), ours).into_bytes();
             Ok(Lock { lines, mux: Some(offered.mux), ..clear })
@@ -374,12 +374,17 @@ fn answer(
     }
 }
 
-/// A handshake with this peer, unless there was one or is one.
-fn shake(world: &mut World<'_>, pair: PairId, fingerprint: Fingerprint, role: Role) -> Result<(), NotSecured> {
-    if world.relay.shakes_with(pair) == Some((fingerprint, role)) {
-        return Ok(());
-    }
+/// A handshake with this peer, unless there was one or is one; and one for its reports, where those are not on the port of its RTP.
+fn shake(world: &mut World<'_>, pair: PairId, peer: (Fingerprint, Role), mux: bool) -> Result<(), NotSecured> {
     let handshaker = world.relay.keying().and_then(|keying| keying.handshaker.clone()).ok_or(NotSecured)?;
-    let machine = handshaker.begin(world.now, role);
-    world.relay.shake(world.now, pair, (fingerprint, role), machine).map_err(|_| NotSecured)
+    if world.relay.shakes_with(pair) != Some(peer) {
+        let machine = handshaker.begin(world.now, peer.1);
+        world.relay.shake(world.now, pair, peer, machine).map_err(|_| NotSecured)?;
+    }
+    if !mux && !world.relay.shakes_reports(pair) {
+        let machine = handshaker.begin(world.now, peer.1);
+        // Without room for it the call is heard, and its reports are not.
+        let _refused = world.relay.shake_reports(world.now, pair, machine);
+    }
+    Ok(())
 }

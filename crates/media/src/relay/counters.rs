@@ -38,6 +38,8 @@ pub struct Counters {
     pub handshakes: u64,
     /// Handshakes that failed or were not over in time.
     pub handshakes_failed: u64,
+    /// Of those for the keys of reports at a port of their own, those that failed or were not over in time.
+    pub report_handshakes_failed: u64,
     /// Handshakes with a certificate that the description does not name.
     pub handshakes_foreign: u64,
     /// Handshakes that were not begun because there were too many.
@@ -96,6 +98,7 @@ impl Counters {
             ("checks", self.checks),
             ("handshakes", self.handshakes),
             ("handshakes_failed", self.handshakes_failed),
+            ("report_handshakes_failed", self.report_handshakes_failed),
             ("handshakes_foreign", self.handshakes_foreign),
             ("handshakes_refused", self.handshakes_refused),
             ("comfort", self.comfort),

@@ -2,10 +2,12 @@
 //! secures the side.
 //!
 //! The keys are believed when the peer's certificate has the fingerprint that its description says, and not before. So many are made at once
-//! and so long each, no more: who begins one and never ends it costs little. Refuses to know: what a handshake is made of.
+//! and so long each, no more: who begins one and never ends it costs little. Where reports have a port of their own they have a handshake of
+//! their own, with the same peer in the same role (RFC 5764 §4.1). Refuses to know: what a handshake is made of.
 
-use super::{Dropped, Forward, PairId, Relay};
+use super::{Component, Dropped, Forward, PairId, Relay};
 use crate::agenda::Task;
+use crate::anchor::Side;
 use crate::dtls::{Fingerprint, Handshake, Role, Step};
 use crate::packet::Packet;
 use crate::srtp::Security;
@@ -23,6 +25,10 @@ const UNCHECKED: Span = Span::from_millis(20);
 const STEPS_MAX: usize = 64;
 /// Longest packet of one.
 const ROOM: usize = 2_048;
+/// The record of a handshake's packets, the message that begins one, and what is before it (RFC 6347 §4.1, §4.3.2).
+const HANDSHAKE: u8 = 22;
+const CLIENT_HELLO: u8 = 1;
+const RECORD_HEAD: usize = 13;
 
 /// There are too many handshakes at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +37,8 @@ pub struct TooMany;
 /// A handshake of one side.
 #[derive(Debug)]
 pub(crate) struct Shaking {
+    /// By this port.
+    component: Component,
     machine: Box<dyn Handshake>,
     expected: Fingerprint,
     role: Role,
@@ -45,6 +53,20 @@ pub(crate) struct Shaking {
 }
 
 impl Shaking {
+    fn new(now: Instant, component: Component, (expected, role): (Fingerprint, Role), machine: Box<dyn Handshake>) -> Self {
+        Self {
+            component,
+            machine,
+            expected,
+            role,
+            ends: now + TIME,
+            due: now,
+            certified: false,
+            done: false,
+            from: None,
+        }
+    }
+
     pub(super) const fn due(&self) -> Instant {
         self.due
     }
@@ -80,31 +102,50 @@ impl Relay {
         (expected, role): (Fingerprint, Role),
         machine: Box<dyn Handshake>,
     ) -> Result<(), TooMany> {
+        self.admit_one(side, Component::Rtp)?;
+        let Some(own) = self.side(side) else { return Ok(()) };
+        own.unshaken = Some(Unshaken::Unfinished);
+        own.security.get_or_insert_with(|| Box::new(Security::pending()));
+        (own.report_shaking, own.report_security) = (None, None);
+        own.shaking = Some(Box::new(Shaking::new(now, Component::Rtp, (expected, role), machine)));
+        self.agenda.set(now, side, Task::Handshake);
+        Ok(())
+    }
+
+    /// Reports of `side` have a port of their own, and keys of their own out of this handshake: with whom and as whom its other keys come.
+    ///
+    /// # Errors
+    /// There are too many at once: no reports are had of it, nor sent to it.
+    pub fn shake_reports(&mut self, now: Instant, side: PairId, machine: Box<dyn Handshake>) -> Result<(), TooMany> {
+        let Some(peer) = self.shakes_with(side) else { return Ok(()) };
+        self.admit_one(side, Component::Rtcp)?;
+        if let Some(own) = self.side(side) {
+            own.report_shaking = Some(Box::new(Shaking::new(now, Component::Rtcp, peer, machine)));
+            self.agenda.set(now, side, Task::Handshake);
+        }
+        Ok(())
+    }
+
+    /// The keys of reports of `side` come out of a handshake already, or will.
+    pub fn shakes_reports(&self, side: PairId) -> bool {
+        let own = self.sides.get(side.index()).and_then(Option::as_ref);
+        own.is_some_and(|own| own.report_shaking.is_some() || own.report_security.is_some())
+    }
+
+    /// There is room for one more, in the place of the one that was under way by the same port.
+    fn admit_one(&mut self, side: PairId, component: Component) -> Result<(), TooMany> {
         let sides = &self.sides;
-        self.unfinished.retain(|pair| {
+        self.unfinished.retain(|(pair, of)| {
             let own = sides.get(pair.index()).and_then(Option::as_ref);
-            *pair != side && own.and_then(|own| own.shaking.as_ref()).is_some_and(|shaking| !shaking.done)
+            (*pair, *of) != (side, component)
+                && own.and_then(|own| own.shaking_by(*of)).is_some_and(|shaking| !shaking.done)
         });
         if self.unfinished.len() >= AT_ONCE {
             self.counters.handshakes_refused += 1;
             return Err(TooMany);
         }
-        self.unfinished.push(side);
+        self.unfinished.push((side, component));
         self.outbox.make_room();
-        let Some(own) = self.side(side) else { return Ok(()) };
-        own.unshaken = Some(Unshaken::Unfinished);
-        own.security.get_or_insert_with(|| Box::new(Security::pending()));
-        own.shaking = Some(Box::new(Shaking {
-            machine,
-            expected,
-            role,
-            ends: now + TIME,
-            due: now,
-            certified: false,
-            done: false,
-            from: None,
-        }));
-        self.agenda.set(now, side, Task::Handshake);
         Ok(())
     }
 
@@ -124,13 +165,22 @@ impl Relay {
 
     /// A packet of a handshake. It proves nothing yet; what is not from where the side may be is not looked at.
     #[cold]
-    pub(super) fn handshake(&mut self, now: Instant, pair: PairId, from: SocketAddr, packet: &Packet<'_>) -> Forward {
+    pub(super) fn handshake(
+        &mut self,
+        now: Instant,
+        (pair, component): (PairId, Component),
+        from: SocketAddr,
+        packet: &Packet<'_>,
+    ) -> Forward {
         let Some(side) = self.side(pair) else { return self.drop(Dropped::NoAnchor) };
         if !side.latch.may_be_at(from) {
             side.counters.refused += 1;
             return self.drop(Dropped::ThirdParty);
         }
-        let Some(mut shaking) = side.shaking.take() else { return self.drop(Dropped::NotRtp) };
+        let running = side.shaking_at(component).take();
+        let Some(mut shaking) = running.or_else(|| self.begun_anew(now, (pair, component), packet)) else {
+            return self.drop(Dropped::NotRtp);
+        };
         self.counters.handshakes += 1;
         shaking.from = Some(from);
         let taken = shaking.machine.take(now, packet.bytes());
@@ -138,19 +188,36 @@ impl Relay {
         Forward::Made
     }
 
+    /// A peer that is met at another port of ours goes on with the keys it has, since nothing that its description says of them has changed
+    /// (RFC 8842 §3.2), or takes another port for another handshake (RFC 5763 §6.6). Who is to begin it shows which; until it is over the
+    /// keys that are there hold.
+    fn begun_anew(
+        &mut self,
+        now: Instant,
+        (pair, component): (PairId, Component),
+        packet: &Packet<'_>,
+    ) -> Option<Box<Shaking>> {
+        let begins = packet.bytes().first() == Some(&HANDSHAKE) && packet.bytes().get(RECORD_HEAD) == Some(&CLIENT_HELLO);
+        let side = self.side(pair).filter(|side| begins && side.may_begin_anew)?;
+        let known = component == Component::Rtp || side.report_security.is_some();
+        let peer = side.shaken_with.filter(|(_, role)| known && *role == Role::Server)?;
+        let handshaker = self.keying.as_ref()?.handshaker.clone()?;
+        self.admit_one(pair, component).ok()?;
+        Some(Box::new(Shaking::new(now, component, peer, handshaker.begin(now, Role::Server))))
+    }
+
     /// It is time to send again, or to give up.
     pub(super) fn shake_on(&mut self, now: Instant, at: Instant, pair: PairId) {
-        let Some(side) = self.side(pair) else { return };
-        let Some(mut shaking) = side.shaking.take_if(|shaking| shaking.due == at) else { return };
-        if now >= shaking.ends {
-            if !shaking.done {
-                side.unshaken = Some(Unshaken::Failed);
-                self.counters.handshakes_failed += 1;
+        for component in [Component::Rtp, Component::Rtcp] {
+            let Some(side) = self.side(pair) else { return };
+            let Some(mut shaking) = side.shaking_at(component).take_if(|shaking| shaking.due == at) else { continue };
+            if now < shaking.ends {
+                let ticked = shaking.machine.tick(now);
+                self.turn(now, pair, shaking, ticked.map_err(|_| Undone::Failed));
+            } else if !shaking.done {
+                self.give_up(pair, component, &Undone::Failed);
             }
-            return;
         }
-        let ticked = shaking.machine.tick(now);
-        self.turn(now, pair, shaking, ticked.map_err(|_| Undone::Failed));
     }
 
     fn turn(&mut self, now: Instant, pair: PairId, mut shaking: Box<Shaking>, taken: Result<(), Undone>) {
@@ -158,27 +225,32 @@ impl Relay {
             Ok(due) => {
                 shaking.due = due.unwrap_or(shaking.ends).clamp(now + Span::from_millis(1), shaking.ends);
                 self.agenda.set(shaking.due, pair, Task::Handshake);
+                let component = shaking.component;
                 if let Some(side) = self.side(pair) {
-                    side.shaking = Some(shaking);
+                    *side.shaking_at(component) = Some(shaking);
                 }
             }
             Err(_) if shaking.done => {}
-            Err(why) => self.give_up(pair, &why),
+            Err(why) => self.give_up(pair, shaking.component, &why),
         }
     }
 
-    fn give_up(&mut self, pair: PairId, why: &Undone) {
-        let unshaken = match why {
-            Undone::Failed => {
-                self.counters.handshakes_failed += 1;
-                Unshaken::Failed
-            }
-            Undone::Certificate => {
+    fn give_up(&mut self, pair: PairId, component: Component, why: &Undone) {
+        let unshaken = match (why, component) {
+            (Undone::Certificate, _) => {
                 self.counters.handshakes_foreign += 1;
                 Unshaken::Foreign
             }
+            (Undone::Failed, Component::Rtp) => {
+                self.counters.handshakes_failed += 1;
+                Unshaken::Failed
+            }
+            (Undone::Failed, Component::Rtcp) => {
+                self.counters.report_handshakes_failed += 1;
+                Unshaken::Failed
+            }
         };
-        if let Some(side) = self.side(pair) {
+        if let (Component::Rtp, Some(side)) = (component, self.side(pair)) {
             side.unshaken = Some(unshaken);
         }
     }
@@ -193,8 +265,8 @@ impl Relay {
             }
             match shaking.machine.poll(&mut room) {
                 Step::Send(packet) => {
-                    if let Some(to) = shaking.from.or_else(|| side.latch.send_to()) {
-                        self.give(pair, to, packet);
+                    if let Some(to) = shaking.from.or_else(|| side.listens_at(shaking.component)) {
+                        self.give(pair, shaking.component, to, packet);
                     }
                 }
                 Step::Certificate(certificate) => {
@@ -205,17 +277,58 @@ impl Relay {
                 }
                 Step::Keys(keys) => {
                     let security = keys.security(shaking.role).filter(|_| shaking.certified).ok_or(Undone::Failed)?;
-                    if let Some(at) = shaking.from {
-                        side.latch.prove(now, at);
-                    }
-                    side.shaken_with = Some((shaking.expected, shaking.role));
-                    side.unshaken = None;
                     (shaking.done, shaking.ends) = (true, now + TIME);
-                    self.secure(pair, Some(Box::new(security)));
+                    match shaking.component {
+                        Component::Rtp => self.shaken(now, pair, shaking, security),
+                        Component::Rtcp => {
+                            side.rtcp_heard = shaking.from.or(side.rtcp_heard);
+                            side.report_security = Some(Box::new(security));
+                        }
+                    }
                 }
                 Step::Wait(at) => return Ok(at),
             }
         }
         Err(Undone::Failed)
+    }
+
+    fn shaken(&mut self, now: Instant, pair: PairId, shaking: &Shaking, security: Security) {
+        let Some(side) = self.side(pair) else { return };
+        if let Some(at) = shaking.from {
+            side.latch.prove(now, at);
+        }
+        side.shaken_with = Some((shaking.expected, shaking.role));
+        side.unshaken = None;
+        self.key(pair, Some(Box::new(security)));
+    }
+}
+
+impl Side {
+    fn shaking_by(&self, component: Component) -> Option<&Shaking> {
+        match component {
+            Component::Rtp => self.shaking.as_deref(),
+            Component::Rtcp => self.report_shaking.as_deref(),
+        }
+    }
+
+    const fn shaking_at(&mut self, component: Component) -> &mut Option<Box<Shaking>> {
+        match component {
+            Component::Rtp => &mut self.shaking,
+            Component::Rtcp => &mut self.report_shaking,
+        }
+    }
+
+    fn listens_at(&self, component: Component) -> Option<SocketAddr> {
+        match component {
+            Component::Rtp => self.latch.send_to(),
+            Component::Rtcp => self.rtcp_to(),
+        }
+    }
+
+    /// It is met at another port of ours from now on. A handshake that is over has had its end heard; its place is free for another one.
+    pub(super) fn meets_elsewhere(&mut self) {
+        self.shaking.take_if(|shaking| shaking.done);
+        self.report_shaking.take_if(|shaking| shaking.done);
+        self.may_begin_anew = true;
     }
 }

@@ -23,8 +23,11 @@ impl Relay {
         if let Some(side) = self.side(first) {
             side.peer = second;
         }
+        if let Some(side) = self.side(second) {
+            side.meets_elsewhere();
+        }
         self.tasks_follow(second);
-        for pair in self.unfinished.iter_mut().filter(|pair| **pair == old) {
+        for (pair, _) in self.unfinished.iter_mut().filter(|(pair, _)| *pair == old) {
             *pair = second;
         }
         self.events_follow(old, second);
@@ -41,6 +44,7 @@ impl Relay {
             (side.comfort.as_ref().map(|comfort| comfort.due()), Task::Comfort),
             (side.treatment_due, Task::Treatment),
             (side.shaking.as_ref().map(|shaking| shaking.due()), Task::Handshake),
+            (side.report_shaking.as_ref().map(|shaking| shaking.due()), Task::Handshake),
         ];
         for (at, task) in due {
             if let Some(at) = at {

@@ -25,15 +25,22 @@ impl From<Refused> for Dropped {
 impl Relay {
     /// What comes from `side` is unprotected and what goes to it protected from now on, or no longer. When it is secured already it goes
     /// on with the new keys: rollover counters stay, and a key that is told again goes on where it was (see [`Security::renew`]). Once
-    /// it is said to be secured no more, none of the keys it had may be used again.
+    /// it is said to be secured no more, none of the keys it had may be used again. Keys that come here end what a handshake was to give.
     pub fn secure(&mut self, side: PairId, security: Option<Box<Security>>) {
+        let pending = security.as_deref().is_some_and(|security| !security.is_keyed());
+        self.key(side, security);
+        if let (false, Some(side)) = (pending, self.side(side)) {
+            (side.shaking, side.shaken_with, side.unshaken) = (None, None, None);
+            (side.report_shaking, side.report_security) = (None, None);
+        }
+    }
+
+    /// As [`Relay::secure`], by keys of whatever kind.
+    pub(super) fn key(&mut self, side: PairId, security: Option<Box<Security>>) {
         let Some(side) = self.side(side) else { return };
         match (&mut side.security, security) {
             (Some(old), Some(new)) => old.renew(*new),
             (old, new) => *old = new,
-        }
-        if side.security.is_none() {
-            (side.shaking, side.shaken_with, side.unshaken) = (None, None, None);
         }
     }
 
@@ -44,8 +51,8 @@ impl Relay {
     }
 
     /// A packet of ours that leaves as it is: what answers a handshake.
-    pub(super) fn give(&mut self, pair: PairId, to: SocketAddr, packet: &[u8]) {
-        if self.outbox.push(pair, Component::Rtp, to, packet).is_err() {
+    pub(super) fn give(&mut self, pair: PairId, component: Component, to: SocketAddr, packet: &[u8]) {
+        if self.outbox.push(pair, component, to, packet).is_err() {
             self.counters.unsent += 1;
         }
     }
@@ -57,20 +64,29 @@ impl Relay {
         seal(security, packet).map_err(|why| self.drop(why.into()))
     }
 
-    /// As [`Relay::seal`], for a report.
-    pub(super) fn seal_report(&mut self, out: PairId, packet: &mut Packet<'_>) -> Result<(), Forward> {
-        let Some(security) = self.side(out).and_then(|side| side.security.as_mut()) else { return Ok(()) };
-        security.protect_report(packet).map_err(|why| self.drop(why.into()))
+    /// As [`Relay::seal`], for a report that leaves by this port.
+    pub(super) fn seal_report(
+        &mut self,
+        (out, component): (PairId, Component),
+        packet: &mut Packet<'_>,
+    ) -> Result<(), Forward> {
+        let Some(side) = self.side(out).filter(|side| side.security.is_some()) else { return Ok(()) };
+        let sealed = side.security_at(component).ok_or(Refused::NoKey).and_then(|keys| keys.protect_report(packet));
+        sealed.map_err(|why| self.drop(why.into()))
     }
 
     /// Sends a packet that we have made: protected when its listener is secured.
     pub(super) fn make(&mut self, pair: PairId, component: Component, to: SocketAddr, packet: &[u8]) {
-        let security =
-            self.sides.get_mut(pair.index()).and_then(Option::as_mut).and_then(|side| side.security.as_mut());
-        let pushed = match security {
+        let side = self.sides.get_mut(pair.index()).and_then(Option::as_mut);
+        let secured = side.as_ref().is_some_and(|side| side.security.is_some());
+        let pushed = match side.and_then(|side| side.security_at(component)) {
             // An empty datagram keeps a way open and says nothing.
             Some(security) if !packet.is_empty() => {
                 self.outbox.push_changed(pair, component, to, packet, |packet| seal_made(security, packet))
+            }
+            None if secured => {
+                self.counters.no_key += 1;
+                return;
             }
             _ => self.outbox.push(pair, component, to, packet),
         };
@@ -139,6 +155,13 @@ impl Side {
         }
     }
 
+    /// What protects packets at this port. Keys of a handshake are for the port that it was made by (RFC 5764 §4.1), those of a description
+    /// for both.
+    fn security_at(&mut self, component: Component) -> Option<&mut Security> {
+        let apart = component == Component::Rtcp && (self.shaking.is_some() || self.shaken_with.is_some());
+        if apart { self.report_security.as_deref_mut() } else { self.security.as_deref_mut() }
+    }
+
     /// Whether a report is this side's. It is in the clear then.
     pub(super) fn admit_report(
         &mut self,
@@ -155,9 +178,11 @@ impl Side {
         }
         let (latch, heard) = (self.latch.clone(), self.rtcp_heard);
         let reports = self.reports(from, own_port);
-        let unprotected = match &mut self.security {
-            Some(security) if reports => security.unprotect_report(packet).map_err(Dropped::from),
-            _ => Err(Dropped::ThirdParty),
+        let component = if own_port { Component::Rtcp } else { Component::Rtp };
+        let unprotected = match self.security_at(component) {
+            _ if !reports => Err(Dropped::ThirdParty),
+            Some(security) => security.unprotect_report(packet).map_err(Dropped::from),
+            None => Err(Dropped::NoKey),
         };
         let whole = unprotected.and_then(|()| rtcp::is_rtcp(packet.bytes()).then_some(()).ok_or(Dropped::NotRtp));
         if whole.is_err() {

@@ -16,7 +16,7 @@ impl Relay {
         if let Some(side) = self.side(stays) {
             side.begin_anew();
         }
-        self.unfinished.retain(|pair| *pair != other);
+        self.unfinished.retain(|(pair, _)| *pair != other);
         for pair in [stays, other] {
             self.begin_to_keep_alive(pair);
             self.begin_to_report(pair);

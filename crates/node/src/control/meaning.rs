@@ -180,6 +180,10 @@ const OF_SHARDS: &[(&str, &str)] = &[
     ("media_relayed", "RTP packets sent on."),
     ("media_relayed_rtcp", "RTCP packets sent on."),
     (
+        "media_report_handshakes_failed",
+        "Handshakes (DTLS) for a port of reports alone that failed or were not over in thirty seconds: no reports come of that party.",
+    ),
+    (
         "media_reports",
         "RTCP reports that the edge made for a party whose other side sends none, or whose audio is made anew.",
     ),
