@@ -158,9 +158,11 @@ const fn suite(profile: SrtpProfile) -> Option<Suite> {
 mod tests {
     use super::*;
     use media::player::ToneTalker;
-    use media::{Component, Forward, Packet, PairId, Peer, Relay, Shape, rtp};
+    use media::{Component, Dropped, Forward, Keying, Packet, PairId, Peer, Relay, Shape, rtp};
+    use media::srtp::Secrets;
     use model::Span;
     use std::net::SocketAddr;
+    use std::ops::Range;
 
     /// Two relays face each other: the second side of each is secured and meets that of the other.
     const PLAIN: PairId = PairId(0);
@@ -168,8 +170,20 @@ mod tests {
 
     struct End {
         relay: Relay,
-        /// Where its secured side is met.
+        /// Where its party in the clear is.
+        plain: SocketAddr,
+        /// Where its secured side is met, and by which pair.
         at: SocketAddr,
+        secured: PairId,
+    }
+
+    impl End {
+        fn address(&self, component: Component) -> SocketAddr {
+            match component {
+                Component::Rtp => self.at,
+                Component::Rtcp => SocketAddr::new(self.at.ip(), self.at.port() + 1),
+            }
+        }
     }
 
     fn addr(port: u16) -> SocketAddr {
@@ -177,14 +191,18 @@ mod tests {
     }
 
     fn ends() -> [End; 2] {
+        muxed(true)
+    }
+
+    fn muxed(mux: bool) -> [End; 2] {
         [10_000u16, 20_000].map(|port| {
             let mut relay = Relay::new(8);
             relay.join(PLAIN, SECURED).expect("free");
             relay.shape(SECURED, Shape::Srtp);
             for (pair, port) in [(PLAIN, port + 2), (SECURED, 30_000 - port)] {
-                relay.expect(pair, &Peer { rtp: addr(port), rtcp: None, mux: true });
+                relay.expect(pair, &Peer { rtp: addr(port), rtcp: None, mux });
             }
-            End { relay, at: addr(port) }
+            End { relay, plain: addr(port + 2), at: addr(port), secured: SECURED }
         })
     }
 
@@ -195,14 +213,14 @@ mod tests {
             for from in 0..2 {
                 let mut sent = Vec::new();
                 while let Some(made) = ends[from].relay.poll_made() {
-                    sent.push(made.packet.to_vec());
+                    sent.push((made.component, made.packet.to_vec()));
                 }
-                let source = ends[from].at;
-                for mut packet in sent.into_iter().filter(|packet| !packet.is_empty()) {
+                for (component, mut packet) in sent.into_iter().filter(|(_, packet)| !packet.is_empty()) {
                     moved = true;
                     if !lose() {
-                        let to = &mut ends[1 - from].relay;
-                        to.forward(now, SECURED, Component::Rtp, source, &mut Packet::whole(&mut packet));
+                        let source = ends[from].address(component);
+                        let to = &mut ends[1 - from];
+                        to.relay.forward(now, to.secured, component, source, &mut Packet::whole(&mut packet));
                     }
                 }
             }
@@ -221,11 +239,20 @@ mod tests {
                 end.relay.tick(now);
             }
             exchange(ends, now, &mut lose);
-            if ends.iter().all(|end| end.relay.is_secured(SECURED)) {
+            if ends.iter().all(|end| end.relay.is_secured(end.secured)) {
                 return true;
             }
         }
         false
+    }
+
+    /// Runs both ends from second to second.
+    fn pass(ends: &mut [End; 2], seconds: Range<u64>) {
+        for at in seconds.start * 50..seconds.end * 50 {
+            let now = Instant::ZERO + Span::from_millis(20 * at);
+            ends.iter_mut().for_each(|end| end.relay.tick(now));
+            exchange(ends, now, &mut || false);
+        }
     }
 
     fn certificates() -> [Certificate; 2] {
@@ -241,20 +268,33 @@ mod tests {
     }
 
     /// A packet in the clear goes in at one end and comes out in the clear at the other, and is neither in between.
-    fn crosses(ends: &mut [End; 2], from: usize) {
-        let plain = ToneTalker::new(440, 7).next_packet();
+    fn crosses(ends: &mut [End; 2], from: usize, nth: usize) {
+        let mut talker = ToneTalker::new(440, 7);
+        let plain = (0..nth).map(|_| talker.next_packet()).last().expect("one");
+        let crossed = cross(ends, from, Component::Rtp, &plain);
+        assert_eq!(crossed.as_deref(), Ok(&plain[..]));
+    }
+
+    /// What comes out at the other end, or why nothing does.
+    fn cross(ends: &mut [End; 2], from: usize, component: Component, plain: &[u8]) -> Result<Vec<u8>, Dropped> {
         let mut room = plain.to_vec();
         room.resize(300, 0);
         let mut packet = Packet::new(&mut room, plain.len());
         let now = Instant::ZERO + Span::from_secs(60);
-        let source = addr(ends[from].at.port() + 2);
-        let out = ends[from].relay.forward(now, PLAIN, Component::Rtp, source, &mut packet);
-        assert!(matches!(out, Forward::Send { pair: SECURED, .. }), "{out:?}");
+        let source = ends[from].plain;
+        match ends[from].relay.forward(now, PLAIN, Component::Rtp, source, &mut packet) {
+            Forward::Send { pair, component: by, .. } => assert_eq!((pair, by), (ends[from].secured, component)),
+            Forward::Drop(why) => return Err(why),
+            other => panic!("{other:?}"),
+        }
         assert_ne!(packet.bytes()[rtp::HEADER..plain.len()], plain[rtp::HEADER..]);
-        let source = ends[from].at;
-        let out = ends[1 - from].relay.forward(now, SECURED, Component::Rtp, source, &mut packet);
-        assert!(matches!(out, Forward::Send { pair: PLAIN, .. }), "{out:?}");
-        assert_eq!(packet.bytes(), plain);
+        let source = ends[from].address(component);
+        let to = &mut ends[1 - from];
+        match to.relay.forward(now, to.secured, component, source, &mut packet) {
+            Forward::Send { pair: PLAIN, .. } => Ok(packet.bytes().to_vec()),
+            Forward::Drop(why) => Err(why),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -262,8 +302,8 @@ mod tests {
         let (mut ends, own) = (ends(), certificates());
         begin(&mut ends, &own, [own[1].fingerprint(), own[0].fingerprint()]);
         assert!(run(&mut ends, 5, || false));
-        crosses(&mut ends, 0);
-        crosses(&mut ends, 1);
+        crosses(&mut ends, 0, 1);
+        crosses(&mut ends, 1, 1);
     }
 
     #[test]
@@ -276,7 +316,7 @@ mod tests {
             n += 1;
             n % 3 == 1
         }));
-        crosses(&mut ends, 0);
+        crosses(&mut ends, 0, 1);
     }
 
     #[test]
@@ -286,6 +326,98 @@ mod tests {
         assert!(!run(&mut ends, 10, || false));
         assert!(!ends[0].relay.is_secured(SECURED));
         assert_eq!(ends[0].relay.counters().handshakes_foreign, 1);
+    }
+
+    /// A report of no stream: head, and the name of who says it.
+    const REPORT: [u8; 28] =
+        *b"\x80\xc9\0\x01\0\0\0\x07\x81\xca\0\x04\0\0\0\x07\x01\x08somebody\0\0";
+
+    #[test]
+    fn reports_on_a_port_of_their_own_have_keys_of_a_handshake_of_their_own_5764_4_1() {
+        let (mut ends, own) = (muxed(false), certificates());
+        begin(&mut ends, &own, [own[1].fingerprint(), own[0].fingerprint()]);
+        assert!(run(&mut ends, 5, || false));
+        for from in 0..2 {
+            crosses(&mut ends, from, 1);
+            assert_eq!(cross(&mut ends, from, Component::Rtcp, &REPORT), Err(Dropped::NoKey), "those of RTP are none");
+        }
+        for (n, role) in [Role::Client, Role::Server].into_iter().enumerate() {
+            let machine = own[n].begin(Instant::ZERO, role);
+            ends[n].relay.shake_reports(Instant::ZERO, SECURED, machine).expect("room");
+        }
+        pass(&mut ends, 0..5);
+        for from in 0..2 {
+            assert_eq!(cross(&mut ends, from, Component::Rtcp, &REPORT).as_deref(), Ok(&REPORT[..]));
+            crosses(&mut ends, from, 2);
+        }
+    }
+
+    /// The first end begins another handshake with the second, which is told nothing of it.
+    fn begin_anew(ends: &mut [End; 2], own: &[Certificate; 2], second: u64) {
+        let now = Instant::ZERO + Span::from_secs(second);
+        let machine = own[0].begin(now, Role::Client);
+        ends[0].relay.shake(now, SECURED, (own[1].fingerprint(), Role::Client), machine).expect("room");
+    }
+
+    /// The second end is met at another of its ports from now on.
+    fn moves(ends: &mut [End; 2]) {
+        let [peer, edge] = ends;
+        (edge.at, edge.secured) = (addr(25_000), PairId(5));
+        edge.relay.repoint(PLAIN, edge.secured).expect("free");
+        peer.relay.expect(SECURED, &Peer { rtp: edge.at, rtcp: None, mux: true });
+    }
+
+    fn keyed() -> ([End; 2], [Certificate; 2]) {
+        let (mut ends, own) = (ends(), certificates());
+        begin(&mut ends, &own, [own[1].fingerprint(), own[0].fingerprint()]);
+        assert!(run(&mut ends, 5, || false));
+        let Certificate { config, certificate, key, clock } = &own[1];
+        let (config, certificate, key, clock) = (config.clone(), certificate.clone(), key.clone(), *clock);
+        let handshaker = Certificate { config, certificate, key, clock };
+        ends[1].relay.entrust(Keying { secrets: Secrets::new([7; 32]), handshaker: Some(Arc::new(handshaker)) });
+        (ends, own)
+    }
+
+    #[test]
+    fn a_side_that_is_met_elsewhere_goes_on_with_its_keys_8842_3_2() {
+        let (mut ends, _own) = keyed();
+        for from in 0..2 {
+            crosses(&mut ends, from, 1);
+        }
+        let before = ends[1].relay.counters().handshakes;
+        moves(&mut ends);
+        for from in [1, 0] {
+            crosses(&mut ends, from, 2);
+        }
+        pass(&mut ends, 5..40);
+        crosses(&mut ends, 0, 3);
+        assert_eq!(ends[1].relay.counters().handshakes, before, "nobody wants another handshake");
+    }
+
+    #[test]
+    fn a_peer_that_takes_another_port_for_another_handshake_gets_it_5763_6_6() {
+        let (mut ends, own) = keyed();
+        crosses(&mut ends, 0, 1);
+        moves(&mut ends);
+        begin_anew(&mut ends, &own, 5);
+        crosses(&mut ends, 0, 2);
+        pass(&mut ends, 5..40);
+        assert_eq!(ends[0].relay.counters().handshakes_failed, 0);
+        // The first end speaks by the new keys alone: the second has them too.
+        for from in 0..2 {
+            crosses(&mut ends, from, 3);
+        }
+    }
+
+    #[test]
+    fn a_handshake_that_nothing_gives_a_reason_for_is_not_answered() {
+        let (mut ends, own) = keyed();
+        pass(&mut ends, 5..40);
+        begin_anew(&mut ends, &own, 40);
+        pass(&mut ends, 40..75);
+        assert_eq!(ends[0].relay.counters().handshakes_failed, 1);
+        crosses(&mut ends, 0, 1);
+        crosses(&mut ends, 1, 1);
     }
 
     #[test]
