@@ -225,7 +225,10 @@ mod tests {
     fn no_more_pairs_are_open_than_were_in_use_and_resting_at_once_and_the_spare_ones() {
         for opened in [1, 4, 1_000] {
             let (open, busiest) = rush(opened);
-            assert_eq!(busiest, 4_900, "3,000 long calls and 100 brief ones, and those of the last three seconds at rest");
+            assert_eq!(
+                busiest, 4_900,
+                "3,000 long calls and 100 brief ones, and those of the last three seconds at rest"
+            );
             assert!(open <= busiest + 3_100 / 8, "an eighth of those in use is spare, and no more: {open}");
         }
     }

@@ -158,8 +158,8 @@ const fn suite(profile: SrtpProfile) -> Option<Suite> {
 mod tests {
     use super::*;
     use media::player::ToneTalker;
-    use media::{Component, Dropped, Forward, Keying, Packet, PairId, Peer, Relay, Shape, rtp};
     use media::srtp::Secrets;
+    use media::{Component, Dropped, Forward, Keying, Packet, PairId, Peer, Relay, Shape, rtp};
     use model::Span;
     use std::net::SocketAddr;
     use std::ops::Range;
@@ -329,8 +329,7 @@ mod tests {
     }
 
     /// A report of no stream: head, and the name of who says it.
-    const REPORT: [u8; 28] =
-        *b"\x80\xc9\0\x01\0\0\0\x07\x81\xca\0\x04\0\0\0\x07\x01\x08somebody\0\0";
+    const REPORT: [u8; 28] = *b"\x80\xc9\0\x01\0\0\0\x07\x81\xca\0\x04\0\0\0\x07\x01\x08somebody\0\0";
 
     #[test]
     fn reports_on_a_port_of_their_own_have_keys_of_a_handshake_of_their_own_5764_4_1() {

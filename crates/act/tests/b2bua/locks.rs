@@ -2,7 +2,7 @@
 
 use crate::peer::{say, sdp};
 use crate::world::{Lab, line_of, port_of, version_of};
-use media::dtls::{Failed, Fingerprint, Handshake, Handshaker, Role, Step};
+use media::dtls::{Failed, Fingerprint, Handshake, Handshaker, Keys, Role, Step};
 use media::sdp::Srtp;
 use media::srtp::{MasterKey, Secrets, Security, Suite, sdes};
 use media::{Component, Forward, Keying, Packet, PairId, rtp};
@@ -413,4 +413,106 @@ fn nothing_passes_in_the_clear_while_a_handshake_runs_and_a_plain_side_sees_noth
     assert_eq!((lab.speak(0, &to_office), lab.speak(1, &to_carrier)), (None, None));
     assert_eq!(lab.relay.counters().no_key, 2);
     hang_up(&mut lab);
+}
+
+#[test]
+fn reports_have_a_handshake_of_their_own_where_they_have_a_port_of_their_own_5764_4_1() {
+    for (mux, each) in [(true, 1), (false, 2)] {
+        let (mut lab, begun) = handshakes(&[Srtp::Dtls, Srtp::Dtls]);
+        let lines = |certificate: &[u8], setup| {
+            let lines = by_handshake(certificate, setup);
+            if mux { lines } else { lines.replace("a=rtcp-mux\r\n", "") }
+        };
+        describe(&mut lab, 0, TLS, &lines(b"office", "actpass"));
+        describe(&mut lab, 1, "UDP/TLS/RTP/SAVP", &lines(b"carrier", "active"));
+        assert_answered(&mut lab);
+        assert_eq!(line_of(&lab.shown_last(1), "a=rtcp-mux"), "a=rtcp-mux", "it is offered");
+        assert_eq!(line_of(&lab.ok_body(), "a=rtcp-mux") == "a=rtcp-mux", mux, "and answered as it was offered");
+        let roles = [vec![Role::Server; each], vec![Role::Client; each]].concat();
+        assert_eq!(begun.roles(), roles, "reports are protected as whom the audio is");
+        // Told again it is the same.
+        lab.send_sdp(0, Method::Invite);
+        lab.run(1_000);
+        assert_eq!(begun.roles(), roles);
+        hang_up(&mut lab);
+    }
+}
+
+/// Handshakes with a carrier that are over as soon as they are begun.
+#[derive(Debug, Default)]
+struct Quick(Arc<Mutex<usize>>);
+
+#[derive(Debug)]
+struct Over(u8);
+
+/// What each of them gives.
+const KEYS: Keys<'static> = Keys {
+    suite: Suite::AesCm128HmacSha1_80,
+    material: b"key of client...key of server...salt of clientsalt of server",
+};
+
+impl Handshake for Over {
+    fn take(&mut self, _: Instant, _: &[u8]) -> Result<(), Failed> {
+        Ok(())
+    }
+
+    fn tick(&mut self, _: Instant) -> Result<(), Failed> {
+        Ok(())
+    }
+
+    fn poll<'a>(&mut self, _: &'a mut [u8]) -> Step<'a> {
+        self.0 += 1;
+        match self.0 {
+            1 => Step::Certificate(b"carrier"),
+            2 => Step::Keys(KEYS),
+            _ => Step::Wait(None),
+        }
+    }
+}
+
+impl Handshaker for Quick {
+    fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(b"ours")
+    }
+
+    fn begin(&self, _: Instant, _: Role) -> Box<dyn Handshake> {
+        *self.0.lock().unwrap() += 1;
+        Box::new(Over(0))
+    }
+}
+
+#[test]
+fn audio_that_moves_to_another_interface_goes_on_by_the_keys_it_has_8842_3_2() {
+    let mut lab = lab(&[Srtp::Off, Srtp::Dtls]);
+    let begun = Arc::new(Mutex::new(0));
+    let handshaker = Arc::new(Quick(begun.clone()));
+    lab.relay.entrust(Keying { secrets: Secrets::new([7; 32]), handshaker: Some(handshaker) });
+    lab.has_two_interfaces(1);
+    describe(&mut lab, 1, "UDP/TLS/RTP/SAVP", &by_handshake(b"carrier", "active"));
+    assert_answered(&mut lab);
+    lab.relay.tick(lab.now);
+    let (mut office, mut carrier) = (None, KEYS.security(Role::Client));
+    for n in 1..50 {
+        hear_each_other(&mut lab, &mut office, (1, &mut carrier), n);
+        lab.run(100);
+    }
+    let before = lab.shown_last(1);
+    for n in 50..90 {
+        says(&mut lab, (0, &mut office), (1, &mut carrier), n);
+        lab.run(100);
+    }
+    let after = lab.shown_last(1);
+    assert_eq!([line_of(&before, "c="), line_of(&after, "c=")], ["c=IN IP4 203.0.113.9", "c=IN IP4 198.51.100.9"]);
+    for same in ["m=audio", "a=fingerprint", "a=setup", "a=rtcp-mux"] {
+        let [before, after] =
+            [&before, &after].map(|shown| line_of(shown, same).replace(&port_of(shown).to_string(), "PORT"));
+        assert_eq!(before, after);
+    }
+    for n in 90..100 {
+        hear_each_other(&mut lab, &mut office, (1, &mut carrier), n);
+        lab.run(100);
+    }
+    assert_eq!(*begun.lock().unwrap(), 1, "one handshake for the whole call");
+    hang_up(&mut lab);
+    assert_eq!(lab.b2bua.counters().audio_moved, 1);
 }

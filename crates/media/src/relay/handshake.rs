@@ -53,7 +53,12 @@ pub(crate) struct Shaking {
 }
 
 impl Shaking {
-    fn new(now: Instant, component: Component, (expected, role): (Fingerprint, Role), machine: Box<dyn Handshake>) -> Self {
+    fn new(
+        now: Instant,
+        component: Component,
+        (expected, role): (Fingerprint, Role),
+        machine: Box<dyn Handshake>,
+    ) -> Self {
         Self {
             component,
             machine,
@@ -197,7 +202,8 @@ impl Relay {
         (pair, component): (PairId, Component),
         packet: &Packet<'_>,
     ) -> Option<Box<Shaking>> {
-        let begins = packet.bytes().first() == Some(&HANDSHAKE) && packet.bytes().get(RECORD_HEAD) == Some(&CLIENT_HELLO);
+        let begins =
+            packet.bytes().first() == Some(&HANDSHAKE) && packet.bytes().get(RECORD_HEAD) == Some(&CLIENT_HELLO);
         let side = self.side(pair).filter(|side| begins && side.may_begin_anew)?;
         let known = component == Component::Rtp || side.report_security.is_some();
         let peer = side.shaken_with.filter(|(_, role)| known && *role == Role::Server)?;
