@@ -5,7 +5,7 @@
 //! nothing: what it sends is not heard until it takes the other's place. Refuses to know: which formats pass, what keys are.
 
 use super::call::{Call, CalleeSide, Stream, Told};
-use super::speech::{Says, adapted};
+use super::speech::{Says, adapted, policy_of};
 use super::{B2bua, Side, World, body, locks};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -202,8 +202,13 @@ impl B2bua {
     ) -> Result<Vec<u8>, NotPassed> {
         let bad = NotPassed::Code(NOT_ACCEPTABLE);
         let Some(call) = self.calls.get_mut(slot) else { return Err(bad) };
+        let asks = policy_of(world, call, from.other(), attempt).rtcp_xr;
         if !locks::are_ended(world, call, attempt) {
             note(call, from, ours);
+            if asks {
+                let text = ours.asking(false);
+                return Ok(rewrite(call, from, attempt, &Sdp::parse(&text).map_err(|_| bad)?, &[]));
+            }
             return Ok(rewrite(call, from, attempt, ours, &[]));
         }
         let locked = locks::lock(world, call, (from, attempt), says, ours);
@@ -211,6 +216,7 @@ impl B2bua {
         let Some(call) = self.calls.get_mut(slot) else { return Err(bad) };
         note(call, from, ours);
         let text = ours.locked(&locked.locks);
+        let text = if asks { Sdp::parse(&text).map_err(|_| bad)?.asking(true) } else { text };
         Ok(rewrite(call, from, attempt, &Sdp::parse(&text).map_err(|_| bad)?, &locked.reach))
     }
 

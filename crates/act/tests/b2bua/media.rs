@@ -338,3 +338,25 @@ fn what_is_measured_of_a_side_is_by_the_clocks_of_its_description_though_packets
     assert_eq!(known, [Some((Some(::media::Codec::Opus), true)); 2]);
     hang_up(&mut lab);
 }
+
+#[test]
+fn only_a_trunk_that_is_to_be_asked_for_extended_reports_is_asked_3611_5() {
+    for asked in [0, 1] {
+        let mut lab = Lab::new(1);
+        policy(&mut lab, asked).rtcp_xr = true;
+        describe(&mut lab, 0, ALAW);
+        describe(&mut lab, 1, ALAW);
+        lab.call("+4722");
+        lab.run(1_000);
+        let version = version_of(&lab.shown_last(1));
+        let shown = [lab.shown_last(0), lab.shown_last(1)].map(|shown| line_of(&shown, "a=rtcp-xr").to_owned());
+        let mut wanted = [""; 2];
+        wanted[asked] = "a=rtcp-xr:voip-metrics stat-summary=loss,dup,jitt";
+        assert_eq!(shown, wanted);
+        lab.send_sdp(0, Method::Invite);
+        lab.run(1_000);
+        assert_eq!(line_of(&lab.shown_last(1), "a=rtcp-xr"), wanted[1]);
+        assert_eq!(version_of(&lab.shown_last(1)), version, "nothing has changed");
+        hang_up(&mut lab);
+    }
+}

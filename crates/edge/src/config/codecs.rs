@@ -1,4 +1,4 @@
-//! What a trunk says of its audio: `codecs`, as a list or a table, `transcode`, `ptime`, `dtmf` and `srtp`.
+//! What a trunk says of its audio: `codecs`, as a list or a table, `transcode`, `ptime`, `dtmf`, `srtp` and `rtcp_xr`.
 //!
 //! Refuses to know: what is made of an offer by it.
 
@@ -65,7 +65,7 @@ const NAMES: &[&str] = &[
     "telephone-event",
 ];
 
-/// Reads `codecs`, `transcode`, `ptime`, `dtmf` and `srtp` of a trunk.
+/// Reads `codecs`, `transcode`, `ptime`, `dtmf`, `srtp` and `rtcp_xr` of a trunk.
 pub(super) fn read(trunk: &Reader<'_, '_>, faults: &mut Faults<'_>) -> MediaPolicy {
     let mut policy = MediaPolicy::NEUTRAL;
     if let Some(node) = trunk.get("codecs") {
@@ -86,6 +86,7 @@ pub(super) fn read(trunk: &Reader<'_, '_>, faults: &mut Faults<'_>) -> MediaPoli
         Some("dtls") => Srtp::Dtls,
         _ => Srtp::Pass,
     };
+    policy.rtcp_xr = trunk.read("rtcp_xr", faults, value::flag).unwrap_or_default();
     policy
 }
 

@@ -176,6 +176,7 @@ fn each_word_of_a_trunk_s_audio_reaches_its_policy() {
     let words = [transcode("when-needed"), transcode("always"), transcode("never")];
     assert_eq!(words, [Transcode::WhenNeeded, Transcode::Always, Transcode::Never]);
     assert_eq!(media("").transcode, Transcode::WhenNeeded);
+    assert!(media("rtcp_xr = true").rtcp_xr && !media("").rtcp_xr);
     let digits = |word| media_of(&EVERYTHING.replace("\"rfc4733\"", &format!("\"{word}\""))).digits;
     let words = [digits("auto"), digits("rfc4733"), digits("info"), digits("inband")];
     assert_eq!(words, [DigitsBy::Auto, DigitsBy::Events, DigitsBy::Info, DigitsBy::Inband]);
@@ -432,7 +433,7 @@ fn faults_look_like_a_compilers() {
     let wanted = "edge.toml:14:1: error: unknown key `listne` in [trunk.NAME]
    |
 14 | listne = \"lan\"
-   | ^^^^^^ expected one of `at`, `listen`, `accept`, `host`, `ptime`, `transcode`, `dtmf`, `srtp`, `overload`, `transfer`, `redirect`, `challenge`, `large`, `media`, `rescue`, `auth`, `tls`, `codecs`, `limits`, `register`, `headers`, `numbers`, `identity`, `causes`, `fraud`, `probe`, `test_call`, `calls`, `audio`, `session`, `timers` or `health`
+   | ^^^^^^ expected one of `at`, `listen`, `accept`, `host`, `ptime`, `transcode`, `dtmf`, `srtp`, `rtcp_xr`, `overload`, `transfer`, `redirect`, `challenge`, `large`, `media`, `rescue`, `auth`, `tls`, `codecs`, `limits`, `register`, `headers`, `numbers`, `identity`, `causes`, `fraud`, `probe`, `test_call`, `calls`, `audio`, `session`, `timers` or `health`
    = help: did you mean `listen`?
 ";
     assert!(shown.contains(wanted), "{shown}");

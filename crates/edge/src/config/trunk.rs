@@ -78,6 +78,13 @@ pub(super) static TRUNK: Section = Section {
              `media`. Who speaks SIP by a WebSocket is served as browsers want it, by a handshake and ICE, whatever it says.",
         ),
         is(
+            "rtcp_xr",
+            "true or false",
+            "false",
+            "Ask it for extended reports of its audio (RFC 3611): `a=rtcp-xr` in what it is shown of audio whose reports the edge can read. What it \
+             then tells of how it hears is read, shown with the call, and passes to the other side.",
+        ),
+        is(
             "overload",
             "true or false",
             "false",

@@ -3,6 +3,7 @@
 //! What concerns addresses is rewritten, what would lead around us is taken away, the formats of audio are chosen where a policy wants
 //! it, and everything else passes byte for byte. Refuses to know: SIP.
 
+mod asking;
 mod connectivity;
 mod direction;
 mod formats;

@@ -56,6 +56,8 @@ pub struct MediaPolicy {
     pub digits: DigitsBy,
     /// How its audio is secured.
     pub srtp: Srtp,
+    /// It is asked for extended reports (RFC 3611 §5.1).
+    pub rtcp_xr: bool,
 }
 
 impl MediaPolicy {
@@ -69,6 +71,7 @@ impl MediaPolicy {
         ptime: None,
         digits: DigitsBy::Auto,
         srtp: Srtp::Pass,
+        rtcp_xr: false,
     };
 
     fn admits(&self, name: &[u8]) -> bool {
