@@ -30,7 +30,7 @@ pub(crate) struct Agenda {
 
 impl Agenda {
     /// A side sets a task again only when it has come up, and leaves those behind that it had when it was released: there are no more tasks
-    /// than kinds of them for each side, and for each that was released within the time of the longest.
+    /// than kinds of them for each side, handshakes twice, and for each that was released within the time of the longest.
     pub(crate) fn set(&mut self, at: Instant, pair: PairId, task: Task) {
         self.tasks.push(Reverse((at, pair, task)));
     }

@@ -351,6 +351,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_handshake_for_reports_that_comes_to_nothing_leaves_the_audio_as_it_is() {
+        let (mut ends, own) = (muxed(false), certificates());
+        begin(&mut ends, &own, [own[1].fingerprint(), own[0].fingerprint()]);
+        assert!(run(&mut ends, 5, || false));
+        ends[0].relay.shake_reports(Instant::ZERO, SECURED, own[0].begin(Instant::ZERO, Role::Client)).expect("room");
+        pass(&mut ends, 5..40);
+        let counters = ends[0].relay.counters();
+        assert_eq!((counters.report_handshakes_failed, counters.handshakes_failed), (1, 0));
+        assert_eq!((ends[0].relay.unshaken(SECURED), ends[0].relay.shakes_reports(SECURED)), (None, false));
+        crosses(&mut ends, 0, 1);
+        crosses(&mut ends, 1, 1);
+        assert_eq!(cross(&mut ends, 0, Component::Rtcp, &REPORT), Err(Dropped::NoKey));
+    }
+
     /// The first end begins another handshake with the second, which is told nothing of it.
     fn begin_anew(ends: &mut [End; 2], own: &[Certificate; 2], second: u64) {
         let now = Instant::ZERO + Span::from_secs(second);

@@ -331,7 +331,7 @@ impl Side {
         }
     }
 
-    /// It is met at another port of ours from now on. A handshake that is over has had its end heard; its place is free for another one.
+    /// It is met at another port of ours from now on. The place of a handshake that is over is free for another one.
     pub(super) fn meets_elsewhere(&mut self) {
         self.shaking.take_if(|shaking| shaking.done);
         self.report_shaking.take_if(|shaking| shaking.done);
