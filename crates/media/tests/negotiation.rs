@@ -299,6 +299,7 @@ fn some_policy() -> impl Strategy<Value = MediaPolicy> {
             ptime,
             digits,
             srtp: media::sdp::Srtp::Pass,
+            rtcp_xr: false,
         },
     )
 }
