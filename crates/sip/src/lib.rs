@@ -8,6 +8,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod auth;
+pub mod capture;
 mod compose;
 #[cfg(test)]
 mod conformance;
