@@ -25,6 +25,23 @@ pub struct CallsPage {
     pub missing: usize,
 }
 
+/// Answer to [`Ask::Pcap`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pcap {
+    /// A file of pcap.
+    pub file: Vec<u8>,
+    /// How many messages it holds.
+    pub messages: usize,
+    /// When the first of them passed, and the last.
+    pub span: (Wall, Wall),
+    /// It holds the beginning of the call.
+    pub whole: bool,
+    /// Messages of which the end is missing, since no packet is so long.
+    pub cut: usize,
+    /// Messages that are kept, and more than one answer may hold.
+    pub left_off: usize,
+}
+
 /// One question. Whoever answers must not wait for anything on the thread that took it off the queue.
 #[derive(Debug)]
 pub enum Ask {
@@ -98,6 +115,15 @@ pub enum Ask {
         call: CallRef,
         /// The way back.
         reply: Reply<Value>,
+    },
+    /// What was said in a call, as far as it is kept.
+    Pcap {
+        /// Which.
+        call: CallRef,
+        /// Call-IDs of all its legs, from whoever knows its record; empty while it is in progress.
+        call_ids: Vec<String>,
+        /// The way back.
+        reply: Reply<Pcap>,
     },
     /// Why a call went as it did, in sentences.
     WhyCall {

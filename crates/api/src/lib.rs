@@ -17,6 +17,7 @@
 //! | `GET /v1/trunks/{name}` | one of them |
 //! | `GET /v1/calls?limit=&after=` | calls in progress, in the order in which they came |
 //! | `GET /v1/calls/{id}` | one call, in progress or over |
+//! | `GET /v1/calls/{id}/pcap` | what was said in it, as a file of pcap |
 //! | `GET /v1/cdrs?from=&since=&limit=` | calls that are over, one row each with its attempts, oldest first |
 //! | `GET /v1/why/call/{id}`, `GET /v1/why/trunk/{name}?limit=&shadow=` | sentences |
 //! | `GET /v1/why/group/{name}?limit=` | the group as it is now, and sentences |
@@ -44,6 +45,7 @@
 
 mod access;
 mod ask;
+mod capture;
 mod connection;
 mod cursor;
 mod desk;
@@ -61,7 +63,7 @@ mod tests;
 mod views;
 
 pub use access::{Access, Role, Token};
-pub use ask::{Ask, CallsPage, DeskOrder, DeskQuery, DrillAsk, GroupAct, Health, Reply, TrunkAct, Word};
+pub use ask::{Ask, CallsPage, DeskOrder, DeskQuery, DrillAsk, GroupAct, Health, Pcap, Reply, TrunkAct, Word};
 pub use fault::{Fault, Kind};
 pub use metrics::{Label, MetricsSnapshot, Sample};
 pub use serve::{Api, Limits};

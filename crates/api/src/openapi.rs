@@ -8,6 +8,7 @@ mod shapes;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use crate::capture::PCAP;
 use serde_json::{Map, Value, json};
 
 /// One operation: a method at a path.
@@ -40,6 +41,8 @@ enum Answer {
     Events,
     /// Text for Prometheus.
     Metrics,
+    /// A file of pcap.
+    Pcap,
 }
 
 /// A parameter.
@@ -111,7 +114,7 @@ impl Operation {
 }
 
 /// All of them, in the order of the reference.
-pub(crate) static OPERATIONS: [Operation; 38] = [
+pub(crate) static OPERATIONS: [Operation; 39] = [
     get("/v1/access", "access", "Who asks, and what that one may.", "Access"),
     get("/v1/desk", "desk", "Totals, alarms and a page of trunks with a line each.", "Desk").asks(&[
         Param::Find,
@@ -171,6 +174,17 @@ pub(crate) static OPERATIONS: [Operation; 38] = [
     get("/v1/calls", "calls", "Calls in progress, in the order in which they came.", "Calls")
         .asks(&[Param::Limit, Param::After]),
     get("/v1/calls/{call}", "call", "One call: in progress, or its record when it is over.", "Call").fails(&[404]),
+    Operation {
+        answer: Answer::Pcap,
+        ..get(
+            "/v1/calls/{call}/pcap",
+            "callPcap",
+            "What was said in a call: the SIP messages of both its legs and all its attempts, as a file of pcap. Keys and digests are masked. \
+             `Capture-Whole: no` says that its beginning is kept no more.",
+            "",
+        )
+        .fails(&[404, 409])
+    },
     get("/v1/cdrs", "cdrs", "Calls that are over, one row each with its attempts, oldest first.", "Cdrs").asks(&[
         Param::From,
         Param::Since,
@@ -267,6 +281,8 @@ impl Operation {
                 "text/plain": { "schema": { "type": "string" } },
                 "application/openmetrics-text": { "schema": { "type": "string" } },
             }),
+            // Without a schema: OpenAPI 3.1 says so of what is no text.
+            Answer::Pcap => json!({ (PCAP): {} }),
         };
         let mut responses = json!({ "200": { "description": "Done.", "content": content } });
         for status in self.statuses() {

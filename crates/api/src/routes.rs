@@ -4,6 +4,7 @@
 
 use crate::access::Caller;
 use crate::ask::{Ask, Health, TrunkAct, Word};
+use crate::capture;
 use crate::connection::Answering;
 use crate::cursor;
 use crate::desk;
@@ -66,6 +67,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/v1/guard/{source}/forgive", post(forgive))
         .route("/v1/calls", get(calls))
         .route("/v1/calls/{call}", get(call))
+        .route("/v1/calls/{call}/pcap", get(capture::pcap))
         .route("/v1/cdrs", get(cdrs))
         .route("/v1/why/call/{call}", get(why_call))
         .route("/v1/why/trunk/{name}", get(why_trunk))
@@ -349,7 +351,7 @@ async fn health(api: &Api) -> Result<Health, Fault> {
 
 async fn unknown(request: Request) -> Fault {
     let path = short(request.uri().path()).to_owned();
-    let hint = "the desk at /, /v1/desk, /v1/timeline, /v1/trunks, /v1/guard, /v1/calls, /v1/cdrs, /v1/why/call/ID, /v1/why/trunk/NAME, /v1/why/group/NAME, /v1/route, /v1/journal, /v1/events, /v1/alarms, /v1/table, /v1/drill, /v1/openapi.json, /metrics, /healthz, /readyz";
+    let hint = "the desk at /, /v1/desk, /v1/timeline, /v1/trunks, /v1/guard, /v1/calls, /v1/calls/ID/pcap, /v1/cdrs, /v1/why/call/ID, /v1/why/trunk/NAME, /v1/why/group/NAME, /v1/route, /v1/journal, /v1/events, /v1/alarms, /v1/table, /v1/drill, /v1/openapi.json, /metrics, /healthz, /readyz";
     Fault::new(Kind::NotFound, format!("there is nothing at {path}"), hint)
 }
 

@@ -3,7 +3,7 @@
 
 use crate::openapi::tests as openapi;
 use crate::{
-    Access, Api, Ask, CallsPage, DeskOrder, Fault, GroupAct, Health, Kind, Limits, MetricsSnapshot, TrunkAct, Word,
+    Access, Api, Ask, CallsPage, DeskOrder, Fault, GroupAct, Health, Kind, Limits, MetricsSnapshot, Pcap, TrunkAct, Word,
 };
 use explain::{Act, Alarm, AlarmRecord, Entry, ForcedView, GroupView, MemberView, Operator, Record, TierView};
 use model::{Admin, CallRef, Health as Seen, Instant, Seq, Span, Wall};
@@ -123,6 +123,8 @@ fn node(ask: Ask) {
         Ask::Calls { limit, after, reply } => reply.send(Ok(calls_page(limit, after))).is_err(),
         Ask::Call { call: KNOWN, reply } => reply.send(Ok(json!(openapi::call(KNOWN, "+4722")))).is_err(),
         Ask::Call { call, reply } => reply.send(Err(Fault::no_call(call))).is_err(),
+        Ask::Pcap { call: KNOWN, reply, .. } => reply.send(Ok(said())).is_err(),
+        Ask::Pcap { call, reply, .. } => reply.send(Err(Fault::no_call(call))).is_err(),
         Ask::Cdrs { from, since, limit, reply } => {
             let first = from.0.max(since.map_or(1, |since| since.as_micros().unsigned_abs() / 1_000_000));
             reply.send(Ok((first..=5).take(limit).map(openapi::stitched).collect())).is_err()
@@ -221,6 +223,12 @@ fn desk(ask: Ask) -> bool {
         }
         other => panic!("{other:?} is asked of nobody"),
     }
+}
+
+/// What was said in a call, of which the beginning is gone.
+fn said() -> Pcap {
+    let span = [0, 7_000_000].map(|more| Wall::from_micros(1_795_521_847_112_345 + more)).into();
+    Pcap { file: b"packets".to_vec(), messages: 5, span, whole: false, cut: 1, left_off: 0 }
 }
 
 fn alarm(seq: u64, text: &str) -> Entry {
@@ -589,4 +597,26 @@ async fn a_stop_ends_the_server_even_with_a_connection_that_stays() {
     let ended = tokio::time::timeout(Duration::from_secs(10), served.server).await;
     assert!(matches!(ended, Ok(Ok(Ok(())))), "{ended:?}");
     assert!(TcpStream::connect(served.at).await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test]
+async fn what_was_said_is_a_file_and_its_head_tells_how_much_it_is() {
+    let served = serve(quick(), node);
+    let (code, head, body) = served.ask("GET", &format!("/v1/calls/{KNOWN}/pcap")).await;
+    assert_eq!((code, body.as_str()), (200, "packets"));
+    for line in [
+        "content-type: application/vnd.tcpdump.pcap",
+        "content-disposition: attachment; filename=\"00000000deadbeef.pcap\"",
+        "capture-messages: 5",
+        "capture-first: 2026-11-24T12:04:07.112Z",
+        "capture-last: 2026-11-24T12:04:14.112Z",
+        "capture-whole: no",
+        "capture-cut: 1",
+        "capture-left-off: 0",
+    ] {
+        assert!(head.contains(line), "{line} is not in {head}");
+    }
+    assert!(served.error(404, "GET", "/v1/calls/1/pcap").await.contains("no call 0000000000000001"));
+    assert!(served.error(400, "GET", "/v1/calls/nonsense/pcap").await.contains("`nonsense` is no call"));
+    served.error(405, "POST", "/v1/calls/1/pcap").await;
 }

@@ -20,6 +20,7 @@ use model::{
     TransportFault, TrunkId, Wall,
 };
 use sense::{NotNow, ProbeOrder, TestCallOrder};
+use sip::capture::Passed;
 use sip::{Flow, Transmit};
 use std::sync::Arc;
 
@@ -95,6 +96,15 @@ pub enum Input<'a> {
         /// So many at most.
         most: usize,
     },
+    /// Someone wants to see what was said in a call; answered by `Output::Captured` with the same ticket.
+    Capture {
+        /// Number of the question.
+        ticket: u64,
+        /// The call.
+        call: CallRef,
+        /// Its Call-IDs, as its record has them; a shard knows those of its calls in progress.
+        call_ids: Arc<[Vec<u8>]>,
+    },
     /// Take no new calls from now on: the process is about to end.
     Drain,
     /// The same, and end those there are: a BYE to each side.
@@ -156,6 +166,26 @@ pub enum Output {
         /// The calls asked for.
         calls: Vec<CallView>,
     },
+    /// Answer to `Input::Capture`.
+    Captured {
+        /// Number of the question.
+        ticket: u64,
+        /// What was said, as far as it is kept.
+        said: Captured,
+    },
+}
+
+/// What a shard has kept of what was said in a call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Captured {
+    /// The call is in progress here.
+    pub live: bool,
+    /// The first message is an INVITE outside a dialog: nothing of it had to make room yet.
+    pub begins: bool,
+    /// Oldest first.
+    pub messages: Vec<Passed<Vec<u8>>>,
+    /// So many more are kept than one answer may hold.
+    pub left_off: usize,
 }
 
 /// What a shard has seen that an operator should hear of.

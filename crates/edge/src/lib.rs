@@ -32,8 +32,8 @@ pub use alarms::Active;
 pub use control::{Control, DeskOrder, DeskQuery, DeskTotals, DeskView, GroupTraffic, TrunkLine};
 pub use guard::{Door, GuardPolicy, NoSource, Strangers, Whom};
 pub use io::{
-    Bound, By, ControlInput, ControlOutput, Input, NoVerdict, Notice, Output, ReloadFault, ServiceRoute, Snapshot,
-    TestCallOutcome, Tested, TrunkAct,
+    Bound, By, Captured, ControlInput, ControlOutput, Input, NoVerdict, Notice, Output, ReloadFault, ServiceRoute,
+    Snapshot, TestCallOutcome, Tested, TrunkAct,
 };
 pub use kept::{KeptBinding, KeptBindings};
 pub use names::{DnsSettings, Kind, LookupFault, Question, Reply};

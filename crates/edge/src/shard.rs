@@ -3,9 +3,11 @@
 //! A shard reads no shared memory and no clock: configuration and trunk table reach it as `Input::Update`, time beside
 //! every input. One mutation, then drain. Refuses to know: sockets, other shards, who judges trunks.
 
+mod capture;
 mod drilled;
 mod registrations;
 
+use self::capture::Tap;
 use crate::call_record;
 use crate::guard::{Arrival, Guard, Offence, Shut, Standing};
 use crate::io::{Input, Notice, Output, Snapshot};
@@ -87,6 +89,9 @@ pub struct Shard {
     draining: bool,
     effects: Vec<Effect>,
     out: VecDeque<Output>,
+    tap: Tap,
+    /// When it was last told something.
+    now: Instant,
     counters: Counters,
 }
 
@@ -154,6 +159,8 @@ impl Shard {
             draining: false,
             effects: Vec::new(),
             out: VecDeque::new(),
+            tap: Tap::new(),
+            now: Instant::ZERO,
             counters: Counters::new(),
             snapshot,
         };
@@ -164,6 +171,7 @@ impl Shard {
 
     /// One thing happened.
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
+        self.now = now;
         match input {
             // Whoever gives a socket this number would let strangers in as ourselves.
             Input::Datagram { flow, .. } | Input::Passed { flow, .. } if flow.is_between_shards() => {
@@ -205,6 +213,7 @@ impl Shard {
             Input::Bindings(all) => all.iter().for_each(|bound| self.registrar.install(now, bound)),
             Input::Forgive(whom) => self.guard.forgive(now, whom),
             Input::Look { ticket, call, after, most } => self.look(now, ticket, call, after, most),
+            Input::Capture { ticket, call, call_ids } => self.capture(ticket, call, &call_ids),
             Input::Drain => self.drain(now),
             Input::Close => {
                 self.drain(now);
@@ -257,6 +266,7 @@ impl Shard {
     }
 
     fn receive(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
+        self.tap.received(now, flow, bytes);
         let profiles = &self.snapshot.settings.profiles;
         let is_one_peer = |asked: Flow, came: Flow| profiles.is_one_peer(asked.socket, asked.peer, came.peer);
         let Err(rejected) = self.endpoint.receive_among(now, flow, bytes, &is_one_peer) else { return };
@@ -277,7 +287,10 @@ impl Shard {
         if let Some(transmit) = self.endpoint.poll_transmit() {
             return Some(match transmit.flow.shard() {
                 Some(to) => Output::Between { to, transmit },
-                None => Output::Datagram(transmit),
+                None => {
+                    self.tap.sent(self.now, transmit.flow, &transmit.bytes);
+                    Output::Datagram(transmit)
+                }
             });
         }
         self.out.pop_front()
@@ -343,6 +356,7 @@ impl Shard {
         counters.extend(self.endpoint.counters().iter().map(|(name, n)| (format!("sip_{name}"), n)));
         counters.extend(self.b2bua.counters().iter().map(|(name, n)| (format!("call_{name}"), n)));
         counters.extend(self.test_calls.counters().map(|(name, n)| (format!("test_calls_{name}"), n)));
+        counters.extend(self.tap.counters().map(|(name, n)| (name.to_owned(), n)));
         counters.extend(self.guard.counters().map(|(name, n)| (name.to_owned(), n)));
         counters.extend(self.registrar.counters().iter().map(|(name, n)| (format!("registrar_{name}"), n)));
         counters.extend(self.relay.counters().iter().map(|(name, n)| (format!("media_{name}"), n)));
@@ -389,6 +403,7 @@ impl Shard {
             self.endpoint.bind_as(socket.id, socket.seen_as());
         }
         self.endpoint.large_requests_by(self.snapshot.settings.large_ways());
+        self.tap.follow(&self.snapshot.settings, self.shards);
         self.load.resize(self.snapshot.settings.profiles.trunks.len());
         self.load.qualities = self.snapshot.qualities.clone();
     }

@@ -4,6 +4,7 @@
 //! judged, which `edge::Control` decides; HTTP.
 
 mod answers;
+mod capture;
 mod drill;
 mod dry_run;
 mod journal_line;
@@ -425,6 +426,7 @@ impl ControlThread {
             Report::Tested(tested) => self.input(ControlInput::Tested(tested)),
             Report::Notice(notice) => self.input(ControlInput::Notice(notice)),
             Report::View { ticket, view, calls } => self.looks.answer(ticket, *view, calls),
+            Report::Captured { ticket, said } => self.looks.captured(ticket, said),
             Report::Ready { pairs, refused } => {
                 self.shards[shard].ready = true;
                 self.ports = (self.ports.0 + pairs, self.ports.1 + refused);

@@ -135,9 +135,24 @@ async fn forward(mut questions: mpsc::Receiver<Ask>, answerers: Answerers) {
                     let _gone = reply.send(Err(fault));
                 }
             },
+            Ask::Pcap { call, reply, .. } => match recorded(&reader, call).await {
+                Ok(known) => {
+                    let call_ids = known.map(|(record, _)| call_ids(*record)).unwrap_or_default();
+                    pass(&mut control, Ask::Pcap { call, call_ids, reply });
+                }
+                Err(fault) => {
+                    let _gone = reply.send(Err(fault));
+                }
+            },
             ask => pass(&mut control, ask),
         }
     }
+}
+
+/// Call-IDs of a call's legs.
+fn call_ids(record: explain::CallRecord) -> Vec<String> {
+    let attempts = record.attempts.into_iter().map(|attempt| attempt.call_id);
+    std::iter::once(record.call_id).chain(attempts).collect()
 }
 
 /// Answers what the journal alone knows; gives back what it does not.

@@ -2,7 +2,7 @@
 //!
 //! A shard that does not answer is missing from the answer; it holds up nobody. Refuses to know: what was asked.
 
-use edge::{CallView, GuardedView, ShardView};
+use edge::{CallView, Captured, GuardedView, ShardView};
 use model::{Instant, Span};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -19,6 +19,8 @@ pub(crate) struct Seen {
     pub(crate) shards: Vec<ShardView>,
     /// Calls of all of them in the order of their arrival, the first ones.
     pub(crate) calls: Vec<CallView>,
+    /// What was said in a call, by each shard that was asked that.
+    pub(crate) said: Vec<Captured>,
 }
 
 impl Seen {
@@ -99,6 +101,14 @@ impl<Q> Looks<Q> {
         }
     }
 
+    /// The same for what was said in a call.
+    pub(crate) fn captured(&mut self, ticket: u64, said: Captured) {
+        if let Some(look) = self.open.iter_mut().find(|look| look.ticket == ticket) {
+            look.missing = look.missing.saturating_sub(1);
+            look.seen.said.push(said);
+        }
+    }
+
     /// The next question that all have answered, or whose time is over.
     pub(crate) fn done(&mut self, now: Instant) -> Option<(Q, Seen)> {
         let index = self.open.iter().position(|look| look.missing == 0 || look.until <= now)?;
@@ -137,7 +147,7 @@ mod tests {
         let of = |shard, guarded, more| ShardView { guarded, guarded_more: more, ..view(shard, &[]) };
         let first = vec![guarded("192.0.2.1", GuardedFor::Registers, 9, 5_000), guarded("192.0.2.2", scanner, 300, 7)];
         let second = vec![guarded("192.0.2.3", scanner, 300, 9), guarded("192.0.2.2", scanner, 290, 8)];
-        let seen = Seen { shards: vec![of(0, first, 0), of(1, second, 2)], calls: Vec::new() };
+        let seen = Seen { shards: vec![of(0, first, 0), of(1, second, 2)], ..Seen::default() };
         let answer = seen.guarded(2);
         let shown: Vec<GuardedView> = serde_json::from_value(answer["sources"].clone()).expect("views");
         let told: Vec<_> = shown.iter().map(|view| (view.source.as_str(), view.dropped, view.left.as_secs())).collect();

@@ -276,6 +276,7 @@ impl ShardThread {
                     self.media.send(pair, component, to, &packet[..]);
                 }
                 Output::WantPorts { listen, count } => self.stock.want(listen, count),
+                Output::Captured { ticket, said } => self.report(Report::Captured { ticket, said }),
                 Output::View { ticket, mut view, calls } => {
                     self.count_into(&mut view);
                     self.report(Report::View { ticket, view, calls });
@@ -480,6 +481,7 @@ impl ShardThread {
             Order::Bindings(bound) => self.input(Input::Bindings(&bound)),
             Order::Forgive(whom) => self.input(Input::Forgive(whom)),
             Order::Look { ticket, call, after, most } => self.input(Input::Look { ticket, call, after, most }),
+            Order::Capture { ticket, call, call_ids } => self.input(Input::Capture { ticket, call, call_ids }),
             Order::Drain => {
                 self.draining = true;
                 self.input(Input::Drain);

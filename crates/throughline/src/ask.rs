@@ -2,7 +2,7 @@
 //!
 //! Refuses to know: how answers are shown.
 
-use crate::http::{Client, NoReply};
+use crate::http::{Answer, Client, NoReply};
 use crate::say::{Failure, say};
 use serde_json::Value;
 
@@ -29,6 +29,20 @@ fn ask(api: &Client, method: &str, path: &str, body: &str) -> Result<Value, Fail
         (200..=299, None) => Err(Failure(strange(api.host()))),
         (status, answer) => Err(Failure(refused(status, answer.as_ref()))),
     }
+}
+
+/// What a GET brings that is no JSON.
+pub(crate) fn fetch(api: &Client, path: &str) -> Result<Answer, Failure> {
+    let answer = api.fetch(path).map_err(|why| Failure(no_reply(api.host(), &why)))?;
+    match answer.status {
+        200..=299 => Ok(answer),
+        status => Err(Failure(refused(status, serde_json::from_slice(&answer.body).ok().as_ref()))),
+    }
+}
+
+/// What answers is none of ours, or too old or too new.
+pub(crate) fn stranger(api: &Client) -> Failure {
+    Failure(strange(api.host()))
 }
 
 /// Lines of a GET, for as long as they come and `take` wants more.

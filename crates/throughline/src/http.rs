@@ -41,6 +41,27 @@ pub(crate) struct Reply {
     pub(crate) body: String,
 }
 
+/// The same with its head, and as bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    fn text(self) -> Result<Reply, NoReply> {
+        let body = String::from_utf8(self.body).map_err(|_| NoReply::Strange)?;
+        Ok(Reply { status: self.status, body })
+    }
+
+    /// A header.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.split("\r\n").skip(1).filter_map(|line| line.split_once(':'));
+        lines.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
+    }
+}
+
 /// Why there is no answer.
 #[derive(Debug)]
 pub(crate) enum NoReply {
@@ -79,6 +100,15 @@ impl Client {
 
     /// One request.
     pub(crate) fn send(&self, method: &str, path: &str, body: &str) -> Result<Reply, NoReply> {
+        self.talk(method, path, body)?.text()
+    }
+
+    /// A GET whose answer may be no text.
+    pub(crate) fn fetch(&self, path: &str) -> Result<Answer, NoReply> {
+        self.talk("GET", path, "")
+    }
+
+    fn talk(&self, method: &str, path: &str, body: &str) -> Result<Answer, NoReply> {
         let mut bytes = Vec::new();
         let mut stream = self.connect()?;
         let mut talk = || {
@@ -104,7 +134,7 @@ impl Client {
         }
         if status(&head).ok_or(NoReply::Strange)? != 200 {
             (&mut reader).take(LONGEST).read_to_end(&mut head).map_err(NoReply::Broken)?;
-            return parse(&head).map(Some).ok_or(NoReply::Strange);
+            return parse(&head).ok_or(NoReply::Strange)?.text().map(Some);
         }
         follow(&mut reader, take).map(|()| None).map_err(NoReply::Broken)
     }
@@ -166,7 +196,7 @@ fn follow(reader: &mut impl BufRead, take: &mut dyn FnMut(&str) -> bool) -> io::
 }
 
 /// RFC 9112 as far as an answer to `Connection: close` needs it.
-fn parse(bytes: &[u8]) -> Option<Reply> {
+fn parse(bytes: &[u8]) -> Option<Answer> {
     let split = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&bytes[..split]).ok()?;
     let status = status(bytes)?;
@@ -175,7 +205,7 @@ fn parse(bytes: &[u8]) -> Option<Reply> {
     });
     let body = &bytes[split + 4..];
     let body = if chunked { unchunk(body)? } else { body.to_vec() };
-    Some(Reply { status, body: String::from_utf8(body).ok()? })
+    Some(Answer { status, head: head.to_owned(), body })
 }
 
 fn status(head: &[u8]) -> Option<u16> {
@@ -241,9 +271,10 @@ mod tests {
     #[test]
     fn answers_are_read_whole_or_not_at_all() {
         let plain = parse(b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}").unwrap();
-        assert_eq!(plain, Reply { status: 404, body: String::from("{}") });
+        assert_eq!((plain.status, plain.header("content-length")), (404, Some("2")));
+        assert_eq!(plain.text().unwrap(), Reply { status: 404, body: String::from("{}") });
         let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\n{\"a\r\n4\r\n\":1}\r\n0\r\n\r\n";
-        assert_eq!(parse(chunked).unwrap().body, "{\"a\":1}");
+        assert_eq!(parse(chunked).unwrap().body, b"{\"a\":1}");
         for strange in
             [&b"SSH-2.0"[..], b"HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nx"]
         {

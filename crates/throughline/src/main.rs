@@ -16,6 +16,7 @@ mod guard;
 mod http;
 mod lab;
 mod log;
+mod pcap;
 mod reload;
 mod route;
 mod run;
@@ -49,6 +50,7 @@ Examples:
   throughline trunks                           health, share and calls of each trunk
   throughline top                              the same on a terminal, with causes and decisions, once a second
   throughline why trunk acme                   each change of a trunk in one sentence
+  throughline pcap call 00c0ffee00c0ffee       what was said in a call, for Wireshark
   throughline events                           every record as it is written
   throughline trunk acme drain                 no new calls for acme
   throughline group force carriers 2 --for 1h  new calls by the second tier first, for an hour
@@ -80,6 +82,8 @@ enum Command {
     Cdrs(cdrs::Args),
     #[command(subcommand)]
     Why(why::What),
+    #[command(subcommand)]
+    Pcap(pcap::What),
     Docs(docs::Args),
     Events(events::Args),
     Route(route::Args),
@@ -121,6 +125,7 @@ fn main() -> ExitCode {
         Command::Calls(args) => calls::run(&args, &api),
         Command::Cdrs(args) => cdrs::run(&args, &api),
         Command::Why(what) => why::run(&what, &api),
+        Command::Pcap(what) => pcap::run(&what, &api),
         Command::Docs(args) => docs::run(&args),
         Command::Events(args) => events::run(&args, &api),
         Command::Route(args) => route::run(&args, &api),
@@ -162,7 +167,7 @@ mod tests {
             let help = command.render_long_help().to_string();
             assert!(!leaf || help.contains("throughline "), "{} has no example:\n{help}", command.get_name());
         }
-        assert_eq!(leaves, 24);
+        assert_eq!(leaves, 25);
     }
 
     #[test]

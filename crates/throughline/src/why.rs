@@ -66,7 +66,8 @@ pub(crate) enum What {
     },
 }
 
-fn call_ref(text: &str) -> Result<model::CallRef, String> {
+/// A call as people type it.
+pub(crate) fn call_ref(text: &str) -> Result<model::CallRef, String> {
     text.parse().map_err(|_| String::from("a call is up to sixteen hexadecimal digits; `throughline calls` shows them"))
 }
 

@@ -376,6 +376,13 @@ impl B2bua {
         self.calls.iter().find(|(_, known)| known.call == call).map(|(_, known)| live(known))
     }
 
+    /// Call-IDs of a call in progress: the caller's leg, then each attempt.
+    pub fn call_ids(&self, call: CallRef) -> Option<Vec<Vec<u8>>> {
+        let (_, call) = self.calls.iter().find(|(_, known)| known.call == call)?;
+        let attempts = call.attempts.iter().map(|attempt| &attempt.call_id);
+        Some(core::iter::once(&call.caller.dialog.call_id).chain(attempts).cloned().collect())
+    }
+
     /// Calls in progress in the order of their arrival: the first `limit` behind `after`.
     pub fn all(&self, after: Option<CallPlace>, limit: usize) -> Vec<LiveCall> {
         let placed = self.calls.iter().map(|(_, call)| ((call.invited, call.call), call));

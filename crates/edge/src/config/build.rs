@@ -167,6 +167,7 @@ pub(super) fn settings(
         users_file: file,
         announcement_file: draft.edge.announcement.clone(),
         media_io: draft.edge.media_io,
+        capture: draft.edge.capture,
         shadow_file: draft.edge.shadow,
         shadow: None,
     };

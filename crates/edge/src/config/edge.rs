@@ -68,6 +68,13 @@ pub(super) static EDGE: Section = Section {
             "How packets of media pass the kernel: by calls that every Linux has, or by io_uring where the machine allows it. What is not \
              allowed, or fails, gives way to `portable` by itself. `auto` is `portable`: it has cost no more where it was measured.",
         ),
+        is(
+            "capture",
+            "\"SIZE\" or false",
+            "\"16MiB\"",
+            "Memory for the SIP messages of the last calls, which `throughline pcap` shows; shards share it. A usual call needs some 12 KiB, so \
+             that this holds more than a thousand calls and the memory of the edge stays small. `false` keeps none.",
+        ),
     ],
 };
 
@@ -93,6 +100,12 @@ pub enum LogForm {
     Json,
 }
 
+/// Bytes for messages when nothing else is said.
+const CAPTURE: usize = 16 << 20;
+/// Less holds hardly a call.
+const CAPTURE_LEAST: usize = 64 << 10;
+const CAPTURE_MOST: usize = 1 << 30;
+
 /// `[edge]` as read.
 #[derive(Debug)]
 pub(super) struct EdgeDraft {
@@ -105,6 +118,8 @@ pub(super) struct EdgeDraft {
     pub(super) shadow: Option<String>,
     pub(super) announcement: Option<String>,
     pub(super) media_io: MediaIo,
+    /// Bytes; 0 for none.
+    pub(super) capture: usize,
     /// Where `api`, `data` and `media_io` are written, or the table.
     pub(super) places: [Range<usize>; 3],
 }
@@ -121,6 +136,7 @@ impl Default for EdgeDraft {
             shadow: None,
             announcement: None,
             media_io: MediaIo::default(),
+            capture: CAPTURE,
             places: [0..0, 0..0, 0..0],
         }
     }
@@ -152,6 +168,10 @@ pub(super) fn read(root: &Reader<'_, '_>, faults: &mut Faults<'_>) -> EdgeDraft 
             "io-uring" => MediaIo::IoUring,
             _ => MediaIo::Auto,
         })
+    });
+    reader.set("capture", &mut draft.capture, faults, |node, faults| match node.get_ref().as_bool() {
+        Some(false) => Some(0),
+        _ => value::size(CAPTURE_LEAST, CAPTURE_MOST)(node, faults),
     });
     draft.places = [reader.place("api"), reader.place("data"), reader.place("media_io")];
     if let Some(api) = draft.api.filter(|api| !api.ip().is_loopback()) {

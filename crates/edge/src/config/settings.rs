@@ -86,6 +86,8 @@ pub struct Settings {
     pub announcement_file: Option<String>,
     /// How packets of media pass the kernel.
     pub media_io: MediaIo,
+    /// Bytes for the messages of the last calls, of all shards together; 0 keeps none.
+    pub capture: usize,
     /// File of a second policy that runs beside this one, as written.
     pub shadow_file: Option<String>,
     /// That policy, once somebody has read it.

@@ -144,6 +144,55 @@ fn parse_span(text: &str) -> Result<Span, Option<String>> {
     Ok(Span::from_micros(us))
 }
 
+/// Units of sizes, the largest first.
+const UNITS: [(&str, usize); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+
+/// A size in bytes with its unit, within bounds, both included.
+pub(super) fn size(least: usize, most: usize) -> impl Fn(&Node<'_>, &mut Faults<'_>) -> Option<usize> {
+    move |node, faults| {
+        let expected = format!("a size from {} to {}, in quotes", Size(least), Size(most));
+        match node.get_ref().as_str().map_or(Err(None), parse_size) {
+            Ok(size) if (least..=most).contains(&size) => Some(size),
+            Ok(size) => {
+                let what = format!("{} is too {}", Size(size), if size < least { "little" } else { "much" });
+                faults.error(&node.span(), what, expected, None);
+                None
+            }
+            Err(unit) => {
+                let number = integer(node).map(|number| format!("write \"{number}MiB\" or \"{number}KiB\""));
+                faults.error(&node.span(), format!("{} is no size", found(node)), expected, unit.or(number));
+                None
+            }
+        }
+    }
+}
+
+/// `64KiB`, `16 MiB`. The error is the likely fix, if there is one.
+fn parse_size(text: &str) -> Result<usize, Option<String>> {
+    let text = text.trim();
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let count: usize = number.parse().map_err(|_| None)?;
+    let meant = |(name, _): &&(&str, usize)| {
+        unit.trim().chars().next().is_some_and(|c| name.starts_with(c.to_ascii_uppercase()))
+    };
+    match UNITS.iter().find(|(name, _)| unit.trim() == *name) {
+        Some((_, bytes)) => count.checked_mul(*bytes).ok_or(None),
+        None => Err(UNITS.iter().find(meant).map(|(name, _)| format!("write \"{count}{name}\""))),
+    }
+}
+
+/// A size in the largest unit in which it is whole.
+struct Size(usize);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match UNITS.iter().find(|(_, bytes)| self.0.is_multiple_of(*bytes) && self.0 > 0) {
+            Some((name, bytes)) => write!(f, "{}{name}", self.0 / bytes),
+            None => write!(f, "{} bytes", self.0),
+        }
+    }
+}
+
 /// A share, `"5%"`, from `least` to 100.
 pub fn percent(least: u8) -> impl Fn(&Node<'_>, &mut Faults<'_>) -> Option<u8> {
     move |node, faults| {

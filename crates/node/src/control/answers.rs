@@ -2,7 +2,7 @@
 //!
 //! Refuses to know: how an answer travels.
 
-use super::{ControlThread, OWED_FORGIVEN, dry_run, metrics};
+use super::{ControlThread, OWED_FORGIVEN, capture, dry_run, metrics};
 use crate::looks::Seen;
 use crate::shard::Order;
 use api::{Ask, CallsPage, Fault, GroupAct, Health, Kind, MetricsSnapshot, Word};
@@ -67,6 +67,7 @@ impl ControlThread {
 
     /// Asks the shards; a full house drops the question, which tells whoever asked to come again.
     pub(super) fn look(&mut self, ask: Ask) {
+        let said = capture::wanted(&ask);
         let (call, after, most) = match &ask {
             Ask::Calls { limit, after, .. } => (None, *after, *limit),
             Ask::Live { limit, .. } => (None, None, *limit),
@@ -76,7 +77,10 @@ impl ControlThread {
         let Ok(ticket) = self.looks.open(self.now, self.shards.len(), ask) else { return };
         for shard in &mut self.shards {
             // A shard that cannot be told is missing from the answer.
-            let _missing = shard.orders.send(Order::Look { ticket, call, after, most });
+            let _missing = shard.orders.send(match said.clone() {
+                Some((call, call_ids)) => Order::Capture { ticket, call, call_ids },
+                None => Order::Look { ticket, call, after, most },
+            });
         }
     }
 
@@ -110,6 +114,9 @@ impl ControlThread {
             Ask::WhyCall { call, reply } => {
                 let view = seen.calls.iter().find(|view| view.call == call).ok_or_else(|| Fault::no_call(call));
                 let _gone = reply.send(view.map(|view| view.sentences.clone()));
+            }
+            Ask::Pcap { call, call_ids, reply } => {
+                let _gone = reply.send(self.pcap(call, !call_ids.is_empty(), seen));
             }
             Ask::Guard { limit, reply } => {
                 let _gone = reply.send(Ok(seen.guarded(limit)));

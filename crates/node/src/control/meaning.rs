@@ -109,6 +109,8 @@ const OF_SHARDS: &[(&str, &str)] = &[
     ("call_transfers_refused", "REFERs refused before anything was begun."),
     ("call_turned_away", "Calls and MESSAGEs refused because the shard is full or drains."),
     ("call_unknown_dialogs", "Requests inside a call that is not here: refused with 481."),
+    ("capture_kept", "Messages kept for `throughline pcap`, until newer ones need their place."),
+    ("capture_unfit", "Messages not kept: they have no Call-ID, or are larger than all the memory for them."),
     ("credentials_refused", "Requests that a trunk refused for our credentials, or for want of them."),
     ("drill_signals_spared", "What was seen of the calls of a drill, and is held against no trunk."),
     ("guard_banned", "Messages of sources that are shut out: dropped."),

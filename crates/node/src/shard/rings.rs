@@ -7,7 +7,7 @@ use crate::net::udp::SipSocket;
 use crate::net::wake::Waker;
 use crate::ring::{Receiver, Sender};
 use crate::streams::ByStream;
-use edge::{Bound, CallPlace, CallView, Notice, ServiceRoute, ShardView, Snapshot, Tested, Whom};
+use edge::{Bound, CallPlace, CallView, Captured, Notice, ServiceRoute, ShardView, Snapshot, Tested, Whom};
 use explain::CallRecord;
 use model::{CallRef, Signal};
 use sense::{ProbeOrder, TestCallOrder};
@@ -40,6 +40,15 @@ pub(crate) enum Order {
         /// So many at most.
         most: usize,
     },
+    /// Show what was said in a call.
+    Capture {
+        /// Number of the question.
+        ticket: u64,
+        /// Which.
+        call: CallRef,
+        /// Its Call-IDs, when it is over.
+        call_ids: Arc<[Vec<u8>]>,
+    },
     /// Take no new calls; report when the last has ended.
     Drain,
     /// The same, and end those there are.
@@ -71,6 +80,13 @@ pub(crate) enum Report {
         view: Box<ShardView>,
         /// Its calls.
         calls: Vec<CallView>,
+    },
+    /// Answer to that.
+    Captured {
+        /// Number of the question.
+        ticket: u64,
+        /// What was said.
+        said: Captured,
     },
     /// The first stock of media ports is open: so many pairs, and so many ports that were not to be had.
     Ready {

@@ -3,10 +3,11 @@
 //! The four letters, the length of all, then chunks: vendor, type, length with these six bytes, value; all numbers in network order (HEP3 network
 //! protocol specification, revision 26, "generic chunk types"). What is written is masked. Refuses to know: to whom it goes.
 
-use super::{Passed, mask};
+use super::{Passed, civil, mask};
 use crate::Transport;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
+use model::Wall;
 
 /// Chunks of no vendor in particular.
 const GENERIC: u16 = 0;
@@ -52,6 +53,8 @@ pub struct Agent<'a> {
     pub id: u32,
     /// What the collector knows it by; empty when it asks for nothing.
     pub key: &'a [u8],
+    /// The time at which instants began.
+    pub zero: Wall,
 }
 
 /// The message with all that is around it is larger than a datagram can be.
@@ -62,21 +65,25 @@ pub struct TooLarge;
 ///
 /// # Errors
 /// [`TooLarge`]; `out` then holds nothing to send.
-pub fn write(out: &mut Vec<u8>, agent: Agent<'_>, passed: &Passed<'_>, correlation: &[u8]) -> Result<(), TooLarge> {
+pub fn write(
+    out: &mut Vec<u8>,
+    agent: Agent<'_>,
+    passed: &Passed<impl AsRef<[u8]>>,
+    correlation: &[u8],
+) -> Result<(), TooLarge> {
     out.clear();
+    let message = passed.bytes.as_ref();
     let around = 160 + agent.key.len() + correlation.len();
-    if passed.bytes.len() + around > LARGEST {
+    if message.len() + around > LARGEST {
         return Err(TooLarge);
     }
-    out.reserve(passed.bytes.len() + around);
+    out.reserve(message.len() + around);
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(&[0, 0]);
     ways(out, passed);
-    let micros = passed.at.as_micros();
-    // Seconds since 1970 fit until 2106.
-    let seconds = u32::try_from(micros.div_euclid(1_000_000)).unwrap_or_default();
+    let (seconds, micros) = civil(agent.zero, passed.at);
     chunk(out, Kind::Seconds, &seconds.to_be_bytes());
-    chunk(out, Kind::Micros, &(micros.rem_euclid(1_000_000) as u32).to_be_bytes());
+    chunk(out, Kind::Micros, &micros.to_be_bytes());
     chunk(out, Kind::Type, &[SIP]);
     chunk(out, Kind::Agent, &agent.id.to_be_bytes());
     if !agent.key.is_empty() {
@@ -86,7 +93,7 @@ pub fn write(out: &mut Vec<u8>, agent: Agent<'_>, passed: &Passed<'_>, correlati
         chunk(out, Kind::Correlation, correlation);
     }
     let payload = out.len() + CHUNK;
-    chunk(out, Kind::Payload, passed.bytes);
+    chunk(out, Kind::Payload, message);
     mask(&mut out[payload..]);
     let length = out.len() as u16;
     out[4..6].copy_from_slice(&length.to_be_bytes());
@@ -94,7 +101,7 @@ pub fn write(out: &mut Vec<u8>, agent: Agent<'_>, passed: &Passed<'_>, correlati
 }
 
 /// Between whom it passed. TLS and WebSocket are not told apart from TCP, which carries them; the message's own Via does.
-fn ways(out: &mut Vec<u8>, passed: &Passed<'_>) {
+fn ways(out: &mut Vec<u8>, passed: &Passed<impl AsRef<[u8]>>) {
     let protocol = if passed.transport == Transport::Udp { UDP } else { TCP };
     // A socket of both families says IPv4 in IPv6 (RFC 4291 §2.5.5.2), which is IPv4 on the wire.
     let (from, to) = (passed.from.ip().to_canonical(), passed.to.ip().to_canonical());
@@ -128,17 +135,19 @@ fn chunk(out: &mut Vec<u8>, kind: Kind, value: &[u8]) {
 mod tests {
     use super::*;
     use alloc::vec;
-    use model::Wall;
+    use model::Instant;
 
-    fn passed<'a>(from: &str, to: &str, transport: Transport, bytes: &'a [u8]) -> Passed<'a> {
+    const ZERO: Wall = Wall::from_micros(1_700_000_000_000_000);
+
+    fn passed<'a>(from: &str, to: &str, transport: Transport, bytes: &'a [u8]) -> Passed<&'a [u8]> {
         let address = |text: &str| text.parse().expect("an address");
-        Passed { at: Wall::from_micros(1_700_000_000_000_042), from: address(from), to: address(to), transport, bytes }
+        Passed { at: Instant::from_micros(42), from: address(from), to: address(to), transport, bytes }
     }
 
     #[test]
     fn a_packet_byte_by_byte() {
         let mut out = vec![0xff; 9];
-        let agent = Agent { id: 0x0102_0304, key: b"pw" };
+        let agent = Agent { id: 0x0102_0304, key: b"pw", zero: ZERO };
         let one = passed("192.0.2.1:5060", "198.51.100.2:5070", Transport::Udp, b"SIP/2.0 200 OK\r\n\r\n");
         write(&mut out, agent, &one, b"c7").expect("it fits");
         let want: &[&[u8]] = &[
@@ -177,7 +186,7 @@ mod tests {
     #[test]
     fn streams_are_tcp_and_ipv6_is_what_is_ipv6_on_the_wire() {
         let mut out = Vec::new();
-        let agent = Agent { id: 1, key: b"" };
+        let agent = Agent { id: 1, key: b"", zero: ZERO };
         for transport in [Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss] {
             write(&mut out, agent, &passed("[2001:db8::1]:1", "[2001:db8::2]:2", transport, b"x"), b"")
                 .expect("it fits");
@@ -195,7 +204,7 @@ mod tests {
     #[test]
     fn no_key_of_audio_leaves_and_nothing_leaves_that_no_datagram_holds() {
         let mut out = Vec::new();
-        let agent = Agent { id: 1, key: b"" };
+        let agent = Agent { id: 1, key: b"", zero: ZERO };
         let bytes = b"SIP/2.0 200 OK\r\n\r\na=crypto:1 S inline:secret\r\n";
         write(&mut out, agent, &passed("192.0.2.1:1", "192.0.2.2:2", Transport::Udp, bytes), b"").expect("it fits");
         let payload = chunks(&out).pop().expect("a payload").1;

@@ -3,9 +3,10 @@
 //! Whatever carried a message, here it is one packet of UDP: the transaction is what one wants to see, a stream's segments are gone, and what was
 //! under TLS was never readable on the wire. Its Via says by what it came. What is written is masked. Refuses to know: files.
 
-use super::{Passed, mask};
+use super::{Passed, civil, mask};
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
+use model::Wall;
 
 /// Microseconds, in the order of bytes of this file.
 const MAGIC: u32 = 0xa1b2_c3d4;
@@ -26,18 +27,13 @@ const LONGEST: usize = SNAP as usize - UDP_HEADER - IPV6_HEADER;
 #[derive(Debug)]
 pub struct File {
     bytes: Vec<u8>,
+    zero: Wall,
     cut: usize,
 }
 
-impl Default for File {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl File {
-    /// One without packets.
-    pub fn new() -> Self {
+    /// One without packets; `zero` is the time at which instants began.
+    pub fn new(zero: Wall) -> Self {
         let mut bytes = Vec::new();
         bytes.extend_from_slice(&MAGIC.to_le_bytes());
         bytes.extend_from_slice(&VERSION.0.to_le_bytes());
@@ -46,19 +42,20 @@ impl File {
         bytes.extend_from_slice(&[0; 8]);
         bytes.extend_from_slice(&SNAP.to_le_bytes());
         bytes.extend_from_slice(&RAW.to_le_bytes());
-        Self { bytes, cut: 0 }
+        Self { bytes, zero, cut: 0 }
     }
 
     /// Adds a message. What of it no packet holds is cut off, and counted.
-    pub fn push(&mut self, passed: &Passed<'_>) {
-        let length = passed.bytes.len().min(LONGEST);
-        self.cut += usize::from(length < passed.bytes.len());
+    pub fn push(&mut self, passed: &Passed<impl AsRef<[u8]>>) {
+        let message = passed.bytes.as_ref();
+        let message = message.get(..LONGEST).unwrap_or(message);
+        let length = message.len();
+        self.cut += usize::from(length < passed.bytes.as_ref().len());
         let (from, to) = (passed.from.ip().to_canonical(), passed.to.ip().to_canonical());
-        let micros = passed.at.as_micros();
         let header = if from.is_ipv4() && to.is_ipv4() { IPV4_HEADER } else { IPV6_HEADER };
         let packet = (header + UDP_HEADER + length) as u32;
-        let seconds = u32::try_from(micros.div_euclid(1_000_000)).unwrap_or_default();
-        for number in [seconds, micros.rem_euclid(1_000_000) as u32, packet, packet] {
+        let (seconds, micros) = civil(self.zero, passed.at);
+        for number in [seconds, micros, packet, packet] {
             self.bytes.extend_from_slice(&number.to_le_bytes());
         }
         let datagram = (UDP_HEADER + length) as u16;
@@ -66,7 +63,7 @@ impl File {
             (IpAddr::V4(from), IpAddr::V4(to)) => self.ipv4(from.octets(), to.octets(), datagram),
             (from, to) => self.ipv6(v6(from), v6(to), datagram),
         }
-        self.udp((passed.from, passed.to), (from, to), &passed.bytes[..length]);
+        self.udp((passed.from, passed.to), (from, to), message);
     }
 
     /// RFC 791 §3.1: no options, no fragments.
@@ -144,17 +141,19 @@ mod tests {
     use super::*;
     use crate::Transport;
     use alloc::vec;
-    use model::Wall;
+    use model::Instant;
 
-    fn passed<'a>(from: &str, to: &str, bytes: &'a [u8]) -> Passed<'a> {
+    const ZERO: Wall = Wall::from_micros(1_700_000_000_000_000);
+
+    fn passed<'a>(from: &str, to: &str, bytes: &'a [u8]) -> Passed<&'a [u8]> {
         let address = |text: &str| text.parse().expect("an address");
-        let at = Wall::from_micros(1_700_000_000_000_042);
+        let at = Instant::from_micros(42);
         Passed { at, from: address(from), to: address(to), transport: Transport::Udp, bytes }
     }
 
     #[test]
     fn a_file_byte_by_byte() {
-        let mut file = File::new();
+        let mut file = File::new(ZERO);
         file.push(&passed("192.0.2.1:5060", "198.51.100.2:5070", b"SIP"));
         let want: &[&[u8]] = &[
             b"\xd4\xc3\xb2\xa1\x02\x00\x04\x00\0\0\0\0\0\0\0\0\xff\xff\0\0\x65\0\0\0",
@@ -171,7 +170,7 @@ mod tests {
         for (from, to, header) in [("192.0.2.1:1", "192.0.2.2:2", 20), ("[2001:db8::1]:1", "[2001:db8::2]:65535", 40)] {
             for length in [0, 1, 2, 3, 1_499, LONGEST - 1, LONGEST] {
                 let message: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
-                let mut file = File::new();
+                let mut file = File::new(ZERO);
                 file.push(&passed(from, to, &message));
                 let bytes = file.into_bytes();
                 let (ip, udp) = bytes[24 + 16..].split_at(header);
@@ -188,7 +187,7 @@ mod tests {
     #[test]
     fn no_sum_says_that_there_is_none() {
         for message in 0..=u16::MAX {
-            let mut file = File::new();
+            let mut file = File::new(ZERO);
             file.push(&passed("192.0.2.1:1", "192.0.2.2:2", &message.to_be_bytes()));
             let bytes = file.into_bytes();
             assert_ne!(bytes[24 + 16 + 26..24 + 16 + 28], [0, 0], "{message}");
@@ -197,12 +196,12 @@ mod tests {
 
     #[test]
     fn what_no_packet_holds_is_cut_and_counted_and_keys_are_masked() {
-        let mut file = File::new();
+        let mut file = File::new(ZERO);
         file.push(&passed("192.0.2.1:1", "192.0.2.2:2", &vec![b'x'; LONGEST]));
         assert_eq!(file.cut(), 0);
         file.push(&passed("192.0.2.1:1", "192.0.2.2:2", &vec![b'x'; LONGEST + 1]));
         assert_eq!((file.cut(), file.into_bytes().len()), (1, 24 + 2 * (16 + 28 + LONGEST)));
-        let mut file = File::new();
+        let mut file = File::new(ZERO);
         file.push(&passed("192.0.2.1:1", "[2001:db8::2]:2", b"SIP/2.0 200 OK\r\n\r\na=crypto:1 S inline:secret\r\n"));
         assert!(file.into_bytes().ends_with(b"a=crypto:1 S inline:XXXXXX\r\n"));
     }

@@ -10,12 +10,12 @@ use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
-use model::Wall;
+use model::Instant;
 
 /// Where a message lies, and what is known of it.
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    at: Wall,
+    at: Instant,
     from: SocketAddr,
     to: SocketAddr,
     transport: Transport,
@@ -39,7 +39,7 @@ pub struct Ring {
     /// What the places cost together.
     cost: usize,
     limit: usize,
-    lost: Option<Wall>,
+    lost: Option<Instant>,
     unfit: u64,
 }
 
@@ -50,19 +50,24 @@ impl Ring {
         Self { bytes, places: VecDeque::new(), next: 0, cost: 0, limit, lost: None, unfit: 0 }
     }
 
-    /// Keeps a message. One without a Call-ID belongs to no call, and one that is larger than the ring fits nowhere: both are counted.
-    pub fn keep(&mut self, passed: Passed<'_>) {
+    /// Keeps a message. REGISTERs and OPTIONS, which never make a call, would only push calls out. One without a Call-ID belongs to no call
+    /// either, and one that is larger than the ring fits nowhere: those are counted. True when it is kept.
+    pub fn keep(&mut self, passed: Passed<&[u8]>) -> bool {
         if self.limit == 0 {
-            return;
+            return false;
         }
         let length = passed.bytes.len();
-        let found = scan(passed.bytes).and_then(|scan| {
+        let scan = scan(passed.bytes);
+        if scan.is_some_and(|scan| matches!(scan.cseq_method, b"REGISTER" | b"OPTIONS")) {
+            return false;
+        }
+        let found = scan.and_then(|scan| {
             let start = (scan.call_id.as_ptr() as usize).checked_sub(passed.bytes.as_ptr() as usize)?;
             Some((start, scan.call_id.len()))
         });
         let Some((id_start, id_length)) = found.filter(|_| length + PLACE <= self.limit) else {
             self.unfit += 1;
-            return;
+            return false;
         };
         let start = self.room(length);
         self.bytes[start..start + length].copy_from_slice(passed.bytes);
@@ -70,6 +75,7 @@ impl Ring {
         self.places.push_back(Place { at, from, to, transport, start, length, id_start, id_length });
         self.next = start + length;
         self.cost += length + PLACE;
+        true
     }
 
     /// Makes room in one piece: after what was written last, else at the beginning. There the oldest go first too: as long as all that was
@@ -91,7 +97,7 @@ impl Ring {
     }
 
     /// All messages kept that are of these Call-IDs, oldest first.
-    pub fn of<'a>(&'a self, call_ids: &'a [Vec<u8>]) -> impl Iterator<Item = Passed<'a>> + 'a {
+    pub fn of<'a>(&'a self, call_ids: &'a [Vec<u8>]) -> impl Iterator<Item = Passed<&'a [u8]>> + 'a {
         let wanted = move |place: &&Place| {
             let from = place.start + place.id_start;
             let id = &self.bytes[from..from + place.id_length];
@@ -100,13 +106,13 @@ impl Ring {
         self.places.iter().filter(wanted).map(|place| self.read(place))
     }
 
-    fn read(&self, place: &Place) -> Passed<'_> {
+    fn read(&self, place: &Place) -> Passed<&[u8]> {
         let Place { at, from, to, transport, start, length, .. } = *place;
         Passed { at, from, to, transport, bytes: &self.bytes[start..start + length] }
     }
 
     /// The time of the youngest message that has made room: whatever was said up to then is not whole.
-    pub fn lost(&self) -> Option<Wall> {
+    pub fn lost(&self) -> Option<Instant> {
         self.lost
     }
 
@@ -133,16 +139,16 @@ mod tests {
     use alloc::string::String;
 
     fn message(call: u64, filling: usize) -> String {
-        format!("OPTIONS sip:a SIP/2.0\r\nCall-ID: {call}\r\n\r\n{}", "x".repeat(filling))
+        format!("INVITE sip:a SIP/2.0\r\nCall-ID: {call}\r\n\r\n{}", "x".repeat(filling))
     }
 
-    fn passed(at: i64, bytes: &[u8]) -> Passed<'_> {
+    fn passed(at: u64, bytes: &[u8]) -> Passed<&[u8]> {
         let (from, to) = ("192.0.2.1:5060", "[2001:db8::1]:5061");
         let address = |text: &str| text.parse().expect("an address");
-        Passed { at: Wall::from_micros(at), from: address(from), to: address(to), transport: Transport::Tls, bytes }
+        Passed { at: Instant::from_micros(at), from: address(from), to: address(to), transport: Transport::Tls, bytes }
     }
 
-    fn all(ring: &Ring) -> Vec<(i64, Vec<u8>)> {
+    fn all(ring: &Ring) -> Vec<(u64, Vec<u8>)> {
         ring.places.iter().map(|place| ring.read(place)).map(|one| (one.at.as_micros(), one.bytes.to_vec())).collect()
     }
 
@@ -162,7 +168,7 @@ mod tests {
             // Small ones cost mostly their places; with large ones it is the bytes that grow scarce.
             let largest = 1 + if round % 2 == 0 { draw(900) } else { draw(limit as u64 / 2) };
             let mut ring = Ring::new(limit);
-            let mut said: Vec<(i64, Vec<u8>)> = Vec::new();
+            let mut said: Vec<(u64, Vec<u8>)> = Vec::new();
             for at in 0..300 {
                 let bytes = message(draw(9), draw(largest) as usize).into_bytes();
                 ring.keep(passed(at, &bytes));
@@ -172,7 +178,7 @@ mod tests {
                 let cost: usize = kept.iter().map(|(_, bytes)| bytes.len() + PLACE).sum();
                 assert!(cost == ring.cost && cost <= limit && !kept.is_empty(), "{cost} of {limit}");
                 let gone = said.len() - kept.len();
-                assert_eq!(ring.lost().map(Wall::as_micros), gone.checked_sub(1).map(|last| last as i64));
+                assert_eq!(ring.lost().map(Instant::as_micros), gone.checked_sub(1).map(|last| last as u64));
                 let most = message(0, largest as usize).len() + PLACE;
                 assert!(gone == 0 || cost + 2 * most + PLACE > limit, "{cost} of {limit}, and some were forgotten");
             }
@@ -190,6 +196,18 @@ mod tests {
         let first = ring.of(&ids).next().expect("the first");
         assert_eq!(first, passed(1, message(7, 0).as_bytes()));
         assert_eq!(ring.of(&[]).count(), 0);
+    }
+
+    #[test]
+    fn what_never_makes_a_call_pushes_no_call_out() {
+        let mut ring = Ring::new(10_000);
+        ring.keep(passed(1, message(7, 0).as_bytes()));
+        for at in 2..200 {
+            let method = if at % 2 == 0 { "OPTIONS" } else { "REGISTER" };
+            let said = format!("SIP/2.0 200 OK\r\nCall-ID: 7\r\nCSeq: 1 {method}\r\n\r\n");
+            ring.keep(passed(at, said.as_bytes()));
+        }
+        assert_eq!((ring.len(), ring.lost(), ring.unfit()), (1, None, 0));
     }
 
     #[test]

@@ -231,3 +231,26 @@ fn each_danger_is_a_warning_and_no_more() {
         assert!(compiled(&text).settings.is_some(), "{to} only deserves a warning: {list:#?}");
     }
 }
+
+#[test]
+fn a_size_has_its_unit_and_its_bounds() {
+    let said_of = |size: &str| said(&EXAMPLE.replace("name = \"edge-1\"", &format!("capture = {size}")));
+    let bounds = [("\"63KiB\"", "63KiB is too little"), ("\"2 GiB\"", "2GiB is too much")];
+    for (size, wanted) in bounds {
+        assert_eq!(said_of(size), [format!("3:11 error {wanted}")]);
+    }
+    for (size, found, fix) in [
+        ("16", "the number 16", " | write \"16MiB\" or \"16KiB\""),
+        ("\"16MB\"", "the text \"16MB\"", " | write \"16MiB\""),
+        ("\"64 kb\"", "the text \"64 kb\"", " | write \"64KiB\""),
+        ("\"MiB\"", "the text \"MiB\"", ""),
+        ("\"16\"", "the text \"16\"", ""),
+        ("\"99999999999999999999MiB\"", "the text \"99999999999999999999MiB\"", ""),
+        ("true", "`true`", ""),
+    ] {
+        assert_eq!(said_of(size), [format!("3:11 error {found} is no size{fix}")]);
+    }
+    let size_of = |size: &str| settings(&EXAMPLE.replace("name = \"edge-1\"", &format!("capture = {size}"))).capture;
+    assert_eq!([size_of("false"), size_of("\"64KiB\""), size_of("\"1 GiB\"")], [0, 64 << 10, 1 << 30]);
+    assert_eq!(settings(EXAMPLE).capture, 16 << 20);
+}
