@@ -4,7 +4,8 @@
 use interop::edge::{CONFIG, Edge};
 use interop::sipp::Sipp;
 use interop::{http, journal, namespace, wait_until};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 const LAN: &str = "127.0.0.10:5060";
@@ -15,7 +16,8 @@ const LIMIT: Duration = Duration::from_secs(100);
 /// Of `server_sdes`.
 const KEY: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5";
 
-/// A packet of a file.
+/// A message, out of a packet of a file or of HEP3.
+#[derive(Debug, PartialEq)]
 struct Packet {
     micros: u64,
     from: SocketAddr,
@@ -38,14 +40,15 @@ impl Packet {
     }
 }
 
+fn address(ip: &[u8], port: &[u8]) -> SocketAddr {
+    let ip: [u8; 4] = ip.try_into().expect("four bytes");
+    SocketAddr::from((Ipv4Addr::from(ip), u16::from_be_bytes([port[0], port[1]])))
+}
+
 /// UDP over IPv4 behind no other header, in a file of pcap of little-endian microseconds.
 fn packets(mut file: &[u8]) -> Vec<Packet> {
     fn number(bytes: &[u8]) -> u64 {
         bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
-    }
-    fn address(ip: &[u8], port: &[u8]) -> SocketAddr {
-        let ip: [u8; 4] = ip.try_into().expect("four bytes");
-        SocketAddr::from((Ipv4Addr::from(ip), u16::from_be_bytes([port[0], port[1]])))
     }
     let head = file.split_off(..24).expect("a head");
     assert_eq!((number(&head[..4]), number(&head[20..])), (0xa1b2_c3d4, 101), "a file of pcap, link type RAW");
@@ -63,6 +66,30 @@ fn packets(mut file: &[u8]) -> Vec<Packet> {
     }
     assert!(file.is_empty());
     found
+}
+
+/// The message of a packet of HEP3 by UDP over IPv4, and whose it is said to be.
+fn heard(packet: &[u8]) -> (Packet, Option<String>) {
+    let short = |at: usize| usize::from(u16::from_be_bytes([packet[at], packet[at + 1]]));
+    assert_eq!((&packet[..4], short(4)), (&b"HEP3"[..], packet.len()));
+    let (mut at, mut chunks) = (6, BTreeMap::new());
+    while at < packet.len() {
+        assert_eq!(short(at), 0, "a generic chunk");
+        let end = at + short(at + 4);
+        assert!(chunks.insert(short(at + 2), &packet[at + 6..end]).is_none(), "each chunk once");
+        at = end;
+    }
+    let number = |kind: usize| chunks[&kind].iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+    assert_eq!([1, 2, 11, 12].map(number), [2, 17, 1, 7], "IPv4, UDP, SIP, the agent's number");
+    assert_eq!(chunks[&14], b"geheim");
+    let text = |kind: usize| chunks.get(&kind).map(|bytes| String::from_utf8(bytes.to_vec()).expect("text"));
+    let message = Packet {
+        micros: number(9) * 1_000_000 + number(10),
+        from: address(chunks[&3], chunks[&7]),
+        to: address(chunks[&4], chunks[&8]),
+        text: text(15).expect("a payload"),
+    };
+    (message, text(17))
 }
 
 fn leg(packets: &[Packet], ip: &str) -> Vec<String> {
@@ -148,4 +175,42 @@ fn what_is_kept_no_more_and_what_never_was_is_said() {
     assert!(good, "{said}");
     let (said, good) = edge.command(&["pcap", "call", &call]);
     assert!(!good && said.contains("this edge keeps no messages; write `capture"), "{said}");
+}
+
+/// What a collector is told is what the file has, with one correlation for both legs and all attempts; probes have none.
+#[test]
+fn a_collector_is_told_the_same_as_it_passes() {
+    namespace::enter();
+    let collector = UdpSocket::bind("127.0.0.50:9060").expect("the collector's socket");
+    collector.set_read_timeout(Some(LIMIT)).expect("a timeout");
+    let _acme = Sipp::server("server_503", ACME);
+    let _globex = Sipp::server("server_sdes", GLOBEX);
+    let secured = CONFIG.replace("[trunk.globex]\n", "[trunk.globex]\nsrtp = \"sdes\"\n");
+    let hep = "[hep]\nto = \"udp:127.0.0.50:9060\"\nid = 7\npassword = \"env:HEP\"\n";
+    let edge = Edge::start_knowing(&format!("{secured}{hep}"), &[("HEP", "geheim")]);
+    let mut caller = Sipp::caller("caller", OFFICE, LAN, "+4722334455", 1, 1);
+    let (mut told, mut others, mut bytes) = (Vec::new(), Vec::new(), vec![0; 65_535]);
+    let mut byes = 0;
+    while byes < 2 {
+        let (length, _) = collector.recv_from(&mut bytes).expect("a packet");
+        let (message, call) = heard(&bytes[..length]);
+        byes += usize::from(message.text.starts_with("SIP/2.0 200") && message.text.contains(" BYE\r\n"));
+        if call.is_some() { told.push((message, call)) } else { others.push(message) }
+    }
+    assert!(caller.finished(LIMIT), "{}\n{}", caller.errors(), edge.log());
+    let call = recorded();
+    assert!(told.iter().all(|(_, of)| of.as_ref() == Some(&call)), "all of {call}");
+    let told: Vec<Packet> = told.into_iter().map(|(message, _)| message).collect();
+    assert_eq!(leg(&told, GLOBEX), ["< INVITE", "> 180", "> 200", "< ACK", "< BYE", "> 200"]);
+    let file = edge.folder().join("call.pcap");
+    let (said, good) = edge.command(&["pcap", "call", &call, "-o", file.to_str().expect("a path in text")]);
+    assert!(good, "{said}");
+    let kept = packets(&std::fs::read(&file).expect("the file"));
+    let untimed = |all: &[Packet]| -> Vec<_> { all.iter().map(|one| (one.from, one.to, one.text.clone())).collect() };
+    assert_eq!(untimed(&told), untimed(&kept));
+    let apart = told.iter().zip(&kept).map(|(told, kept)| told.micros.abs_diff(kept.micros)).max();
+    assert!(apart.is_some_and(|apart| apart < 1_000_000), "one clock: {apart:?} µs apart");
+    assert!(others.len() >= 2 && others.iter().all(|other| other.text.contains(" OPTIONS\r\n")), "{others:?}");
+    let sent = http::metric("throughline_hep_sent_total");
+    assert!(sent >= (told.len() + others.len()) as f64 && http::metric("throughline_hep_full_total") == 0.0, "{sent}");
 }

@@ -3,7 +3,8 @@
 
 use crate::openapi::tests as openapi;
 use crate::{
-    Access, Api, Ask, CallsPage, DeskOrder, Fault, GroupAct, Health, Kind, Limits, MetricsSnapshot, Pcap, TrunkAct, Word,
+    Access, Api, Ask, CallsPage, DeskOrder, Fault, GroupAct, Health, Kind, Limits, MetricsSnapshot, Pcap, TrunkAct,
+    Word,
 };
 use explain::{Act, Alarm, AlarmRecord, Entry, ForcedView, GroupView, MemberView, Operator, Record, TierView};
 use model::{Admin, CallRef, Health as Seen, Instant, Seq, Span, Wall};

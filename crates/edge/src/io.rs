@@ -166,6 +166,13 @@ pub enum Output {
         /// The calls asked for.
         calls: Vec<CallView>,
     },
+    /// Tell the collector of this message, which is masked when it is written.
+    Passed {
+        /// The message.
+        passed: Passed<Vec<u8>>,
+        /// The call it belongs to.
+        call: Option<CallRef>,
+    },
     /// Answer to `Input::Capture`.
     Captured {
         /// Number of the question.

@@ -5,6 +5,7 @@
 
 mod capture;
 mod drilled;
+mod legs;
 mod registrations;
 
 use self::capture::Tap;
@@ -284,6 +285,9 @@ impl Shard {
 
     /// What is to be done next, if anything.
     pub fn poll(&mut self) -> Option<Output> {
+        if let Some(news) = self.tap.poll() {
+            return Some(news);
+        }
         if let Some(transmit) = self.endpoint.poll_transmit() {
             return Some(match transmit.flow.shard() {
                 Some(to) => Output::Between { to, transmit },
@@ -471,7 +475,9 @@ impl Shard {
                 }
                 Effect::RegistrarGone(trunk) => self.guard.tell(now, Notice::RegistrarGone { trunk }),
                 Effect::AuthFailed(flow) => self.offence(now, flow, Offence::Failure),
+                Effect::Leg(call, call_id) => self.tap.leg(call, call_id),
                 Effect::Ended(call) => {
+                    self.tap.ended(now, &call);
                     let record = call_record::ended(&self.snapshot.settings, *call);
                     self.out.push_back(Output::Ended(Box::new(record)));
                 }

@@ -6,6 +6,7 @@ mod alone;
 use alone::alone;
 use edge::{Captured, Input, Output, Shard};
 use model::{CallRef, Instant, SocketId, Span};
+use sip::capture::Passed;
 use sip::{Flow, Transport};
 use std::sync::Arc;
 
@@ -26,12 +27,18 @@ struct Bench {
     /// Messages that left, in order.
     sent: Vec<String>,
     ended: Vec<explain::CallRecord>,
+    /// What a collector is told: first word, and whose it is.
+    told: Vec<(String, Option<CallRef>)>,
 }
 
 impl Bench {
     fn new(capture: &str) -> Self {
-        let (_, shard) = alone(&config(capture));
-        Self { shard, now: Instant::ZERO, sent: Vec::new(), ended: Vec::new() }
+        Self::of(&config(capture))
+    }
+
+    fn of(config: &str) -> Self {
+        let (_, shard) = alone(config);
+        Self { shard, now: Instant::ZERO, sent: Vec::new(), ended: Vec::new(), told: Vec::new() }
     }
 
     /// A millisecond later this comes by UDP.
@@ -43,6 +50,7 @@ impl Bench {
             match output {
                 Output::Datagram(transmit) => self.sent.push(String::from_utf8(transmit.bytes).unwrap()),
                 Output::Ended(record) => self.ended.push(*record),
+                Output::Passed { passed, call } => self.told.push((way(&passed), call)),
                 _ => {}
             }
         }
@@ -106,17 +114,15 @@ fn answer(asked: &str, status: &str) -> String {
         .replace("\r\n;tag=9", ";tag=9")
 }
 
+/// Method or code, and between whom.
+fn way(one: &Passed<Vec<u8>>) -> String {
+    let text = String::from_utf8_lossy(&one.bytes);
+    let word = text.strip_prefix("SIP/2.0 ").unwrap_or(&text).split(' ').next().unwrap();
+    let (from, to) = (one.from.to_string(), one.to.to_string());
+    format!("{word} {}>{}", &from[8..10], &to[8..10])
+}
+
 fn first_lines(said: &Captured) -> Vec<String> {
-    let word = |bytes: &[u8]| {
-        let text = String::from_utf8_lossy(bytes).into_owned();
-        let mut words = text.split(' ');
-        let first = words.next().unwrap().to_owned();
-        if first == "SIP/2.0" { words.next().unwrap().to_owned() } else { first }
-    };
-    let way = |one: &sip::capture::Passed<Vec<u8>>| {
-        let (from, to) = (one.from.to_string(), one.to.to_string());
-        format!("{} {}>{}", word(&one.bytes), &from[8..10], &to[8..10])
-    };
     said.messages.iter().map(way).collect()
 }
 
@@ -185,4 +191,47 @@ fn it_can_be_switched_off() {
     let record = bench.ended.remove(0);
     assert_eq!(bench.said(record.call, &[&record.call_id]), Captured::default());
     assert_eq!(bench.count("capture_kept"), 0);
+}
+
+/// Both legs bear one reference, from the INVITE that makes the call to the ACK after its end; what is of no call bears none.
+#[test]
+fn a_collector_is_told_everything_and_whose_it_is() {
+    let hep = config("false") + "[hep]\nto = \"udp:192.0.2.60:9060\"\n";
+    let mut bench = Bench::of(&hep);
+    bench.refused("zero@office");
+    bench.comes(OFFICE, &request("ACK", OFFICE, "zero@office", ";tag=1"));
+    assert!(bench.told.last().is_some_and(|(_, call)| call.is_some()), "a moment after its end");
+    (bench.told, bench.ended) = (Vec::new(), Vec::new());
+    bench.refused("one@office");
+    let one = bench.ended.remove(0).call;
+    let told: Vec<&str> = bench.told.iter().map(|(way, _)| way.as_str()).collect();
+    assert_eq!(told, WHOLE);
+    assert!(bench.told.iter().all(|(_, call)| *call == Some(one)), "{:?}", bench.told);
+    bench.told.clear();
+    bench.comes(OFFICE, &request("OPTIONS", OFFICE, "ping@office", ""));
+    assert_eq!(bench.told, [("OPTIONS 20>10".to_owned(), None), ("200 10>20".to_owned(), None)]);
+    // Again by the same Call-ID, as after a challenge: it is the later call's, and stays so when the first one is forgotten.
+    bench.told.clear();
+    let again = |method: &str| {
+        let first = request(method, OFFICE, "one@office", "");
+        first.replace("z9hG4bKone", "z9hG4bKtwo").replace("CSeq: 1", "CSeq: 2")
+    };
+    bench.comes(OFFICE, &again("INVITE"));
+    let two = bench.live();
+    bench.now += Span::from_secs(40);
+    bench.refused("three@office");
+    bench.comes(OFFICE, &again("CANCEL"));
+    let (_, call) = bench.told.iter().rfind(|(way, _)| way == "CANCEL 20>10").unwrap();
+    assert_eq!(*call, Some(two));
+    // What comes so late is of no call any more.
+    bench.comes(OFFICE, &request("ACK", OFFICE, "zero@office", ";tag=1"));
+    assert_eq!(bench.told.last(), Some(&("ACK 20>10".to_owned(), None)));
+    assert_ne!(one, two);
+}
+
+#[test]
+fn nobody_is_told_where_there_is_no_collector() {
+    let mut bench = Bench::new("\"64KiB\"");
+    bench.refused("one@office");
+    assert_eq!(bench.told, []);
 }

@@ -26,6 +26,11 @@ impl Clock {
         Instant::from_micros(self.origin.elapsed().as_micros() as u64)
     }
 
+    /// The civil time at which instants began. It moves when somebody sets the clock.
+    pub(crate) fn zero(&self) -> Wall {
+        Wall::from_micros(self.wall().as_micros().saturating_sub_unsigned(self.now().as_micros()))
+    }
+
     /// What the standard library calls this instant, for a machine of others that counts by it.
     pub(crate) fn moment(&self, at: Instant) -> std::time::Instant {
         self.origin + Duration::from_micros(at.as_micros())

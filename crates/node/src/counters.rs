@@ -2,6 +2,7 @@
 //!
 //! Refuses to know: who reads them; they travel in the shard's view.
 
+use crate::hep::HepCounters;
 use crate::net::media::MediaCounters;
 
 /// Counters of one shard's thread.
@@ -38,6 +39,8 @@ pub(crate) struct Counters {
 pub(crate) struct Elsewhere {
     /// By the media sockets.
     pub(crate) media: MediaCounters,
+    /// By the way to the collector.
+    pub(crate) hep: HepCounters,
     /// Times io_uring gave way to the portable path of media.
     pub(crate) media_fallbacks: u64,
     /// Times a range of media ports had no pair left.
@@ -50,9 +53,14 @@ pub(crate) struct Elsewhere {
 
 impl Counters {
     /// Every count by its name.
-    pub(crate) fn named(&self, elsewhere: &Elsewhere) -> [(&'static str, u64); 22] {
-        let media = elsewhere.media;
+    pub(crate) fn named(&self, elsewhere: &Elsewhere) -> [(&'static str, u64); 27] {
+        let (media, hep) = (elsewhere.media, elsewhere.hep);
         [
+            ("hep_sent", hep.sent),
+            ("hep_full", hep.full),
+            ("hep_failed", hep.failed),
+            ("hep_refused", hep.refused),
+            ("hep_too_large", hep.too_large),
             ("node_turns", self.turns),
             ("node_datagrams_in", self.datagrams_in),
             ("node_datagrams_out", self.datagrams_out),

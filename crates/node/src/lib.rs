@@ -11,6 +11,7 @@ mod deep;
 mod dns;
 pub mod dtls;
 mod g729;
+mod hep;
 mod http;
 pub mod lab;
 mod listen;

@@ -12,6 +12,7 @@ pub(crate) use rings::{Links, Order, Report};
 
 use crate::clock::{Clock, wait_ms};
 use crate::counters::{Counters, Elsewhere};
+use crate::hep::Hep;
 use crate::net::epoll::{Epoll, Trigger};
 use crate::net::faults::ErrorQueue;
 use crate::net::media::{MediaSockets, Relays};
@@ -83,6 +84,7 @@ pub(crate) struct ShardThread {
     relayed: Instant,
     media_waits: bool,
     stock: Stock,
+    hep: Hep,
     rings_hold_more: bool,
     /// Control has been told that the first ports are open.
     ready: bool,
@@ -126,6 +128,7 @@ impl ShardThread {
             stock: Stock::new(config.shard, manner.shards),
             pace: Pace::new(manner.gather),
             inbox: Inbox::new(),
+            hep: Hep::default(),
             refusals: ErrorQueue::new(),
             sockets: Sockets::default(),
             rings_hold_more: false,
@@ -145,6 +148,7 @@ impl ShardThread {
         };
         thread.sockets.take(sockets, &thread.prompt, SIP)?;
         thread.sockets.name(&thread.snapshot.settings);
+        thread.hep.follow(thread.snapshot.settings.hep.as_ref());
         thread.stock.configure(&thread.snapshot.settings.listens, thread.manner.first_stock);
         Ok(thread)
     }
@@ -276,6 +280,7 @@ impl ShardThread {
                     self.media.send(pair, component, to, &packet[..]);
                 }
                 Output::WantPorts { listen, count } => self.stock.want(listen, count),
+                Output::Passed { passed, call } => self.hep.tell(self.clock.zero(), &passed, call),
                 Output::Captured { ticket, said } => self.report(Report::Captured { ticket, said }),
                 Output::View { ticket, mut view, calls } => {
                     self.count_into(&mut view);
@@ -471,6 +476,7 @@ impl ShardThread {
             Order::Update(snapshot) => {
                 if !Arc::ptr_eq(&snapshot.settings, &self.snapshot.settings) {
                     self.sockets.name(&snapshot.settings);
+                    self.hep.follow(snapshot.settings.hep.as_ref());
                     self.stock.configure(&snapshot.settings.listens, self.manner.first_stock);
                 }
                 self.snapshot = snapshot.clone();
@@ -521,6 +527,7 @@ impl ShardThread {
     fn count_into(&self, view: &mut ShardView) {
         let elsewhere = Elsewhere {
             media: self.media.counters(),
+            hep: self.hep.counters,
             media_fallbacks: self.media.fallbacks(),
             ports_exhausted: self.stock.exhausted(),
             reports_lost: self.links.reports.refused(),

@@ -452,7 +452,7 @@ impl Town {
                 }
                 Output::WantPorts { listen, count } => self.stock(shard, listen, count),
                 // All who speak here are trunks, and no guard shuts those out.
-                Output::View { .. } | Output::Captured { .. } | Output::Close(_) => {}
+                Output::View { .. } | Output::Passed { .. } | Output::Captured { .. } | Output::Close(_) => {}
             }
         }
     }

@@ -8,7 +8,7 @@ use super::call::{Attempt, Call, CalleeSide, Destination, Phase};
 use super::hunt::is_doubtful;
 use super::reliable::Wanted;
 use super::way::destination_of;
-use super::{B2bua, Due, Left, Side, World, between, headers, session};
+use super::{B2bua, Due, Effect, Left, Side, World, between, headers, session};
 use crate::dialog_policy::EarlyMedia;
 use crate::interworking::{self, Crossing, Shown};
 use crate::profile::{Challenge, Profiles, Target, TrunkProfile};
@@ -135,10 +135,12 @@ impl B2bua {
         let (id, target, flow, left) = (call.call, attempt.target, attempt.to.flow, call.coming.len());
         let pace = world.paces.of(target);
         let sent = world.endpoint.request(world.now, flow, draft, &paced(&profile.timers, pace)).ok();
+        let outward = first && target != between::TARGET;
         if let Some(attempt) = self.calls.get_mut(slot).and_then(|call| call.attempt_mut(index)) {
             (attempt.client, attempt.signed) = (sent, signed);
+            world.out.extend(outward.then(|| Effect::Leg(id, attempt.call_id.clone())));
         }
-        if first && target != between::TARGET {
+        if outward {
             world.load.begin(world.now, target.trunk);
             world.signal(target, Observed::AttemptStarted { call: id });
         }

@@ -69,6 +69,7 @@ impl B2bua {
         }
         opened.audio.anchored = half.map_or(world.profiles.media_of(from).is_some(), |half| half.anchored);
         opened.find_phones(world, &uri);
+        world.out.push(Effect::Leg(call, message.call_id().to_vec()));
         let slot = self.calls.insert(opened);
         self.by_tag.insert(tag.as_bytes().to_vec(), (slot, Side::Caller));
         self.by_server.insert(server, slot);

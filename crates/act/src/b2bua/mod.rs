@@ -130,6 +130,8 @@ pub struct World<'a> {
 pub enum Effect {
     /// Something was seen of a target.
     Signal(Signal),
+    /// A call has a leg of this Call-ID from now on.
+    Leg(CallRef, Vec<u8>),
     /// A call is over.
     Ended(Box<EndedCall>),
     /// A call from a trunk was refused as fraud would be.

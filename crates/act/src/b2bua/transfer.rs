@@ -354,6 +354,7 @@ impl B2bua {
             (leg.session, leg.version) = (call.caller.session, call.caller.version);
             leg.shown = core::mem::take(&mut call.caller.shown);
         }
+        world.out.push(Effect::Leg(call.call, leg.dialog.call_id.clone()));
         call.caller = leg;
         let hung_up = matches!(call.bond.take(), Some(Bond::Errand(errand)) if errand.hung_up);
         if let (Some((client, cseq)), Some(leg)) = (call.owes_ack.take(), call.callee.as_ref()) {

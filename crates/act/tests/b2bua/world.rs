@@ -66,6 +66,8 @@ pub struct Lab {
     pub peers: Vec<Peer>,
     pub signals: Vec<Signal>,
     pub ended: Vec<EndedCall>,
+    /// Whose each Call-ID is.
+    legs: BTreeMap<Vec<u8>, model::CallRef>,
     /// Who spoke inside a dialog that is not theirs.
     pub foreign: Vec<SocketAddr>,
     /// Trunks that have refused our credentials, and how.
@@ -199,6 +201,7 @@ impl Lab {
             signals: Vec::new(),
             ended: Vec::new(),
             foreign: Vec::new(),
+            legs: BTreeMap::new(),
             refused: Vec::new(),
             barred: Vec::new(),
             registrar: Registrar::new(100, 7, (0, 1), seed),
@@ -482,12 +485,25 @@ impl Lab {
                 Effect::RegistrarMoved { .. } | Effect::RegistrarGone(_) => panic!("no trunk is behind"),
                 Effect::Bound(bound) => self.bound.push(bound),
                 Effect::Signal(signal) => self.signals.push(signal),
-                Effect::Ended(call) => self.ended.push(*call),
+                Effect::Leg(call, call_id) => drop(self.legs.insert(call_id, call)),
+                Effect::Ended(call) => {
+                    self.legs_were_told(&call);
+                    self.ended.push(*call);
+                }
                 Effect::Barred(trunk, why) => self.barred.push((trunk.0, why)),
                 Effect::CredentialsRefused(trunk, code) => self.refused.push((trunk.0, code)),
                 Effect::Foreign(flow) => self.foreign.push(flow.peer),
             }
         }
+    }
+
+    /// Of each Call-ID that was on the wire it was said whose it is. What a drill has failed was on none.
+    fn legs_were_told(&self, call: &EndedCall) {
+        let sent = call.attempts.iter().filter(|attempt| attempt.fault.is_none());
+        for attempt in sent {
+            assert_eq!(self.legs.get(&attempt.call_id), Some(&call.call), "{call:?}");
+        }
+        assert!(call.call_id.is_empty() || self.legs.contains_key(&call.call_id), "{call:?}");
     }
 
     /// What `peer` says is lost for so many milliseconds.

@@ -168,6 +168,7 @@ pub(super) fn settings(
         announcement_file: draft.edge.announcement.clone(),
         media_io: draft.edge.media_io,
         capture: draft.edge.capture,
+        hep: draft.hep,
         shadow_file: draft.edge.shadow,
         shadow: None,
     };

@@ -88,6 +88,8 @@ pub struct Settings {
     pub media_io: MediaIo,
     /// Bytes for the messages of the last calls, of all shards together; 0 keeps none.
     pub capture: usize,
+    /// Who is told each SIP message.
+    pub hep: Option<super::hep::Collector>,
     /// File of a second policy that runs beside this one, as written.
     pub shadow_file: Option<String>,
     /// That policy, once somebody has read it.

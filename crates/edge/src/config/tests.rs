@@ -18,7 +18,7 @@ mod peers;
 
 fn env(name: &str) -> Option<String> {
     match name {
-        "ACME_SECRET" | "PHONE_201" => Some(String::from("hunter2")),
+        "ACME_SECRET" | "PHONE_201" | "HEP_PASSWORD" => Some(String::from("hunter2")),
         "OTEL_EXPORTER_OTLP_HEADERS" => Some(String::from("authorization=Bearer%20hunter2")),
         "DESK_ANNA" | "PAGER_SECRET" => Some(String::from("hunter2-hunter2-hunter2")),
         _ => None,

@@ -4,12 +4,15 @@
 //! Refuses to know: who asks, what is shown of it.
 
 use super::Shard;
+use super::legs::Legs;
 use crate::config::Settings;
 use crate::io::{Captured, Output};
+use act::EndedCall;
 use core::net::SocketAddr;
 use model::{CallRef, Instant, SocketId};
 use sip::Flow;
 use sip::capture::{Passed, Ring};
+use std::collections::VecDeque;
 
 /// Bytes of messages in one answer; whoever copies them keeps the shard's calls waiting meanwhile.
 const ANSWER: usize = 8 << 20;
@@ -19,14 +22,30 @@ pub(super) struct Tap {
     ring: Ring,
     size: usize,
     kept: u64,
+    /// Of rings before this one.
+    unfit: u64,
     /// Where each socket is, by number.
     places: Vec<Option<SocketAddr>>,
+    /// A collector is told each message.
+    told: bool,
+    /// What it is still to be told.
+    news: VecDeque<Passed<Vec<u8>>>,
+    legs: Legs,
 }
 
 impl Tap {
     /// Keeps nothing until it is told how much.
     pub(super) fn new() -> Self {
-        Self { ring: Ring::new(0), size: 0, kept: 0, places: Vec::new() }
+        Self {
+            ring: Ring::new(0),
+            size: 0,
+            kept: 0,
+            unfit: 0,
+            places: Vec::new(),
+            told: false,
+            news: VecDeque::new(),
+            legs: Legs::default(),
+        }
     }
 
     /// Each of `shards` has its part of the memory. Another size begins anew.
@@ -34,7 +53,12 @@ impl Tap {
         let size = settings.capture / usize::from(shards.max(1));
         if size != self.size {
             self.size = size;
+            self.unfit += self.ring.unfit();
             self.ring = Ring::new(size);
+        }
+        self.told = settings.hep.is_some();
+        if !self.told {
+            self.legs = Legs::default();
         }
         self.places.clear();
         for socket in &settings.sockets {
@@ -49,7 +73,7 @@ impl Tap {
 
     /// Without a socket it came from another shard and was on no wire.
     fn place(&self, socket: SocketId) -> Option<SocketAddr> {
-        self.places.get(socket.index()).copied().flatten().filter(|_| self.size > 0)
+        self.places.get(socket.index()).copied().flatten().filter(|_| self.size > 0 || self.told)
     }
 
     /// A message has come in.
@@ -68,11 +92,36 @@ impl Tap {
 
     fn keep(&mut self, passed: Passed<&[u8]>) {
         self.kept += u64::from(self.ring.keep(passed));
+        if self.told {
+            // As many as the messages themselves, and taken with them.
+            self.news.push_back(passed.to_owned());
+        }
+    }
+
+    /// A call has a leg of this Call-ID.
+    pub(super) fn leg(&mut self, call: CallRef, call_id: Vec<u8>) {
+        if self.told {
+            self.legs.learn(call, call_id);
+        }
+    }
+
+    /// A call is over.
+    pub(super) fn ended(&mut self, now: Instant, call: &EndedCall) {
+        if self.told {
+            self.legs.ended(now, call);
+        }
+    }
+
+    /// What a collector is to be told next. By now it is known whose an INVITE is that has just come.
+    pub(super) fn poll(&mut self) -> Option<Output> {
+        let passed = self.news.pop_front()?;
+        let call = sip::scan(&passed.bytes).and_then(|scan| self.legs.of(scan.call_id));
+        Some(Output::Passed { passed, call })
     }
 
     /// What has been counted.
     pub(super) fn counters(&self) -> [(&'static str, u64); 2] {
-        [("capture_kept", self.kept), ("capture_unfit", self.ring.unfit())]
+        [("capture_kept", self.kept), ("capture_unfit", self.unfit + self.ring.unfit())]
     }
 
     fn of(&self, call_ids: &[Vec<u8>], live: bool) -> Captured {

@@ -41,8 +41,7 @@ impl ControlThread {
                 hint,
             ));
         };
-        let zero =
-            Wall::from_micros(self.clock.wall().as_micros().saturating_sub_unsigned(self.clock.now().as_micros()));
+        let zero = self.clock.zero();
         let wall = |at: model::Instant| Wall::from_micros(zero.as_micros().saturating_add_unsigned(at.as_micros()));
         let mut file = File::new(zero);
         messages.iter().for_each(|message| file.push(message));

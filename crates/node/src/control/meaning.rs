@@ -128,6 +128,14 @@ const OF_SHARDS: &[(&str, &str)] = &[
     ("guard_too_many", "Messages of strangers beyond `requests` within `window`: dropped, and their source shut out."),
     ("guard_unanswered", "Messages of strangers beyond what all of them are answered in a second: dropped."),
     ("guard_untold", "Things the guard had to tell and did not, since it had told so many in that second."),
+    (
+        "hep_failed",
+        "Messages that the collector (`[hep]`) was not told: the system refused to send them, or gave no socket.",
+    ),
+    ("hep_full", "Messages that the collector was not told: no room in the socket's buffer."),
+    ("hep_refused", "Packets for the collector that the network gave back: nobody listens there."),
+    ("hep_sent", "Messages that the collector was told."),
+    ("hep_too_large", "Messages that the collector was not told: larger than a datagram can be."),
     ("media_checks", "Connectivity checks (ICE) of secured parties that were answered."),
     ("media_comfort", "Packets of comfort noise that the edge made for a party whose other side is silent."),
     (

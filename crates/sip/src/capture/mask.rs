@@ -11,7 +11,7 @@ const MASK: u8 = b'X';
 ///   tried without end. User, realm and nonce stay, since they tell why somebody was refused. Any other scheme is masked whole;
 /// - in bodies the keys of `a=crypto` (RFC 4568 §6.1), of `a=key-mgmt` (RFC 4567 §3) and of `k=` (RFC 4566 §5.12);
 /// - a body under Content-Encoding, of which nobody here can tell what is in it.
-pub fn mask(message: &mut [u8]) {
+pub(super) fn mask(message: &mut [u8]) {
     let body = head_end(message);
     let mut encoded = false;
     let mut at = 0;

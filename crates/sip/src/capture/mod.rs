@@ -7,7 +7,7 @@ mod mask;
 pub mod pcap;
 mod ring;
 
-pub use mask::mask;
+use mask::mask;
 pub use ring::Ring;
 
 use crate::Transport;

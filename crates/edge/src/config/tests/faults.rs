@@ -254,3 +254,26 @@ fn a_size_has_its_unit_and_its_bounds() {
     assert_eq!([size_of("false"), size_of("\"64KiB\""), size_of("\"1 GiB\"")], [0, 64 << 10, 1 << 30]);
     assert_eq!(settings(EXAMPLE).capture, 16 << 20);
 }
+
+#[test]
+fn a_collector_is_told_by_udp() {
+    let said_of = |lines: &str| said(&format!("{EXAMPLE}[hep]\n{lines}\n"));
+    let at = EXAMPLE.lines().count() + 2;
+    for (to, fix) in [
+        ("192.0.2.60:9060", " | write \"udp:192.0.2.60:9060\""),
+        ("192.0.2.60", " | write \"udp:192.0.2.60:9060\""),
+        ("udp:[2001:db8::60]", " | write \"udp:[2001:db8::60]:9060\""),
+        ("tcp:192.0.2.60:9061", " | write \"udp:192.0.2.60:9061\""),
+        ("udp:homer.example:9060", ""),
+    ] {
+        let wanted = format!("{at}:6 error the text \"{to}\" is no collector{fix}");
+        assert_eq!(said_of(&format!("to = \"{to}\"")), [wanted]);
+    }
+    assert!(said_of("id = 7")[0].starts_with(&format!("{}:1 error `to` is missing in [hep] | add, ", at - 1)));
+    let all = said_of("to = 5\nid = 0\npassword = \"env:NOPE\"");
+    assert_eq!(all.len(), 3, "all at once: {all:?}");
+    let good = format!("{EXAMPLE}[hep]\nto = \"udp:[2001:db8::60]:9060\"\nid = 7\n");
+    let hep = settings(&good).hep.unwrap();
+    assert_eq!((hep.to.to_string().as_str(), hep.id, hep.password.as_str()), ("[2001:db8::60]:9060", 7, ""));
+    assert!(settings(EXAMPLE).hep.is_none());
+}
