@@ -236,9 +236,8 @@ impl ControlThread {
             GroupAct::Force { tier, length } => ControlInput::Force { group: id, tier, length, by },
             GroupAct::Release => ControlInput::Release { group: id, by },
         };
-        self.said = Some(Vec::new());
-        self.input(input);
-        Ok(json!({ "group": group, "sentences": self.said.take().unwrap_or_default() }))
+        let said = self.act(input);
+        Ok(json!({ "group": group, "sentences": sentences(&said) }))
     }
 
     /// Every shard's guard is told, and none is left out: when one is too far behind nothing is done.
