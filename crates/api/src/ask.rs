@@ -150,9 +150,11 @@ pub enum Ask {
         /// The way back.
         reply: Reply<GroupView>,
     },
-    /// The last records that concern any of these trunks, oldest first.
+    /// The last records that concern a group or any of these trunks, oldest first.
     Decisions {
-        /// Their names.
+        /// Name of the group.
+        group: String,
+        /// Names of its trunks.
         trunks: Vec<String>,
         /// 1000 at most.
         limit: usize,

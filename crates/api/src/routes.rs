@@ -249,10 +249,11 @@ async fn why_group(State(api): State<Api>, name: Part<String>, params: Params) -
     let view = api.ask(api.limits().answer, |reply| Ask::Group { group, reply }).await?;
     let members = view.tiers.iter().flat_map(|tier| &tier.members);
     let trunks = members.map(|member| member.trunk.to_string()).collect();
-    let decisions = api.ask(api.limits().answer, |reply| Ask::Decisions { trunks, limit, reply }).await?;
+    let group = view.name.to_string();
+    let ask = |reply| Ask::Decisions { group, trunks, limit, reply };
+    let decisions = api.ask(api.limits().answer, ask).await?;
     let mut sentences = explain::why_group(&view);
-    let own = decisions.iter().filter(|entry| !explain::of_another_group(entry, &view.name));
-    sentences.extend(own.map(explain::sentence));
+    sentences.extend(decisions.iter().map(explain::sentence));
     Ok(Json(json!({ "group": view.name, "now": view, "sentences": sentences })))
 }
 

@@ -150,9 +150,9 @@ fn node(ask: Ask) {
         }
         Ask::Group { group, reply } if group == "carriers" => reply.send(Ok(carriers())).is_err(),
         Ask::Group { group, reply } => reply.send(Err(Fault::no_group(&group))).is_err(),
-        Ask::Decisions { trunks, limit, reply } => {
+        Ask::Decisions { group, trunks, limit, reply } => {
             let own = alarm(9, &format!("{} up to {limit}", trunks.join(" and ")));
-            reply.send(Ok(vec![own, released(10, "others"), released(11, "carriers")])).is_err()
+            reply.send(Ok(vec![own, released(10, &group)])).is_err()
         }
         Ask::Table { reply } => reply.send(Ok(json!({ "fingerprint": 7, "seq": 4, "table": {} }))).is_err(),
         Ask::Alarms { reply } => reply.send(Ok(json!([prober_stalled()]))).is_err(),

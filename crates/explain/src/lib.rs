@@ -33,5 +33,5 @@ pub use redact::Redacted;
 pub use replay::{Replay, replay};
 pub use stream::{StreamRecord, ToldSound};
 pub use trace::{Attribute, Happened, SpanKind, Trace, TraceSpan, TraceValue, trace};
-pub use why::{nothing_yet, of_another_group, why_call, why_trunk};
+pub use why::{nothing_yet, why_call, why_trunk};
 pub use words::sentence;

@@ -50,16 +50,6 @@ fn concerns(record: &Record, name: &str, shadow: bool) -> bool {
     }
 }
 
-/// Whether an entry is about another group than this one: a tier of it that is forced, or is so no more.
-pub fn of_another_group(entry: &Entry, name: &str) -> bool {
-    let group = match &entry.record {
-        Record::Decision { who, .. } => who.group.as_ref(),
-        Record::Operator(Operator { act: Act::Force { group, .. } | Act::Release { group }, .. }) => Some(group),
-        _ => None,
-    };
-    group.is_some_and(|group| group.as_str() != name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

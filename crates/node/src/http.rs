@@ -162,9 +162,9 @@ fn of_journal(reader: &Reader, ask: Ask) -> Option<Ask> {
         Ask::Journal { from, limit, reply } => {
             wait_for(reply, move || reader.entries(from, limit as u64).map_err(unreadable));
         }
-        Ask::Decisions { trunks, limit, reply } => {
-            let names = move || reader.trunks_entries(trunks.iter().map(String::as_str), limit as u64);
-            wait_for(reply, move || names().map_err(unreadable));
+        Ask::Decisions { group, trunks, limit, reply } => {
+            let found = move || reader.group_entries(&group, trunks.iter().map(String::as_str), limit as u64);
+            wait_for(reply, move || found().map_err(unreadable));
         }
         Ask::Timeline { trunk, before, limit, reply } => {
             wait_for(reply, move || reader.timeline(trunk.as_deref(), limit as u64, before).map_err(unreadable));

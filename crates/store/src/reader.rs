@@ -126,18 +126,20 @@ impl Reader {
         Ok(entries)
     }
 
-    /// The last records that concern any of these trunks, oldest first, each once: 1000 at most.
+    /// The last records that concern a group or any of its trunks, oldest first, each once: 1000 at most.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn trunks_entries<'n>(
+    pub fn group_entries<'n>(
         &self,
-        names: impl IntoIterator<Item = &'n str>,
+        group: &str,
+        trunks: impl IntoIterator<Item = &'n str>,
         limit: u64,
     ) -> Result<Vec<Entry>, StoreError> {
+        let names = trunks.into_iter().map(Cow::from).chain([row::of_group(group).into()]);
         let mut entries = Vec::new();
         for name in names {
-            entries.extend(self.trunk_entries(name, limit, false)?);
+            entries.extend(self.trunk_entries(&name, limit, false)?);
             entries.sort_by_key(|entry| entry.seq);
             entries.dedup_by_key(|entry| entry.seq);
             let most = usize::try_from(limit.min(MOST)).unwrap_or(usize::MAX);

@@ -6,6 +6,7 @@ use explain::{Act, AttemptRecord, CallRecord, Entry, Operator, Record};
 use model::{Span, Wall};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
+use std::borrow::Cow;
 
 const INSERT_ENTRY: &str = "INSERT INTO journal (seq, at, kind, trunk, json) VALUES (?1, ?2, ?3, ?4, ?5)";
 const INSERT_CALL: &str = "INSERT INTO calls (seq, ended_at, call, call_id, from_trunk, caller, called, invited_at, \
@@ -119,19 +120,36 @@ impl<'a> HeardColumns<'a> {
     }
 }
 
-/// The trunk an entry is about; `*` for one that concerns all.
-fn trunk_of(record: &Record) -> Option<&str> {
-    match record {
-        Record::Decision { who, .. } if who.group.is_some() => Some("*"),
+/// What stands for a group in the column of trunks. No name of a trunk begins so, and what concerns a group is not told of each of its trunks.
+pub(crate) fn of_group(group: &str) -> String {
+    format!("*{group}")
+}
+
+/// The trunk an entry is about, or its group; `*` for one that concerns all.
+fn trunk_of(record: &Record) -> Option<Cow<'_, str>> {
+    if let Some(group) = group_of(record) {
+        return Some(of_group(group).into());
+    }
+    let trunk = match record {
         Record::Decision { who, .. } | Record::Shadow { who, .. } => Some(who.trunk.as_str()),
-        // Of several trunks; the end of a drill is looked up when the edge starts.
-        Record::Operator(Operator { act: Act::DrillEnd { .. } | Act::Force { .. } | Act::Release { .. }, .. }) => {
-            Some("*")
-        }
+        // Of several trunks, and looked up when the edge starts.
+        Record::Operator(Operator { act: Act::DrillEnd { .. }, .. }) => Some("*"),
         Record::Operator(act) => act.trunk.as_ref().map(|trunk| trunk.as_str()),
         Record::Configured { .. } => Some("*"),
-        Record::Located(located) => Some(&located.trunk),
+        Record::Located(located) => Some(located.trunk.as_str()),
         Record::Call(_) | Record::Alarm(_) | Record::Unreadable { .. } => None,
+    };
+    trunk.map(Cow::from)
+}
+
+/// The group that an entry is about, as against a trunk.
+fn group_of(record: &Record) -> Option<&str> {
+    match record {
+        Record::Decision { who, .. } => who.group.as_ref().map(|group| group.as_str()),
+        Record::Operator(Operator { act: Act::Force { group, .. } | Act::Release { group }, .. }) => {
+            Some(group.as_str())
+        }
+        _ => None,
     }
 }
 

@@ -15,7 +15,7 @@ const STEPS: &[&str] = &[
         seq   INTEGER PRIMARY KEY,
         at    INTEGER NOT NULL,
         kind  TEXT NOT NULL,
-        trunk TEXT,             -- '*' when it concerns all
+        trunk TEXT,             -- '*' when it concerns all, '*' and a name when a group
         json  TEXT NOT NULL
     ) STRICT;
     CREATE INDEX journal_trunk ON journal (trunk, seq) WHERE trunk IS NOT NULL;

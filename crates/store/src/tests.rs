@@ -464,16 +464,33 @@ fn a_second_policy_is_told_only_when_asked_for_and_pushes_nobody_out() {
 }
 
 #[test]
-fn several_trunks_are_told_in_one_order_and_what_concerns_all_of_them_once() {
+fn a_group_is_told_with_its_trunks_in_one_order_and_what_concerns_all_of_them_once() {
     let (store, reader) = Store::open(Place::Memory, SMALL).unwrap();
-    let records = [started(), fell("globex"), fell("acme"), fell("initech"), fell("globex")];
+    let released = |group: &str| operator(None, Act::Release { group: group.into() });
+    let decided = |group: &str| {
+        let Record::Decision { who, decision } = fell("") else { panic!("a decision") };
+        Record::Decision { who: Who { group: Some(group.into()), ..who }, decision }
+    };
+    let records = [
+        started(),
+        fell("globex"),
+        fell("acme"),
+        fell("initech"),
+        fell("globex"),
+        released("carriers"),
+        decided("carriers"),
+        released("others"),
+        decided("others"),
+    ];
     write(&store, &(1..).zip(records).map(|(seq, record)| entry(seq, record)).collect::<Vec<_>>());
     let seqs = |limit| {
-        let entries = reader.trunks_entries(["acme", "globex"], limit).unwrap();
+        let entries = reader.group_entries("carriers", ["acme", "globex"], limit).unwrap();
         entries.iter().map(|entry| entry.seq.0).collect::<Vec<_>>()
     };
-    assert_eq!(seqs(100), [1, 2, 3, 5]);
-    assert_eq!(seqs(2), [3, 5], "the limit keeps the latest");
+    assert_eq!(seqs(100), [1, 2, 3, 5, 6, 7]);
+    assert_eq!(seqs(3), [5, 6, 7], "the limit keeps the latest");
+    let of_trunk = reader.trunk_entries("acme", 2, false).unwrap();
+    assert_eq!(of_trunk.len(), 2, "words on groups push out nothing of a trunk");
 }
 
 #[test]

@@ -100,9 +100,12 @@ export function view(main, desk, trunk) {
   };
 }
 
-/** The trunk a record is about; null when it concerns all, or a group. */
+/** The trunk a record is about; null when it concerns all. A group is told of in words that name no trunk. */
 function names(record) {
-  return (record.decision?.who.trunk || null) ?? record.operator?.trunk ?? record.located?.trunk ?? null;
+  const act = record.operator?.act;
+  const group = record.decision?.who.group ?? act?.force?.group ?? act?.release?.group;
+  if (group) return `group ${group}`;
+  return record.decision?.who.trunk ?? record.operator?.trunk ?? record.located?.trunk ?? null;
 }
 
 function told(entry) {
