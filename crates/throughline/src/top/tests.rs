@@ -197,6 +197,17 @@ fn no_size_of_terminal_is_too_small() {
 }
 
 #[test]
+fn a_forced_tier_is_told_under_its_group() {
+    let mut forced = night();
+    let sentence = String::from("operator ann forces tier 2 for another 29 min");
+    let (who, why, left) = (String::from("ann"), String::new(), Span::from_secs(1_740));
+    forced.groups[0].group.forced = Some(explain::ForcedView { tier: 1, left, who, why, sentence });
+    let shown = screen(&mut showing(forced), Span::ZERO, (100, 40));
+    let group = shown.iter().position(|line| line == "  group carriers: tier 2 (globex) carries calls").unwrap();
+    assert_eq!(shown[group + 1], "    operator ann forces tier 2 for another 29 min");
+}
+
+#[test]
 fn the_selected_trunk_is_in_sight_and_stays_selected_when_the_order_changes() {
     let lines = |prefix: &str| -> Vec<TrunkLine> {
         (0..TRUNKS).map(|number| line(&format!("{prefix}-{number:03}"), Health::Up)).collect()
