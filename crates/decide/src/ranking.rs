@@ -22,7 +22,8 @@ pub(crate) enum Class {
 }
 
 /// The place of a target in the order; the lower the better. One number, since places are compared far more often than made: whether its
-/// tier is forced, class, tier, how full its trunk is (where the group asks for that), what its trunk has drawn, and its rank among targets of one trunk.
+/// tier is forced, class, tier, how full its trunk is (where the group asks for that), what its trunk has drawn, and its rank among targets
+/// of one trunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place(u128);
 
@@ -33,7 +34,8 @@ impl Place {
     const TIER_BITS: u32 = 8;
     const CLASS_BITS: u32 = 3;
 
-    /// `forced` goes before all else. `fullness` beyond its bits is as full as can be; a lot is a positive double's bits, of which the first is zero.
+    /// `forced` goes before all else. `fullness` beyond its bits is as full as can be; a lot is a positive double's bits, of which the first
+    /// is zero.
     pub(crate) fn new(forced: bool, class: Class, tier: u8, fullness: u64, lot: u64, rank: u8) -> Self {
         let most = (1 << Self::FULLNESS_BITS) - 1;
         let mut packed = u128::from(!forced) << Self::CLASS_BITS | u128::from(class as u8);

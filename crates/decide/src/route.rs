@@ -24,8 +24,8 @@ const NAMED_MAX: usize = 16;
 /// nobody, every Down one as a last resort. Draining, out of service, throttled and full trunks, and the one the call came from, are
 /// never tried; one that asked for fewer calls is not tried for those. A trunk that has nothing left but its headroom is not tried first.
 ///
-/// A tier that the operator forces goes before all others with whoever of it is not Down, on Probation and in doubt too; then the others as
-/// ever. An emergency call tries those of it first that are Up or Unknown, and no others.
+/// A tier that the operator forces goes before all others with whoever of it is not Down, on Probation and in doubt too; of an emergency call
+/// with those alone that are Up or Unknown. Then come the others as ever.
 ///
 /// When whoever is left is merely full, there is no last resort: a caller who is refused at once and told when to come again is better
 /// served than one who waits for dead trunks, and so are those whose calls are under way.

@@ -1,5 +1,5 @@
 //! A large carrier's region for measuring and counting: 1,000 trunks in 50 groups of two tiers, 200 PBXs, routes by PBX and by prefix,
-//! with some trunks Down, in doubt, draining and full.
+//! with some trunks Down, in doubt, draining and full, and the second tier forced in one group of ten.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use decide::*;
@@ -88,6 +88,10 @@ impl Region {
             (0..trunk % 12).for_each(|n| {
                 load.begin(Instant::ZERO + Span::from_millis(99_000 + 80 * u64::from(n)), TrunkId(trunk))
             });
+        }
+        for group in (0..GROUPS).step_by(10) {
+            let length = Span::from_secs(1_000);
+            put(Subject::Group(GroupId(group)), Change::Force { from: None, to: 1, length });
         }
         let answered = ProbeResult::Answered { code: 200, rtt: Span::from_millis(9) };
         let seen = Evidence {
