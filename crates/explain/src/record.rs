@@ -382,6 +382,16 @@ impl CallRecord {
     }
 }
 
+impl Operator {
+    /// On which group, if on one.
+    pub const fn group(&self) -> Option<&Name> {
+        match &self.act {
+            Act::Force { group, .. } | Act::Release { group } => Some(group),
+            _ => None,
+        }
+    }
+}
+
 impl Ending {
     /// One word for tables and statistics: `refused`, `out_of_retries`, `cancelled`, `bye_caller`, `bye_callee`, `ended`.
     pub const fn word(&self) -> &'static str {

@@ -146,9 +146,7 @@ fn trunk_of(record: &Record) -> Option<Cow<'_, str>> {
 fn group_of(record: &Record) -> Option<&str> {
     match record {
         Record::Decision { who, .. } => who.group.as_ref().map(|group| group.as_str()),
-        Record::Operator(Operator { act: Act::Force { group, .. } | Act::Release { group }, .. }) => {
-            Some(group.as_str())
-        }
+        Record::Operator(act) => act.group().map(|group| group.as_str()),
         _ => None,
     }
 }

@@ -30,7 +30,8 @@ pub(super) fn log(entry: &Entry, sentence: &str) {
         }
         Record::Operator(act) => {
             let (trunk, who, via) = (act.trunk.as_ref().map(Name::as_str), act.who.as_str(), act.via.as_str());
-            tracing::info!(event = "operator", seq, at, trunk, who, via, "{sentence}");
+            let group = act.group().map(Name::as_str);
+            tracing::info!(event = "operator", seq, at, trunk, group, who, via, "{sentence}");
         }
         Record::Configured { start, .. } => {
             let event = if *start { "start" } else { "reload" };
