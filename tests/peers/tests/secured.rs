@@ -5,11 +5,11 @@
 #![allow(clippy::expect_used)]
 
 use interop::edge::{CONFIG, Edge};
-use interop::namespace;
+use interop::{http, namespace, wait_until};
 use peers::asterisk::{self, Asterisk};
 use peers::baresip::{Baresip, Setup};
-use peers::matrix::{ACME, FAR, LAN, NEAR, OFFICE, WAN};
-use peers::party::{Party, call_each_other};
+use peers::matrix::{ACME, FAR, LAN, LIMIT, NEAR, OFFICE, WAN, rests};
+use peers::party::{Party, call_each_other, hear_each_other};
 
 const OFFICE_HZ: u16 = 1_300;
 const ACME_HZ: u16 = 440;
@@ -49,14 +49,19 @@ impl Secured {
     }
 }
 
+/// An edge between them.
+fn edge(office: Secured, acme: Secured) -> Edge {
+    let has = |config: &str, trunk: &str, srtp: &str| {
+        config.replace(&format!("[trunk.{trunk}]\n"), &format!("[trunk.{trunk}]\nsrtp = \"{srtp}\"\n"))
+    };
+    Edge::start(&has(&has(CONFIG, "office", office.of_trunk()), "acme", acme.of_trunk()))
+}
+
 fn meet(office: Secured, acme: Secured) {
     namespace::enter();
     let office_phone = office.party(Setup::plain("office", OFFICE, LAN, NEAR, OFFICE_HZ));
     let acme_phone = acme.party(Setup::plain("acme", ACME, WAN, FAR, ACME_HZ));
-    let has = |config: &str, trunk: &str, srtp: &str| {
-        config.replace(&format!("[trunk.{trunk}]\n"), &format!("[trunk.{trunk}]\nsrtp = \"{srtp}\"\n"))
-    };
-    let edge = Edge::start(&has(&has(CONFIG, "office", office.of_trunk()), "acme", acme.of_trunk()));
+    let edge = edge(office, acme);
     call_each_other(&edge, &*office_phone, &*acme_phone);
 }
 
@@ -103,4 +108,25 @@ fn dtls_meets_sdes() {
 #[test]
 fn dtls_meets_dtls() {
     meet(Dtls, Dtls);
+}
+
+/// As Asterisk is when nobody tells it of `rtcp_mux`: each side makes a handshake for its audio and one for its reports. What reports come by
+/// the keys of the one go on by those of the other.
+#[test]
+fn reports_of_two_who_have_a_port_for_them_pass_by_handshakes_of_their_own() {
+    namespace::enter();
+    let apart = HANDSHAKES.replace("rtcp_mux=yes", "rtcp_mux=no");
+    let party = |name, ip, edge, tone| {
+        let plain = asterisk::Setup::plain(name, ip, edge, tone);
+        Asterisk::start(&asterisk::Setup { endpoint: &apart, ..plain })
+    };
+    let office = party("office", OFFICE, LAN, OFFICE_HZ);
+    let acme = party("acme", ACME, WAN, ACME_HZ);
+    let edge = edge(Dtls, Dtls);
+    office.calls(FAR);
+    hear_each_other(&office, &acme);
+    wait_until("reports pass", LIMIT, || http::metric("throughline_media_relayed_rtcp") >= 4.0);
+    acme.hangs_up();
+    rests(&edge);
+    assert_eq!(http::metric("throughline_media_report_handshakes_failed"), 0.0);
 }
