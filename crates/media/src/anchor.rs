@@ -137,7 +137,7 @@ pub(crate) struct Side {
     /// The same for its reports, where they have a port of their own, and what came of it.
     pub(crate) report_shaking: Option<Box<Shaking>>,
     pub(crate) report_security: Option<Box<Security>>,
-    /// It is met at another port of ours than its keys were made by: its peer may take that for a reason to make others.
+    /// It is met at another port of ours than its keys were made by, and its peer may take that for a reason to begin another handshake.
     pub(crate) may_begin_anew: bool,
     /// Whose certificate its keys came with, and who we were.
     pub(crate) shaken_with: Option<(Fingerprint, Role)>,

@@ -49,19 +49,19 @@ impl Secured {
     }
 }
 
-/// An edge between them.
-fn edge(office: Secured, acme: Secured) -> Edge {
+/// The configuration of an edge between them.
+fn between(office: Secured, acme: Secured) -> String {
     let has = |config: &str, trunk: &str, srtp: &str| {
         config.replace(&format!("[trunk.{trunk}]\n"), &format!("[trunk.{trunk}]\nsrtp = \"{srtp}\"\n"))
     };
-    Edge::start(&has(&has(CONFIG, "office", office.of_trunk()), "acme", acme.of_trunk()))
+    has(&has(CONFIG, "office", office.of_trunk()), "acme", acme.of_trunk())
 }
 
 fn meet(office: Secured, acme: Secured) {
     namespace::enter();
     let office_phone = office.party(Setup::plain("office", OFFICE, LAN, NEAR, OFFICE_HZ));
     let acme_phone = acme.party(Setup::plain("acme", ACME, WAN, FAR, ACME_HZ));
-    let edge = edge(office, acme);
+    let edge = Edge::start(&between(office, acme));
     call_each_other(&edge, &*office_phone, &*acme_phone);
 }
 
@@ -122,11 +122,37 @@ fn reports_of_two_who_have_a_port_for_them_pass_by_handshakes_of_their_own() {
     };
     let office = party("office", OFFICE, LAN, OFFICE_HZ);
     let acme = party("acme", ACME, WAN, ACME_HZ);
-    let edge = edge(Dtls, Dtls);
+    let edge = Edge::start(&between(Dtls, Dtls));
     office.calls(FAR);
     hear_each_other(&office, &acme);
     wait_until("reports pass", LIMIT, || http::metric("throughline_media_relayed_rtcp") >= 4.0);
     acme.hangs_up();
     rests(&edge);
     assert_eq!(http::metric("throughline_media_report_handshakes_failed"), 0.0);
+}
+
+/// Whoever of the two begins the handshake, the edge or Asterisk: audio that is cut off at one interface goes on by the other.
+#[test]
+fn audio_by_keys_of_a_handshake_moves_to_another_interface() {
+    namespace::enter();
+    let second = "[listen.wan2]\nsip = [\"udp:127.0.0.12:5060\"]\nmedia = \"127.0.0.12:30000-37999\"\n\n[trunk.office]";
+    let config = between(Plain, Dtls).replace("[trunk.office]", second);
+    let config = config.replace("[trunk.acme]\n", "[trunk.acme]\nmedia = [\"wan\", \"wan2\"]\n");
+    let office = Plain.party(Setup::plain("office", OFFICE, LAN, NEAR, OFFICE_HZ));
+    let acme = Dtls.party(Setup::plain("acme", ACME, WAN, FAR, ACME_HZ));
+    let edge = Edge::start(&config);
+    for (nth, caller, number, callee) in [(1.0, &office, FAR, &acme), (2.0, &acme, NEAR, &office)] {
+        caller.calls(number);
+        hear_each_other(&**caller, &**callee);
+        println!("A {} packets of handshakes", http::metric("throughline_media_handshakes"));
+        namespace::cut_audio(ACME, "127.0.0.11");
+        wait_until("it has moved", LIMIT, || http::metric("throughline_call_audio_moved") >= nth);
+        println!("B {} packets of handshakes", http::metric("throughline_media_handshakes"));
+        interop::let_pass(std::time::Duration::from_secs(6));
+        for (name, ) in [("media_handshakes",), ("media_dropped_unauthentic",), ("media_dropped_no_key",), ("media_dropped_third_party",), ("media_dropped_replayed",), ("media_dropped_not_rtp",), ("media_relayed",), ("call_audio_moved",), ("call_audio_not_moved",)] { println!("C {name} {}", http::metric(&format!("throughline_{name}"))); }
+        hear_each_other(&**caller, &**callee);
+        callee.hangs_up();
+        rests(&edge);
+        namespace::heal();
+    }
 }

@@ -193,6 +193,9 @@ impl B2bua {
         call.note(world.now, side, Note::Moved { after: world.now.since(moving.since) });
         call.listening.tried_now(world.now, side);
         self.bridge_aside(world, slot, side, message);
+        for (pair, _) in moving.fresh.pairs.iter().flatten() {
+            world.relay.shake_anew(world.now, *pair);
+        }
         self.renew_by_response(world, slot, side, message);
         self.gate(world, slot);
     }

@@ -48,6 +48,8 @@ pub(crate) struct Shaking {
     due: Instant,
     certified: bool,
     done: bool,
+    /// There are keys already, which hold until it is over and if it comes to nothing.
+    anew: bool,
     /// Where its last packet came from.
     from: Option<SocketAddr>,
 }
@@ -68,8 +70,13 @@ impl Shaking {
             due: now,
             certified: false,
             done: false,
+            anew: false,
             from: None,
         }
+    }
+
+    fn anew(self) -> Box<Self> {
+        Box::new(Self { anew: true, ..self })
     }
 
     pub(super) const fn due(&self) -> Instant {
@@ -193,9 +200,29 @@ impl Relay {
         Forward::Made
     }
 
-    /// A peer that is met at another port of ours goes on with the keys it has, since nothing that its description says of them has changed
-    /// (RFC 8842 §3.2), or takes another port for another handshake (RFC 5763 §6.6). Who is to begin it shows which; until it is over the
-    /// keys that are there hold.
+    /// `side` is met at another port of ours from now on. Its peer goes on with the keys it has, since nothing that its description says of
+    /// them has changed (RFC 8842 §3.2), or takes another port for another handshake (RFC 5763 §6.6), and nothing tells which. So it is begun
+    /// where we begin, and answered where the peer does. Who does ICE knows changes of ports and keeps its keys (RFC 8842 §3.3).
+    pub fn shake_anew(&mut self, now: Instant, side: PairId) {
+        let Some(handshaker) = self.keying.as_ref().and_then(|keying| keying.handshaker.clone()) else { return };
+        for component in [Component::Rtp, Component::Rtcp] {
+            let Some(own) = self.side(side).filter(|own| own.ice.is_none()) else { return };
+            let Some(peer) = own.shaken_with.filter(|_| own.has_keys_at(component)) else { continue };
+            // The place of one that is over is free for another.
+            own.shaking_at(component).take_if(|shaking| shaking.done);
+            own.may_begin_anew = peer.1 == Role::Server;
+            if own.may_begin_anew || own.shaking_at(component).is_some() || self.admit_one(side, component).is_err() {
+                continue;
+            }
+            let shaking = Shaking::new(now, component, peer, handshaker.begin(now, Role::Client)).anew();
+            if let Some(own) = self.side(side) {
+                *own.shaking_at(component) = Some(shaking);
+                self.agenda.set(now, side, Task::Handshake);
+            }
+        }
+    }
+
+    /// What a peer has begun that may.
     fn begun_anew(
         &mut self,
         now: Instant,
@@ -205,11 +232,10 @@ impl Relay {
         let begins =
             packet.bytes().first() == Some(&HANDSHAKE) && packet.bytes().get(RECORD_HEAD) == Some(&CLIENT_HELLO);
         let side = self.side(pair).filter(|side| begins && side.may_begin_anew)?;
-        let known = component == Component::Rtp || side.report_security.is_some();
-        let peer = side.shaken_with.filter(|(_, role)| known && *role == Role::Server)?;
+        let peer = side.shaken_with.filter(|_| side.has_keys_at(component))?;
         let handshaker = self.keying.as_ref()?.handshaker.clone()?;
         self.admit_one(pair, component).ok()?;
-        Some(Box::new(Shaking::new(now, component, peer, handshaker.begin(now, Role::Server))))
+        Some(Shaking::new(now, component, peer, handshaker.begin(now, Role::Server)).anew())
     }
 
     /// It is time to send again, or to give up.
@@ -221,7 +247,7 @@ impl Relay {
                 let ticked = shaking.machine.tick(now);
                 self.turn(now, pair, shaking, ticked.map_err(|_| Undone::Failed));
             } else if !shaking.done {
-                self.give_up(pair, component, &Undone::Failed);
+                self.give_up(pair, &shaking, &Undone::Failed);
             }
         }
     }
@@ -237,12 +263,13 @@ impl Relay {
                 }
             }
             Err(_) if shaking.done => {}
-            Err(why) => self.give_up(pair, shaking.component, &why),
+            Err(why) => self.give_up(pair, &shaking, &why),
         }
     }
 
-    fn give_up(&mut self, pair: PairId, component: Component, why: &Undone) {
-        let unshaken = match (why, component) {
+    fn give_up(&mut self, pair: PairId, shaking: &Shaking, why: &Undone) {
+        let unshaken = match (why, shaking.component) {
+            (Undone::Failed, _) if shaking.anew => return,
             (Undone::Certificate, _) => {
                 self.counters.handshakes_foreign += 1;
                 Unshaken::Foreign
@@ -256,7 +283,7 @@ impl Relay {
                 Unshaken::Failed
             }
         };
-        if let (Component::Rtp, Some(side)) = (component, self.side(pair)) {
+        if let (Component::Rtp, Some(side)) = (shaking.component, self.side(pair)) {
             side.unshaken = Some(unshaken);
         }
     }
@@ -331,10 +358,7 @@ impl Side {
         }
     }
 
-    /// It is met at another port of ours from now on. The place of a handshake that is over is free for another one.
-    pub(super) fn meets_elsewhere(&mut self) {
-        self.shaking.take_if(|shaking| shaking.done);
-        self.report_shaking.take_if(|shaking| shaking.done);
-        self.may_begin_anew = true;
+    fn has_keys_at(&self, component: Component) -> bool {
+        component == Component::Rtp || self.report_security.is_some()
     }
 }

@@ -23,9 +23,6 @@ impl Relay {
         if let Some(side) = self.side(first) {
             side.peer = second;
         }
-        if let Some(side) = self.side(second) {
-            side.meets_elsewhere();
-        }
         self.tasks_follow(second);
         for (pair, _) in self.unfinished.iter_mut().filter(|(pair, _)| *pair == old) {
             *pair = second;
