@@ -131,7 +131,8 @@ fn reports_of_two_who_have_a_port_for_them_pass_by_handshakes_of_their_own() {
     assert_eq!(http::metric("throughline_media_report_handshakes_failed"), 0.0);
 }
 
-/// Whoever of the two begins the handshake, the edge or Asterisk: audio that is cut off at one interface goes on by the other.
+/// Audio that is cut off at one interface goes on by the other. Asterisk takes another port for another handshake, and waits for it where
+/// the edge has begun the first one.
 #[test]
 fn audio_by_keys_of_a_handshake_moves_to_another_interface() {
     namespace::enter();
@@ -144,12 +145,8 @@ fn audio_by_keys_of_a_handshake_moves_to_another_interface() {
     for (nth, caller, number, callee) in [(1.0, &office, FAR, &acme), (2.0, &acme, NEAR, &office)] {
         caller.calls(number);
         hear_each_other(&**caller, &**callee);
-        println!("A {} packets of handshakes", http::metric("throughline_media_handshakes"));
         namespace::cut_audio(ACME, "127.0.0.11");
         wait_until("it has moved", LIMIT, || http::metric("throughline_call_audio_moved") >= nth);
-        println!("B {} packets of handshakes", http::metric("throughline_media_handshakes"));
-        interop::let_pass(std::time::Duration::from_secs(6));
-        for (name, ) in [("media_handshakes",), ("media_dropped_unauthentic",), ("media_dropped_no_key",), ("media_dropped_third_party",), ("media_dropped_replayed",), ("media_dropped_not_rtp",), ("media_relayed",), ("call_audio_moved",), ("call_audio_not_moved",)] { println!("C {name} {}", http::metric(&format!("throughline_{name}"))); }
         hear_each_other(&**caller, &**callee);
         callee.hangs_up();
         rests(&edge);
