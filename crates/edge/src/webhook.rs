@@ -19,7 +19,7 @@ const UNDER_WAY: usize = 4_096;
 
 /// What is posted, as JSON. Fields may be added; none changes its meaning.
 #[derive(Serialize)]
-struct Post<'a> {
+struct Body<'a> {
     /// The same when it is raised and when it is over, and of no other alarm.
     id: &'a str,
     status: &'static str,
@@ -57,7 +57,7 @@ impl Writer {
             }
             entry.wall
         };
-        let post = Post {
+        let body = Body {
             id: &format!("{edge}:{subject}:{}", since.as_micros() / 1_000),
             status: if alarm.over { "over" } else { "raised" },
             kind: alarm.what.kind(),
@@ -70,14 +70,14 @@ impl Writer {
             at: entry.wall.to_string(),
             seq: entry.seq.0,
         };
-        Some((alarm, serde_json::to_string(&post).ok()?))
+        Some((alarm, serde_json::to_string(&body).ok()?))
     }
 }
 
 /// The body of a test post, of whose record this is: told apart by its `status` and `kind`, and about nothing.
 pub fn test_body(edge: &Name, entry: &Entry) -> String {
     let at = entry.wall.to_string();
-    let post = Post {
+    let body = Body {
         id: &format!("{edge}:test:{}", entry.wall.as_micros() / 1_000),
         status: "test",
         kind: "test",
@@ -91,7 +91,7 @@ pub fn test_body(edge: &Name, entry: &Entry) -> String {
         seq: entry.seq.0,
     };
     // Texts and numbers alone: nothing of it can fail to be written.
-    serde_json::to_string(&post).unwrap_or_default()
+    serde_json::to_string(&body).unwrap_or_default()
 }
 
 /// The value of the header `Throughline-Signature`: the time of the try in seconds, and HMAC-SHA256 (RFC 2104) of that time, a full

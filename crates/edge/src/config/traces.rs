@@ -85,9 +85,19 @@ pub(super) fn read(root: &Reader<'_, '_>, env: Env<'_>, faults: &mut Faults<'_>)
     let reader = Reader::open(node, &node.span(), &TRACES, faults)?;
     let address = reader.need("url", faults, |node, faults| url::read(node, env, faults));
     let headers = reader.read("headers", faults, |node, faults| headers(node, env, faults)).unwrap_or_default();
-    let (mut sample, mut service) = (100, String::from("throughline"));
+    if address.as_ref().is_some_and(|address| address.path == "/") {
+        let fix = Some(String::from("collectors take traces at /v1/traces, unless they are told otherwise"));
+        faults.warn(
+            &reader.place("url"),
+            "this address has no path, and none is added to it",
+            "an address with its path",
+            fix,
+        );
+    }
+    let mut sample = 100;
     reader.set("sample", &mut sample, faults, value::percent(0));
-    reader.set("service", &mut service, faults, value::text);
+    let service = reader.read("service", faults, value::text).filter(|service| !service.is_empty());
+    let service = service.unwrap_or_else(|| String::from("throughline"));
     let (mut timeout, mut give_up) = (Span::from_secs(10), Span::from_secs(300));
     reader.set("timeout", &mut timeout, faults, value::span(Span::from_millis(100), Span::from_secs(60)));
     reader.set("give_up", &mut give_up, faults, value::span(Span::from_secs(1), Span::from_secs(3_600)));
@@ -187,6 +197,16 @@ mod tests {
         for wanted in ["`url` is missing", "the edge's own to say", "a share from", "too long", "unknown key `to`"] {
             assert!(faults.contains(wanted), "{wanted} in {faults}");
         }
+    }
+
+    #[test]
+    fn an_address_without_a_path_is_warned_of() {
+        let warnings = |url: &str| {
+            let compiled = compile(&format!("[traces]\nurl = \"{url}\"\n{REST}"), "edge.toml", &|_| None, None);
+            assert!(compiled.settings.is_some());
+            compiled.faults.iter().filter(|fault| fault.what.contains("no path")).count()
+        };
+        assert_eq!(["http://a:4318", "http://a:4318/", "http://a:4318/v1/traces"].map(warnings), [1, 1, 0]);
     }
 
     #[test]
