@@ -124,8 +124,10 @@ fn a_test_post_goes_the_way_of_alarms_beside_what_waits_and_is_on_record() {
     namespace::enter();
     let pager = receiver(9_001, &[Manner::Answers(204), Manner::Answers(410), Manner::Answers(500)]);
     let hooks = "[webhook.pager]\nurl = \"http://127.0.0.1:9001/\"\nsecret = \"env:HOOK\"\nseverity = \"critical\"\n\
+        alarms = [\"group_has_nobody\"]\n\
         [webhook.dead]\nurl = \"http://127.0.0.1:9003/\"\nalarms = [\"registrar_gone\"]\n\
-        [webhook.stuck]\nurl = \"http://127.0.0.1:9002/\"\ntimeout = \"60s\"\n";
+        [webhook.stuck]\nurl = \"http://127.0.0.1:9002/\"\ntimeout = \"60s\"\n\
+        alarms = [\"group_has_nobody\"]\n";
     let stuck = receiver(9_002, &[Manner::Hangs, Manner::Answers(204)]);
     let edge = Edge::start_knowing(&config(hooks), &[("HOOK", SECRET)]);
     let (said, taken) = edge.command(&["webhook", "test", "pager", "--why", "a new secret"]);
