@@ -14,7 +14,7 @@ use crate::latch::Latch;
 use crate::outgo::Outgo;
 use crate::quality::Quality;
 use crate::quality::reception::Reception;
-use crate::relay::{Blocked, PairId, Shaking, Unshaken};
+use crate::relay::{Blocked, Component, PairId, Shaking, Unshaken};
 use crate::reports::Reports;
 use crate::rtp;
 use crate::speech::{Format, Speech};
@@ -139,6 +139,8 @@ pub(crate) struct Side {
     pub(crate) report_security: Option<Box<Security>>,
     /// It is met at another port of ours than its keys were made by, and its peer may take that for a reason to begin another handshake.
     pub(crate) may_begin_anew: bool,
+    /// There was no room for one of ours: when it is tried again, from which port on.
+    pub(crate) anew_at: Option<(Instant, Component)>,
     /// Whose certificate its keys came with, and who we were.
     pub(crate) shaken_with: Option<(Fingerprint, Role)>,
     /// Why none came out of it.
@@ -178,6 +180,7 @@ impl Side {
             report_shaking: None,
             report_security: None,
             may_begin_anew: false,
+            anew_at: None,
             shaken_with: None,
             unshaken: None,
         }

@@ -19,6 +19,9 @@ use model::{Instant, Span};
 const AT_ONCE: usize = 64;
 /// How long one may take, and how long it is kept afterwards: the peer may not have heard its end and ask again.
 const TIME: Span = Span::from_secs(30);
+/// How long one that is begun anew is waited for: a peer that wants one answers at once. While there is no room for it, it is tried again so soon.
+const ANEW: Span = Span::from_secs(5);
+const AGAIN: Span = Span::from_millis(100);
 /// How soon it is seen to again while the peer has not been found by ICE.
 const UNCHECKED: Span = Span::from_millis(20);
 /// What it may want in one turn: a flight has few packets.
@@ -76,7 +79,7 @@ impl Shaking {
     }
 
     fn anew(self) -> Box<Self> {
-        Box::new(Self { anew: true, ..self })
+        Box::new(Self { anew: true, ends: self.due + ANEW, ..self })
     }
 
     pub(super) const fn due(&self) -> Instant {
@@ -144,21 +147,30 @@ impl Relay {
         own.is_some_and(|own| own.report_shaking.is_some() || own.report_security.is_some())
     }
 
-    /// There is room for one more, in the place of the one that was under way by the same port.
+    /// Takes room for one more, where there is some.
     fn admit_one(&mut self, side: PairId, component: Component) -> Result<(), TooMany> {
+        if !self.has_room(side, component) {
+            self.counters.handshakes_refused += 1;
+            return Err(TooMany);
+        }
+        self.take_room(side, component);
+        Ok(())
+    }
+
+    fn take_room(&mut self, side: PairId, component: Component) {
+        self.unfinished.push((side, component));
+        self.outbox.make_room();
+    }
+
+    /// There is room for one more, in the place of the one that was under way by the same port.
+    fn has_room(&mut self, side: PairId, component: Component) -> bool {
         let sides = &self.sides;
         self.unfinished.retain(|(pair, of)| {
             let own = sides.get(pair.index()).and_then(Option::as_ref);
             (*pair, *of) != (side, component)
                 && own.and_then(|own| own.shaking_by(*of)).is_some_and(|shaking| !shaking.done)
         });
-        if self.unfinished.len() >= AT_ONCE {
-            self.counters.handshakes_refused += 1;
-            return Err(TooMany);
-        }
-        self.unfinished.push((side, component));
-        self.outbox.make_room();
-        Ok(())
+        self.unfinished.len() < AT_ONCE
     }
 
     /// The keys of `side` come out of a handshake with this peer already, or will, in this role: what is told again changes nothing (RFC 8842
@@ -203,22 +215,38 @@ impl Relay {
     /// `side` is met at another port of ours from now on. Its peer goes on with the keys it has, since nothing that its description says of
     /// them has changed (RFC 8842 §3.2), or takes another port for another handshake (RFC 5763 §6.6), and nothing tells which. So it is begun
     /// where we begin, and answered where the peer does. Who does ICE knows changes of ports and keeps its keys (RFC 8842 §3.3).
+    /// Many may move at once: what there is no room for is tried again.
     pub fn shake_anew(&mut self, now: Instant, side: PairId) {
+        self.shake_anew_from(now, side, Component::Rtp);
+    }
+
+    fn shake_anew_from(&mut self, now: Instant, side: PairId, first: Component) {
         let Some(handshaker) = self.keying.as_ref().and_then(|keying| keying.handshaker.clone()) else { return };
-        for component in [Component::Rtp, Component::Rtcp] {
+        for component in [Component::Rtp, Component::Rtcp].into_iter().skip_while(|component| *component != first) {
             let Some(own) = self.side(side).filter(|own| own.ice.is_none()) else { return };
             let Some(peer) = own.shaken_with.filter(|_| own.has_keys_at(component)) else { continue };
             // The place of one that is over is free for another.
             own.shaking_at(component).take_if(|shaking| shaking.done);
             own.may_begin_anew = peer.1 == Role::Server;
-            if own.may_begin_anew || own.shaking_at(component).is_some() || self.admit_one(side, component).is_err() {
+            if own.may_begin_anew || own.shaking_at(component).is_some() {
                 continue;
             }
+            if !self.has_room(side, component) {
+                return self.try_anew_again(now + AGAIN, side, component);
+            }
+            self.take_room(side, component);
             let shaking = Shaking::new(now, component, peer, handshaker.begin(now, Role::Client)).anew();
             if let Some(own) = self.side(side) {
                 *own.shaking_at(component) = Some(shaking);
                 self.agenda.set(now, side, Task::Handshake);
             }
+        }
+    }
+
+    fn try_anew_again(&mut self, at: Instant, side: PairId, component: Component) {
+        if let Some(own) = self.side(side) {
+            own.anew_at = Some((at, component));
+            self.agenda.set(at, side, Task::Handshake);
         }
     }
 
@@ -240,6 +268,9 @@ impl Relay {
 
     /// It is time to send again, or to give up.
     pub(super) fn shake_on(&mut self, now: Instant, at: Instant, pair: PairId) {
+        if let Some((_, first)) = self.side(pair).and_then(|side| side.anew_at.take_if(|(due, _)| *due == at)) {
+            self.shake_anew_from(now, pair, first);
+        }
         for component in [Component::Rtp, Component::Rtcp] {
             let Some(side) = self.side(pair) else { return };
             let Some(mut shaking) = side.shaking_at(component).take_if(|shaking| shaking.due == at) else { continue };
@@ -360,5 +391,83 @@ impl Side {
 
     fn has_keys_at(&self, component: Component) -> bool {
         component == Component::Rtp || self.report_security.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dtls::{Failed, Handshaker, Keys};
+    use crate::keying::Keying;
+    use crate::relay::Peer;
+    use crate::srtp::{Secrets, Suite};
+    use alloc::sync::Arc;
+    use core::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Gives so many steps, then waits.
+    #[derive(Debug)]
+    struct Machine(core::ops::Range<u8>);
+
+    impl Handshake for Machine {
+        fn take(&mut self, _: Instant, _: &[u8]) -> Result<(), Failed> {
+            Ok(())
+        }
+
+        fn tick(&mut self, _: Instant) -> Result<(), Failed> {
+            Ok(())
+        }
+
+        fn poll<'a>(&mut self, _: &'a mut [u8]) -> Step<'a> {
+            match self.0.next() {
+                Some(0) => Step::Certificate(b"peer"),
+                Some(_) => Step::Keys(Keys { suite: Suite::AesCm128HmacSha1_80, material: &[7; 60] }),
+                None => Step::Wait(None),
+            }
+        }
+    }
+
+    /// Begins handshakes that never end.
+    #[derive(Debug, Default)]
+    struct Begun(AtomicUsize);
+
+    impl Handshaker for Begun {
+        fn fingerprint(&self) -> Fingerprint {
+            Fingerprint::of(b"ours")
+        }
+
+        fn begin(&self, _: Instant, _: Role) -> Box<dyn Handshake> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Box::new(Machine(0..0))
+        }
+    }
+
+    #[test]
+    fn of_many_that_move_at_once_each_is_begun_anew_as_soon_as_there_is_room() {
+        const MOVED: u32 = 100;
+        let at = |ms| Instant::ZERO + Span::from_secs(100) + Span::from_millis(ms);
+        let mut relay = Relay::new(4 * MOVED as usize);
+        let begun = Arc::new(Begun::default());
+        relay.entrust(Keying { secrets: Secrets::new([7; 32]), handshaker: Some(begun.clone()) });
+        for call in 0..MOVED {
+            let (stays, moves) = (PairId(2 * call), PairId(2 * call + 1));
+            relay.join(stays, moves).unwrap();
+            relay.expect(moves, &Peer { rtp: SocketAddr::from(([192, 0, 2, 1], 4_000)), rtcp: None, mux: true });
+            relay.shake(at(0), moves, (Fingerprint::of(b"peer"), Role::Client), Box::new(Machine(0..2))).unwrap();
+            relay.tick(at(0));
+            assert!(relay.is_secured(moves));
+        }
+        for call in 0..MOVED {
+            let (stays, fresh) = (PairId(2 * call), PairId(2 * MOVED + call));
+            relay.repoint(stays, fresh).unwrap();
+            relay.shake_anew(at(1_000), fresh);
+        }
+        assert_eq!(begun.0.load(Ordering::Relaxed), AT_ONCE);
+        for ms in 1_000..8_000 {
+            relay.tick(at(ms));
+        }
+        assert_eq!(begun.0.load(Ordering::Relaxed), MOVED as usize);
+        let counters = relay.counters();
+        assert_eq!((counters.handshakes_failed, counters.handshakes_refused), (0, 0), "they have keys");
+        assert!((0..MOVED).all(|call| relay.is_secured(PairId(2 * MOVED + call))));
     }
 }
