@@ -72,7 +72,7 @@ pub(super) static EDGE: Section = Section {
             "capture",
             "\"SIZE\" or false",
             "\"16MiB\"",
-            "Memory for the SIP messages of the last calls, which `throughline pcap` shows; shards share it. A usual call needs some 12 KiB, so \
+            "Memory for the SIP messages of the last calls, which `throughline pcap` shows; shards share it. A call needs some 7 to 15 KiB, so \
              that this holds more than a thousand calls and the memory of the edge stays small. `false` keeps none.",
         ),
     ],
