@@ -583,7 +583,7 @@ pub(crate) struct Banner {
     /// What listens where.
     pub(crate) ready: String,
     /// What to try now, in lines of their own; empty for an edge in earnest.
-    pub(crate) next: &'static str,
+    pub(crate) next: String,
 }
 
 fn say(line: &str) {

@@ -310,7 +310,7 @@ fn banner(settings: &Settings, shards: u8, lab: bool) -> Banner {
     let what = if lab { "the lab" } else { settings.name.as_str() };
     let shards = if shards == 1 { "1 shard".to_owned() } else { format!("{shards} shards") };
     let ready = format!("{what} is ready: SIP on {}; API on {api}; {shards}", sip.join(", "));
-    Banner { ready, next: if lab { crate::lab::NEXT } else { "" } }
+    Banner { ready, next: if lab { crate::lab::next() } else { String::new() } }
 }
 
 /// Waits for the shards, and says why the node ended unless it was asked to.

@@ -22,7 +22,7 @@ use std::time::Duration;
 pub const CONFIG: &str = include_str!("lab.toml");
 
 /// What to try once it runs.
-pub(crate) const NEXT: &str = "
+const NEXT: &str = "
 
 Now, from another terminal:
   throughline lab call                       places a call through the edge and says what tone it hears
@@ -32,8 +32,14 @@ Now, from another terminal:
   throughline drill --fault silent           breaks acme for calls of its own, and proves that globex stands in
   throughline why trunk acme                 each change in one sentence
   throughline lab fail acme --how heal       acme works again
-A phone or SIPp calls in at 127.0.0.10:5060. (The binary is target/release/throughline.)
+A phone or SIPp calls in at 127.0.0.10:5060.
 ";
+
+/// The same with the program's name as it was called, so that each line can be copied.
+pub(crate) fn next() -> String {
+    let program = std::env::args().next().unwrap_or_else(|| String::from("throughline"));
+    NEXT.replace("\n  throughline ", &format!("\n  {program} "))
+}
 
 /// Where phones reach the edge.
 const EDGE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 10)), 5060);
