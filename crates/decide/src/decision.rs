@@ -35,6 +35,13 @@ pub struct Decision {
     pub word: Option<Arc<Word>>,
 }
 
+impl Decision {
+    /// One that was enforced, and of which no more is known: no evidence, no policy, no look at a set time, nobody's word.
+    pub const fn bare(at: Instant, epoch: Epoch, subject: Subject, change: Change, cause: Cause) -> Self {
+        Self { at, epoch, subject, change, cause, evidence: None, veto: None, next_look: None, policy: 0, word: None }
+    }
+}
+
 /// About whom a decision is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -450,10 +450,14 @@ impl Engine {
         self.look_at(target, [look, freed, asked].into_iter().flatten().min());
     }
 
+    /// That of the table once the decision to come is applied.
+    const fn next_epoch(&self) -> Epoch {
+        Epoch(self.table.epoch().0 + 1)
+    }
+
     fn decision(&self, at: Instant, subject: Subject, change: Change, cause: Cause, trunk: TrunkId) -> Decision {
         let policy = self.shape.trunk(trunk).map_or(0, |trunk| trunk.health.fingerprint());
-        let epoch = Epoch(self.table.epoch().0 + 1);
-        Decision { at, epoch, subject, change, cause, evidence: None, veto: None, next_look: None, policy, word: None }
+        Decision { policy, ..Decision::bare(at, self.next_epoch(), subject, change, cause) }
     }
 }
 

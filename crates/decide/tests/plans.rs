@@ -42,19 +42,7 @@ fn admin(table: &mut TrunkTable, trunk: u16, to: Admin) {
 fn put(table: &mut TrunkTable, subject: Subject, change: Change) {
     let epoch = Epoch(table.epoch().0 + 1);
     let (at, cause) = (Instant::ZERO, Cause::Operator);
-    let none = Decision {
-        at,
-        epoch,
-        subject,
-        change,
-        cause,
-        evidence: None,
-        veto: None,
-        next_look: None,
-        policy: 0,
-        word: None,
-    };
-    table.apply(&none);
+    table.apply(&Decision::bare(at, epoch, subject, change, cause));
 }
 
 fn health(table: &mut TrunkTable, trunk: u16, to: Health) {

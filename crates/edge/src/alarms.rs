@@ -306,18 +306,9 @@ mod tests {
     }
 
     fn fall(to: Health, veto: Option<Veto>) -> Decision {
-        Decision {
-            at: at(0),
-            epoch: Epoch(1),
-            subject: Subject::Target(TargetId { trunk: TrunkId(0), index: 0 }),
-            change: Change::Health { from: Health::Up, to },
-            cause: Cause::Relapse,
-            evidence: None,
-            veto,
-            next_look: None,
-            word: None,
-            policy: 0,
-        }
+        let subject = Subject::Target(TargetId { trunk: TrunkId(0), index: 0 });
+        let change = Change::Health { from: Health::Up, to };
+        Decision { veto, ..Decision::bare(at(0), Epoch(1), subject, change, Cause::Relapse) }
     }
 
     #[test]

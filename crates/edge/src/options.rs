@@ -249,18 +249,9 @@ mod tests {
         );
         load.end(trunk);
         assert_eq!(ask(&settings, &table, &load, false, office), (200, false), "calls per second are over in a second");
-        table.apply(&Decision {
-            at: Instant::ZERO,
-            epoch: Epoch(1),
-            subject: Subject::Target(TargetId { trunk, index: 0 }),
-            change: Change::Health { from: Health::Unknown, to: Health::Down },
-            cause: Cause::Relapse,
-            evidence: None,
-            veto: None,
-            next_look: None,
-            word: None,
-            policy: 0,
-        });
+        let subject = Subject::Target(TargetId { trunk, index: 0 });
+        let change = Change::Health { from: Health::Unknown, to: Health::Down };
+        table.apply(&Decision::bare(Instant::ZERO, Epoch(1), subject, change, Cause::Relapse));
         assert_eq!(ask(&settings, &table, &load, false, office), (503, true), "all that is left is a last resort");
     }
 

@@ -7,6 +7,7 @@ mod capture;
 mod drilled;
 mod legs;
 mod registrations;
+mod shown;
 
 use self::capture::Tap;
 use crate::call_record;
@@ -14,19 +15,15 @@ use crate::guard::{Arrival, Guard, Offence, Shut, Standing};
 use crate::io::{Input, Notice, Output, Snapshot};
 use crate::options::{self, Probes, Situation};
 use crate::test_calls::TestCalls;
-use crate::view::ShardView;
-use act::{B2bua, CallPlace, Effect, Nonces, Passages, Phones, Ports, Registrants, Registrar, TestCallWorld, World};
+use act::{B2bua, Effect, Nonces, Passages, Phones, Ports, Registrants, Registrar, TestCallWorld, World};
 use core::net::SocketAddr;
 use decide::Load;
 use media::codec::Vocoders;
 use media::{Component, Forward, Keying, Made, Packet, PairId, Relay};
-use model::{CallRef, Instant, Rng, ShardId};
+use model::{Instant, Rng, ShardId};
 use sip::{Answer, Endpoint, Event, Flow, Message, Method, Minter, Rejected, ServerKey};
 use std::collections::VecDeque;
 use std::sync::Arc;
-
-/// Calls shown at once by `Input::Look`.
-const LOOK_LIMIT: usize = 1_000;
 
 /// How much a shard may hold.
 #[derive(Clone, Debug)]
@@ -347,40 +344,6 @@ impl Shard {
         self.b2bua.is_idle() && self.test_calls.is_idle() && self.registrants.is_idle()
     }
 
-    /// The shard in numbers.
-    pub fn view(&self) -> ShardView {
-        let mut counters: Vec<(String, u64)> =
-            self.counters.rejected.iter().map(|(reason, n)| (format!("sip_rejected_{reason}"), *n)).collect();
-        counters.push(("sip_forged_ways".into(), self.counters.forged_ways));
-        counters.push(("probes_unsent".into(), self.counters.probes_unsent));
-        counters.push(("service_routes_ignored".into(), self.registrants.routes_ignored()));
-        counters.push(("options_answered".into(), self.counters.options_answered));
-        counters.push(("credentials_refused".into(), self.counters.credentials_refused));
-        counters.push(("drill_signals_spared".into(), self.counters.signals_spared));
-        counters.extend(self.endpoint.counters().iter().map(|(name, n)| (format!("sip_{name}"), n)));
-        counters.extend(self.b2bua.counters().iter().map(|(name, n)| (format!("call_{name}"), n)));
-        counters.extend(self.test_calls.counters().map(|(name, n)| (format!("test_calls_{name}"), n)));
-        counters.extend(self.tap.counters().map(|(name, n)| (name.to_owned(), n)));
-        counters.extend(self.guard.counters().map(|(name, n)| (name.to_owned(), n)));
-        counters.extend(self.registrar.counters().iter().map(|(name, n)| (format!("registrar_{name}"), n)));
-        counters.extend(self.relay.counters().iter().map(|(name, n)| (format!("media_{name}"), n)));
-        let (guarded, guarded_more) = self.guard.view();
-        ShardView {
-            shard: self.shard.0,
-            calls: self.b2bua.calls() as u64,
-            transactions: self.endpoint.transactions() as u64,
-            registered: self.registrar.len() as u64,
-            ports_ready: self.ports.ready() as u64,
-            ports_used: self.ports.used() as u64,
-            ports_resting: self.ports.resting() as u64,
-            epoch: self.snapshot.table.epoch(),
-            trunk_calls: self.load.calls.clone(),
-            counters,
-            guarded,
-            guarded_more,
-        }
-    }
-
     fn update(&mut self, now: Instant, snapshot: Arc<Snapshot>) {
         let epoch = self.snapshot.table.epoch();
         let reloaded = !Arc::ptr_eq(&self.snapshot.settings, &snapshot.settings);
@@ -603,16 +566,6 @@ impl Shard {
             rng: &mut self.rng,
         };
         (&mut self.test_calls, world, &mut self.load)
-    }
-
-    fn look(&mut self, now: Instant, ticket: u64, call: Option<CallRef>, after: Option<CallPlace>, most: usize) {
-        self.guard.pass_time(now);
-        let found = match call {
-            Some(call) => self.b2bua.live(call).into_iter().collect(),
-            None => self.b2bua.all(after, most.min(LOOK_LIMIT)),
-        };
-        let calls = found.iter().map(|call| call_record::live(&self.snapshot.settings, now, call)).collect();
-        self.out.push_back(Output::View { ticket, view: Box::new(self.view()), calls });
     }
 }
 

@@ -29,18 +29,8 @@ pub(crate) fn decided(decision: Decision) -> Record {
 }
 
 pub(crate) fn decision(change: Change, cause: Cause) -> Decision {
-    Decision {
-        at: at_ms(400_000),
-        epoch: Epoch(18),
-        subject: Subject::Target(target(1)),
-        change,
-        cause,
-        evidence: None,
-        veto: None,
-        next_look: None,
-        policy: 0xa91f_3c20,
-        word: None,
-    }
+    let bare = Decision::bare(at_ms(400_000), Epoch(18), Subject::Target(target(1)), change, cause);
+    Decision { policy: 0xa91f_3c20, ..bare }
 }
 
 pub(crate) const fn at_ms(ms: u64) -> Instant {

@@ -323,18 +323,9 @@ fn decision(change: Change, cause: Cause) -> Decision {
         TestCallResult::NoTone { from_target: false, to_target: true }
     };
     let test_calls = TestCallEvidence { good: 0, bad: 2, last: Some((at(399_000), result)) };
-    Decision {
-        at: at(400_000),
-        epoch: Epoch(18),
-        subject: subject(change),
-        change,
-        cause,
-        evidence: Some(Evidence { probe, calls, transport, media, registration, test_calls, ..Evidence::default() }),
-        veto: None,
-        next_look: None,
-        policy: 0xa91f_3c20,
-        word: None,
-    }
+    let evidence = Evidence { probe, calls, transport, media, registration, test_calls, ..Evidence::default() };
+    let bare = Decision::bare(at(400_000), Epoch(18), subject(change), change, cause);
+    Decision { evidence: Some(evidence), policy: 0xa91f_3c20, ..bare }
 }
 
 fn subject(change: Change) -> Subject {

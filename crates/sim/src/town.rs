@@ -17,9 +17,9 @@ use sip::{Flow, TimerSet, Transmit, Transport};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Secret of the town's edge.
 /// Room behind a packet, as a receive buffer has it.
 const ROOM_BEHIND: usize = 64;
+/// Secret of the town's edge.
 const KEY: u64 = 0x7468_726f_7567_686c;
 /// Wall clock at the start of every run: 2026-01-01T00:00:00Z.
 const EPOCH_US: i64 = 1_767_225_600_000_000;
@@ -232,36 +232,35 @@ impl Town {
 
     /// The operator acts.
     pub fn operate(&mut self, trunk: TrunkId, act: TrunkAct) {
-        self.control.handle(self.now, wall(self.now), ControlInput::Operate { trunk, act, by: By::way("sim") });
-        self.drain_control();
+        self.tell(ControlInput::Operate { trunk, act, by: By::way("sim") });
     }
 
     /// The operator puts a tier of the carriers first.
     pub fn force(&mut self, tier: u8, length: ForceLength) {
-        let input = ControlInput::Force { group: CARRIERS_ID, tier, length, by: By::way("sim") };
-        self.control.handle(self.now, wall(self.now), input);
-        self.drain_control();
+        self.tell(ControlInput::Force { group: CARRIERS_ID, tier, length, by: By::way("sim") });
     }
 
     /// He takes his word back.
     pub fn release(&mut self) {
-        let input = ControlInput::Release { group: CARRIERS_ID, by: By::way("sim") };
-        self.control.handle(self.now, wall(self.now), input);
-        self.drain_control();
+        self.tell(ControlInput::Release { group: CARRIERS_ID, by: By::way("sim") });
     }
 
     /// Control is told of something for which this town has no source.
     #[cfg(test)]
     pub(crate) fn observe(&mut self, target: model::TargetId, what: model::Observed) {
         let signal = model::Signal { at: self.now, target, what };
-        self.control.handle(self.now, wall(self.now), ControlInput::Signal(signal));
-        self.drain_control();
+        self.tell(ControlInput::Signal(signal));
     }
 
     /// A new configuration is taken in the middle of everything.
     pub fn reload(&mut self, settings: Arc<Settings>) {
         self.settings = settings.clone();
-        self.control.handle(self.now, wall(self.now), ControlInput::Reload(Ok(settings)));
+        self.tell(ControlInput::Reload(Ok(settings)));
+    }
+
+    /// Control is told, and what it says is heard.
+    fn tell(&mut self, input: ControlInput) {
+        self.control.handle(self.now, wall(self.now), input);
         self.drain_control();
     }
 

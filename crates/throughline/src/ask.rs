@@ -93,6 +93,18 @@ pub(crate) fn tell(answer: &Value, none: &str) {
     list.iter().filter_map(Value::as_str).for_each(say);
 }
 
+/// The sentence of an act, as what was asked for or, unless it came out well, as a failure. `told`: the answer was shown already.
+pub(crate) fn verdict(answer: &Value, well: bool, told: bool) -> Result<(), Failure> {
+    let sentence = answer.pointer("/sentences/0").and_then(Value::as_str).unwrap_or("the edge said nothing about it");
+    if !well {
+        return Err(Failure(sentence.to_owned()));
+    }
+    if !told {
+        say(sentence);
+    }
+    Ok(())
+}
+
 /// The answer as it came, for other programs.
 pub(crate) fn raw(answer: &Value) {
     say(&format!("{answer:#}"));

@@ -2,7 +2,7 @@
 
 use crate::ask;
 use crate::http::{Client, encode};
-use crate::say::{Failure, say};
+use crate::say::Failure;
 use serde_json::Value;
 
 const EXAMPLES: &str = "\
@@ -33,17 +33,9 @@ pub(crate) fn run(args: &Args, api: &Client) -> Result<(), Failure> {
     verdict(&answer, args.json)
 }
 
-/// The sentence, as what was asked for or as a failure.
+/// A good call is well.
 fn verdict(answer: &Value, told: bool) -> Result<(), Failure> {
-    let sentence = answer.pointer("/sentences/0").and_then(Value::as_str).unwrap_or("the edge said nothing about it");
-    let result = answer.pointer("/test_call/result");
-    if result.is_none_or(|result| result.get("good").is_none()) {
-        return Err(Failure(sentence.to_owned()));
-    }
-    if !told {
-        say(sentence);
-    }
-    Ok(())
+    ask::verdict(answer, answer.pointer("/test_call/result/good").is_some(), told)
 }
 
 #[cfg(test)]

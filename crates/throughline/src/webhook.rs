@@ -2,7 +2,7 @@
 
 use crate::ask;
 use crate::http::{Client, encode};
-use crate::say::{Failure, say};
+use crate::say::Failure;
 use clap::Subcommand;
 use serde_json::Value;
 
@@ -41,16 +41,9 @@ pub(crate) fn run(what: &What, api: &Client) -> Result<(), Failure> {
     verdict(&answer, *json)
 }
 
-/// The sentence, as what was asked for or as a failure.
+/// Taken is well.
 fn verdict(answer: &Value, told: bool) -> Result<(), Failure> {
-    let sentence = answer.pointer("/sentences/0").and_then(Value::as_str).unwrap_or("the edge said nothing about it");
-    if answer.get("taken") != Some(&Value::Bool(true)) {
-        return Err(Failure(sentence.to_owned()));
-    }
-    if !told {
-        say(sentence);
-    }
-    Ok(())
+    ask::verdict(answer, answer.get("taken") == Some(&Value::Bool(true)), told)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub mod pressed;
 pub mod recording;
 pub mod site;
 pub mod spoken;
+pub mod tshark;
 pub mod way;
 pub mod wire;
 

@@ -5,9 +5,9 @@
 
 use media::{Component, Packet, PairId, Peer, Relay, quality::Quality, rtcp, rtp, xr};
 use model::{Instant, Rng, Span};
+use peers::tshark;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 
 const FROM: ([u8; 4], u16) = ([192, 0, 2, 1], 4_000);
 const TO: ([u8; 4], u16) = ([192, 0, 2, 9], 40_000);
@@ -97,15 +97,8 @@ fn capture(name: &str, packets: impl Iterator<Item = (u64, Vec<u8>)>) -> PathBuf
 }
 
 /// Packets, lost, and mean and largest jitter in milliseconds, as tshark tells them of the one stream.
-fn counted(path: &PathBuf) -> (u64, i64, f64, f64) {
-    let out = Command::new("tshark")
-        .args(["-q", "-n", "-d"])
-        .arg(format!("udp.port=={},rtp", TO.1))
-        .args(["-z", "rtp,streams", "-r"])
-        .arg(path)
-        .output()
-        .expect("tshark runs; scripts/install-interop installs it");
-    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+fn counted(path: &Path) -> (u64, i64, f64, f64) {
+    let text = tshark::tshark(path, &format!("udp.port=={},rtp", TO.1), &["-q", "-z", "rtp,streams"]);
     let line = text.lines().find(|line| line.contains("0x12345678")).expect("the stream is in what tshark prints");
     let cells: Vec<&str> = line.split_whitespace().collect();
     let lost = cells.iter().position(|cell| cell.starts_with('(')).expect("a share of losses") - 1;
@@ -177,16 +170,7 @@ fn an_extended_report_is_read_by_tshark_3611() {
         "rtcp.xr.voipmetrics.jbnominal",
         "_ws.malformed",
     ];
-    let out = Command::new("tshark")
-        .args(["-n", "-d"])
-        .arg(format!("udp.port=={},rtcp", TO.1))
-        .args(["-T", "fields", "-E", "separator=;"])
-        .args(fields.iter().flat_map(|field| ["-e", field]))
-        .arg("-r")
-        .arg(&path)
-        .output()
-        .expect("tshark runs; scripts/install-interop installs it");
+    let told = tshark::fields(&path, &format!("udp.port=={},rtcp", TO.1), ';', &[], &fields).trim().to_owned();
     let _left = std::fs::remove_file(&path);
-    let told = String::from_utf8_lossy(&out.stdout).trim().to_owned();
     assert_eq!(told, "6,7;9,8;100;350;11;3;120;9000;85;16;78;24;");
 }

@@ -4,9 +4,9 @@
 #![allow(clippy::expect_used)]
 
 use model::{Instant, Wall};
+use peers::tshark;
 use sip::Transport;
 use sip::capture::{Passed, pcap::File};
-use std::process::Command;
 
 const ASKED: &str = "INVITE sip:+4722@192.0.2.30 SIP/2.0\r\nVia: SIP/2.0/TLS 192.0.2.11:5061;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n\
     To: <sip:+4722@192.0.2.30>\r\nCall-ID: one@edge\r\nCSeq: 1 INVITE\r\nMax-Forwards: 70\r\n\
@@ -42,18 +42,11 @@ fn messages_are_read_whole_by_tshark_with_sums_that_hold() {
         "sip.auth.digest.response",
         "_ws.malformed",
     ];
-    let out = Command::new("tshark")
-        .args(["-n", "-d", "udp.port==5061,sip", "-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE"])
-        .args(["-T", "fields", "-E", "separator=|"])
-        .args(fields.iter().flat_map(|field| ["-e", field]))
-        .arg("-r")
-        .arg(&path)
-        .output()
-        .expect("tshark runs; scripts/install-interop installs it");
+    let sums = ["-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE"];
+    let text = tshark::fields(&path, "udp.port==5061,sip", '|', &sums, &fields);
     let _left = std::fs::remove_file(&path);
-    let text = String::from_utf8_lossy(&out.stdout);
     let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split('|').collect()).collect();
-    assert_eq!(rows.len(), 2, "{text}{}", String::from_utf8_lossy(&out.stderr));
+    assert_eq!(rows.len(), 2, "{text}");
     assert_eq!(rows[0][..8], ["1795521847.112345000", "192.0.2.11", "", "5061", "1", "1", "INVITE", ""], "{text}");
     assert_eq!(rows[0][8].trim_matches('"'), "X".repeat(32));
     assert!(rows[0].last().is_some_and(|malformed| malformed.is_empty()), "{text}");

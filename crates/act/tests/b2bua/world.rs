@@ -244,18 +244,9 @@ impl Lab {
     pub fn health_because(&mut self, trunk: u16, to: Health, cause: Cause) {
         let subject = TargetId { trunk: TrunkId(trunk), index: 0 };
         let from = self.table.health(subject);
-        self.table.apply(&Decision {
-            at: self.now,
-            epoch: Epoch(self.table.epoch().0 + 1),
-            subject: Subject::Target(subject),
-            change: Change::Health { from, to },
-            cause,
-            evidence: None,
-            veto: None,
-            next_look: None,
-            word: None,
-            policy: 0,
-        });
+        let epoch = Epoch(self.table.epoch().0 + 1);
+        let change = Change::Health { from, to };
+        self.table.apply(&Decision::bare(self.now, epoch, Subject::Target(subject), change, cause));
         let (b2bua, mut world) = self.world();
         b2bua.table_changed(&mut world);
         self.flush();

@@ -60,18 +60,7 @@ impl Region {
         let mut put = |subject, change| {
             let epoch = Epoch(table.epoch().0 + 1);
             let (at, cause) = (Instant::ZERO, Cause::Operator);
-            table.apply(&Decision {
-                at,
-                epoch,
-                subject,
-                change,
-                cause,
-                evidence: None,
-                veto: None,
-                next_look: None,
-                word: None,
-                policy: 0,
-            });
+            table.apply(&Decision::bare(at, epoch, subject, change, cause));
         };
         for trunk in 0..GROUPS * PER_GROUP {
             let health =

@@ -7,7 +7,7 @@ use super::Engine;
 use crate::decision::{Cause, Change, Decision, Subject};
 use crate::forced::Word;
 use alloc::sync::Arc;
-use model::{Epoch, ForceLength, GroupId, Instant, Span};
+use model::{ForceLength, GroupId, Instant, Span};
 
 impl Engine {
     /// The operator puts a tier of a group first, 0 the best; a new word takes the place of the one before, its time included. None when
@@ -70,21 +70,9 @@ impl Engine {
         cause: Cause,
         word: Option<Arc<Word>>,
     ) -> Decision {
-        let epoch = Epoch(self.table.epoch().0 + 1);
-        let subject = Subject::Group(group);
         // No policy judges it.
-        let decision = Decision {
-            at,
-            epoch,
-            subject,
-            change,
-            cause,
-            evidence: None,
-            veto: None,
-            next_look: None,
-            policy: 0,
-            word,
-        };
+        let bare = Decision::bare(at, self.next_epoch(), Subject::Group(group), change, cause);
+        let decision = Decision { word, ..bare };
         self.table.apply(&decision);
         decision
     }

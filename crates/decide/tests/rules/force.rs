@@ -30,9 +30,7 @@ fn word() -> Word {
 
 fn put(table: &mut TrunkTable, subject: Subject, change: Change) {
     let (epoch, cause) = (Epoch(table.epoch().0 + 1), Cause::Operator);
-    let none = (None, None, None, None);
-    let (evidence, veto, next_look, word) = none;
-    table.apply(&Decision { at: at(0), epoch, subject, change, cause, evidence, veto, next_look, policy: 0, word });
+    table.apply(&Decision::bare(at(0), epoch, subject, change, cause));
 }
 
 fn health(table: &mut TrunkTable, id: u16, to: Health, share: u8) {

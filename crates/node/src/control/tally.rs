@@ -230,18 +230,9 @@ mod tests {
     #[test]
     fn decisions_attempts_and_alarms_are_counted_by_their_words() {
         let mut tally = Tally::default();
-        let decision = Decision {
-            at: Instant::ZERO,
-            epoch: Epoch(1),
-            subject: decide::Subject::Trunk(TrunkId(0)),
-            change: Change::Health { from: Health::Up, to: Health::Suspect },
-            cause: Cause::ProbesFailed { count: 2, limit: 2 },
-            evidence: None,
-            veto: None,
-            next_look: None,
-            word: None,
-            policy: 0,
-        };
+        let change = Change::Health { from: Health::Up, to: Health::Suspect };
+        let cause = Cause::ProbesFailed { count: 2, limit: 2 };
+        let decision = Decision::bare(Instant::ZERO, Epoch(1), decide::Subject::Trunk(TrunkId(0)), change, cause);
         let who = Who { trunk: "acme".into(), group: None, target: None, only_target: true };
         for veto in [None, None, Some(decide::Veto::LastUsable)] {
             let decision = Decision { veto, ..decision.clone() };

@@ -372,19 +372,17 @@ mod tests {
             record: Record::Decision {
                 who: explain::Who { trunk: "acme".into(), group: None, target: None, only_target: true },
                 decision: Decision {
-                    at: Instant::ZERO + Span::from_millis(ms),
-                    epoch: model::Epoch(1),
-                    subject: decide::Subject::Trunk(model::TrunkId(0)),
-                    change: Change::Health { from: Health::Down, to: Health::Probation },
-                    cause: Cause::DwellOver { dwell: Span::ZERO, probes: 3 },
                     evidence: Some(model::Evidence {
                         probe: model::ProbeEvidence { good: 3, ..Default::default() },
                         ..Default::default()
                     }),
-                    veto: None,
-                    next_look: None,
-                    word: None,
-                    policy: 0,
+                    ..Decision::bare(
+                        Instant::ZERO + Span::from_millis(ms),
+                        model::Epoch(1),
+                        decide::Subject::Trunk(model::TrunkId(0)),
+                        Change::Health { from: Health::Down, to: Health::Probation },
+                        Cause::DwellOver { dwell: Span::ZERO, probes: 3 },
+                    )
                 },
             },
         };
