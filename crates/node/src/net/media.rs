@@ -6,6 +6,7 @@
 //! [`Relays`] decides.
 
 mod buffers;
+mod peering;
 mod portable;
 mod ring;
 
@@ -13,6 +14,7 @@ use super::address::RawAddress;
 use super::epoll::{Epoll, Trigger};
 use super::socket::{self, Wanted};
 use media::{Component, Forward, Made, Packet, PairId};
+use peering::Peering;
 use portable::Portable;
 use ring::Ring;
 use std::io;
@@ -61,6 +63,8 @@ type Turn = (u32, bool);
 struct Pair {
     rtp: OwnedFd,
     rtcp: OwnedFd,
+    /// Of the RTP socket. Few reports pass, and RTCP would win nothing by it.
+    peering: Peering,
 }
 
 /// All media sockets of one shard. A pair's number is its place of opening.
@@ -81,13 +85,15 @@ pub(crate) struct MediaSockets {
 impl MediaSockets {
     /// No sockets yet; at most `limit` pairs, and as many as leave some descriptors of this process free, by the portable path.
     pub(crate) fn new(limit: usize) -> io::Result<Self> {
+        let highest = RawFd::try_from(super::process::open_files()?.saturating_sub(RESERVED)).unwrap_or(RawFd::MAX);
         Ok(Self {
             set: Epoll::new(BATCH)?,
             ring: None,
-            portable: Portable::new(),
+            // Ports come first: what only saves time leaves half of all descriptors to them.
+            portable: Portable::new(highest / 2),
             pairs: Vec::new(),
             limit,
-            highest: RawFd::try_from(super::process::open_files()?.saturating_sub(RESERVED)).unwrap_or(RawFd::MAX),
+            highest,
             counters: MediaCounters::default(),
             fallbacks: 0,
         })
@@ -128,16 +134,16 @@ impl MediaSockets {
         let pair = PairId(self.pairs.len() as u32);
         match &mut self.ring {
             Some(ring) => {
-                let added = ring.add(token(pair, Component::Rtp), &rtp, &rtcp);
-                self.pairs.push(Pair { rtp, rtcp });
+                let added = ring.add(pair, &rtp, &rtcp);
+                self.pairs.push(Pair::new(rtp, rtcp));
                 if let Err(error) = added {
                     self.fall_back(&error)?;
                 }
             }
             None => {
-                watch(&self.set, pair, &rtp, &rtcp)?;
-                self.pairs.push(Pair { rtp, rtcp });
-                self.portable.make_room(2 * self.pairs.len());
+                portable::watch(&self.set, pair, &rtp, &rtcp)?;
+                self.pairs.push(Pair::new(rtp, rtcp));
+                self.portable.make_room(self.pairs.len());
             }
         }
         Ok((pair, address))
@@ -147,7 +153,7 @@ impl MediaSockets {
     pub(crate) fn relay(&mut self, relays: &mut impl Relays) -> io::Result<Turn> {
         let turn = match &mut self.ring {
             Some(ring) => ring.turn(BATCH as u32, &mut self.counters, relays),
-            None => self.portable.turn(&mut self.set, &self.pairs, &mut self.counters, relays),
+            None => self.portable.turn(&mut self.set, &mut self.pairs, &mut self.counters, relays),
         };
         match turn {
             Ok((received, more)) => {
@@ -171,17 +177,16 @@ impl MediaSockets {
         tracing::warn!("io_uring has failed ({why}): media goes on by the portable path");
         self.ring = None;
         self.fallbacks += 1;
-        for (index, Pair { rtp, rtcp }) in self.pairs.iter().enumerate() {
-            watch(&self.set, PairId(index as u32), rtp, rtcp)?;
+        for (index, Pair { rtp, rtcp, .. }) in self.pairs.iter().enumerate() {
+            portable::watch(&self.set, PairId(index as u32), rtp, rtcp)?;
         }
-        self.portable.make_room(2 * self.pairs.len());
+        self.portable.make_room(self.pairs.len());
         Ok(())
     }
 
     /// Sends a packet of our own.
     pub(crate) fn send(&mut self, pair: PairId, component: Component, to: SocketAddr, packet: &[u8]) {
-        let by = self.pairs.get(pair.0 as usize).map(|pair| pair.of(component));
-        count_sent(&mut self.counters, by.map_or(Err(libc::EBADF), |by| send(by, to, packet)));
+        count_sent(&mut self.counters, lone(&self.pairs, pair, component, to, packet));
     }
 
     /// What has passed.
@@ -208,6 +213,10 @@ impl AsFd for MediaSockets {
 }
 
 impl Pair {
+    fn new(rtp: OwnedFd, rtcp: OwnedFd) -> Self {
+        Self { rtp, rtcp, peering: Peering::default() }
+    }
+
     #[inline]
     fn of(&self, component: Component) -> &OwnedFd {
         match component {
@@ -217,20 +226,21 @@ impl Pair {
     }
 }
 
-fn watch(set: &Epoll, pair: PairId, rtp: &OwnedFd, rtcp: &OwnedFd) -> io::Result<()> {
-    set.add(rtp, token(pair, Component::Rtp), Trigger::Edge)?;
-    set.add(rtcp, token(pair, Component::Rtcp), Trigger::Edge)
+/// Sends one packet that is of no stream: a report, what was made of another, or our own.
+#[inline]
+fn lone(pairs: &[Pair], pair: PairId, by: Component, to: SocketAddr, packet: &[u8]) -> Result<(), i32> {
+    let by = pairs.get(pair.0 as usize).map(|pair| pair.of(by)).ok_or(libc::EBADF)?;
+    again_if_refused(|| send(by, to, packet))
 }
 
+/// Sends by a socket that may be connected. A refusal is not of this packet, which has not left, but of one before it: an ICMP message ends the next call
+/// on a connected socket, whatever that is (udp(7)).
 #[inline]
-fn token(pair: PairId, component: Component) -> u64 {
-    u64::from(pair.0) << 1 | u64::from(component == Component::Rtcp)
-}
-
-#[inline]
-fn from_token(token: u64) -> (PairId, Component) {
-    let component = if token & 1 == 0 { Component::Rtp } else { Component::Rtcp };
-    (PairId((token >> 1) as u32), component)
+fn again_if_refused(send: impl Fn() -> Result<(), i32>) -> Result<(), i32> {
+    match send() {
+        Err(libc::ECONNREFUSED) => send(),
+        sent => sent,
+    }
 }
 
 #[inline]
@@ -247,6 +257,12 @@ fn send(socket: &OwnedFd, to: SocketAddr, packet: &[u8]) -> Result<(), i32> {
             length,
         )
     };
+    done(sent)
+}
+
+/// What a sending call has returned, as an error when it is one.
+#[inline]
+fn done(sent: isize) -> Result<(), i32> {
     if sent < 0 { Err(io::Error::last_os_error().raw_os_error().unwrap_or(0)) } else { Ok(()) }
 }
 

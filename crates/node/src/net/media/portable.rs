@@ -1,17 +1,17 @@
-//! The media path that every Linux has: one receiving and one sending call for each packet.
+//! The media path that every Linux has: one receiving and one sending call for each packet, a stream's by a connected socket.
 //!
 //! A socket is told once for what has come (edge-triggered): asked again each time, as a level would be, it would cost another look at
 //! a socket that has left the cache. So two packets of it are taken if they are there, and a socket that had two is looked at again
 //! in the next turn. Refuses to know: where a packet goes.
 
 use super::super::address::{ROOM, RawAddress};
-use super::super::epoll::Epoll;
-use super::{BATCH, BEHIND, LARGEST, MediaCounters, Pair, Relays, Turn, count_sent, from_token, send};
+use super::super::epoll::{Epoll, Trigger};
+use super::{BATCH, BEHIND, LARGEST, MediaCounters, Pair, Relays, Turn, count_sent, lone};
 use media::{Component, Forward, Packet, PairId};
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 /// Packets taken of a socket at once. Sockets rarely hold two, but who takes one must also find that there is no other.
 const EACH: usize = 2;
@@ -27,15 +27,50 @@ pub(super) struct Portable {
     again: VecDeque<u64>,
     /// Whether a socket is in `again`, by token.
     listed: Vec<bool>,
+    /// The highest descriptor that the second socket of a port may have.
+    highest: RawFd,
+}
+
+/// One of the sockets of a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Door {
+    Rtp,
+    Rtcp,
+    /// On the RTP port, for all to whom the first is not connected.
+    Others,
+}
+
+/// Room for the tokens of a pair: a power of two, so that they are told apart by their bits.
+const DOORS: usize = 4;
+
+fn token(pair: PairId, door: Door) -> u64 {
+    u64::from(pair.0) * DOORS as u64 + door as u64
+}
+
+#[inline]
+fn from_token(token: u64) -> (PairId, Door) {
+    let door = match token as usize % DOORS {
+        0 => Door::Rtp,
+        1 => Door::Rtcp,
+        _ => Door::Others,
+    };
+    (PairId((token / DOORS as u64) as u32), door)
+}
+
+/// From now on the set tells of what comes to the sockets of a pair.
+pub(super) fn watch(set: &Epoll, pair: PairId, rtp: &OwnedFd, rtcp: &OwnedFd) -> io::Result<()> {
+    set.add(rtp, token(pair, Door::Rtp), Trigger::Edge)?;
+    set.add(rtcp, token(pair, Door::Rtcp), Trigger::Edge)
 }
 
 impl Portable {
-    pub(super) fn new() -> Self {
-        Self { room: Room::new(), again: VecDeque::new(), listed: Vec::new() }
+    pub(super) fn new(highest: RawFd) -> Self {
+        Self { room: Room::new(), again: VecDeque::new(), listed: Vec::new(), highest }
     }
 
-    /// There are so many sockets: those that hold more will find room in the lists.
-    pub(super) fn make_room(&mut self, sockets: usize) {
+    /// There are so many pairs: those that hold more will find room in the lists.
+    pub(super) fn make_room(&mut self, pairs: usize) {
+        let sockets = pairs * DOORS;
         self.listed.resize(sockets.max(self.listed.len()), false);
         self.again.reserve(sockets.saturating_sub(self.again.len()));
     }
@@ -44,7 +79,7 @@ impl Portable {
     pub(super) fn turn(
         &mut self,
         set: &mut Epoll,
-        pairs: &[Pair],
+        pairs: &mut [Pair],
         counters: &mut MediaCounters,
         relays: &mut impl Relays,
     ) -> io::Result<Turn> {
@@ -54,22 +89,26 @@ impl Portable {
         for _ in 0..self.again.len().min(AGAIN) {
             let Some(token) = self.again.pop_front() else { break };
             self.listed[token as usize] = false;
-            received += self.serve(token, pairs, counters, relays);
+            received += self.serve(token, set, pairs, counters, relays);
         }
         for index in 0..ready {
-            received += self.serve(set.event(index).0, pairs, counters, relays);
+            received += self.serve(set.event(index).0, set, pairs, counters, relays);
         }
         Ok((received, set.full() || !self.again.is_empty()))
     }
 
     /// Takes what one socket has, two packets at most, and relays it.
     #[inline]
-    fn serve(&mut self, token: u64, pairs: &[Pair], counters: &mut MediaCounters, relays: &mut impl Relays) -> u32 {
-        let (pair, component) = from_token(token);
-        let Some(socket) = pairs.get(pair.0 as usize).map(|pair| pair.of(component)) else { return 0 };
-        let by = |pair: PairId, on: Component, to, bytes: &[u8]| {
-            pairs.get(pair.0 as usize).map_or(Err(libc::EBADF), |pair| send(pair.of(on), to, bytes))
-        };
+    fn serve(
+        &mut self,
+        token: u64,
+        set: &Epoll,
+        pairs: &mut [Pair],
+        counters: &mut MediaCounters,
+        relays: &mut impl Relays,
+    ) -> u32 {
+        let (pair, door) = from_token(token);
+        let Some((socket, component)) = pairs.get(pair.0 as usize).and_then(|pair| pair.at(door)) else { return 0 };
         let (count, rest) = self.room.receive(socket);
         if rest == Rest::Unknown {
             self.look_again(token);
@@ -80,10 +119,19 @@ impl Portable {
                 continue;
             };
             match relays.forward(pair, component, from, &mut packet) {
-                Forward::Send { pair, component, to } => count_sent(counters, by(pair, component, to, packet.bytes())),
+                Forward::Send { pair, component: Component::Rtp, to } => {
+                    let sent = match pairs.get_mut(pair.0 as usize) {
+                        Some(by) => stream(set, self.highest, pair, by, to, packet.bytes()),
+                        None => Err(libc::EBADF),
+                    };
+                    count_sent(counters, sent);
+                }
+                Forward::Send { pair, component, to } => {
+                    count_sent(counters, lone(pairs, pair, component, to, packet.bytes()));
+                }
                 Forward::Made => {
                     while let Some(made) = relays.poll_made() {
-                        count_sent(counters, by(made.pair, made.component, made.to, made.packet));
+                        count_sent(counters, lone(pairs, made.pair, made.component, made.to, made.packet));
                     }
                 }
                 // Taken in by `forward` itself.
@@ -100,6 +148,36 @@ impl Portable {
             self.again.push_back(token);
         }
     }
+}
+
+impl Pair {
+    /// The socket of this door, and what comes in there.
+    #[inline]
+    fn at(&self, door: Door) -> Option<(&OwnedFd, Component)> {
+        match door {
+            Door::Rtp => Some((&self.rtp, Component::Rtp)),
+            Door::Rtcp => Some((&self.rtcp, Component::Rtcp)),
+            Door::Others => Some((self.peering.others()?, Component::Rtp)),
+        }
+    }
+}
+
+/// Sends one packet of a stream, and connects its socket when the stream has shown that it stays.
+#[inline]
+fn stream(
+    set: &Epoll,
+    highest: RawFd,
+    number: PairId,
+    pair: &mut Pair,
+    to: SocketAddr,
+    packet: &[u8],
+) -> Result<(), i32> {
+    let sent = pair.peering.send(&pair.rtp, to, packet);
+    if pair.peering.is_steady() {
+        let watch = |others: &OwnedFd| set.add(others, token(number, Door::Others), Trigger::Edge);
+        pair.peering.connect(&pair.rtp, highest, watch);
+    }
+    sent
 }
 
 /// What a socket has besides what was taken.

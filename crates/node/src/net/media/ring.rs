@@ -10,7 +10,7 @@ use super::super::epoll::{Epoll, Trigger};
 use super::super::socket::{self, Wanted};
 use super::super::wake;
 use super::buffers::{BUFFERS, Buffers, SPARE};
-use super::{MediaCounters, Relays, Turn, count_sent, from_token, token};
+use super::{MediaCounters, Relays, Turn, count_sent};
 use io_uring::types::{CancelBuilder, Fixed};
 use io_uring::{IoUring, SubmissionQueue, Submitter, cqueue, opcode, squeue};
 use media::{Component, Dropped, Forward, Made, Packet, PairId};
@@ -98,8 +98,9 @@ impl Ring {
         })
     }
 
-    /// Takes in the sockets of a pair, the tokens of which follow each other from `first`.
-    pub(super) fn add(&mut self, first: u64, rtp: &OwnedFd, rtcp: &OwnedFd) -> io::Result<()> {
+    /// Takes in the sockets of a pair, the tokens of which follow each other.
+    pub(super) fn add(&mut self, pair: PairId, rtp: &OwnedFd, rtcp: &OwnedFd) -> io::Result<()> {
+        let first = token(pair, Component::Rtp);
         let place = u32::try_from(first).map_err(|_| io::ErrorKind::InvalidInput)?;
         self.ring.submitter().register_files_update(place, &[rtp.as_raw_fd(), rtcp.as_raw_fd()])?;
         // So that it never grows on the path of a packet: no socket is in it twice.
@@ -237,7 +238,7 @@ impl Ring {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let (one, other) = (socket::open(any, Wanted::default())?, socket::open(any, Wanted::default())?);
         let (at_one, at_other) = (socket::local(&one)?, socket::local(&other)?);
-        self.add(0, &one, &other)?;
+        self.add(PairId(0), &one, &other)?;
         let mut told = Epoll::new(1)?;
         told.add(self, 0, Trigger::Level)?;
         super::send(&other, at_one, TRIAL).map_err(io::Error::from_raw_os_error)?;
@@ -314,6 +315,17 @@ impl Out<'_> {
         self.leaving.drain(..).for_each(|number| buffers.give(number));
         buffers.spare()
     }
+}
+
+#[inline]
+fn token(pair: PairId, component: Component) -> u64 {
+    u64::from(pair.0) << 1 | u64::from(component == Component::Rtcp)
+}
+
+#[inline]
+fn from_token(token: u64) -> (PairId, Component) {
+    let component = if token & 1 == 0 { Component::Rtp } else { Component::Rtcp };
+    (PairId((token >> 1) as u32), component)
 }
 
 /// Readable while packets wait.

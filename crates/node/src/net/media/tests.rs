@@ -284,6 +284,136 @@ fn what_cannot_be_sent_is_counted_and_stops_nothing() {
     }
 }
 
+/// Sends one packet into the pair and gives what becomes of it at `right`: the packet, and the address that the edge has seen it come from.
+fn passed(
+    sockets: &mut MediaSockets,
+    by: &UdpSocket,
+    (into, out): (SocketAddr, PairId),
+    right: &UdpSocket,
+) -> SocketAddr {
+    by.send_to(b"speech", into).expect("sent");
+    let mut seen = None;
+    relay(
+        sockets,
+        1,
+        &mut By(|_, component, from, _: &mut Packet<'_>| {
+            seen = Some(from);
+            Forward::Send { pair: out, component, to: at(right) }
+        }),
+    );
+    assert_eq!(got(right).0, b"speech");
+    seen.expect("a packet was seen")
+}
+
+fn connected(sockets: &MediaSockets, pair: PairId) -> bool {
+    sockets.pairs[pair.0 as usize].peering.is_connected()
+}
+
+#[test]
+fn a_steady_stream_has_a_connected_socket_and_the_port_hears_everybody_as_before() {
+    for ip in [V4, V6] {
+        let mut sockets = MediaSockets::new(16).expect("epoll");
+        let (a, at_a) = pair_at(&mut sockets, ip);
+        let (b, at_b) = pair_at(&mut sockets, ip);
+        let (left, right, stranger) = (peer_at(ip), peer_at(ip), peer_at(ip));
+        for _ in 0..peering::STEADY {
+            assert!(!connected(&sockets, b));
+            passed(&mut sockets, &left, (at_a, b), &right);
+        }
+        assert!(connected(&sockets, b) && !connected(&sockets, a));
+        // The connected one is heard, and so is whoever else speaks, each by its own address.
+        for speaker in [&right, &stranger, &right, &stranger, &stranger] {
+            assert_eq!(passed(&mut sockets, speaker, (at_b, a), &left), at(speaker));
+        }
+        // What leaves for the peer comes from the port that he knows.
+        let mut bytes = [0; 9];
+        left.send_to(b"speech", at_a).expect("sent");
+        relay(
+            &mut sockets,
+            1,
+            &mut By(|_, component, _, _: &mut Packet<'_>| Forward::Send { pair: b, component, to: at(&right) }),
+        );
+        assert_eq!(right.recv_from(&mut bytes).expect("a packet").1, at_b);
+    }
+}
+
+#[test]
+fn a_stream_that_goes_elsewhere_takes_its_socket_along() {
+    let mut sockets = MediaSockets::new(16).expect("epoll");
+    let (_, at_a) = pair(&mut sockets);
+    let (b, at_b) = pair(&mut sockets);
+    let (left, right, moved) = (peer(), peer(), peer());
+    for to in [&right, &moved, &right] {
+        passed(&mut sockets, &left, (at_a, b), to);
+        assert!(!connected(&sockets, b), "nobody is connected by one packet");
+        for _ in 1..peering::STEADY {
+            passed(&mut sockets, &left, (at_a, b), to);
+        }
+        assert!(connected(&sockets, b));
+        // A packet of our own to somebody else leaves all the same, and changes nothing.
+        sockets.send(b, Component::Rtp, at(&left), b"ours");
+        assert_eq!(got(&left), (b"ours".to_vec(), at_b));
+        assert!(connected(&sockets, b));
+        let (_, heard) = [&right, &moved].map(|speaker| passed(&mut sockets, speaker, (at_b, PairId(0)), &left)).into();
+        assert_eq!(heard, at(&moved));
+    }
+    assert_eq!(sockets.counters().send_failed, 0);
+}
+
+#[test]
+fn a_peer_that_has_refused_misses_no_packet_once_it_is_back() {
+    let mut sockets = MediaSockets::new(16).expect("epoll");
+    let (_, at_a) = pair(&mut sockets);
+    let (b, _) = pair(&mut sockets);
+    let (left, right) = (peer(), peer());
+    for _ in 0..peering::STEADY {
+        passed(&mut sockets, &left, (at_a, b), &right);
+    }
+    let gone = at(&right);
+    drop(right);
+    let to_gone = |sockets: &mut MediaSockets| {
+        left.send_to(b"speech", at_a).expect("sent");
+        let mut relays = By(|_, component, _, _: &mut Packet<'_>| Forward::Send { pair: b, component, to: gone });
+        relay(sockets, 1, &mut relays);
+    };
+    to_gone(&mut sockets);
+    // On loopback the refusal is there when the sending call returns.
+    let back = UdpSocket::bind(gone).expect("the port again");
+    back.set_read_timeout(Some(std::time::Duration::from_secs(5))).expect("a timeout");
+    for _ in 0..3 {
+        to_gone(&mut sockets);
+        assert_eq!(got(&back).0, b"speech");
+    }
+    assert_eq!(sockets.counters().send_failed, 0);
+}
+
+#[test]
+fn a_refusal_is_of_the_packet_before() {
+    let right = peer();
+    let socket = socket::open(SocketAddr::new(V4, 0), Wanted::default()).expect("a socket");
+    socket::connect(&socket, Some(at(&right))).expect("connected");
+    let gone = at(&right);
+    drop(right);
+    send(&socket, gone, b"into the void").expect("sent");
+    let back = UdpSocket::bind(gone).expect("the port again");
+    assert_eq!(send(&socket, gone, b"refused"), Err(libc::ECONNREFUSED));
+    send(&socket, gone, b"sent").expect("sent");
+    assert_eq!(got(&back).0, b"sent");
+}
+
+#[test]
+fn without_a_descriptor_for_a_second_socket_none_is_connected() {
+    let mut sockets = MediaSockets::new(16).expect("epoll");
+    sockets.portable = Portable::new(2);
+    let (_, at_a) = pair(&mut sockets);
+    let (b, _) = pair(&mut sockets);
+    let (left, right) = (peer(), peer());
+    for _ in 0..2 * peering::STEADY {
+        passed(&mut sockets, &left, (at_a, b), &right);
+    }
+    assert!(!connected(&sockets, b));
+}
+
 #[test]
 fn when_the_ring_is_given_up_its_sockets_go_on() {
     for mut sockets in paths().into_iter().skip(1) {
