@@ -27,6 +27,8 @@ pub(super) struct Portable {
     again: VecDeque<u64>,
     /// Whether a socket is in `again`, by token.
     listed: Vec<bool>,
+    /// A pair whose RTP socket is to be connected.
+    steady: Option<PairId>,
     /// The highest descriptor that the second socket of a port may have.
     highest: RawFd,
 }
@@ -65,7 +67,7 @@ pub(super) fn watch(set: &Epoll, pair: PairId, rtp: &OwnedFd, rtcp: &OwnedFd) ->
 
 impl Portable {
     pub(super) fn new(highest: RawFd) -> Self {
-        Self { room: Room::new(), again: VecDeque::new(), listed: Vec::new(), highest }
+        Self { room: Room::new(), again: VecDeque::new(), listed: Vec::new(), steady: None, highest }
     }
 
     /// There are so many pairs: those that hold more will find room in the lists.
@@ -89,24 +91,21 @@ impl Portable {
         for _ in 0..self.again.len().min(AGAIN) {
             let Some(token) = self.again.pop_front() else { break };
             self.listed[token as usize] = false;
-            received += self.serve(token, set, pairs, counters, relays);
+            received += self.serve(token, pairs, counters, relays);
         }
         for index in 0..ready {
-            received += self.serve(set.event(index).0, set, pairs, counters, relays);
+            received += self.serve(set.event(index).0, pairs, counters, relays);
+        }
+        // One in a turn: calls that have begun together must not all keep packets waiting at once.
+        if let Some(pair) = self.steady.take() {
+            self.connect(set, pairs, pair);
         }
         Ok((received, set.full() || !self.again.is_empty()))
     }
 
     /// Takes what one socket has, two packets at most, and relays it.
     #[inline]
-    fn serve(
-        &mut self,
-        token: u64,
-        set: &Epoll,
-        pairs: &mut [Pair],
-        counters: &mut MediaCounters,
-        relays: &mut impl Relays,
-    ) -> u32 {
+    fn serve(&mut self, token: u64, pairs: &mut [Pair], counters: &mut MediaCounters, relays: &mut impl Relays) -> u32 {
         let (pair, door) = from_token(token);
         let Some((socket, component)) = pairs.get(pair.0 as usize).and_then(|pair| pair.at(door)) else { return 0 };
         let (count, rest) = self.room.receive(socket);
@@ -120,11 +119,7 @@ impl Portable {
             };
             match relays.forward(pair, component, from, &mut packet) {
                 Forward::Send { pair, component: Component::Rtp, to } => {
-                    let sent = match pairs.get_mut(pair.0 as usize) {
-                        Some(by) => stream(set, self.highest, pair, by, to, packet.bytes()),
-                        None => Err(libc::EBADF),
-                    };
-                    count_sent(counters, sent);
+                    count_sent(counters, stream(pairs, pair, to, packet.bytes(), &mut self.steady));
                 }
                 Forward::Send { pair, component, to } => {
                     count_sent(counters, lone(pairs, pair, component, to, packet.bytes()));
@@ -140,6 +135,14 @@ impl Portable {
             }
         }
         count as u32
+    }
+
+    /// The stream that leaves by this pair has shown that it stays.
+    #[cold]
+    fn connect(&self, set: &Epoll, pairs: &mut [Pair], number: PairId) {
+        let Some(pair) = pairs.get_mut(number.0 as usize) else { return };
+        let watch = |others: &OwnedFd| set.add(others, token(number, Door::Others), Trigger::Edge);
+        pair.peering.connect(&pair.rtp, self.highest, watch);
     }
 
     /// Nobody will tell of what a socket still has: it is asked in the next turn.
@@ -162,20 +165,19 @@ impl Pair {
     }
 }
 
-/// Sends one packet of a stream, and connects its socket when the stream has shown that it stays.
+/// Sends one packet of a stream, and notes its pair when the stream has shown that it stays.
 #[inline]
 fn stream(
-    set: &Epoll,
-    highest: RawFd,
+    pairs: &mut [Pair],
     number: PairId,
-    pair: &mut Pair,
     to: SocketAddr,
     packet: &[u8],
+    steady: &mut Option<PairId>,
 ) -> Result<(), i32> {
+    let pair = pairs.get_mut(number.0 as usize).ok_or(libc::EBADF)?;
     let sent = pair.peering.send(&pair.rtp, to, packet);
     if pair.peering.is_steady() {
-        let watch = |others: &OwnedFd| set.add(others, token(number, Door::Others), Trigger::Edge);
-        pair.peering.connect(&pair.rtp, highest, watch);
+        *steady = Some(number);
     }
     sent
 }

@@ -338,6 +338,30 @@ fn a_steady_stream_has_a_connected_socket_and_the_port_hears_everybody_as_before
 }
 
 #[test]
+fn streams_that_begin_together_are_connected_one_after_the_other() {
+    let mut sockets = MediaSockets::new(16).expect("epoll");
+    let ins: Vec<(PairId, SocketAddr)> = (0..4).map(|_| pair(&mut sockets)).collect();
+    let (left, right) = (peer(), peer());
+    let of_them = |sockets: &MediaSockets| ins.iter().filter(|(pair, _)| connected(sockets, *pair)).count();
+    for _ in 0..usize::from(peering::STEADY) + ins.len() {
+        ins.iter().for_each(|(_, at)| assert_eq!(left.send_to(b"speech", at).ok(), Some(6)));
+        let (mut came, mut more) = (0, false);
+        while came < ins.len() as u32 {
+            if !more {
+                wait(&sockets);
+            }
+            let before = of_them(&sockets);
+            let by = |pair, component, _, _: &mut Packet<'_>| Forward::Send { pair, component, to: at(&right) };
+            let turn = sockets.relay(&mut By(by)).expect("a turn");
+            assert!(of_them(&sockets) <= before + 1, "more than one in a turn");
+            (came, more) = (came + turn.0, turn.1);
+        }
+        ins.iter().for_each(|_| assert_eq!(got(&right).0, b"speech"));
+    }
+    assert_eq!(of_them(&sockets), ins.len());
+}
+
+#[test]
 fn a_stream_that_goes_elsewhere_takes_its_socket_along() {
     let mut sockets = MediaSockets::new(16).expect("epoll");
     let (_, at_a) = pair(&mut sockets);
