@@ -230,17 +230,22 @@ impl Pair {
 #[inline]
 fn lone(pairs: &[Pair], pair: PairId, by: Component, to: SocketAddr, packet: &[u8]) -> Result<(), i32> {
     let by = pairs.get(pair.0 as usize).map(|pair| pair.of(by)).ok_or(libc::EBADF)?;
-    again_if_refused(|| send(by, to, packet))
+    retried(|| send(by, to, packet))
 }
 
-/// Sends by a socket that may be connected. A refusal is not of this packet, which has not left, but of one before it: an ICMP message ends the next call
-/// on a connected socket, whatever that is (udp(7)).
+/// Sends by a socket that may be connected, once more after an error: it may be of a packet before this one, which has not left then. What ICMP tells
+/// ends the next call on a connected socket, whatever that is (udp(7)). Only a full buffer is always of this one.
 #[inline]
-fn again_if_refused(send: impl Fn() -> Result<(), i32>) -> Result<(), i32> {
+fn retried(send: impl Fn() -> Result<(), i32>) -> Result<(), i32> {
     match send() {
-        Err(libc::ECONNREFUSED) => send(),
+        Err(error) if !is_full(error) => send(),
         sent => sent,
     }
+}
+
+/// There is no room for a packet, now.
+const fn is_full(error: i32) -> bool {
+    matches!(error, libc::EAGAIN | libc::ENOBUFS)
 }
 
 #[inline]
@@ -270,7 +275,7 @@ fn done(sent: isize) -> Result<(), i32> {
 fn count_sent(counters: &mut MediaCounters, sent: Result<(), i32>) {
     match sent {
         Ok(()) => counters.sent += 1,
-        Err(libc::EAGAIN | libc::ENOBUFS) => counters.send_full += 1,
+        Err(error) if is_full(error) => counters.send_full += 1,
         Err(_) => counters.send_failed += 1,
     }
 }

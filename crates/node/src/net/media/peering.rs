@@ -6,7 +6,7 @@
 //! packet to another address leaves as it would without. Refuses to know: whose packet is good.
 
 use super::super::socket;
-use super::{again_if_refused, done, send};
+use super::{done, retried, send};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -48,7 +48,7 @@ impl Peering {
             self.turn_to(socket, to);
         }
         match self.stage {
-            Stage::Connected => return again_if_refused(|| send_connected(socket, packet)),
+            Stage::Connected => return retried(|| send_connected(socket, packet)),
             Stage::Counting(sent) => self.stage = Stage::Counting(sent.saturating_add(1)),
             Stage::Unfit => {}
         }
