@@ -204,6 +204,20 @@ fn alarms() -> Vec<Alarm> {
     )
 }
 
+/// The severity that the alert rules for Prometheus give to an alarm of this kind.
+fn ruled<'a>(rules: &'a str, kind: &str) -> Option<&'a str> {
+    let rule = rules.split("- alert:").find(|rule| rule.contains(&format!("kind=\"{kind}\"")))?;
+    Some(rule.split("severity:").nth(1)?.split('}').next()?.trim())
+}
+
+#[test]
+fn a_pager_that_reads_metrics_is_told_as_urgently_as_one_that_is_posted_to() {
+    let rules = include_str!("../../../packaging/prometheus/alerts.yml");
+    for alarm in alarms().iter().filter(|alarm| !matches!(alarm, Alarm::Text { .. })) {
+        assert_eq!(ruled(rules, alarm.kind()), Some(alarm.severity().word()), "{}", alarm.kind());
+    }
+}
+
 fn acts() -> Vec<Act> {
     each!(Act:
         Act::Drain => Act::Drain,
