@@ -38,6 +38,8 @@ use std::thread::{Builder, JoinHandle};
 use store::{Place, Store};
 use tokio::sync::{broadcast, watch};
 
+/// Open files that there is room for from the start, a megabyte of it: those of some twenty thousand calls.
+const ROOM_FOR_FILES: u64 = 131_072;
 /// Shards at most: their number is one byte in every token.
 const MOST_SHARDS: usize = 64;
 /// Orders to a shard that may wait.
@@ -69,6 +71,11 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
     let signals = SignalFd::take(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP]).map_err(Fatal::System)?;
     let files = process::raise_open_files().map_err(Fatal::System)?;
     tracing::debug!("up to {files} open files");
+    if let Err(error) = process::make_room_for_files(files.min(ROOM_FOR_FILES)) {
+        tracing::warn!(
+            "no room ahead for open files ({error}): audio may stand still for some milliseconds when there are many more of them"
+        );
+    }
     let Loaded { settings, tls, .. } = loaded(options)?;
     let settings = Arc::new(settings);
     let count = shard_count(options.shards);

@@ -68,6 +68,22 @@ pub(crate) fn raise_open_files() -> io::Result<u64> {
     Ok(limit.rlim_cur)
 }
 
+/// Makes room in the table of descriptors for so many at once. Whoever opens one too many for it waits, beside other threads, for the kernel to
+/// replace the table by one of twice its size: some ten milliseconds (`expand_files`, after each thread has been seen to use no old one), in
+/// which a shard relays nothing. To be called before there are threads: then it takes no time. The table never becomes smaller.
+pub(crate) fn make_room_for_files(count: u64) -> io::Result<()> {
+    let any = std::fs::File::open("/dev/null")?;
+    let last = libc::c_int::try_from(count.saturating_sub(1)).unwrap_or(libc::c_int::MAX);
+    // SAFETY: takes no pointers.
+    let raw = unsafe { libc::fcntl(any.as_raw_fd(), libc::F_DUPFD_CLOEXEC, last) };
+    if raw < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor was just opened and nobody else owns it. The room for it stays.
+    drop(unsafe { OwnedFd::from_raw_fd(raw) });
+    Ok(())
+}
+
 /// How many descriptors may be open at once.
 pub(crate) fn open_files() -> io::Result<u64> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
@@ -115,5 +131,18 @@ mod tests {
         let limit = raise_open_files().expect("a limit");
         assert_eq!(raise_open_files().expect("a limit"), limit);
         assert!(limit >= 1_024);
+    }
+
+    #[test]
+    fn there_is_room_for_files_before_they_are_opened() {
+        let room = || {
+            let status = std::fs::read_to_string("/proc/self/status").expect("what the kernel tells of us");
+            let line = status.lines().find_map(|line| line.strip_prefix("FDSize:")).expect("how many descriptors fit");
+            line.trim().parse::<u64>().expect("a number")
+        };
+        let wanted = raise_open_files().expect("a limit").min(8_192);
+        make_room_for_files(wanted).expect("room");
+        assert!(room() >= wanted, "{} of {wanted}", room());
+        assert!(make_room_for_files(u64::MAX).is_err(), "more than there may be");
     }
 }
