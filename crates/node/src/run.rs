@@ -69,13 +69,7 @@ const NODE: u16 = 0;
 pub fn run(options: &Options) -> Result<(), Fatal> {
     let supervisor = Supervisor::new(&options.supervision).map_err(Fatal::Supervisor)?;
     let signals = SignalFd::take(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP]).map_err(Fatal::System)?;
-    let files = process::raise_open_files().map_err(Fatal::System)?;
-    tracing::debug!("up to {files} open files");
-    if let Err(error) = process::make_room_for_files(files.min(ROOM_FOR_FILES)) {
-        tracing::warn!(
-            "no room ahead for open files ({error}): audio may stand still for some milliseconds when there are many more of them"
-        );
-    }
+    prepare_for_files().map_err(Fatal::System)?;
     let Loaded { settings, tls, .. } = loaded(options)?;
     let settings = Arc::new(settings);
     let count = shard_count(options.shards);
@@ -138,6 +132,19 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
     let ended = control.run();
     drop(http);
     finish(ended, threads, stream_thread)
+}
+
+/// As many descriptors as the system lets us have, and room for them while there are no threads yet.
+fn prepare_for_files() -> io::Result<()> {
+    let files = process::raise_open_files()?;
+    tracing::debug!("up to {files} open files");
+    if let Err(error) = process::make_room_for_files(files.min(ROOM_FOR_FILES)) {
+        tracing::warn!(
+            "no room ahead for open files ({error}): audio may stand still for some milliseconds each time their number doubles; a restart \
+             tries again"
+        );
+    }
+    Ok(())
 }
 
 /// The configuration that is run by, its warnings told.
