@@ -197,7 +197,7 @@ impl Shard {
             Input::Broken { flow, fault } => {
                 let profiles = &self.snapshot.settings.profiles;
                 // RFC 5626 §5.3: a phone is reached by the flow it has registered by, and never where its Contact says.
-                let is_phone = self.registrar.is_bound(flow);
+                let is_phone = self.registrar.is_phones(flow);
                 let anew = |hop: Option<_>| act::way_anew(profiles, flow, hop.filter(|_| !is_phone));
                 self.endpoint.broken(now, flow, fault, &anew);
                 self.unbind(now, flow);

@@ -3,15 +3,15 @@
 //! Whoever guards the door asks here. A flow that somebody has registered by is no stranger's, and an address that phones are behind is
 //! no unknown one, also for an hour after the last of them has gone: after a power cut they come back by other ports. An address is one of
 //! IPv4, or a network of 64 bits of IPv6, which is what one subscriber has. As large as the bindings are many, and so many memories more.
-//! Of a connection it is also known whose it is: with it end all bindings by it, of which a proxy's has many. Refuses to know: what follows
-//! from it.
+//! Of a connection it is also known whose it is: with it end all bindings by it, of which a proxy's has many. It stays a phone's until it ends,
+//! also when nobody is bound by it any more. Refuses to know: what follows from it.
 
 use crate::admission::masked;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use model::{Instant, Name, Span};
 use sip::Flow;
 
@@ -26,6 +26,8 @@ pub(super) struct Flows {
     flows: HashMap<Flow, u32, FixedState>,
     /// Users by connection, each with the number of his bindings by it.
     connections: HashMap<Flow, BTreeMap<Name, u32>, FixedState>,
+    /// Connections that somebody was bound by, and nobody is, and that have not ended.
+    parted: HashSet<Flow, FixedState>,
     homes: HashMap<IpAddr, Home, FixedState>,
     /// Addresses that were left, with the moment when they may be forgotten.
     left: VecDeque<(Instant, IpAddr)>,
@@ -48,6 +50,7 @@ impl Flows {
         Self {
             flows: HashMap::with_hasher(FixedState::with_seed(seed)),
             connections: HashMap::with_hasher(FixedState::with_seed(seed ^ 2)),
+            parted: HashSet::with_hasher(FixedState::with_seed(seed ^ 3)),
             homes: HashMap::with_hasher(FixedState::with_seed(seed ^ 1)),
             left: VecDeque::new(),
         }
@@ -57,6 +60,7 @@ impl Flows {
     pub(super) fn add(&mut self, now: Instant, flow: Flow, user: &Name) {
         *self.flows.entry(flow).or_insert(0) += 1;
         if flow.transport.is_reliable() {
+            self.parted.remove(&flow);
             *self.connections.entry(flow).or_default().entry(user.clone()).or_insert(0) += 1;
         }
         let fresh = Home { phones: 0, most: 0, empty: now, listed: false };
@@ -99,7 +103,15 @@ impl Flows {
         }
         if users.is_empty() {
             self.connections.remove(&flow);
+            if self.parted.len() < REMEMBERED {
+                self.parted.insert(flow);
+            }
         }
+    }
+
+    /// A connection has ended: whoever comes by the same addresses again is somebody else.
+    pub(super) fn ended(&mut self, flow: Flow) {
+        self.parted.remove(&flow);
     }
 
     /// Who is reached by a connection.
@@ -133,6 +145,11 @@ impl Flows {
     /// Whether somebody is reached by it.
     pub(super) fn holds(&self, flow: Flow) -> bool {
         self.flows.contains_key(&flow)
+    }
+
+    /// Whether somebody is reached by it, or was by this connection, which has not ended.
+    pub(super) fn has_held(&self, flow: Flow) -> bool {
+        self.holds(flow) || self.parted.contains(&flow)
     }
 
     /// Phones that are behind an address, or were when it was last in use.
@@ -178,6 +195,24 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_is_a_phones_until_it_ends() {
+        let mut flows = Flows::new(1);
+        let tcp = |port| Flow { transport: Transport::Tcp, ..flow(1, port) };
+        flows.add(at(0), tcp(1), &user());
+        flows.remove(at(1), tcp(1), &user());
+        assert!(flows.has_held(tcp(1)) && !flows.holds(tcp(1)) && !flows.has_held(tcp(2)));
+        // Registered anew by it, then by another, and only then over.
+        flows.add(at(2), tcp(1), &user());
+        assert!(flows.has_held(tcp(1)) && flows.parted.is_empty());
+        flows.remove(at(3), tcp(1), &user());
+        flows.ended(tcp(1));
+        assert!(!flows.has_held(tcp(1)) && flows.parted.is_empty());
+        flows.add(at(4), flow(1, 1), &user());
+        flows.remove(at(5), flow(1, 1), &user());
+        assert!(!flows.has_held(flow(1, 1)), "UDP has no end, so nothing would forget it");
+    }
+
+    #[test]
     fn an_address_is_remembered_for_an_hour_after_its_last_phone() {
         let mut flows = Flows::new(1);
         let ip = flow(1, 0).peer.ip();
@@ -199,10 +234,12 @@ mod tests {
     fn memories_are_so_many_and_no_more() {
         let mut flows = Flows::new(1);
         for host in 0..2 * REMEMBERED as u32 {
-            flows.add(at(0), flow(host, 1), &user());
-            flows.remove(at(1), flow(host, 1), &user());
+            let tcp = Flow { transport: Transport::Tcp, ..flow(host, 1) };
+            flows.add(at(0), tcp, &user());
+            flows.remove(at(1), tcp, &user());
         }
         assert_eq!((flows.homes.len(), flows.left.len(), flows.flows.len()), (REMEMBERED, REMEMBERED, 0));
+        assert_eq!((flows.parted.len(), flows.connections.len()), (REMEMBERED, 0));
         assert_eq!(flows.behind(flow(0, 1).peer.ip()), 0);
     }
 

@@ -207,6 +207,12 @@ impl Registrar {
         self.flows.holds(flow)
     }
 
+    /// Whether a way is a phone's: somebody is bound by it, or was by this connection, which has not ended since. A shard hears of a
+    /// connection's end and of what became of its bindings in any order.
+    pub fn is_phones(&self, flow: Flow) -> bool {
+        self.flows.has_held(flow)
+    }
+
     /// Whether a way leads to this user now: his phones may have moved since he was called.
     pub fn is_at(&self, now: Instant, aor: &str, flow: Flow) -> bool {
         self.find(now, aor).any(|binding| binding.flow == flow)
@@ -299,6 +305,7 @@ impl Registrar {
             self.counters.broken += (entry.bindings.len() - left.len()) as u64;
             changed.push(self.put(now, aor, left));
         }
+        self.flows.ended(flow);
         changed
     }
 
