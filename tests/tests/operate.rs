@@ -202,3 +202,41 @@ fn check_shows_every_fault_at_once() {
         "{text}"
     );
 }
+
+/// What rules and dashboard ask for by its labels is in a scrape of an edge that has just started: a name that nobody ever has would make an
+/// alert silent for ever, and of what begins at 1 Prometheus knows no rise.
+#[test]
+fn what_rules_and_dashboard_ask_for_is_there_from_the_start() {
+    namespace::enter();
+    let _edge = Edge::start(CONFIG);
+    let (code, scrape) = http::ask("GET", "/metrics").expect("metrics");
+    assert_eq!(code, 200);
+    let asked = [
+        include_str!("../../packaging/prometheus/alerts.yml"),
+        include_str!("../../packaging/grafana/throughline.json"),
+    ];
+    let selectors: Vec<(String, Vec<String>)> =
+        asked.iter().flat_map(|text| selectors(&text.replace('\\', ""))).collect();
+    assert!(selectors.len() > 40, "{selectors:?}");
+    for (name, labels) in selectors {
+        let mut samples = scrape.lines().filter(|line| line.split(['{', ' ']).next() == Some(&name)).peekable();
+        // Some are there once there is something to tell of, a certificate or a test call.
+        let matches =
+            samples.peek().is_none() || samples.any(|line| labels.iter().all(|label| line.contains(label.as_str())));
+        assert!(matches, "{name} never has {labels:?}");
+    }
+}
+
+/// The metrics a text asks for, each with the labels that it must have.
+fn selectors(text: &str) -> Vec<(String, Vec<String>)> {
+    let parts = text.match_indices("throughline_").map(|(at, _)| &text[at..]);
+    let word = |part: &str| part.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(part.len());
+    parts
+        .map(|part| {
+            let (name, rest) = part.split_at(word(part));
+            let within = rest.strip_prefix('{').and_then(|rest| rest.split_once('}')).map_or("", |(within, _)| within);
+            let labels = within.split(',').filter(|label| label.contains("=\"") && !label.contains('$'));
+            (name.to_owned(), labels.map(str::to_owned).collect())
+        })
+        .collect()
+}

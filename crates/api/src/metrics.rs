@@ -68,7 +68,7 @@ impl MetricsSnapshot {
     }
 
     /// Prometheus text, version 0.0.4: a counter's family has the name that its samples have, with `_total`.
-    pub(crate) fn render_plain(&self) -> Result<String, fmt::Error> {
+    pub fn render_plain(&self) -> Result<String, fmt::Error> {
         let mut text = String::with_capacity(64 << 10);
         for (name, family) in &self.families {
             let (total, kind) = if family.counter { ("_total", "counter") } else { ("", "gauge") };

@@ -173,7 +173,9 @@ impl ControlThread {
         if let Some(streams) = &self.streams {
             metrics::streams(&mut metrics, streams, self.clock.wall());
         }
-        self.tally.measure(&mut metrics);
+        let settings = &self.control.snapshot().settings;
+        let tiers = settings.shape.groups().iter().map(|group| group.tiers.len()).max().unwrap_or(0);
+        self.tally.measure(&mut metrics, &settings.names, tiers);
         metrics
     }
 

@@ -109,8 +109,8 @@ fn shards(metrics: &mut MetricsSnapshot, seen: &Seen) {
 
 fn one_trunk(metrics: &mut MetricsSnapshot, trunk: &TrunkView) {
     let labels = [("trunk", trunk.name.to_string())];
-    let health = HEALTH.map(Health::word);
-    metrics.state("trunk_health", "Health of the trunk's best target.", &labels, &health, trunk.health.word());
+    let states = HEALTH.map(state);
+    metrics.state("trunk_health", "Health of the trunk's best target.", &labels, &states, state(trunk.health));
     let in_service = f64::from(u8::from(trunk.admin == Admin::InService));
     metrics.gauge("trunk_in_service", "1 unless the operator took it out.", &labels, in_service);
     metrics.gauge("trunk_share_percent", "Share of calls it may get.", &labels, f64::from(trunk.share));
@@ -134,7 +134,7 @@ fn one_trunk(metrics: &mut MetricsSnapshot, trunk: &TrunkView) {
     }
     for target in &trunk.targets {
         let labels = [("trunk", trunk.name.to_string()), ("target", target.addr.clone())];
-        metrics.state("target_health", "Health of the target.", &labels, &health, target.health.word());
+        metrics.state("target_health", "Health of the target.", &labels, &states, state(target.health));
         if let Some(rtt) = target.rtt {
             let seconds = rtt.as_micros() as f64 / 1e6;
             metrics.gauge("probe_rtt_seconds", "Round trip of the last answered probe.", &labels, seconds);
@@ -147,6 +147,17 @@ fn one_trunk(metrics: &mut MetricsSnapshot, trunk: &TrunkView) {
         );
         let blamed = f64::from(target.blamed);
         metrics.gauge("target_blamed_minute", "Of them, failures blamed on the trunk.", &labels, blamed);
+    }
+}
+
+/// Label values are in lower case, as those of all metrics are; in sentences a state is a name.
+const fn state(health: Health) -> &'static str {
+    match health {
+        Health::Unknown => "unknown",
+        Health::Up => "up",
+        Health::Suspect => "suspect",
+        Health::Down => "down",
+        Health::Probation => "probation",
     }
 }
 

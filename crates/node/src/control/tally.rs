@@ -1,19 +1,22 @@
 //! What has happened, counted for /metrics: decisions, attempts and their blame, plans, alarms.
 //!
 //! Fed with what control writes and hears, so that metrics, journal and sentences never disagree. Every label set is bounded:
-//! words are a closed few, names those of the configuration, and beyond [`ROWS`] everything counts as `other`. Refuses to
-//! know: the text format.
+//! words are a closed few, names those of the configuration, and beyond [`ROWS`] everything counts as `other`. What rules and dashboards ask
+//! for is there as 0 before it has happened: of a series that begins at 1 Prometheus knows no rise. Refuses to know: the text format.
 
 use api::{Label, MetricsSnapshot};
 use decide::{Cause, Change, Decision};
-use explain::{CallRecord, Entry, Names, Record};
+use explain::{Alarm, CallRecord, Entry, Names, Record};
 use model::{Admin, AttemptOutcome, Blame, Health, Observed, Signal, TrunkId};
 use std::collections::BTreeMap;
 
 /// Label sets per metric; names come and go over reloads.
 const ROWS: usize = 16_384;
-/// Tiers told apart.
-const TIERS: u8 = 8;
+/// Tiers told apart, the best first.
+const TIERS: [&str; 8] = ["1", "2", "3", "4", "5", "6", "7", "8"];
+/// Of a call that was sent to trunks that are Down, and of one that had no plan.
+const LAST_RESORT: &str = "last_resort";
+const NO_PLAN: &str = "none";
 
 /// Counts by label values.
 #[derive(Debug)]
@@ -35,9 +38,23 @@ impl<const LABELS: usize> Counts<LABELS> {
     }
 
     fn measure(&self, metrics: &mut MetricsSnapshot, name: &str, help: &'static str, labels: [&'static str; LABELS]) {
-        for (values, count) in &self.0 {
-            let labels: Vec<Label> = labels.into_iter().zip(values.iter().cloned()).collect();
-            metrics.counter(name, help, &labels, *count);
+        self.measure_with(metrics, name, help, labels, core::iter::empty());
+    }
+
+    /// With these among them, though they may never have been counted.
+    fn measure_with<'a>(
+        &self,
+        metrics: &mut MetricsSnapshot,
+        name: &str,
+        help: &'static str,
+        labels: [&'static str; LABELS],
+        awaited: impl Iterator<Item = [&'a str; LABELS]>,
+    ) {
+        let never = awaited.map(|values| values.map(str::to_owned)).filter(|values| !self.0.contains_key(values));
+        let counted = self.0.iter().map(|(values, count)| (values.clone(), *count));
+        for (values, count) in counted.chain(never.map(|values| (values, 0))) {
+            let labels: Vec<Label> = labels.into_iter().zip(values).collect();
+            metrics.counter(name, help, &labels, count);
         }
     }
 }
@@ -76,33 +93,40 @@ impl Tally {
         if let Observed::Attempt { outcome, .. } = signal.what {
             let trunk = name(names, signal.target.trunk);
             self.attempts.add([trunk, class(&outcome)]);
-            self.blamed.add([trunk, blame(&outcome)]);
+            self.blamed.add([trunk, blamed(sense::blame(&outcome))]);
         }
     }
 
     fn call(&mut self, call: &CallRecord) {
         self.extra += (call.attempts.len() as u64).saturating_sub(1);
         let tier = match &call.plan {
-            Ok(plan) if plan.last_resort => "last_resort".to_owned(),
-            Ok(plan) => plan.attempts.first().map_or_else(
-                || "none".to_owned(),
-                |first| if first.tier < TIERS { (first.tier + 1).to_string() } else { "more".to_owned() },
-            ),
-            Err(_) => "none".to_owned(),
+            Ok(plan) if plan.last_resort => LAST_RESORT,
+            Ok(plan) => plan.attempts.first().map_or(NO_PLAN, |first| tier(usize::from(first.tier))),
+            Err(_) => NO_PLAN,
         };
-        self.plans.add([&tier]);
+        self.plans.add([tier]);
     }
 
-    /// Adds all of it.
-    pub(super) fn measure(&self, metrics: &mut MetricsSnapshot) {
+    /// Adds all of it, of an edge that has these trunks, and at most so many tiers in a group.
+    pub(super) fn measure(&self, metrics: &mut MetricsSnapshot, names: &Names, tiers: usize) {
+        let trunks = || names.trunks.iter().map(|name| name.as_str()).filter(|name| !name.is_empty());
         let of_decisions = ["trunk", "change", "cause", "enforced"];
         self.decisions.measure(metrics, "decisions", "Decisions about trunks.", of_decisions);
         self.located.measure(metrics, "names_moved", "Times the names of a trunk led elsewhere.", ["trunk"]);
         self.shadow.measure(metrics, "shadow_decisions", "What the shadow policy would have decided.", of_decisions);
-        self.attempts.measure(metrics, "attempts", "Attempts that ended, by outcome.", ["trunk", "outcome"]);
-        self.blamed.measure(metrics, "attempts_blamed", "Attempts that ended, by whose fault.", ["trunk", "blame"]);
-        self.plans.measure(metrics, "plans", "Calls that ended, by the tier of their first choice.", ["tier"]);
-        self.alarms.measure(metrics, "alarms_raised", "Alarms raised.", ["kind"]);
+        // Twenty outcomes a trunk would be half of all that a scrape has; none is asked for by itself but this.
+        let answered = trunks().map(|trunk| [trunk, class(&AttemptOutcome::Answered)]);
+        let help = "Attempts that ended, by outcome.";
+        self.attempts.measure_with(metrics, "attempts", help, ["trunk", "outcome"], answered);
+        let blames = trunks().flat_map(|trunk| Blame::ALL.map(|blame| [trunk, blamed(blame)]));
+        let help = "Attempts that ended, by whose fault.";
+        self.blamed.measure_with(metrics, "attempts_blamed", help, ["trunk", "blame"], blames);
+        let tiers = (0..tiers.min(TIERS.len() + 1)).map(tier);
+        let plans = tiers.chain([LAST_RESORT, NO_PLAN]).map(|tier| [tier]);
+        let help = "Calls that ended, by the tier of their first choice.";
+        self.plans.measure_with(metrics, "plans", help, ["tier"], plans);
+        let kinds = Alarm::KINDS.into_iter().map(|kind| [kind]);
+        self.alarms.measure_with(metrics, "alarms_raised", "Alarms raised.", ["kind"], kinds);
         let extra = "Attempts after the first of their call, of calls that ended.";
         metrics.counter("attempts_extra", extra, &[], self.extra);
         metrics.counter(
@@ -207,8 +231,12 @@ const fn class(outcome: &AttemptOutcome) -> &'static str {
     }
 }
 
-fn blame(outcome: &AttemptOutcome) -> &'static str {
-    match sense::blame(outcome) {
+fn tier(index: usize) -> &'static str {
+    TIERS.get(index).copied().unwrap_or("more")
+}
+
+const fn blamed(blame: Blame) -> &'static str {
+    match blame {
         Blame::None => "nobody",
         Blame::Trunk => "trunk",
         Blame::Called => "called",
@@ -253,6 +281,31 @@ mod tests {
         tally.signal(&names, &Signal { at: Instant::ZERO, target, what });
         assert_eq!(tally.attempts.0.get(&["acme", "busy"].map(str::to_owned)), Some(&1));
         assert_eq!(tally.blamed.0.get(&["acme", "called"].map(str::to_owned)), Some(&1));
+    }
+
+    /// An alert on the first call of its kind sees a rise from 0, and every trunk has its share of answers when nobody has answered.
+    #[test]
+    fn what_is_asked_for_is_there_before_it_has_happened() {
+        let mut tally = Tally::default();
+        let names = Names { trunks: vec!["acme".into(), "".into()], groups: Vec::new() };
+        let target = TargetId { trunk: TrunkId(0), index: 0 };
+        let what = Observed::Attempt { call: CallRef(1), outcome: AttemptOutcome::Answered };
+        tally.signal(&names, &Signal { at: Instant::ZERO, target, what });
+        let mut metrics = MetricsSnapshot::new();
+        tally.measure(&mut metrics, &names, 12);
+        let text = metrics.render_plain().expect("text");
+        let of = |family: &str| {
+            let mut lines: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix(family)).collect();
+            lines.sort_unstable();
+            lines.join(" ")
+        };
+        assert_eq!(of("throughline_attempts_total{"), "trunk=\"acme\",outcome=\"answered\"} 1");
+        let blames = ["called", "caller", "nobody", "trunk", "us"];
+        let blamed = blames.map(|blame| format!("trunk=\"acme\",blame=\"{blame}\"}} {}", u8::from(blame == "nobody")));
+        assert_eq!(of("throughline_attempts_blamed_total{"), blamed.join(" "));
+        let tiers = ["1", "2", "3", "4", "5", "6", "7", "8", "last_resort", "more", "none"];
+        assert_eq!(of("throughline_plans_total{tier="), tiers.map(|tier| format!("\"{tier}\"}} 0")).join(" "));
+        assert_eq!(of("throughline_alarms_raised_total{").split(' ').count(), 2 * Alarm::KINDS.len());
     }
 
     #[test]
