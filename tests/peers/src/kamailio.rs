@@ -62,9 +62,13 @@ pub struct Kamailio {
 impl Kamailio {
     /// Starts one and waits until it listens.
     pub fn start(setup: &Setup<'_>) -> Self {
-        let folder = folder("kamailio", setup.name);
+        Self::run(folder("kamailio", setup.name), &config_of(setup), (setup.ip.trim_matches(['[', ']']), 5060))
+    }
+
+    /// Starts one by this configuration, in a folder of its own, and waits until it listens by UDP at `at`.
+    pub(crate) fn run(folder: PathBuf, text: &str, at: (&str, u16)) -> Self {
         let config = folder.join("kamailio.cfg");
-        std::fs::write(&config, config_of(setup)).expect("a configuration file");
+        std::fs::write(&config, text).expect("a configuration file");
         let out = std::fs::File::create(folder.join("out")).expect("a file for its output");
         let process = Command::new("kamailio")
             .args(["-DD", "-E", "-m", "32", "-M", "4", "-f"])
@@ -80,14 +84,24 @@ impl Kamailio {
         wait_until("Kamailio listens", Duration::from_secs(30), || {
             let ended = proxy.process.try_wait().expect("our child");
             assert!(ended.is_none(), "Kamailio has ended: {}", proxy.log());
-            UdpSocket::bind((setup.ip.trim_matches(['[', ']']), 5060)).is_err()
+            UdpSocket::bind(at).is_err()
         });
         proxy
     }
 
     /// What it has printed.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.join("out")).unwrap_or_default()
+        self.file("out")
+    }
+
+    /// Ends it; its folder stays until it is dropped.
+    pub(crate) fn end(&mut self) {
+        end(&mut self.process);
+    }
+
+    /// A file of its folder; empty while there is none.
+    pub(crate) fn file(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.join(name)).unwrap_or_default()
     }
 
     /// How often it has printed this text.

@@ -8,6 +8,7 @@ pub mod asterisk;
 pub mod baresip;
 pub mod browser;
 pub mod devtools;
+pub mod homer;
 pub mod kamailio;
 pub mod matrix;
 pub mod page;
@@ -27,6 +28,9 @@ use std::process::Child;
 
 /// Asks a peer to end, gives it a moment, and then makes it.
 pub(crate) fn end(process: &mut Child) {
+    if process.try_wait().is_ok_and(|status| status.is_some()) {
+        return;
+    }
     // SAFETY: kill takes no pointers; the process is our child and not yet waited for.
     unsafe { libc::kill(process.id() as libc::pid_t, libc::SIGTERM) };
     let limit = std::time::Duration::from_secs(5);
