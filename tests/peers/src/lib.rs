@@ -15,6 +15,7 @@ pub mod page;
 pub mod party;
 pub mod pressed;
 pub mod recording;
+pub mod rotel;
 pub mod site;
 pub mod spoken;
 pub mod tshark;
