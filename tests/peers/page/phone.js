@@ -96,6 +96,27 @@ function follow(begun) {
   }
 }
 
+/// The name by which ICE knows this side, and the port by which it is reached.
+async function reached() {
+  const { connection } = session;
+  const found = [...(await connection.getStats()).values()];
+  const transport = found.find((stats) => stats.type === "transport");
+  const pair = found.find((stats) => stats.id === transport.selectedCandidatePairId);
+  const { port } = found.find((stats) => stats.id === pair.localCandidateId);
+  return [/a=ice-ufrag:(\S+)/.exec(connection.localDescription.sdp)[1], port];
+}
+
+/// Begins ICE anew, as a page does whose machine has changed its network, and tells when another pair carries the audio.
+async function restart() {
+  const before = await reached();
+  session.renegotiate({ rtcOfferConstraints: { iceRestart: true } });
+  for (;;) {
+    const now = await reached().catch(() => before);
+    if (now.every((part, index) => part !== before[index])) return say("restarted");
+    await new Promise((done) => setTimeout(done, LOOK_MS));
+  }
+}
+
 const media = () => ({ mediaStream: played(), pcConfig: { iceServers: [] } });
 const phone = new JsSIP.UA({
   sockets: [new JsSIP.WebSocketInterface(`wss://${setup.edge}/`)],
@@ -116,6 +137,7 @@ const orders = {
   hangup: () => session.terminate(),
   hold: () => session.hold({}, () => say("holds")),
   resume: () => session.unhold({}, () => say("resumed")),
+  restart,
 };
 
 async function obey() {

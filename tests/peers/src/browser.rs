@@ -98,7 +98,7 @@ impl<'a> Browser<'a> {
         &self.user
     }
 
-    /// Tells the phone what to do: `call NUMBER`, `hangup`, `refuse`, `hold`, `resume`.
+    /// Tells the phone what to do: `call NUMBER`, `hangup`, `refuse`, `hold`, `resume`, `restart`.
     pub fn told(&self, order: &str) {
         self.site.order(&self.user, order);
     }

@@ -285,6 +285,26 @@ fn pages_talk_to_each_other_through_the_anchor() {
     assert!(http::metric("throughline_media_checks_total") > 0.0, "their checks were answered here");
 }
 
+/// RFC 8445 §9: a page begins ICE anew, as one does whose machine has changed its network. It is met where it is now, under the keys there are.
+#[test]
+fn a_page_that_begins_ice_anew_is_met_where_it_is_now() {
+    namespace::enter();
+    let authority = Authority::new("pages-restart");
+    let (site, edge) = (Site::serve(SITE), anchoring(&authority, "pass"));
+    let (one, other) = (phone(&site, &ONE), phone(&site, &OTHER));
+    one.calls("202");
+    one.says("talks");
+    hear_each_other(&one, &other);
+    for page in [&one, &other] {
+        page.told("restart");
+        page.says("restarted");
+        hear_each_other(&one, &other);
+    }
+    one.hangs_up();
+    other.says("ended remote Terminated");
+    rests(&edge);
+}
+
 /// A page of elsewhere is loaded by the same browser in the same network, and stays out.
 #[test]
 fn a_page_of_another_origin_stays_out() {
