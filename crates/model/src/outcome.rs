@@ -290,8 +290,3 @@ pub enum Blame {
     /// Ours.
     Us,
 }
-
-impl Blame {
-    /// Every one of them.
-    pub const ALL: [Self; 5] = [Self::None, Self::Trunk, Self::Called, Self::Caller, Self::Us];
-}
