@@ -3,11 +3,11 @@
 //! It record-routes, follows the routes of later requests, and writes down how each found its way. Refuses to know: what the test wants to
 //! prove.
 
-use crate::{end, folder};
+use crate::{OUT, begin, end, folder};
 use interop::wait_until;
 use std::net::UdpSocket;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 /// A carrier behind the proxy at `ACME`.
@@ -69,17 +69,9 @@ impl Kamailio {
     pub(crate) fn run(folder: PathBuf, text: &str, at: (&str, u16)) -> Self {
         let config = folder.join("kamailio.cfg");
         std::fs::write(&config, text).expect("a configuration file");
-        let out = std::fs::File::create(folder.join("out")).expect("a file for its output");
-        let process = Command::new("kamailio")
-            .args(["-DD", "-E", "-m", "32", "-M", "4", "-f"])
-            .arg(&config)
-            .arg("-Y")
-            .arg(&folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::from(out.try_clone().expect("a second handle")))
-            .stderr(Stdio::from(out))
-            .spawn()
-            .expect("kamailio runs; `make test` installs it");
+        let mut command = Command::new("kamailio");
+        command.args(["-DD", "-E", "-m", "32", "-M", "4", "-f"]).arg(&config).arg("-Y").arg(&folder);
+        let process = begin(&mut command, &folder);
         let mut proxy = Self { process, folder };
         wait_until("Kamailio listens", Duration::from_secs(30), || {
             let ended = proxy.process.try_wait().expect("our child");
@@ -91,7 +83,7 @@ impl Kamailio {
 
     /// What it has printed.
     pub fn log(&self) -> String {
-        self.file("out")
+        self.file(OUT)
     }
 
     /// Ends it; its folder stays until it is dropped.

@@ -25,7 +25,22 @@ pub mod wire;
 /// Tones that the peers play to each other; each has one of its own.
 pub const TONES: [u16; 5] = [440, 620, 850, 1_000, 1_300];
 
-use std::process::Child;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// What a peer has printed, in its folder.
+pub(crate) const OUT: &str = "out";
+
+/// Starts a peer that reads nothing, and prints into its folder.
+pub(crate) fn begin(command: &mut Command, folder: &Path) -> Child {
+    let out = std::fs::File::create(folder.join(OUT)).expect("a file for its output");
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::from(out.try_clone().expect("a second handle")))
+        .stderr(Stdio::from(out))
+        .spawn()
+        .expect("the peer runs; `make test` and `make interop` install theirs")
+}
 
 /// Asks a peer to end, gives it a moment, and then makes it.
 pub(crate) fn end(process: &mut Child) {

@@ -2,11 +2,11 @@
 //!
 //! Refuses to know: who gives it any, and what is right.
 
-use crate::{end, folder};
+use crate::{OUT, begin, end, folder};
 use interop::wait_until;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 /// Where it takes traces by HTTP.
@@ -46,16 +46,10 @@ impl Rotel {
     /// Starts one and waits until it listens.
     pub fn start() -> Self {
         let folder = folder("rotel", "collector");
-        let out = std::fs::File::create(folder.join("out")).expect("a file for its output");
         let arguments = "--otlp-grpc-endpoint 127.0.0.50:4317 --exporter blackhole --debug-log traces --debug-log-verbosity detailed";
-        let process = Command::new(program())
-            .args(["start", "--otlp-http-endpoint", HTTP])
-            .args(arguments.split(' '))
-            .stdin(Stdio::null())
-            .stdout(Stdio::from(out.try_clone().expect("a second handle")))
-            .stderr(Stdio::from(out))
-            .spawn()
-            .expect("rotel runs; `make interop` installs it");
+        let mut command = Command::new(program());
+        command.args(["start", "--otlp-http-endpoint", HTTP]).args(arguments.split(' '));
+        let process = begin(&mut command, &folder);
         let mut collector = Self { process, folder };
         wait_until("the collector listens", Duration::from_secs(30), || {
             let ended = collector.process.try_wait().expect("our child");
@@ -67,7 +61,7 @@ impl Rotel {
 
     /// What it has printed.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.join("out")).unwrap_or_default()
+        std::fs::read_to_string(self.folder.join(OUT)).unwrap_or_default()
     }
 
     /// The spans it has understood, in the order they came in.
